@@ -1,0 +1,92 @@
+//! `tsbuild-helper`: the data plane of tsbuild.
+//!
+//! One JSON request on standard input, JSON lines on standard output, bulk data on passed descriptors. No flags, no
+//! configuration, no environment, no network, no policy. In order: sanitise the process, parse the request, validate
+//! every path, act, report. docs/dev/native.md explains each step.
+
+mod apply;
+mod beneath;
+mod copy;
+mod diff;
+mod error;
+mod export;
+mod maintenance;
+mod overlay;
+mod probe;
+mod protocol;
+mod run;
+mod sanitise;
+mod scan;
+mod sys;
+mod userns;
+
+use error::{Failure, Fallible};
+use overlay::Marks;
+use protocol::{Envelope, Outcome, PROTOCOL, Reply, Request};
+use std::io::{Read, Write};
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    match serve() {
+        Ok(outcome) => {
+            report(&Reply::Result { outcome });
+            ExitCode::SUCCESS
+        }
+        Err(failure) => {
+            report(&failure.into_reply());
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn serve() -> Fallible<Outcome> {
+    sanitise::sanitise()?;
+    let envelope = parse()?;
+    let marks = match &envelope.id_map {
+        Some(map) => {
+            userns::enter(map)?;
+            Marks::User
+        }
+        None => Marks::Trusted,
+    };
+    act(envelope.request, marks)
+}
+
+fn parse() -> Fallible<Envelope> {
+    let mut text = String::new();
+    std::io::stdin()
+        .read_to_string(&mut text)
+        .map_err(|error| Failure::internal(format!("cannot read the request: {error}")))?;
+    let envelope: Envelope = serde_json::from_str(&text)
+        .map_err(|error| Failure::internal(format!("the request is not of protocol {PROTOCOL}: {error}")))?;
+    if envelope.protocol != PROTOCOL {
+        return Err(Failure::internal(format!("the request is of protocol {}, not {PROTOCOL}", envelope.protocol)));
+    }
+    Ok(envelope)
+}
+
+fn act(request: Request, marks: Marks) -> Fallible<Outcome> {
+    match request {
+        Request::Probe {} => probe::probe(),
+        Request::Scan { tree, selections, manifest } => scan::scan(&tree, &selections, manifest, marks),
+        Request::Copy { root, actions } => copy::copy(&root, &actions, marks),
+        Request::Apply { target, lower, compression, digest, size_bytes, diff_id, limits } => {
+            apply::apply(&apply::Layer { target, lower, compression, digest, size_bytes, diff_id, limits }, marks)
+        }
+        Request::Diff { upper, compression, clamp_mtime } => diff::diff(&upper, compression, clamp_mtime, marks),
+        Request::Export { root, dest } => export::export(&root, &dest, marks),
+        Request::Run(run) => run::run(&run, marks),
+        Request::Sync { paths } => maintenance::sync(&paths),
+        Request::Remove { paths } => maintenance::remove(&paths),
+        Request::Usage { paths } => maintenance::usage(&paths),
+    }
+}
+
+/// Writes one line. A reader that went away is no reason to fail: the parent's death signal ends this process.
+pub(crate) fn report(reply: &Reply) {
+    if let Ok(mut line) = serde_json::to_vec(reply) {
+        line.push(b'\n');
+        let mut out = std::io::stdout().lock();
+        let _ = out.write_all(&line).and_then(|()| out.flush());
+    }
+}
