@@ -1,1 +1,13 @@
-export {}
+export type {
+  BootstrapOptions,
+  Builder,
+  BuilderOptions,
+  BuildHandle,
+  BuildOptions,
+  BuildResult,
+  CompressionSpec,
+  DoctorReport,
+  LocalImage,
+  OutputSpec,
+  RunImageOptions,
+} from './types.ts'

@@ -1,1 +1,1 @@
-export {}
+export type { BuildEvent, CacheSource, EventSink, Millis } from './events.ts'

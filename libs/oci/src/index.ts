@@ -1,1 +1,10 @@
-export {}
+export type {
+  Descriptor,
+  Healthcheck,
+  HistoryEntry,
+  ImageConfig,
+  Index,
+  Manifest,
+  Platform,
+  RuntimeConfig,
+} from './types.ts'

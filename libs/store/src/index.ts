@@ -1,1 +1,16 @@
-export {}
+export type {
+  BlobStore,
+  Ingest,
+  LayerInfo,
+  LocalImages,
+  LockOptions,
+  Locks,
+  NamedImage,
+  RecordStore,
+  RecordWrite,
+  SnapshotDraft,
+  SnapshotId,
+  SnapshotStore,
+  Store,
+  StoreOptions,
+} from './types.ts'

@@ -1,0 +1,21 @@
+import { readdirSync } from 'node:fs'
+import { fileURLToPath } from 'node:url'
+import { defineConfig } from 'vitest/config'
+
+const here = (path: string) => fileURLToPath(new URL(path, import.meta.url))
+
+export default defineConfig({
+  resolve: {
+    // Tests read the sources, so that they need no build and stack traces are exact.
+    alias: readdirSync(here('libs')).map((lib) => ({
+      find: new RegExp(`^@tsbuild/${lib}$`),
+      replacement: here(`libs/${lib}/src/index.ts`),
+    })),
+  },
+  test: {
+    include: ['libs/**/*.test.ts', 'apps/**/*.test.ts'],
+    exclude: ['**/node_modules/**', '**/dist/**'],
+    isolate: false,
+    pool: 'threads',
+  },
+})
