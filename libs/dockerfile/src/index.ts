@@ -1,1 +1,2 @@
-export {}
+export type * from './instruction.ts'
+export type * from './mount.ts'

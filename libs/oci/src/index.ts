@@ -1,8 +1,10 @@
 export type {
+  ArchiveImage,
   Descriptor,
   Healthcheck,
   HistoryEntry,
   ImageConfig,
+  ImageReference,
   Index,
   Manifest,
   Platform,
