@@ -8,8 +8,8 @@ import type { RecordedInput } from './types.ts'
  *   content     tsbuild.content.v1     the same, with content digests for every input that has them
  *   output      tsbuild.output.v1      {"definition":<definition key>,"result":<stored result>}
  *
- * where an input is {"key":<output key>} for a step, {"source":<SourceOp.key>} for a source and {"content":<digest>} for
- * what is read of an input. docs/dev/cache-keys.md says what each op puts into its key.
+ * where an input is {"key":<output key>} for a step, {"source":<SourceOp.key>} for a source, both with "selector" where
+ * only a part is read, and {"content":<digest>} for what is read of an input. docs/dev/cache-keys.md says what each op puts into its key.
  */
 
 /** Names a step by its op and by what its inputs count as. */
@@ -30,9 +30,9 @@ export function outputKey(definition: Digest, stored: KeyValue): Digest {
 function encode(input: RecordedInput): KeyValue {
   switch (input.kind) {
     case 'result':
-      return { key: input.key }
+      return { key: input.key, selector: input.selector }
     case 'source':
-      return { source: input.key }
+      return { source: input.key, selector: input.selector }
     case 'content':
       return { content: input.digest }
   }

@@ -15,7 +15,7 @@ import type {
 
 /** How a vertex counts in the keys of its readers, as far as that is known without running it. */
 interface Keyed {
-  readonly input: RecordedInput | undefined
+  readonly input: KeyedInput | undefined
   /** Of a step: its own key and inputs, and the record found under it. */
   readonly definition?: Digest
   readonly inputs?: readonly RecordedInput[]
@@ -25,8 +25,10 @@ interface Keyed {
 interface Resolved<R> {
   readonly result: R
   /** Undefined for a source without a key. */
-  readonly input: RecordedInput | undefined
+  readonly input: KeyedInput | undefined
 }
+
+type KeyedInput = Exclude<RecordedInput, { kind: 'content' }>
 
 interface State<R> {
   readonly vertex: Vertex
@@ -138,10 +140,11 @@ async function keyOfInput<R>(
   input: State<R>,
   index: number,
 ): Promise<RecordedInput> {
+  const selector = op.inputs[index]?.selector
   const keyed = await key(run, input)
-  if (keyed.input !== undefined) return keyed.input
+  if (keyed.input !== undefined) return { ...keyed.input, selector }
   const resolved = await resolve(run, input)
-  if (resolved.input !== undefined) return resolved.input
+  if (resolved.input !== undefined) return { ...resolved.input, selector }
   const content = op.inputs[index]?.content
   if (content === undefined) {
     throw new InternalError(

@@ -36,6 +36,8 @@ export interface StepOp<R> {
 
 /** How an input counts in a step's key. */
 export interface InputKeying<R> {
+  /** Which part of the input the step reads; counts where the input counts by its key. */
+  readonly selector?: KeyValue | undefined
   /** Whether the step reads of this input only what `content` digests, so that equal content is an equal input. */
   readonly content?: ((result: R, signal: AbortSignal) => Promise<ContentKey>) | undefined
 }
@@ -81,8 +83,8 @@ export interface CacheRecord {
 
 /** See {@link CacheRecord.inputs}. */
 export type RecordedInput =
-  | { readonly kind: 'result'; readonly key: Digest }
-  | { readonly kind: 'source'; readonly key: KeyValue }
+  | { readonly kind: 'result'; readonly key: Digest; readonly selector?: KeyValue | undefined }
+  | { readonly kind: 'source'; readonly key: KeyValue; readonly selector?: KeyValue | undefined }
   | { readonly kind: 'content'; readonly digest: Digest; readonly preimage: KeyValue }
 
 /** Where records are looked up. */
