@@ -46,7 +46,7 @@ function asEscape(value: string, source: SourceRange): EscapeToken {
  */
 export function createDirectiveReader(file: string): DirectiveReader {
   const found: Directive[] = []
-  let escape: EscapeToken = '\\'
+  let current: EscapeToken = '\\'
   let done = false
 
   function read(content: string, line: number, raw: string): boolean {
@@ -74,7 +74,7 @@ export function createDirectiveReader(file: string): DirectiveReader {
         },
       )
     }
-    if (name === 'escape') escape = asEscape(split.value, source)
+    if (name === 'escape') current = asEscape(split.value, source)
     found.push({ name, value: split.value, source })
     return true
   }
@@ -82,7 +82,7 @@ export function createDirectiveReader(file: string): DirectiveReader {
   return {
     found,
     get escape() {
-      return escape
+      return current
     },
     read,
   }

@@ -14,7 +14,7 @@ export interface SplitLine {
 }
 
 /** Reads one flag from `start`; null text when it ends the flags (`--`). */
-function readFlag(line: string, start: number, escape: EscapeToken): { text: string; end: number } {
+function readFlag(line: string, start: number, escapeToken: EscapeToken): { text: string; end: number } {
   let text = ''
   let quote = ''
   let index = start
@@ -23,7 +23,7 @@ function readFlag(line: string, start: number, escape: EscapeToken): { text: str
     if (quote === '' && isSpace(character)) break
     if (character === quote) quote = ''
     else if (quote === '' && (character === '"' || character === "'")) quote = character
-    else if (character === escape) text += line.charAt(++index)
+    else if (character === escapeToken) text += line.charAt(++index)
     else text += character
   }
   return { text, end: Math.min(index, line.length) }
@@ -36,7 +36,7 @@ function readFlag(line: string, start: number, escape: EscapeToken): { text: str
  *
  * @see spec/dockerfile.md 1.1
  */
-export function splitLine(line: string, escape: EscapeToken): SplitLine {
+export function splitLine(line: string, escapeToken: EscapeToken): SplitLine {
   const start = leadingSpaces(line)
   const length = start + trimSpace(line).length
   let index = start
@@ -46,7 +46,7 @@ export function splitLine(line: string, escape: EscapeToken): SplitLine {
   for (;;) {
     while (isSpace(line.charAt(index))) index++
     if (!line.startsWith('--', index)) break
-    const flag = readFlag(line, index, escape)
+    const flag = readFlag(line, index, escapeToken)
     index = flag.end
     if (flag.text === '--') break
     flags.push(flag.text)

@@ -73,11 +73,11 @@ export function lineRange(file: string, line: number, text: string): SourceRange
  * The text before a continuation character at the end of a line, or null if the line does not continue.
  * Blanks may follow the character; a doubled one does not continue.
  */
-function beforeContinuation(line: string, escape: EscapeToken): string | null {
+function beforeContinuation(line: string, escapeToken: EscapeToken): string | null {
   let end = line.length
   while (end > 0 && (line.charAt(end - 1) === ' ' || line.charAt(end - 1) === '\t')) end--
-  if (end === 0 || line.charAt(end - 1) !== escape) return null
-  if (end > 1 && line.charAt(end - 2) === escape) return null
+  if (end === 0 || line.charAt(end - 1) !== escapeToken) return null
+  if (end > 1 && line.charAt(end - 2) === escapeToken) return null
   return line.slice(0, end - 1)
 }
 

@@ -18,14 +18,14 @@ function neutral(character: string): string {
 /**
  * Rewrites a part so that blanks stand exactly between its words and no character is special. The length stays.
  */
-function maskPart(text: string, rule: WordRule, escape: string): string {
+function maskPart(text: string, rule: WordRule, escapeToken: string): string {
   let quote = ''
   let masked = ''
   for (let index = 0; index < text.length; index++) {
     const character = text.charAt(index)
     if (
       rule !== 'plain' &&
-      character === escape &&
+      character === escapeToken &&
       (rule === 'json' ? quote !== '' : true) &&
       index + 1 < text.length
     ) {
@@ -43,15 +43,15 @@ function maskPart(text: string, rule: WordRule, escape: string): string {
 }
 
 /** Masks an instruction's joined line. */
-function maskJoined(text: string, escape: EscapeToken): string {
-  const { keyword, rest, restOffset } = splitLine(text, escape)
+function maskJoined(text: string, escapeToken: EscapeToken): string {
+  const { keyword, rest, restOffset } = splitLine(text, escapeToken)
   const head = text.indexOf(keyword) + keyword.length
   const json = readJsonForm(rest).kind !== 'none'
   const rule: WordRule = json ? 'json' : QUOTING.has(keyword.toLowerCase()) ? 'quoted' : 'plain'
   return (
     text.slice(0, head) +
-    maskPart(text.slice(head, restOffset), 'quoted', escape) +
-    maskPart(text.slice(restOffset), rule, json ? '\\' : escape)
+    maskPart(text.slice(head, restOffset), 'quoted', escapeToken) +
+    maskPart(text.slice(restOffset), rule, json ? '\\' : escapeToken)
   )
 }
 
@@ -60,8 +60,8 @@ function maskJoined(text: string, escape: EscapeToken): string {
  * comments are blanked, the continuation character is the backslash, and nothing that the two parsers read differently
  * (quotes, escapes, heredocs, variables, JSON) is left. So a range found in the masked text holds in the file.
  */
-export function maskInstruction(line: LogicalLine, escape: EscapeToken): string {
-  const joined = maskJoined(line.text, escape)
+export function maskInstruction(line: LogicalLine, escapeToken: EscapeToken): string {
+  const joined = maskJoined(line.text, escapeToken)
   const firstWord = line.text.length - line.text.trimStart().length
   const rows: string[] = Array.from({ length: line.lastLine - line.firstLine + 1 }, () => '')
   line.pieces.forEach((piece, index) => {

@@ -27,9 +27,9 @@ import { groupStages } from './stages.ts'
 const HEREDOC_KEYWORDS = new Set(['add', 'copy', 'run'])
 
 /** Whether bodies may follow this line: only after `RUN`, `COPY`, `ADD` and `ONBUILD` of them, and not in JSON form. */
-function takesHeredocs(line: string, escape: EscapeToken): boolean {
-  const outer = splitLine(line, escape)
-  const inner = outer.keyword.toLowerCase() === 'onbuild' ? splitLine(outer.rest, escape) : outer
+function takesHeredocs(line: string, escapeToken: EscapeToken): boolean {
+  const outer = splitLine(line, escapeToken)
+  const inner = outer.keyword.toLowerCase() === 'onbuild' ? splitLine(outer.rest, escapeToken) : outer
   return HEREDOC_KEYWORDS.has(inner.keyword.toLowerCase()) && readJsonForm(inner.rest).kind !== 'strings'
 }
 
@@ -154,8 +154,8 @@ export function parseDockerfile(text: string, file: string): Dockerfile {
       { source: whole },
     )
   }
-  const { directives, escape } = reader
-  return { file, text, escape, directives, instructions, globalArgs, stages, warnings }
+  const { directives } = reader
+  return { file, text, escape: reader.escape, directives, instructions, globalArgs, stages, warnings }
 }
 
 /**

@@ -27,9 +27,9 @@ function loadAst(): typeof import('dockerfile-ast') {
  *
  * @see spec/dependencies.md 1
  */
-export function wordRanges(line: LogicalLine, file: string, escape: EscapeToken): WordRanges {
+export function wordRanges(line: LogicalLine, file: string, escapeToken: EscapeToken): WordRanges {
   const { DockerfileParser, ModifiableInstruction } = loadAst()
-  const [instruction] = DockerfileParser.parse(maskInstruction(line, escape)).getInstructions()
+  const [instruction] = DockerfileParser.parse(maskInstruction(line, escapeToken)).getInstructions()
   if (instruction === undefined) return { flags: [], arguments: [] }
   const flags = instruction instanceof ModifiableInstruction ? instruction.getFlags() : []
   const words = [...flags, ...instruction.getArguments()]
@@ -41,7 +41,7 @@ export function wordRanges(line: LogicalLine, file: string, escape: EscapeToken)
       endLine: line.firstLine + end.line + 1,
       endColumn: end.character,
     }))
-  const split = splitLine(line.text, escape)
+  const split = splitLine(line.text, escapeToken)
   // `--` ends the flags and is neither a flag nor an argument.
   const ended = /(^|\s)--$/.test(line.text.slice(0, split.restOffset).trimEnd()) ? 1 : 0
   return { flags: words.slice(0, split.flags.length), arguments: words.slice(split.flags.length + ended) }

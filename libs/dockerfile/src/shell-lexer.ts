@@ -3,12 +3,12 @@ import { fail, type Lexer, type LexOptions, peek, type Span, type SpanOptions, t
 import { readDollar } from './substitution.ts'
 
 function readSingleQuoted(lexer: Lexer, span: SpanOptions): string {
-  const { rawQuotes, escape } = lexer.options
+  const { rawQuotes, escape: escapeToken } = lexer.options
   const quote = take(lexer)
   let text = ''
   for (let character = take(lexer); character !== "'"; character = take(lexer)) {
     if (character === '') fail('unexpected end of statement while looking for matching single-quote')
-    if (span.pattern && character === escape) text += character
+    if (span.pattern && character === escapeToken) text += character
     text += character
   }
   return rawQuotes ? quote + text + quote : text
@@ -16,18 +16,18 @@ function readSingleQuoted(lexer: Lexer, span: SpanOptions): string {
 
 /** What a backslash (or the chosen escape character) within double quotes stands for. */
 function readQuotedEscape(lexer: Lexer, span: SpanOptions): string {
-  const { rawQuotes, escape } = lexer.options
+  const { rawQuotes, escape: escapeToken } = lexer.options
   const next = peek(lexer)
   if (next === '') return ''
-  if (next === '"' || next === '$' || next === escape) {
+  if (next === '"' || next === '$' || next === escapeToken) {
     take(lexer)
-    return span.rawEscapes ? escape + next : next
+    return span.rawEscapes ? escapeToken + next : next
   }
-  return span.rawEscapes && (!rawQuotes || span.pattern) ? escape + escape : escape
+  return span.rawEscapes && (!rawQuotes || span.pattern) ? escapeToken + escapeToken : escapeToken
 }
 
 function readDoubleQuoted(lexer: Lexer, span: SpanOptions): string {
-  const { rawQuotes, escape } = lexer.options
+  const { rawQuotes, escape: escapeToken } = lexer.options
   const quote = take(lexer)
   let text = ''
   while (peek(lexer) !== '"') {
@@ -35,7 +35,7 @@ function readDoubleQuoted(lexer: Lexer, span: SpanOptions): string {
     if (peek(lexer) === '$') text += readDollar(lexer)
     else {
       const character = take(lexer)
-      text += character === escape ? readQuotedEscape(lexer, span) : character
+      text += character === escapeToken ? readQuotedEscape(lexer, span) : character
     }
   }
   take(lexer)
@@ -82,7 +82,7 @@ function createWordCollector() {
  * @throws {UserError} `ERR_DOCKERFILE_EXPANSION` when a quote, a brace or the stop character is missing
  */
 function readSpan(lexer: Lexer, span: SpanOptions): Span {
-  const { escape, ignoreQuotes } = lexer.options
+  const { escape: escapeToken, ignoreQuotes } = lexer.options
   const collector = createWordCollector()
   let text = ''
   for (let next = peek(lexer); next !== span.stop; next = peek(lexer)) {
@@ -97,9 +97,9 @@ function readSpan(lexer: Lexer, span: SpanOptions): Span {
     } else if (!ignoreQuotes && (next === "'" || next === '"')) {
       part = next === "'" ? readSingleQuoted(lexer, span) : readDoubleQuoted(lexer, span)
       collector.raw(part)
-    } else if (next === escape) {
+    } else if (next === escapeToken) {
       take(lexer)
-      part = (span.rawEscapes ? escape : '') + take(lexer)
+      part = (span.rawEscapes ? escapeToken : '') + take(lexer)
       collector.raw(part)
     } else {
       part = take(lexer)

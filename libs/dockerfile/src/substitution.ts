@@ -75,7 +75,7 @@ function applyOperator(word: string, substitution: Substitution): string {
 function readReplace(lexer: Lexer, name: string): string {
   const all = peek(lexer) === '/'
   if (all) take(lexer)
-  const pattern = readOperand(lexer, REPLACED, "syntax error: missing '/' in ${}")
+  const pattern = readOperand(lexer, REPLACED, `syntax error: missing '/' in \${}`)
   const replacement = readOperand(lexer, REPLACEMENT, "syntax error: missing '}'")
   const value = lexer.options.lookUp(name)
   if (value === undefined && lexer.options.keepUnset) return `\${${name}/${pattern}/${replacement}}`

@@ -7,7 +7,7 @@ import type { EscapeToken } from './instruction.ts'
  *
  * @see spec/dockerfile.md 1.2
  */
-export function splitWords(text: string, escape: EscapeToken): readonly string[] {
+export function splitWords(text: string, escapeToken: EscapeToken): readonly string[] {
   const words: string[] = []
   let start = -1
   let quote = ''
@@ -20,7 +20,7 @@ export function splitWords(text: string, escape: EscapeToken): readonly string[]
       continue
     }
     if (start === -1) start = index
-    if (character === escape && quote !== "'") {
+    if (character === escapeToken && quote !== "'") {
       if (index + 1 === text.length) end = index
       index++
     } else if (character === quote) quote = ''
