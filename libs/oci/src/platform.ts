@@ -4,26 +4,26 @@ import type { Descriptor, Index, Platform } from './types.ts'
 const part = /^[A-Za-z0-9_][A-Za-z0-9_.-]*$/
 const knownSystems = new Set(['linux', 'darwin', 'windows', 'freebsd', 'netbsd', 'openbsd', 'wasi', 'wasip1'])
 
-const architectureAliases: Readonly<Record<string, readonly [architecture: string, variant?: string]>> = {
-  i386: ['386'],
-  x86_64: ['amd64'],
-  'x86-64': ['amd64'],
-  aarch64: ['arm64'],
-  armhf: ['arm', 'v7'],
-  armel: ['arm', 'v6'],
-}
+const architectureAliases: ReadonlyMap<string, readonly [architecture: string, variant?: string]> = new Map([
+  ['i386', ['386']],
+  ['x86_64', ['amd64']],
+  ['x86-64', ['amd64']],
+  ['aarch64', ['arm64']],
+  ['armhf', ['arm', 'v7']],
+  ['armel', ['arm', 'v6']],
+])
 
-const nodeArchitectures: Readonly<Record<string, string>> = {
-  x64: 'amd64',
-  ia32: '386',
-  arm: 'arm',
-  arm64: 'arm64',
-  loong64: 'loong64',
-  mips64el: 'mips64le',
-  ppc64: 'ppc64le',
-  riscv64: 'riscv64',
-  s390x: 's390x',
-}
+const nodeArchitectures: ReadonlyMap<string, string> = new Map([
+  ['x64', 'amd64'],
+  ['ia32', '386'],
+  ['arm', 'arm'],
+  ['arm64', 'arm64'],
+  ['loong64', 'loong64'],
+  ['mips64el', 'mips64le'],
+  ['ppc64', 'ppc64le'],
+  ['riscv64', 'riscv64'],
+  ['s390x', 's390x'],
+])
 
 /**
  * Parses a platform as users write it: `linux/arm64`, `linux/arm/v7`, `linux`, `arm64`.
@@ -59,7 +59,7 @@ export function formatPlatform(platform: Platform): string {
  * @throws {UserError} `ERR_PLATFORM_INVALID` for a processor that no image is for
  */
 export function hostPlatform(processArch: string): Platform {
-  const architecture = nodeArchitectures[processArch]
+  const architecture = nodeArchitectures.get(processArch)
   if (architecture === undefined) throw invalidPlatform(processArch, 'this processor has no OCI name')
   return { os: 'linux', architecture }
 }
@@ -120,7 +120,8 @@ export function samePlatform(a: Platform, b: Platform): boolean {
   return x.os === y.os && x.architecture === y.architecture && x.variant === y.variant
 }
 
-function isAttestation(entry: Descriptor): boolean {
+/** Whether an index entry is a statement about an image and no image: BuildKit's provenance and SBOM. */
+export function isAttestation(entry: Descriptor): boolean {
   if (entry.annotations?.['vnd.docker.reference.type'] !== undefined) return true
   return entry.platform?.os === 'unknown' && entry.platform.architecture === 'unknown'
 }
@@ -138,7 +139,7 @@ function canonicalArchitecture(
   writtenVariant: string | undefined,
 ): readonly [architecture: string, variant: string | undefined] {
   const lower = written.toLowerCase()
-  const [architecture, impliedVariant] = architectureAliases[lower] ?? [lower]
+  const [architecture, impliedVariant] = architectureAliases.get(lower) ?? [lower]
   const lowerVariant = (writtenVariant ?? impliedVariant ?? '').toLowerCase()
   const variant = /^[0-9]/.test(lowerVariant) ? `v${lowerVariant}` : lowerVariant
   if (architecture === 'amd64')
