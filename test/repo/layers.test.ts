@@ -31,7 +31,9 @@ describe('the layer rule on a copy with a planted mistake', () => {
   })
   afterEach(() => rmSync(copy, { recursive: true }))
 
-  const problems = () => checkLayers(readProjects(copy))
+  const known = checkLayers(readProjects(repository))
+  /** What the planted mistake adds. */
+  const problems = () => checkLayers(readProjects(copy)).filter((problem) => !known.includes(problem))
 
   it('checkLayers() names an import that goes up', () => {
     appendFileSync(join(copy, 'libs/digest/src/index.ts'), "import { build } from '@tsbuild/builder'\n")

@@ -71,7 +71,11 @@ function runLogged([program, ...args], cwd, log, counts) {
     const file = createWriteStream(log)
     const child = spawn(program, args, {
       cwd,
-      env: { ...process.env, TSBUILD_TEST_COUNTS: counts, FORCE_COLOR: process.stdout.isTTY ? '1' : '0' },
+      env: {
+        ...process.env,
+        TSBUILD_TEST_COUNTS: counts,
+        ...(process.stdout.isTTY ? { FORCE_COLOR: '1' } : { NO_COLOR: '1' }),
+      },
       stdio: ['ignore', 'pipe', 'pipe'],
     })
     for (const stream of [child.stdout, child.stderr]) {
