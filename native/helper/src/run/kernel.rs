@@ -50,7 +50,7 @@ impl KernelTrees {
     /// of reach.
     pub(crate) fn new(network: Network, marks: Marks) -> Fallible<Self> {
         let proc = overlay::open_fs("proc")
-            .and_then(|fs| overlay::create(fs.as_fd(), "proc", tree::PLAIN).map_err(|failure| explain_proc(failure)))?;
+            .and_then(|fs| overlay::create(fs.as_fd(), "proc", tree::PLAIN).map_err(explain_proc))?;
         let sys = if marks == Marks::User && network == Network::Host {
             // sysfs shows devices by network namespace, so only the owner of that may mount it.
             let copy = tree::copy_of_path("/sys")?;

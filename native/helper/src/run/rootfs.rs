@@ -63,10 +63,10 @@ impl Scaffold {
 /// The image as it is before the step, to look at only: a plain directory where there is one layer, else an overlay.
 pub(crate) fn view(root: &Root, marks: Marks) -> Fallible<Beneath> {
     let mut layers = root.lower.clone();
-    if let Some(upper) = &root.upper {
-        if layers.is_empty() || !is_empty(upper)? {
-            layers.insert(0, upper.clone());
-        }
+    if let Some(upper) = &root.upper
+        && (layers.is_empty() || !is_empty(upper)?)
+    {
+        layers.insert(0, upper.clone());
     }
     match layers.as_slice() {
         [only] => Beneath::open_root(only.as_ref()),

@@ -103,6 +103,14 @@ pub(crate) fn close_on_exec(number: i32) {
     unsafe { libc::fcntl(number, libc::F_SETFD, libc::FD_CLOEXEC) };
 }
 
+/// Clears close-on-exec on the descriptors that the parent passed, for [`execve_fd`] of this same program.
+pub(crate) fn keep_passed_on_exec() {
+    for number in 3..6 {
+        // SAFETY: F_SETFD has no memory conditions and an unused number only gives EBADF.
+        unsafe { libc::fcntl(number, libc::F_SETFD, 0) };
+    }
+}
+
 /// `dup2(2)` onto a standard descriptor, which loses close-on-exec thereby.
 pub(crate) fn dup_onto(from: BorrowedFd<'_>, number: i32) -> Result<(), Errno> {
     // SAFETY: dup2(2) has no memory conditions. Numbers 0 to 2 are never held as an `OwnedFd` here.
