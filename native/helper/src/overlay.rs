@@ -92,6 +92,8 @@ fn overlay(lower: &[String], upper: Option<&str>, work: Option<&str>, marks: Mar
     }
     set(fs.as_fd(), "redirect_dir", "nofollow")?;
     set(fs.as_fd(), "metacopy", "off")?;
+    // `run` puts a tmpfs layer on top: without this, files of different layers would show different device numbers.
+    set(fs.as_fd(), "xino", "on")?;
     if marks == Marks::User {
         set_flag(fs.as_fd(), "userxattr")?;
     }
