@@ -10,13 +10,18 @@ mod copy;
 mod diff;
 mod error;
 mod export;
+mod export_tar;
+mod fingerprint;
 mod maintenance;
 mod overlay;
+mod owner;
+mod pattern;
 mod probe;
 mod protocol;
 mod run;
 mod sanitise;
 mod scan;
+mod select;
 mod sys;
 mod userns;
 
