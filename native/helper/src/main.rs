@@ -24,6 +24,7 @@ mod scan;
 mod select;
 mod sys;
 mod userns;
+mod workers;
 
 use error::{Failure, Fallible};
 use overlay::Marks;
