@@ -5,7 +5,7 @@
 mod hash;
 mod manifest;
 
-pub(crate) use hash::{Hasher, fill};
+pub(crate) use hash::{Hasher, fill, open_dir, open_file, stat};
 pub(crate) use manifest::encode;
 
 use crate::beneath::Links;

@@ -8,7 +8,7 @@ mod tree;
 mod walk;
 mod wildcard;
 
-pub(crate) use node::{Dir, Kind, Meta, Node, NodeDigest, Walked, xattrs_of};
+pub(crate) use node::{Dir, Kind, Meta, Node, NodeDigest, Walked, Xattrs, xattrs_of};
 pub(crate) use resolve::{Resolved, resolve};
 pub(crate) use tree::Opened;
 

@@ -135,7 +135,25 @@ impl Hasher {
         Err(changed(path))
     }
 
-    /// Reads a file to its end, hashes it and hands every part of it on.
+    /// Reads a file to its end and hands every part of it on.
+    pub(crate) fn copy(
+        &mut self,
+        file: &OwnedFd,
+        path: &[u8],
+        mut each: impl FnMut(&[u8]) -> Fallible<()>,
+    ) -> Fallible<()> {
+        loop {
+            let length = match rustix::io::read(file, &mut self.buffer) {
+                Ok(0) => return Ok(()),
+                Ok(length) => length,
+                Err(Errno::INTR) => continue,
+                Err(errno) => return Err(read_failure("read", path, errno)),
+            };
+            each(self.buffer.get(..length).unwrap_or_default())?;
+        }
+    }
+
+    /// As [`Hasher::copy`], and hashes the file.
     pub(crate) fn contents(
         &mut self,
         file: &OwnedFd,
@@ -143,16 +161,10 @@ impl Hasher {
         mut each: impl FnMut(&[u8]) -> Fallible<()>,
     ) -> Fallible<[u8; 32]> {
         let mut sha = Sha256::new();
-        loop {
-            let length = match rustix::io::read(file, &mut self.buffer) {
-                Ok(0) => return Ok(sha.finalize().into()),
-                Ok(length) => length,
-                Err(Errno::INTR) => continue,
-                Err(errno) => return Err(read_failure("read", path, errno)),
-            };
-            let part = self.buffer.get(..length).unwrap_or_default();
+        self.copy(file, path, |part| {
             sha.update(part);
-            each(part)?;
-        }
+            each(part)
+        })?;
+        Ok(sha.finalize().into())
     }
 }
