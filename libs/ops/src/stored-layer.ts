@@ -33,9 +33,8 @@ export function loadLayer(
   if (typeof stored !== 'object' || stored === null || !('snapshot' in stored) || !('createdAt' in stored))
     return undefined
   const { snapshot, createdAt } = stored
-  if (typeof snapshot !== 'string' || typeof createdAt !== 'number' || !/^[0-9a-f]{32}$/.test(snapshot))
-    return undefined
-  if (!has(snapshot)) return undefined
-  const layer: LayerRef = { kind: 'snapshot', id: snapshot as SnapshotId, createdAt }
+  if (typeof snapshot !== 'string' || typeof createdAt !== 'number') return undefined
+  if (!isSnapshotId(snapshot) || !has(snapshot)) return undefined
+  const layer: LayerRef = { kind: 'snapshot', id: snapshot, createdAt }
   return { kind: 'filesystem', filesystem: withLayer(base, layer) }
 }
