@@ -6,18 +6,23 @@
 
 mod apply;
 mod beneath;
+mod compress;
 mod copy;
 mod diff;
+mod digest;
 mod error;
 mod export;
+mod export_tar;
 mod maintenance;
 mod overlay;
 mod probe;
+mod progress;
 mod protocol;
 mod run;
 mod sanitise;
 mod scan;
 mod sys;
+mod tar;
 mod userns;
 
 use error::{Failure, Fallible};
