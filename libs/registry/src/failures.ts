@@ -22,6 +22,13 @@ export class TransientFailure extends Error {
   }
 }
 
+/** Carries a failure of this machine's, a full disk for example, past the retries, which then throw its cause. */
+export class LocalFailure extends Error {
+  constructor(cause: unknown) {
+    super('a local stream failed', { cause })
+  }
+}
+
 /** What a request was for, for messages: `pull debian:12`, and the host that is asked. */
 export interface Purpose {
   readonly what: string

@@ -1,5 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises'
-import { cancelled, networkFailure, type Purpose, TransientFailure } from './failures.ts'
+import { cancelled, LocalFailure, networkFailure, type Purpose, TransientFailure } from './failures.ts'
 import type { RetrySettings } from './types.ts'
 
 const maxPauseMs = 60_000
@@ -49,6 +49,7 @@ export async function withRetry<T>(
       return await attempt(tries)
     } catch (error) {
       if (signal?.aborted) throw cancelled(purpose.what)
+      if (error instanceof LocalFailure) throw error.cause
       const failure = networkFailure(error, purpose)
       if (!(failure instanceof TransientFailure)) throw failure
       if (count >= Math.min(wanted, failure.maxAttempts) || total >= maxTriesInAll) throw failure.failure
