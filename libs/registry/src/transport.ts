@@ -95,7 +95,7 @@ async function createDispatcher(
   proxy: string | undefined,
   options: TransportOptions,
 ): Promise<Dispatcher> {
-  const { Agent, EnvHttpProxyAgent } = await import('undici')
+  const { Agent, EnvHttpProxyAgent } = await loadUndici()
   const base = options.lookup ?? (systemLookup as LookupFunction)
   const tls = {
     rejectUnauthorized: !request.insecure,
@@ -135,4 +135,10 @@ function refusingLookup(base: LookupFunction): LookupFunction {
 
 function joined(value: string | string[] | undefined): string | undefined {
   return typeof value === 'object' ? value.join(', ') : value
+}
+
+/** Loaded at the first request. Bundled, a CommonJS package has its exports below `default`. */
+async function loadUndici(): Promise<typeof import('undici')> {
+  const loaded = await import('undici')
+  return 'Agent' in loaded ? loaded : (loaded as { readonly default: typeof import('undici') }).default
 }
