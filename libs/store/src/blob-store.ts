@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto'
 import { constants, linkSync, lstatSync, renameSync } from 'node:fs'
 import { type FileHandle, open } from 'node:fs/promises'
 import { join } from 'node:path'
@@ -90,7 +91,7 @@ export class DirectoryBlobStore implements BlobStore {
     const path = this.#layout.blob(digest)
     const linked = () => unlessErrno(['EEXIST'], () => linkSync(temporary, path) ?? true)
     if (linked() || this.#sizeOf(digest) === size) return
-    // Something damaged has the name: other than those of a reader of good bytes, its readers are better off without.
+    // What has the name has another size, so it is damaged: the good bytes take its place.
     this.#moveAway(digest)
     linked()
   }
@@ -202,7 +203,6 @@ class FileIngest implements Ingest {
   }
 
   async #fillAndHash(source: Readable): Promise<Stored> {
-    const { createHash } = await import('node:crypto')
     const hash = createHash('sha256')
     let size = 0
     await pipeline(source, async (chunks: AsyncIterable<Uint8Array>) => {

@@ -1,10 +1,9 @@
-import { spawnSync } from 'node:child_process'
-import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { parseDigest } from '@tsbuild/digest'
 import { describe, expect, it } from 'vitest'
 import { isSnapshotId } from './layout.ts'
 import { openStore } from './open-store.ts'
+import { canTrace, readTrace, traced } from './testing/strace.ts'
 import { storeOptions, temporaryDirectory } from './testing/temporary-store.ts'
 import { verifyStore } from './testing/verify-store.ts'
 import { type WriterProcess, writerProcesses } from './testing/writer-process.ts'
@@ -32,8 +31,7 @@ const whileWriting = [...whileMaking, 'fchmod', 'fsync', 'rename']
 /** Not `openat` and `write`: the runtime's own calls of that number would fail. A small disk does it for those. */
 const failing = ['mkdir', 'link', 'rename']
 
-const strace = spawnSync('strace', ['-qq', '-e', 'trace=none', 'true']).status === 0
-if (!strace && process.env.CI !== undefined) throw new Error('strace is needed to test crashes: install it')
+const strace = canTrace()
 
 /** What a writer said is durable is there after it died, and nothing is half there. */
 async function expectIntact(root: string, reports: readonly WriterReport[]): Promise<void> {
@@ -110,29 +108,19 @@ describe('a writer that is killed', () => {
 })
 
 /**
- * Runs a process under strace; with `-y` the calls on a descriptor show its path. Not with `--seccomp-bpf`, with which
- * strace 6.1 injects no signals.
- */
-function traced({ syscall }: Fault, options: readonly string[]): readonly string[] {
-  return ['strace', '-f', '-qq', '-y', '-e', `trace=${syscall}`, '-e', 'signal=none', ...options]
-}
-
-/**
  * Runs the task to its end and tells which of the calls change the store: strace counts each thread's calls on their
  * own, so these are numbers within a thread.
  */
 async function pointsOf(fault: Fault, root: string, task: WriterTask): Promise<readonly number[]> {
   const log = join(temporaryDirectory('trace-'), 'log')
-  const writer = spawnWriter(root, task, traced(fault, ['-o', log]))
+  const writer = spawnWriter(root, task, traced([fault.syscall], log))
   expect(await endOf(writer)).toBe('finished')
   const counts = new Map<string, number>()
   const points = new Set<number>()
-  for (const line of readFileSync(log, 'utf8').split('\n')) {
-    const [, thread, call] = /^(\d+) +(\w+\(.*)$/.exec(line) ?? []
-    if (thread === undefined || call === undefined) continue
+  for (const { thread, text } of readTrace(log)) {
     const number = (counts.get(thread) ?? 0) + 1
     counts.set(thread, number)
-    if (isOurs(fault, call, root)) points.add(number)
+    if (isOurs(fault, text, root)) points.add(number)
   }
   return [...points]
 }
@@ -149,8 +137,8 @@ async function expectSurvival(fault: Fault, task: WriterTask, prepare: () => Pro
   expect(points.length).toBeGreaterThan(0)
   for (const when of points) {
     const root = await prepare()
-    const inject = `inject=${fault.syscall}:${fault.effect}:when=${when}`
-    const writer = spawnWriter(root, task, traced(fault, ['-o', '/dev/null', '-e', inject]))
+    const inject = `${fault.syscall}:${fault.effect}:when=${when}`
+    const writer = spawnWriter(root, task, traced([fault.syscall], '/dev/null', inject))
     // Where the `sync` process has a call of that number too, its death makes the writer fail: as good a test.
     expect(await endOf(writer), inject).not.toBe('finished')
     if (fault.code !== undefined) expect(writer.errorText(), inject).toContain(fault.code)
