@@ -128,8 +128,8 @@ fn run_filters_system_calls() {
 #[test]
 fn run_passes_three_descriptors() {
     let Some(sandbox) = Sandbox::root() else { return };
-    let done = sandbox.sh("for fd in /proc/$$/fd/*; do echo ${fd##*/} $(readlink $fd | cut -d: -f1); done");
-    assert_eq!(done.ok(), "0 pipe\n1 pipe\n2 pipe\n");
+    let done = sandbox.sh("ls /proc/$$/fd; true");
+    assert_eq!(done.ok(), "0\n1\n2\n");
 }
 
 #[test]
@@ -153,14 +153,15 @@ fn run_masks_and_protects_kernel_files() {
         sandbox.sh("echo x > /proc/sys/kernel/core_pattern").stderr.contains("Read-only"),
         "it must exist everywhere"
     );
-    assert_ne!(sandbox.sh("test -w /sys/fs/cgroup").code(), 0);
+    let done = sandbox.sh("mkdir /sys/fs/cgroup/x");
+    assert!(done.stderr.contains("Read-only file system"), "{done:?}");
 }
 
 #[test]
 fn run_makes_its_own_device_directory() {
     let Some(sandbox) = Sandbox::root() else { return };
     let done = sandbox.sh("ls /dev | tr '\\n' ' '; for n in null zero full random urandom tty; do \
-                           stat -c '%n %F %a %t:%T %u:%g' /dev/$n; done; readlink /dev/stdout /dev/fd /dev/ptmx; \
+                           stat -c '%n %F %a %t:%T %u:%g' /dev/$n; done; for l in stdout fd ptmx; do readlink /dev/$l; done; \
                            stat -c '%a' /dev /dev/shm; df -k /dev/shm | tail -1 | tr -s ' ' | cut -d' ' -f2; \
                            echo data > /dev/null; head -c 2 /dev/zero | wc -c");
     assert_eq!(

@@ -250,7 +250,8 @@ fn copy_xattrs(from: BorrowedFd<'_>, to: BorrowedFd<'_>) -> Result<(), Errno> {
         let length = rustix::fs::fgetxattr(from, name, value.as_mut_slice())?;
         value.truncate(length);
         match rustix::fs::fsetxattr(to, name, &value, XattrFlags::empty()) {
-            // A tmpfs before Linux 6.6 keeps no user.* attributes; a copied-up directory loses them then.
+            // What a tmpfs keeps depends on the kernel (user.* since 6.6, others with CONFIG_TMPFS_XATTR). A directory
+            // that the step itself changes loses the rest then; images give directories attributes very rarely.
             Ok(()) | Err(Errno::OPNOTSUPP) => {}
             // trusted.* and security.* of the image belong to real root and cannot be set in a user namespace, nor
             // would a copy-up keep them there.
