@@ -173,10 +173,14 @@ fn environment(run: &Run, identity: &Identity, trusted: bool) -> Vec<Vec<u8>> {
 
 /// Opens the working directory, made where missing. No descriptor link and no way out of the root can name it.
 fn working_directory(root: &Beneath, path: &str, identity: &Identity) -> Fallible<OwnedFd> {
-    let open = || root.open(path.as_bytes(), OFlags::PATH | OFlags::DIRECTORY, Mode::empty(), Links::Follow);
-    let opened = match open() {
-        Err(Errno::NOENT) => stubs::make(root, path.as_bytes(), Kind::Directory, Some((identity.uid, identity.gid)))
-            .and_then(|()| open()),
+    let open = |path: &[u8]| root.open(path, OFlags::PATH | OFlags::DIRECTORY, Mode::empty(), Links::Follow);
+    let opened = match open(path.as_bytes()) {
+        // The kernel followed every link on the way, none of them magic, and found nothing at the end: where that is
+        // inside the root, the directory is made.
+        Err(Errno::NOENT) => {
+            let place = stubs::resolve(root, path.as_bytes())?.path();
+            stubs::make(root, &place, Kind::Directory, Some((identity.uid, identity.gid))).and_then(|()| open(&place))
+        }
         other => other,
     };
     opened.map_err(|errno| match errno {

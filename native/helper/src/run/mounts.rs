@@ -160,15 +160,11 @@ impl Plan {
             let path = place.path();
             let point = match open_point(root, &path) {
                 Err(Errno::NOENT) => {
-                    stubs::make(root, &path, prepared.kind, None)
-                        .map_err(|errno| Failure::syscall(format!("mkdirat(root, {:?})", prepared.target), errno))?;
-                    open_point(root, &path)
+                    stubs::make(root, &path, prepared.kind, None).and_then(|()| open_point(root, &path))
                 }
                 other => other,
             };
-            let point = point.map_err(|errno| {
-                Failure::user("ERR_ROOTFS_INVALID", format!("cannot mount at {:?}: {errno}", prepared.target))
-            })?;
+            let point = point.map_err(|errno| no_point(&prepared.target, errno))?;
             let what = format!("{}, {:?}", if prepared.readonly { "read-only" } else { "writable" }, prepared.target);
             tree::attach(prepared.tree.as_fd(), point.as_fd(), &what)?;
         }
@@ -176,6 +172,26 @@ impl Plan {
     }
 }
 
+/// The failure to open or make a mount point inside another mount.
+fn no_point(target: &str, errno: Errno) -> Failure {
+    let call = format!("openat2(root, {target:?}, O_PATH|O_NOFOLLOW)");
+    match errno {
+        Errno::LOOP | Errno::NOTDIR | Errno::EXIST => {
+            Failure::user("ERR_ROOTFS_INVALID", format!("{call}: a symlink or file lies on the way to the mount point"))
+        }
+        Errno::ROFS => Failure::user(
+            "ERR_ROOTFS_INVALID",
+            format!("{call}: the mount point is missing and lies inside another mount that is read-only"),
+        ),
+        _ => Failure::syscall(call, errno),
+    }
+}
+
 fn open_point(root: &Beneath, path: &[u8]) -> Result<OwnedFd, Errno> {
-    root.open(path, OFlags::PATH | OFlags::NOFOLLOW, Mode::empty(), Links::Refuse)
+    let point = root.open(path, OFlags::PATH | OFlags::NOFOLLOW, Mode::empty(), Links::Refuse)?;
+    // A last symlink is opened itself, for that is what O_PATH with O_NOFOLLOW is for.
+    match FileType::from_raw_mode(rustix::fs::fstat(&point)?.st_mode) {
+        FileType::Symlink => Err(Errno::LOOP),
+        _ => Ok(point),
+    }
 }

@@ -212,7 +212,12 @@ impl<'v> Stubs<'v> {
 /// Copies owner, mode, xattrs and times from one open file to another.
 pub(crate) fn copy_metadata(from: BorrowedFd<'_>, to: BorrowedFd<'_>) -> Result<(), Errno> {
     let stat = rustix::fs::fstat(from)?;
-    rustix::fs::fchown(to, Some(Uid::from_raw(stat.st_uid)), Some(Gid::from_raw(stat.st_gid)))?;
+    match rustix::fs::fchown(to, Some(Uid::from_raw(stat.st_uid)), Some(Gid::from_raw(stat.st_gid))) {
+        // An owner that the user namespace does not map. The stub keeps 0:0; what the step may do with it is the same,
+        // and a copy-up of the original would have failed.
+        Ok(()) | Err(Errno::INVAL) => {}
+        Err(errno) => return Err(errno),
+    }
     rustix::fs::fchmod(to, Mode::from_raw_mode(stat.st_mode))?;
     copy_xattrs(from, to)?;
     rustix::fs::futimens(to, &times(&stat))
@@ -245,7 +250,8 @@ fn copy_xattrs(from: BorrowedFd<'_>, to: BorrowedFd<'_>) -> Result<(), Errno> {
         let length = rustix::fs::fgetxattr(from, name, value.as_mut_slice())?;
         value.truncate(length);
         match rustix::fs::fsetxattr(to, name, &value, XattrFlags::empty()) {
-            // A tmpfs before Linux 6.6 keeps no user.* attributes; a copied-up directory loses them then.
+            // What a tmpfs keeps depends on the kernel (user.* since 6.6, others with CONFIG_TMPFS_XATTR). A directory
+            // that the step itself changes loses the rest then; images give directories attributes very rarely.
             Ok(()) | Err(Errno::OPNOTSUPP) => {}
             // trusted.* and security.* of the image belong to real root and cannot be set in a user namespace, nor
             // would a copy-up keep them there.

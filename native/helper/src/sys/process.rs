@@ -118,13 +118,18 @@ pub(crate) fn dup_onto(from: BorrowedFd<'_>, number: i32) -> Result<(), Errno> {
     if result < 0 { Err(last_errno()) } else { Ok(()) }
 }
 
-/// Unblocks every signal and gives every signal its default action, but keeps SIGPIPE ignored if told to.
+/// Unblocks every signal and gives every signal its default action, but ignores SIGPIPE if told to.
+///
+/// By the kernel's own call: libc refuses the two signals that it reserves, and a parent may have left those ignored too.
 pub(crate) fn reset_signals(ignore_pipe: bool) {
+    // The kernel's struct sigaction on 64-bit machines: handler, flags, restorer, mask.
+    let action = |handler: usize| [handler as u64, 0, 0, 0];
     for signal in 1..=64 {
         let ignore = ignore_pipe && signal == libc::SIGPIPE;
-        // SAFETY: signal(2) with SIG_DFL or SIG_IGN installs no function. Numbers that cannot be changed (SIGKILL,
-        // SIGSTOP, those kept by libc) give EINVAL, which is of no interest.
-        unsafe { libc::signal(signal, if ignore { libc::SIG_IGN } else { libc::SIG_DFL }) };
+        let action = action(if ignore { libc::SIG_IGN } else { libc::SIG_DFL });
+        // SAFETY: rt_sigaction(2) reads 32 bytes behind the pointer, which outlives the call, with a mask of 8 bytes;
+        // SIG_DFL and SIG_IGN install no function. SIGKILL and SIGSTOP give EINVAL, which is of no interest.
+        unsafe { libc::syscall(libc::SYS_rt_sigaction, signal, action.as_ptr(), std::ptr::null_mut::<u64>(), 8) };
     }
     set_mask(&[], libc::SIG_SETMASK);
 }
