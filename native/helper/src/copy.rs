@@ -8,6 +8,7 @@ mod plan;
 mod target;
 mod writer;
 
+use crate::beneath::Beneath;
 use crate::error::{Failure, Fallible};
 use crate::overlay::{self, Marks};
 use crate::owner::{self, Owner};
@@ -29,7 +30,7 @@ pub(crate) fn copy(root: &Root, actions: &[FileAction], marks: Marks) -> Fallibl
     overlay::enter_mount_namespace()?;
     // Modes are given in full at creation.
     rustix::process::umask(Mode::empty());
-    let target = Target { root: crate::beneath::Beneath::new(overlay::mount(root, marks)?) };
+    let target = Target { root: Beneath::new(overlay::mount(root, marks)?) };
     let tally = Tally::default();
     for action in actions {
         match action {
@@ -53,6 +54,24 @@ pub(crate) fn copy(root: &Root, actions: &[FileAction], marks: Marks) -> Fallibl
     Ok(Outcome::Copy { files, bytes })
 }
 
+/// Copies whole trees into a directory and returns how many files and bytes that were.
+pub(crate) fn write_tree(
+    tree: &Opened,
+    selected: Selected,
+    into: Beneath,
+    owner: Option<Owner>,
+) -> Fallible<(u64, u64)> {
+    rustix::process::umask(Mode::empty());
+    let target = Target { root: into };
+    let tally = Tally::default();
+    let mut writer = Writer::new(tree, &target, owner, None, false, &tally);
+    for mut source in selected.sources {
+        writer.tree(&mut source.walked, b"")?;
+    }
+    writer.finish()?;
+    Ok(tally.sums())
+}
+
 fn find_owner(target: &Target, spec: Option<&str>) -> Fallible<Option<Owner>> {
     spec.map(|spec| owner::look_up(&target.root, spec)).transpose()
 }
@@ -72,14 +91,7 @@ fn make_dir(target: &Target, path: &str, mode: u32, owner: Option<Owner>) -> Fal
 }
 
 /// A file with the bytes of a heredoc. Its mtime is now.
-fn make_file(
-    target: &Target,
-    path: &str,
-    mode: u32,
-    data: &str,
-    owner: Option<Owner>,
-    tally: &Tally,
-) -> Fallible<()> {
+fn make_file(target: &Target, path: &str, mode: u32, data: &str, owner: Option<Owner>, tally: &Tally) -> Fallible<()> {
     let data = base64::engine::general_purpose::STANDARD
         .decode(data)
         .map_err(|error| Failure::internal(format!("the data of mkfile is not base64: {error}")))?;

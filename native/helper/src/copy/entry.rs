@@ -103,9 +103,8 @@ impl Place {
             return Err(Failure::user("ERR_DEVICE_FORBIDDEN", message));
         }
         let raw = Mode::from_raw_mode((mode & 0o777) as RawMode);
-        let made = self.replace("mknodat", name, || {
-            rustix::fs::mknodat(&self.fd, OsStr::from_bytes(name), kind, raw, meta.rdev)
-        });
+        let made = self
+            .replace("mknodat", name, || rustix::fs::mknodat(&self.fd, OsStr::from_bytes(name), kind, raw, meta.rdev));
         made.map_err(|failure| match failure.errno {
             Some(Errno::PERM) => Failure {
                 code: "ERR_DEVICE_FORBIDDEN",

@@ -45,9 +45,7 @@ impl Target {
     pub(crate) fn resolve(&self, path: &str) -> Fallible<Resolved> {
         resolve(&self.root, path.as_bytes()).map_err(|errno| match errno {
             Errno::NOTDIR => not_directory(path.as_bytes()),
-            Errno::LOOP => {
-                Failure::user("ERR_SYMLINK_LOOP", format!("{path:?} leads through more than 40 symlinks"))
-            }
+            Errno::LOOP => Failure::user("ERR_SYMLINK_LOOP", format!("{path:?} leads through more than 40 symlinks")),
             Errno::NAMETOOLONG | Errno::INVAL => {
                 Failure::user("ERR_PATH_INVALID", format!("{path:?} is no path: {errno}"))
             }
@@ -119,8 +117,7 @@ fn ids(owner: Owner) -> (Option<Uid>, Option<Gid>) {
 
 /// `fchmod(2)`.
 pub(crate) fn set_mode(file: BorrowedFd<'_>, mode: u32, path: &[u8]) -> Fallible<()> {
-    rustix::fs::fchmod(file, Mode::from_raw_mode(mode as RawMode))
-        .map_err(|errno| write_failure("fchmod", path, errno))
+    rustix::fs::fchmod(file, Mode::from_raw_mode(mode as RawMode)).map_err(|errno| write_failure("fchmod", path, errno))
 }
 
 /// The argument of `utimensat(2)` that sets mtime alone.

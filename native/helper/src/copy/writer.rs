@@ -109,8 +109,7 @@ impl<'a> Writer<'a> {
     pub(super) fn finish(&self) -> Fallible<()> {
         for (path, mtime) in &self.mtimes {
             let dir = self.target.open_dir(path)?;
-            rustix::fs::futimens(&dir, &mtime_only(*mtime))
-                .map_err(|errno| write_failure("futimens", path, errno))?;
+            rustix::fs::futimens(&dir, &mtime_only(*mtime)).map_err(|errno| write_failure("futimens", path, errno))?;
         }
         Ok(())
     }
@@ -146,13 +145,7 @@ impl<'a> Writer<'a> {
         Ok(places)
     }
 
-    fn describe_dir(
-        &self,
-        dir: BorrowedFd<'_>,
-        node: &Node,
-        xattrs: Option<&Xattrs>,
-        path: &[u8],
-    ) -> Fallible<()> {
+    fn describe_dir(&self, dir: BorrowedFd<'_>, node: &Node, xattrs: Option<&Xattrs>, path: &[u8]) -> Fallible<()> {
         set_owner(dir, self.owner_of(&node.meta), path)?;
         set_mode(dir, self.mode_of(&node.meta), path)?;
         self.set_xattrs(dir, xattrs.map_or(&[], Vec::as_slice), path);
@@ -193,13 +186,8 @@ impl<'a> Writer<'a> {
             Kind::Socket => super::entry::new_file(place, name, &[], mode, owner)?,
             Kind::Dir => return Err(not_directory(&place.path_of(name))),
         }
-        rustix::fs::utimensat(
-            &place.fd,
-            OsStr::from_bytes(name),
-            &mtime_only(meta.mtime),
-            AtFlags::SYMLINK_NOFOLLOW,
-        )
-        .map_err(|errno| write_failure("utimensat", &place.path_of(name), errno))?;
+        rustix::fs::utimensat(&place.fd, OsStr::from_bytes(name), &mtime_only(meta.mtime), AtFlags::SYMLINK_NOFOLLOW)
+            .map_err(|errno| write_failure("utimensat", &place.path_of(name), errno))?;
         Ok(None)
     }
 
@@ -220,8 +208,8 @@ impl<'a> Writer<'a> {
         let mut digest = None;
         if self.hash && known.is_none() {
             let sha256 = hasher.contents(&source, &path, |part| write_all(&file, part, &path))?;
-            let xattrs = xattrs_of(source.as_fd())
-                .map_err(|errno| crate::select::read_failure("fgetxattr", &path, errno))?;
+            let xattrs =
+                xattrs_of(source.as_fd()).map_err(|errno| crate::select::read_failure("fgetxattr", &path, errno))?;
             digest = Some(NodeDigest { sha256, xattrs });
         } else {
             if !offload(&source, &file, meta.size, &path)? {
@@ -257,13 +245,7 @@ impl<'a> Writer<'a> {
         let from = self.target.open_dir(from)?;
         let place = Place::new(self.target.open_dir(to)?, to)?;
         place.replace("linkat", new, || {
-            rustix::fs::linkat(
-                &from,
-                OsStr::from_bytes(old),
-                &place.fd,
-                OsStr::from_bytes(new),
-                AtFlags::empty(),
-            )
+            rustix::fs::linkat(&from, OsStr::from_bytes(old), &place.fd, OsStr::from_bytes(new), AtFlags::empty())
         })?;
         self.tally.add(1, 0);
         Ok(())

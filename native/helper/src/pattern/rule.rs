@@ -52,7 +52,8 @@ const MAX_WILDCARDS: usize = 4;
 impl Rule {
     /// Compiles a cleaned pattern without its `!`. `None` if it is malformed.
     pub(crate) fn compile(pattern: &str) -> Option<Self> {
-        let wild = pattern.contains(['*', '?', '[', ']']) || pattern.strip_suffix('\\').unwrap_or(pattern).contains('\\');
+        let wild =
+            pattern.contains(['*', '?', '[', ']']) || pattern.strip_suffix('\\').unwrap_or(pattern).contains('\\');
         if !wild {
             return Some(Self::Exact(pattern.into()));
         }

@@ -117,10 +117,8 @@ impl AsRef<[u8]> for Listed {
 /// Opens and reads a directory; the names are sorted by their bytes.
 pub(crate) fn list(tree: &Opened, path: &[u8]) -> Fallible<(OwnedFd, Vec<Listed>)> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW;
-    let dir = tree
-        .root
-        .open(path, flags, Mode::empty(), Links::Refuse)
-        .map_err(|errno| read_failure("open", path, errno))?;
+    let dir =
+        tree.root.open(path, flags, Mode::empty(), Links::Refuse).map_err(|errno| read_failure("open", path, errno))?;
     let mut buffer = [MaybeUninit::uninit(); 32 * 1024];
     let mut names = Vec::new();
     let mut reader = RawDir::new(&dir, &mut buffer);
@@ -304,12 +302,12 @@ struct Read {
 }
 
 fn read_link(dir: &OwnedFd, name: &[u8], path: &[u8]) -> Fallible<Box<[u8]>> {
-    rustix::fs::readlinkat(dir, OsStr::from_bytes(name), Vec::new())
-        .map(|target| target.into_bytes().into())
-        .map_err(|errno| match errno {
+    rustix::fs::readlinkat(dir, OsStr::from_bytes(name), Vec::new()).map(|target| target.into_bytes().into()).map_err(
+        |errno| match errno {
             Errno::INVAL => super::changed(path),
             _ => read_failure("readlinkat", path, errno),
-        })
+        },
+    )
 }
 
 /// Takes implied directories away that turned out to hold nothing. A directory stands after its parent in `dirs`, so
