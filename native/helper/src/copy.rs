@@ -8,6 +8,7 @@ mod plan;
 mod target;
 mod writer;
 
+use crate::beneath::Beneath;
 use crate::error::{Failure, Fallible};
 use crate::overlay::{self, Marks};
 use crate::owner::{self, Owner};
@@ -29,7 +30,7 @@ pub(crate) fn copy(root: &Root, actions: &[FileAction], marks: Marks) -> Fallibl
     overlay::enter_mount_namespace()?;
     // Modes are given in full at creation.
     rustix::process::umask(Mode::empty());
-    let target = Target { root: crate::beneath::Beneath::new(overlay::mount(root, marks)?) };
+    let target = Target { root: Beneath::new(overlay::mount(root, marks)?) };
     let tally = Tally::default();
     for action in actions {
         match action {
@@ -51,6 +52,24 @@ pub(crate) fn copy(root: &Root, actions: &[FileAction], marks: Marks) -> Fallibl
     }
     let (files, bytes) = tally.sums();
     Ok(Outcome::Copy { files, bytes })
+}
+
+/// Copies whole trees into a directory and returns how many files and bytes that were.
+pub(crate) fn write_tree(
+    tree: &Opened,
+    selected: Selected,
+    into: Beneath,
+    owner: Option<Owner>,
+) -> Fallible<(u64, u64)> {
+    rustix::process::umask(Mode::empty());
+    let target = Target { root: into };
+    let tally = Tally::default();
+    let mut writer = Writer::new(tree, &target, owner, None, false, &tally);
+    for mut source in selected.sources {
+        writer.tree(&mut source.walked, b"")?;
+    }
+    writer.finish()?;
+    Ok(tally.sums())
 }
 
 fn find_owner(target: &Target, spec: Option<&str>) -> Fallible<Option<Owner>> {

@@ -31,10 +31,13 @@ pub(crate) struct Fingerprints {
     changes: Mutex<Changes>,
 }
 
+/// Files of one directory that were hashed, by name.
+type Files = HashMap<Vec<u8>, (Meta, NodeDigest)>;
+
 #[derive(Debug, Default)]
 struct Changes {
     /// Files hashed in this run, by directory and name.
-    hashed: HashMap<Vec<u8>, HashMap<Vec<u8>, (Meta, NodeDigest)>>,
+    hashed: HashMap<Vec<u8>, Files>,
     /// Files on record that are not there any more.
     gone: Vec<(Vec<u8>, Vec<u8>)>,
 }
@@ -47,7 +50,7 @@ pub(crate) struct Known<'f> {
     records: &'f [u8],
     cursor: Cursor<'f>,
     next: Option<Record<'f>>,
-    hashed: Option<HashMap<Vec<u8>, (Meta, NodeDigest)>>,
+    hashed: Option<Files>,
 }
 
 impl Fingerprints {
@@ -76,9 +79,6 @@ impl Fingerprints {
 
     /// Notes that a file was hashed.
     pub(crate) fn learn(&self, dir: &[u8], name: &[u8], meta: &Meta, digest: &NodeDigest) {
-        if self.path.is_none() {
-            return;
-        }
         let mut changes = self.changes.lock().unwrap_or_else(PoisonError::into_inner);
         let files = match changes.hashed.get_mut(dir) {
             Some(files) => files,
