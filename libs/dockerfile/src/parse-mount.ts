@@ -90,7 +90,9 @@ function readNumber(key: string, value: string, options: { base: 8 | 10; refuse:
 
 function readChoice<T extends string>(what: string, value: string, choices: readonly T[], refuse: Refuse): T {
   const found = choices.find((choice) => choice === value.toLowerCase())
-  return found ?? refuse(`unsupported ${what} ${JSON.stringify(value)}`, didYouMean(value, choices))
+  return (
+    found ?? refuse(`unsupported ${what} ${JSON.stringify(value)}`, didYouMean(value.slice(0, 32), choices))
+  )
 }
 
 function onlyFor(draft: Draft, key: string, types: readonly MountType[], refuse: Refuse): void {
@@ -236,7 +238,7 @@ export function parseMount(flag: MountFlag, options: ParseMountOptions): Mount {
     const known = KEYS.find((name) => name === key)
     if (value === null) applyBareKey(draft, key, refuse)
     else if (known === undefined)
-      refuse(`unexpected key '${key}' in '${key}=${value}'`, didYouMean(key, KEYS))
+      refuse(`unexpected key '${key}' in '${key}=${value}'`, didYouMean(key.slice(0, 32), KEYS))
     else applyField(draft, known, known === 'from' ? value : options.expand(value), refuse)
   }
   check(draft, refuse)

@@ -41,10 +41,8 @@ export function wordRanges(line: LogicalLine, file: string, escapeToken: EscapeT
       endLine: line.firstLine + end.line + 1,
       endColumn: end.character,
     }))
-  const split = splitLine(line.text, escapeToken)
-  // `--` ends the flags and is neither a flag nor an argument.
-  const ended = /(^|\s)--$/.test(line.text.slice(0, split.restOffset).trimEnd()) ? 1 : 0
-  return { flags: words.slice(0, split.flags.length), arguments: words.slice(split.flags.length + ended) }
+  const count = splitLine(line.text, escapeToken).flags.length
+  return { flags: words.slice(0, count), arguments: words.slice(count) }
 }
 
 /** What the range of a word is looked up in. */
