@@ -69,6 +69,12 @@ export function lineRange(file: string, line: number, text: string): SourceRange
   return { file, startLine: line + 1, startColumn: 0, endLine: line + 1, endColumn: trimLineEnd(text).length }
 }
 
+/** The range of a whole file, without its last line end. */
+export function fileRange(file: string, lines: readonly string[]): SourceRange {
+  const last = Math.max(0, lines.length - 1)
+  return { ...lineRange(file, last, lines[last] ?? ''), startLine: 1 }
+}
+
 /**
  * The text before a continuation character at the end of a line, or null if the line does not continue.
  * Blanks may follow the character; a doubled one does not continue.

@@ -14,6 +14,7 @@ import { instructionParsers } from './instructions/table.ts'
 import { readJsonForm } from './json-form.ts'
 import {
   createLineReader,
+  fileRange,
   type LineReader,
   type LogicalLine,
   logicalRange,
@@ -140,7 +141,7 @@ export function parseDockerfile(text: string, file: string): Dockerfile {
     warnings.push(...emptyLineWarnings(line, file))
     instructions.push(parseLine(line, { file, lines, reader }))
   }
-  const whole = { file, startLine: 1, startColumn: 0, endLine: Math.max(1, lines.length), endColumn: 0 }
+  const whole = fileRange(file, lines)
   if (instructions.length === 0) {
     throw new UserError('ERR_DOCKERFILE_EMPTY', `Cannot parse "${file}": file with no instructions`, {
       source: whole,
