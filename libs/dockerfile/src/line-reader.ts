@@ -1,5 +1,5 @@
 import { type SourceRange, UserError } from '@tsbuild/errors'
-import { isSpace, leadingSpaces, trimSpace } from './characters.ts'
+import { leadingSpaces, trimSpace } from './characters.ts'
 import { createDirectiveReader } from './directives.ts'
 import type { Directive, EscapeToken } from './instruction.ts'
 
@@ -181,20 +181,28 @@ export function createLineReader(lines: readonly string[], file: string): LineRe
   }
 }
 
-/**
- * The range of a logical line: from its first character that is not blank to the end of its last part.
- */
-export function logicalRange(line: LogicalLine, file: string): SourceRange {
-  let first = 0
-  while (first < line.text.length && isSpace(line.text.charAt(first))) first++
-  const start = line.pieces.findLast((piece) => piece.offset <= first) ?? line.pieces[0]
-  const end = line.pieces.at(-1) ?? start
-  if (start === undefined || end === undefined) return lineRange(file, line.firstLine, '')
+/** The range of a part of a logical line's text, which may go over several physical lines. */
+export function textRange(
+  line: LogicalLine,
+  file: string,
+  offsets: { readonly start: number; readonly end: number },
+): SourceRange {
+  const origin: Piece = { line: line.firstLine, column: 0, offset: 0 }
+  const first = line.pieces.findLast((piece) => piece.offset <= offsets.start) ?? origin
+  // An end at the seam of two parts belongs to the earlier one.
+  const last = line.pieces.findLast((piece) => piece.offset < offsets.end) ?? first
   return {
     file,
-    startLine: start.line + 1,
-    startColumn: start.column + first - start.offset,
-    endLine: end.line + 1,
-    endColumn: end.column + line.text.length - end.offset,
+    startLine: first.line + 1,
+    startColumn: first.column + offsets.start - first.offset,
+    endLine: last.line + 1,
+    endColumn: last.column + offsets.end - last.offset,
   }
+}
+
+/**
+ * The range of a logical line: from its first character that is not blank to the end of its text.
+ */
+export function logicalRange(line: LogicalLine, file: string): SourceRange {
+  return textRange(line, file, { start: leadingSpaces(line.text), end: line.text.length })
 }
