@@ -2,7 +2,7 @@ import { type ArgInstruction, resolveStage } from '@tsbuild/dockerfile'
 import { didYouMean } from '@tsbuild/errors'
 import { isPredefined, proxyEnvironment } from './scope.ts'
 import { createStageBuilder } from './stage-builder.ts'
-import { withEnv, defaultPath, type StageState } from './stage-state.ts'
+import { defaultPath, type StageState, withEnv } from './stage-state.ts'
 import type { FrontendOptions, FrontendResult, ImageDraft } from './types.ts'
 
 /**

@@ -2,13 +2,16 @@ import type { Digest } from '@tsbuild/digest'
 import type { AddInstruction, CopyInstruction } from '@tsbuild/dockerfile'
 import { type SourceRange, UserError } from '@tsbuild/errors'
 import type { FileAction } from '@tsbuild/graph'
-import { copyDestination } from './paths.ts'
-import { isRemoteSource } from './paths.ts'
+import { copyDestination, isRemoteSource } from './paths.ts'
 import type { StageBuilder } from './stage-builder.ts'
 import { nextStepName, type StageState } from './stage-state.ts'
 
 /** Adds the step of a COPY or ADD. @see spec/dockerfile.md 3 */
-export async function addCopy(builder: StageBuilder, state: StageState, instruction: CopyInstruction | AddInstruction): Promise<void> {
+export async function addCopy(
+  builder: StageBuilder,
+  state: StageState,
+  instruction: CopyInstruction | AddInstruction,
+): Promise<void> {
   const { source } = instruction
   const word = (text: string) => state.scope.expand(text, source)
   const sources = instruction.sources.map(word)
@@ -25,7 +28,17 @@ export async function addCopy(builder: StageBuilder, state: StageState, instruct
     const parents = instruction.kind === 'copy' && instruction.parents
     const unpack = instruction.kind === 'add' && instruction.unpack !== false
     const { exclude } = instruction
-    actions.push({ kind: 'copy', input: inputs.length - 1, sources, dest, exclude, parents, chown, chmod, unpack })
+    actions.push({
+      kind: 'copy',
+      input: inputs.length - 1,
+      sources,
+      dest,
+      exclude,
+      parents,
+      chown,
+      chmod,
+      unpack,
+    })
   }
   for (const { name, content, expand } of instruction.inlineFiles) {
     const path = dest.endsWith('/') ? `${dest}${name}` : dest
@@ -36,7 +49,10 @@ export async function addCopy(builder: StageBuilder, state: StageState, instruct
     { kind: 'file', rootfs: state.rootfs === undefined ? undefined : 0, actions },
     { inputs, name: nextStepName(state, instruction.original), source, ignoreCache: state.ignoreCache },
   )
-  state.history.push({ createdBy: createdBy(instruction, sources, dest, { chown, chmod }), emptyLayer: false })
+  state.history.push({
+    createdBy: createdBy(instruction, sources, dest, { chown, chmod }),
+    emptyLayer: false,
+  })
 }
 
 /** The vertex that is copied from; undefined for an empty file system. */
@@ -48,7 +64,10 @@ async function inputOf(
   if (instruction.kind === 'copy' && instruction.from !== null) {
     return await builder.fromName(instruction.from, state.stage, instruction.source)
   }
-  return builder.graph.add({ kind: 'local', name: 'context' }, { inputs: [], name: '[internal] load build context' })
+  return builder.graph.add(
+    { kind: 'local', name: 'context' },
+    { inputs: [], name: '[internal] load build context' },
+  )
 }
 
 function createdBy(
@@ -60,7 +79,9 @@ function createdBy(
   const words = [instruction.kind.toUpperCase()]
   if (flags.chown !== undefined) words.push(`--chown=${flags.chown}`)
   if (flags.chmod !== undefined) words.push(`--chmod=${flags.chmod}`)
-  return [...words, ...sources, ...instruction.inlineFiles.map(({ name }) => name), dest, '# buildkit'].join(' ')
+  return [...words, ...sources, ...instruction.inlineFiles.map(({ name }) => name), dest, '# buildkit'].join(
+    ' ',
+  )
 }
 
 function octal(chmod: string | undefined, source: SourceRange): number {

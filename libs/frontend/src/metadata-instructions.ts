@@ -78,7 +78,9 @@ type Of<K extends MetadataInstruction['kind']> = Extract<MetadataInstruction, { 
 
 /** Every value sees the variables as they were before the instruction: `ENV a=1 b=$a` uses the old `a`. */
 function applyEnv(state: StageState, { pairs, source }: Of<'env'>): string {
-  const expanded = pairs.map(({ key, value }) => [state.scope.expand(key, source), state.scope.expand(value, source)] as const)
+  const expanded = pairs.map(
+    ({ key, value }) => [state.scope.expand(key, source), state.scope.expand(value, source)] as const,
+  )
   for (const [name, value] of expanded) {
     state.scope.setEnv(name, value)
     state.config = { ...state.config, env: withEnv(state.config.env, name, value) }
@@ -87,14 +89,18 @@ function applyEnv(state: StageState, { pairs, source }: Of<'env'>): string {
 }
 
 function applyLabel(state: StageState, { pairs, source }: Of<'label'>): string {
-  const expanded = pairs.map(({ key, value }) => [state.scope.expand(key, source), state.scope.expand(value, source)] as const)
+  const expanded = pairs.map(
+    ({ key, value }) => [state.scope.expand(key, source), state.scope.expand(value, source)] as const,
+  )
   state.config = { ...state.config, labels: { ...state.config.labels, ...Object.fromEntries(expanded) } }
   return `LABEL ${expanded.map(([name, value]) => `${name}=${value}`).join(' ')}`
 }
 
 function applyExpose(state: StageState, { ports, source }: Of<'expose'>): string {
   const words = ports.flatMap((port) => state.scope.expandWords(port, source))
-  const exposed = words.flatMap((word) => parseExposePort(word, source)).map(({ port, protocol }) => `${port}/${protocol}`)
+  const exposed = words
+    .flatMap((word) => parseExposePort(word, source))
+    .map(({ port, protocol }) => `${port}/${protocol}`)
   exposed.sort()
   state.config = { ...state.config, exposedPorts: union(state.config.exposedPorts, exposed) }
   return history.list('EXPOSE', exposed)

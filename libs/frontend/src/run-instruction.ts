@@ -10,7 +10,11 @@ import { defaultPath, nextStepName, type StageState } from './stage-state.ts'
 const hostname = 'buildkitsandbox'
 
 /** Adds the step of a RUN. @see spec/dockerfile.md 2 */
-export function addRun({ graph, options }: StageBuilder, state: StageState, instruction: RunInstruction): void {
+export function addRun(
+  { graph, options }: StageBuilder,
+  state: StageState,
+  instruction: RunInstruction,
+): void {
   const { source } = instruction
   refuseUnsupported(instruction)
   const args = commandOf(instruction, shellOf(state))
@@ -38,7 +42,10 @@ export function addRun({ graph, options }: StageBuilder, state: StageState, inst
 }
 
 /** `none` of the step wins over everything; else the flag of the step, else that of the build. */
-function networkOf({ network }: RunInstruction, forced: 'default' | 'none' | 'host'): 'default' | 'none' | 'host' {
+function networkOf(
+  { network }: RunInstruction,
+  forced: 'default' | 'none' | 'host',
+): 'default' | 'none' | 'host' {
   return network === 'default' ? forced : network
 }
 

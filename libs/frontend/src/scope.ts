@@ -1,5 +1,5 @@
-import { type Environment, expand, expandHeredoc, expandWords } from '@tsbuild/dockerfile'
 import type { EscapeToken } from '@tsbuild/dockerfile'
+import { type Environment, expand, expandHeredoc, expandWords } from '@tsbuild/dockerfile'
 import type { SourceRange } from '@tsbuild/errors'
 import { formatPlatform, type Platform } from '@tsbuild/oci'
 
@@ -7,7 +7,12 @@ import { formatPlatform, type Platform } from '@tsbuild/oci'
 const proxyNames = ['HTTP_PROXY', 'HTTPS_PROXY', 'FTP_PROXY', 'NO_PROXY', 'ALL_PROXY']
 
 /** Build arguments that mean something to the builder itself. */
-const builderArgs = new Set(['BUILDKIT_SYNTAX', 'BUILDKIT_INLINE_CACHE', 'BUILDKIT_MULTI_PLATFORM', 'SOURCE_DATE_EPOCH'])
+const builderArgs = new Set([
+  'BUILDKIT_SYNTAX',
+  'BUILDKIT_INLINE_CACHE',
+  'BUILDKIT_MULTI_PLATFORM',
+  'SOURCE_DATE_EPOCH',
+])
 
 /** The variables of a stage: what its words expand to and what its RUN steps get. The later instruction wins. */
 export interface Scope {
@@ -24,7 +29,7 @@ export interface Scope {
 }
 
 /** Starts the scope of a stage from that of its base: an image's environment, or all that an earlier stage knows. */
-export function createScope(base: Pick<Scope, 'environment' | 'args'>, escape: EscapeToken): Scope {
+export function createScope(base: Pick<Scope, 'environment' | 'args'>, escapeToken: EscapeToken): Scope {
   const values = new Map(base.environment().map(splitAssignment))
   const args = new Map(base.args().map(splitAssignment))
   const lookUp: Environment = (name) => values.get(name)
@@ -37,8 +42,8 @@ export function createScope(base: Pick<Scope, 'environment' | 'args'>, escape: E
       values.set(name, value)
       args.set(name, value)
     },
-    expand: (word, source) => expand(word, lookUp, { escape, source }),
-    expandWords: (word, source) => expandWords(word, lookUp, { escape, source }),
+    expand: (word, source) => expand(word, lookUp, { escape: escapeToken, source }),
+    expandWords: (word, source) => expandWords(word, lookUp, { escape: escapeToken, source }),
     expandHeredoc: (body, source) => expandHeredoc(body, lookUp, { source }),
   }
 }
@@ -52,7 +57,10 @@ export function splitAssignment(text: string): readonly [name: string, value: st
 /** The platform arguments of the global scope. @see spec/dockerfile.md 1.4 */
 export function platformArgs(target: Platform, build: Platform): ReadonlyMap<string, string> {
   const args = new Map<string, string>()
-  for (const [prefix, platform] of [['TARGET', target], ['BUILD', build]] as const) {
+  for (const [prefix, platform] of [
+    ['TARGET', target],
+    ['BUILD', build],
+  ] as const) {
     args.set(`${prefix}PLATFORM`, formatPlatform(platform))
     args.set(`${prefix}OS`, platform.os)
     args.set(`${prefix}ARCH`, platform.architecture)
@@ -68,7 +76,10 @@ export function isPredefined(name: string): boolean {
 }
 
 /** The proxy variables among build arguments, in both cases, without those that the Dockerfile declares. */
-export function proxyEnvironment(buildArgs: Readonly<Record<string, string>>, declared: ReadonlySet<string>): readonly string[] {
+export function proxyEnvironment(
+  buildArgs: Readonly<Record<string, string>>,
+  declared: ReadonlySet<string>,
+): readonly string[] {
   const result: string[] = []
   for (const name of proxyNames) {
     const value = buildArgs[name] ?? buildArgs[name.toLowerCase()]

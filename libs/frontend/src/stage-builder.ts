@@ -2,7 +2,7 @@ import type { Digest } from '@tsbuild/digest'
 import { expand, findStage, type Instruction, parseTrigger, type Stage } from '@tsbuild/dockerfile'
 import { didYouMean, type SourceRange, UserError, withSource } from '@tsbuild/errors'
 import { createGraphBuilder, type GraphBuilder } from '@tsbuild/graph'
-import { parsePlatform, type Platform } from '@tsbuild/oci'
+import { type Platform, parsePlatform } from '@tsbuild/oci'
 import { addCopy } from './copy-instruction.ts'
 import { completeHistory } from './history.ts'
 import { applyMetadata, applyWorkdir } from './metadata-instructions.ts'
@@ -40,7 +40,12 @@ export function createStageBuilder(options: FrontendOptions): StageBuilder {
 }
 
 /** Values of the ARGs before the first FROM, and of the platform arguments. */
-function globalScope({ dockerfile, buildArgs, platform, buildPlatform }: FrontendOptions): ReadonlyMap<string, string> {
+function globalScope({
+  dockerfile,
+  buildArgs,
+  platform,
+  buildPlatform,
+}: FrontendOptions): ReadonlyMap<string, string> {
   const values = new Map(platformArgs(platform, buildPlatform))
   for (const name of values.keys()) {
     const given = buildArgs[name]
@@ -51,13 +56,20 @@ function globalScope({ dockerfile, buildArgs, platform, buildPlatform }: Fronten
       const word = buildArgs[name] ?? value
       if (word === null) continue
       const expandable = buildArgs[name] === undefined
-      values.set(name, expandable ? expand(word, (key) => values.get(key), { escape: dockerfile.escape, source }) : word)
+      values.set(
+        name,
+        expandable ? expand(word, (key) => values.get(key), { escape: dockerfile.escape, source }) : word,
+      )
     }
   }
   return values
 }
 
-async function buildStage(builder: StageBuilder, globals: ReadonlyMap<string, string>, stage: Stage): Promise<StageState> {
+async function buildStage(
+  builder: StageBuilder,
+  globals: ReadonlyMap<string, string>,
+  stage: Stage,
+): Promise<StageState> {
   const base = await resolveBase(builder, globals, stage)
   const triggers = base.onBuild.map((expression) => parseTrigger(expression, stage.from.source))
   const instructions = [...triggers, ...stage.instructions]
@@ -72,16 +84,25 @@ interface Base {
   readonly onBuild: readonly string[]
 }
 
-async function resolveBase(builder: StageBuilder, globals: ReadonlyMap<string, string>, stage: Stage): Promise<Base> {
+async function resolveBase(
+  builder: StageBuilder,
+  globals: ReadonlyMap<string, string>,
+  stage: Stage,
+): Promise<Base> {
   const { from } = stage
   const { dockerfile } = builder.options
-  const look = (word: string) => expand(word, (name) => globals.get(name), { escape: dockerfile.escape, source: from.source })
+  const look = (word: string) =>
+    expand(word, (name) => globals.get(name), { escape: dockerfile.escape, source: from.source })
   const name = look(from.image)
   if (name === '') {
-    throw new UserError('ERR_REFERENCE_INVALID', `Cannot use base image "${from.image}": it expands to nothing`, {
-      source: from.source,
-      hints: ['Give the ARG a default before the first FROM, or pass it with --build-arg.'],
-    })
+    throw new UserError(
+      'ERR_REFERENCE_INVALID',
+      `Cannot use base image "${from.image}": it expands to nothing`,
+      {
+        source: from.source,
+        hints: ['Give the ARG a default before the first FROM, or pass it with --build-arg.'],
+      },
+    )
   }
   const earlier = findStage(dockerfile.stages.slice(0, stage.index), name)
   // FROM takes names only: a number is an image.
@@ -116,9 +137,16 @@ function withStageHint(error: unknown, name: string, stages: readonly string[]):
   return new UserError(error.code, error.message, { source, cause, details, hints })
 }
 
-function startState(builder: StageBuilder, stage: Stage, base: Base, instructions: readonly Instruction[]): StageState {
+function startState(
+  builder: StageBuilder,
+  stage: Stage,
+  base: Base,
+  instructions: readonly Instruction[],
+): StageState {
   const { options } = builder
-  const steps = instructions.filter(({ kind }) => kind === 'run' || kind === 'copy' || kind === 'add' || kind === 'workdir')
+  const steps = instructions.filter(
+    ({ kind }) => kind === 'run' || kind === 'copy' || kind === 'add' || kind === 'workdir',
+  )
   const onlyOne = options.dockerfile.stages.length === 1
   const inherited = base.state?.config ?? base.image?.config.config ?? {}
   const state: StageState = {
@@ -131,7 +159,9 @@ function startState(builder: StageBuilder, stage: Stage, base: Base, instruction
     rootfs: base.state?.rootfs,
     config: { ...inherited, onBuild: undefined },
     author: base.state?.author ?? base.image?.config.author,
-    baseHistory: base.state?.baseHistory ?? completeHistory(base.image?.config.history ?? [], base.image?.layers.length ?? 0),
+    baseHistory:
+      base.state?.baseHistory ??
+      completeHistory(base.image?.config.history ?? [], base.image?.layers.length ?? 0),
     baseCreated: base.state?.baseCreated ?? base.image?.config.created,
     history: [...(base.state?.history ?? [])],
     hasOwnCmd: false,
@@ -149,7 +179,12 @@ function ignoresCache({ noCache }: FrontendOptions, stage: Stage): boolean {
   return noCache.some((name) => name.toLowerCase() === stage.name || name === String(stage.index))
 }
 
-function addImage(graph: GraphBuilder, image: ResolvedImage, state: StageState | undefined, source: SourceRange): Digest {
+function addImage(
+  graph: GraphBuilder,
+  image: ResolvedImage,
+  state: StageState | undefined,
+  source: SourceRange,
+): Digest {
   const { reference, manifest, layers } = image
   const text = `FROM ${reference}@${manifest}`
   const name = state === undefined ? text : nextStepName(state, text)
@@ -197,7 +232,11 @@ function applyArgs(
   state.history.push({ createdBy: `ARG ${words.join(' ')}`, emptyLayer: true })
 }
 
-function addWorkdir(graph: GraphBuilder, state: StageState, instruction: Extract<Instruction, { kind: 'workdir' }>): void {
+function addWorkdir(
+  graph: GraphBuilder,
+  state: StageState,
+  instruction: Extract<Instruction, { kind: 'workdir' }>,
+): void {
   const { source } = instruction
   const path = applyWorkdir(state, state.scope.expand(instruction.path, source))
   const name = nextStepName(state, `WORKDIR ${path}`)
@@ -214,7 +253,12 @@ function addWorkdir(graph: GraphBuilder, state: StageState, instruction: Extract
   state.history.push({ createdBy: `WORKDIR ${path}`, emptyLayer: false })
 }
 
-async function fromName(builder: StageBuilder, name: string, reader: Stage, source: SourceRange): Promise<Digest | undefined> {
+async function fromName(
+  builder: StageBuilder,
+  name: string,
+  reader: Stage,
+  source: SourceRange,
+): Promise<Digest | undefined> {
   const { dockerfile } = builder.options
   const earlier = findStage(dockerfile.stages.slice(0, reader.index), name)
   if (earlier !== undefined) return (await builder.build(earlier)).rootfs
@@ -225,7 +269,10 @@ async function fromName(builder: StageBuilder, name: string, reader: Stage, sour
     const image = await builder.options.resolveImage(name, builder.options.platform)
     return addImage(builder.graph, image, undefined, source)
   } catch (error) {
-    const names = dockerfile.stages.slice(0, reader.index).map((stage) => stage.name).filter((stage) => stage !== null)
+    const names = dockerfile.stages
+      .slice(0, reader.index)
+      .map((stage) => stage.name)
+      .filter((stage) => stage !== null)
     throw withSource(withStageHint(error, name, names), source)
   }
 }
@@ -253,4 +300,3 @@ function dependsOn(stages: readonly Stage[], stage: Stage, other: Stage, seen: S
     return found !== undefined && dependsOn(stages, found, other, seen)
   })
 }
-

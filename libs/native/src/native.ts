@@ -1,4 +1,5 @@
-import type { Readable } from 'node:stream'
+import type { Readable, Writable } from 'node:stream'
+import { pipeline } from 'node:stream/promises'
 import { type CallOptions, call, type HelperTarget } from './call.ts'
 import type {
   ApplyLimits,
@@ -25,8 +26,8 @@ export interface Native {
   /** Writes the layer of a tree to `fd`. */
   diff(request: DiffRequest, fd: number, options?: Cancellable): Promise<OutcomeOf<'diff'>>
   exportDirectory(root: Root, path: string, options?: Cancellable): Promise<OutcomeOf<'export'>>
-  /** Writes the file system as tar to `fd`. */
-  exportTar(root: Root, fd: number, options?: Cancellable): Promise<OutcomeOf<'export'>>
+  /** Writes the file system as tar to a descriptor of this process, or into a stream, which is not ended. */
+  exportTar(root: Root, dest: number | Writable, options?: Cancellable): Promise<OutcomeOf<'export'>>
   run(
     request: Omit<RunRequest, 'op' | 'stdin'>,
     output: RunOutput,
@@ -95,12 +96,7 @@ export function createNative(target: HelperTarget): Native {
       call(target, { op: 'diff', ...request }, { ...cancellable(options), extraFds: [fd] }),
     exportDirectory: (root, path, options) =>
       call(target, { op: 'export', root, dest: { kind: 'directory', path } }, cancellable(options)),
-    exportTar: (root, fd, options) =>
-      call(
-        target,
-        { op: 'export', root, dest: { kind: 'tar' } },
-        { ...cancellable(options), extraFds: [fd] },
-      ),
+    exportTar: (root, dest, options) => exportTar(target, root, dest, options),
     run: (request, output, options) => run(target, request, output, options),
     sync: async (paths) => void (await call(target, { op: 'sync', paths })),
     remove: async (paths) => void (await call(target, { op: 'remove', paths })),
@@ -149,6 +145,28 @@ function splitManifests(bytes: Buffer): Map<string, Buffer> {
     at = stop
   }
   return manifests
+}
+
+async function exportTar(
+  target: HelperTarget,
+  root: Root,
+  dest: number | Writable,
+  options: Cancellable | undefined,
+): Promise<OutcomeOf<'export'>> {
+  const request = { op: 'export', root, dest: { kind: 'tar' } } as const
+  if (typeof dest === 'number')
+    return await call(target, request, { ...cancellable(options), extraFds: [dest] })
+  let copied: Promise<void> = Promise.resolve()
+  const outcome = await call(target, request, {
+    ...cancellable(options),
+    extraFds: ['pipe'],
+    onProcess: (child) => {
+      copied = pipeline(child.stdio[3] as Readable, dest, { end: false })
+      copied.catch(() => child.kill('SIGTERM'))
+    },
+  })
+  await copied
+  return outcome
 }
 
 function run(

@@ -3,7 +3,7 @@ import type { Digest, KeyValue } from '@tsbuild/digest'
 import type { Filesystem, LayerRef } from '@tsbuild/snapshot'
 import { emptyFilesystem, withLayer } from '@tsbuild/snapshot'
 import type { CacheRecord, Executed } from '@tsbuild/solver'
-import type { SnapshotDraft, SnapshotId } from '@tsbuild/store'
+import { isSnapshotId, type SnapshotDraft, type SnapshotId } from '@tsbuild/store'
 import type { OpResult } from './types.ts'
 
 /** The file system of a base input; empty for a step without one. */
@@ -28,14 +28,13 @@ export function executedLayer(base: Filesystem, draft: SnapshotDraft, createdAt:
 export function loadLayer(
   stored: KeyValue,
   base: Filesystem,
-  has: (id: string) => boolean,
+  has: (id: SnapshotId) => boolean,
 ): OpResult | undefined {
   if (typeof stored !== 'object' || stored === null || !('snapshot' in stored) || !('createdAt' in stored))
     return undefined
   const { snapshot, createdAt } = stored
-  if (typeof snapshot !== 'string' || typeof createdAt !== 'number' || !/^[0-9a-f]{32}$/.test(snapshot))
-    return undefined
-  if (!has(snapshot)) return undefined
-  const layer: LayerRef = { kind: 'snapshot', id: snapshot as SnapshotId, createdAt }
+  if (typeof snapshot !== 'string' || typeof createdAt !== 'number') return undefined
+  if (!isSnapshotId(snapshot) || !has(snapshot)) return undefined
+  const layer: LayerRef = { kind: 'snapshot', id: snapshot, createdAt }
   return { kind: 'filesystem', filesystem: withLayer(base, layer) }
 }

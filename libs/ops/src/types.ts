@@ -2,6 +2,7 @@ import type { BuildContext } from '@tsbuild/context'
 import type { Executor } from '@tsbuild/executor'
 import type { Native } from '@tsbuild/native'
 import type { Filesystem, Snapshotter } from '@tsbuild/snapshot'
+import type { SnapshotId } from '@tsbuild/store'
 
 /** What a vertex gives its readers. */
 export type OpResult =
@@ -14,7 +15,7 @@ export interface OpsOptions {
   readonly snapshotter: Snapshotter
   readonly executor: Executor
   /** Whether a committed snapshot is still there. */
-  readonly hasSnapshot: (id: string) => boolean
+  readonly hasSnapshot: (id: SnapshotId) => boolean
   /** The local contexts by name. */
   readonly contexts: ReadonlyMap<string, BuildContext>
   /** Unix ms. */

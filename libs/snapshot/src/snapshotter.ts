@@ -1,8 +1,23 @@
 import { open } from 'node:fs/promises'
-import { chainIdOf, type DiffId, type Digest, digestKey, parseDiffId, parseDigest } from '@tsbuild/digest'
+import {
+  type ChainId,
+  chainIdOf,
+  type DiffId,
+  type Digest,
+  digestKey,
+  parseDiffId,
+  parseDigest,
+} from '@tsbuild/digest'
 import { InternalError, UserError } from '@tsbuild/errors'
 import type { Cancellable, Compression, LayerFormat, Native, Root } from '@tsbuild/native'
-import type { LayerInfo, SnapshotDraft, SnapshotId, Store } from '@tsbuild/store'
+import {
+  isSnapshotId,
+  type LayerInfo,
+  type RecordWrite,
+  type SnapshotDraft,
+  type SnapshotId,
+  type Store,
+} from '@tsbuild/store'
 import type { Filesystem, LayerRef } from './layers.ts'
 
 /** Limits of a base image's layer, against decompression bombs. */
@@ -41,6 +56,10 @@ export interface Snapshotter {
   view(filesystem: Filesystem, signal: AbortSignal): Promise<Root>
   /** The layer blob of a snapshot in a compression; made and stored on the first call. */
   layerBlob(id: SnapshotId, compression: Compression, options: Cancellable): Promise<LayerBlob>
+  /** Notes that stacks of layers are unpacked already: they were made here. */
+  adopt(
+    stacks: readonly { readonly chain: ChainId; readonly id: SnapshotId; readonly diffId: DiffId }[],
+  ): Promise<void>
 }
 
 /** Creates a snapshotter over one store. */
@@ -61,6 +80,14 @@ export function createSnapshotter(options: SnapshotterOptions): Snapshotter {
     layerBlob(id, compression, cancellable) {
       return memoised(blobs, `${id} ${compression.format} ${compression.level}`, () =>
         makeLayerBlob(options, id, compression, cancellable),
+      )
+    },
+    async adopt(stacks) {
+      const { store } = options
+      const unknown = stacks.filter(({ chain }) => unpackedSnapshot(store, chainKey(chain)) === undefined)
+      if (unknown.length === 0) return
+      await store.records.put(
+        unknown.map(({ chain, id, diffId }) => unpackedRecord(chainKey(chain), id, diffId)),
       )
     },
   }
@@ -139,14 +166,17 @@ async function unpack(
   )
 }
 
+function unpackedRecord(key: Digest, snapshot: SnapshotId, diffId: DiffId): RecordWrite {
+  return { keys: [key], text: `${JSON.stringify({ format: 1, snapshot, diffId })}\n` }
+}
+
 function unpackedSnapshot(store: Store, key: Digest): SnapshotId | undefined {
   const text = store.records.get(key)
   if (text === undefined) return undefined
   try {
     const { format, snapshot } = JSON.parse(text) as { format?: unknown; snapshot?: unknown }
-    if (format !== 1 || typeof snapshot !== 'string' || !/^[0-9a-f]{32}$/.test(snapshot)) return undefined
-    const id = snapshot as SnapshotId
-    return store.snapshots.has(id) ? id : undefined
+    if (format !== 1 || typeof snapshot !== 'string' || !isSnapshotId(snapshot)) return undefined
+    return store.snapshots.has(snapshot) ? snapshot : undefined
   } catch {
     return undefined
   }

@@ -1,7 +1,6 @@
-import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { UserError } from '@tsbuild/errors'
-import { type Layout, shortHash } from './layout.ts'
+import { shortHash } from './layout.ts'
 import { type HeldRange, rangeOf, tryRangeLock } from './range-lock.ts'
 import type { LockOptions, Locks } from './types.ts'
 
@@ -10,7 +9,7 @@ const longestDelayMs = 50
 const defaultNoticeMs = 5_000
 
 /**
- * {@link Locks} as bytes of `v1/locks/steps`: a name's hash is its offset. Two names with one byte (1 in 2^52) only
+ * {@link Locks} as bytes of one file: a name's hash is its offset. Two names with one byte (1 in 2^52) only
  * wait for each other. Within the process the callers of one name queue, so only one of them asks the kernel.
  */
 export class FileLocks implements Locks {
@@ -18,8 +17,9 @@ export class FileLocks implements Locks {
   /** A name is in the map while it is held; the value is who comes next. */
   readonly #queues = new Map<string, (() => void)[]>()
 
-  constructor(layout: Layout) {
-    this.#path = join(layout.locks, 'steps')
+  /** @param path the lock file, made when the first lock is taken */
+  constructor(path: string) {
+    this.#path = path
   }
 
   async withLock<T>(name: string, body: () => Promise<T>, options: LockOptions = {}): Promise<T> {

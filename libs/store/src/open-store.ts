@@ -28,7 +28,7 @@ export async function openStore(options: StoreOptions): Promise<Store> {
   const sweep = sweepInBackground(layout, options)
 
   const commits = new GroupCommit(layout, disk, session)
-  const locks = new FileLocks(layout)
+  const locks = new FileLocks(join(layout.locks, 'steps'))
   const files = new FileLists(layout, session)
   return {
     root: options.root,

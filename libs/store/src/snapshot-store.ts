@@ -1,7 +1,7 @@
 import { mkdirSync, statSync } from 'node:fs'
 import { isDigest, parseDiffId } from '@tsbuild/digest'
 import type { Descriptor } from '@tsbuild/oci'
-import { readDescriptor } from './descriptor-json.ts'
+import { readDescriptor, writeDescriptor } from './descriptor-json.ts'
 import { type Disk, readSmallFile } from './disk.ts'
 import { onDiskSync } from './fs-failure.ts'
 import type { GroupCommit } from './group-commit.ts'
@@ -67,7 +67,7 @@ export class DirectorySnapshotStore implements SnapshotStore {
     const paths = layout.snapshot(id)
     await locks.withLock(`layer/${id}`, async () => {
       const merged = mergeLayers(this.layer(id), layer)
-      const text = JSON.stringify({ diffId: merged.diffId, blobs: merged.blobs })
+      const text = JSON.stringify({ diffId: merged.diffId, blobs: merged.blobs.map(writeDescriptor) })
       await disk.replaceFile(session.temporaryFile(), paths.layer, paths.directory, text)
     })
   }
