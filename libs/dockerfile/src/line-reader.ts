@@ -44,6 +44,14 @@ export interface LineReader {
   nextRaw(): string | null
 }
 
+/** Where to begin reading when it is not the start of the file. */
+export interface ReadFrom {
+  /** The first line to read, from 0. */
+  readonly line: number
+  /** The file's escape character. */
+  readonly escape: EscapeToken
+}
+
 /** Cuts a text after each line feed; a carriage return alone ends no line. */
 export function splitLines(text: string): readonly string[] {
   const lines: string[] = []
@@ -105,9 +113,9 @@ function checkLength(line: string, index: number, file: string): void {
  *
  * @see spec/dockerfile.md 1.1
  */
-export function createLineReader(lines: readonly string[], file: string): LineReader {
-  const directives = createDirectiveReader(file)
-  let position = 0
+export function createLineReader(lines: readonly string[], file: string, from?: ReadFrom): LineReader {
+  const directives = createDirectiveReader(file, from?.escape)
+  let position = from?.line ?? 0
 
   function nextRaw(): string | null {
     const line = lines[position]

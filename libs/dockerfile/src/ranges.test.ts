@@ -3,7 +3,8 @@ import type { SourceRange } from '@tsbuild/errors'
 import { describe, expect, it } from 'vitest'
 import { createLineReader, type LogicalLine, splitLines } from './line-reader.ts'
 import { maskInstruction } from './mask.ts'
-import { wordRanges } from './ranges.ts'
+import { parseDockerfile } from './parse.ts'
+import { wordRanges, wordRangesOf } from './ranges.ts'
 
 function readLine(text: string): LogicalLine {
   const line = createLineReader(splitLines(text), 'Dockerfile').next()
@@ -45,6 +46,18 @@ describe('wordRanges()', () => {
     const text = '# escape=`\nENV a=b` c `\n d=e\\ \n'
     const words = wordRanges(readLine(text), 'Dockerfile', '`').arguments
     expect(words.map((range) => cut(text, range))).toEqual(['a=b` c', 'd=e\\'])
+  })
+})
+
+describe('wordRangesOf()', () => {
+  it('finds the words of an instruction in the middle of a file', () => {
+    const text = '# escape=`\nFROM a\nRUN <<E\nCOPY x y\nE\n# c\n  COPY --link a` `\n  b c\nRUN d\n'
+    const dockerfile = parseDockerfile(text, 'Dockerfile')
+    const ranges = dockerfile.instructions.map((instruction) => wordRangesOf(dockerfile, instruction))
+    const words = ranges.map(({ flags, arguments: rest }) =>
+      [...flags, ...rest].map((range) => cut(text, range)),
+    )
+    expect(words).toEqual([['a'], ['<<E'], ['--link', 'a`', 'b', 'c'], ['d']])
   })
 })
 

@@ -1,8 +1,8 @@
 import { createRequire } from 'node:module'
 import type { SourceRange } from '@tsbuild/errors'
 import { splitLine } from './flags.ts'
-import type { EscapeToken } from './instruction.ts'
-import type { LogicalLine } from './line-reader.ts'
+import type { Dockerfile, EscapeToken, Instruction } from './instruction.ts'
+import { createLineReader, type LogicalLine, splitLines } from './line-reader.ts'
 import { maskInstruction } from './mask.ts'
 import type { Place } from './request.ts'
 
@@ -67,4 +67,15 @@ export function locateWord(source: WordSource, place: Place): SourceRange {
   const ranges = wordRanges(source.line, source.file, source.escape)
   const range = 'flag' in place ? ranges.flags[place.flag] : ranges.arguments[place.argument]
   return range ?? source.fallback
+}
+
+/**
+ * The ranges of the words of an instruction, in file order: its flags and its arguments, as `COPY a b` has two. The strings of a
+ * JSON form are words too. For a message that points at one of them; costs the loading of dockerfile-ast at its first call.
+ */
+export function wordRangesOf(dockerfile: Dockerfile, instruction: Instruction): WordRanges {
+  const { file, text, escape: escapeToken } = dockerfile
+  const from = { line: instruction.source.startLine - 1, escape: escapeToken }
+  const line = createLineReader(splitLines(text), file, from).next()
+  return line === null ? { flags: [], arguments: [] } : wordRanges(line, file, escapeToken)
 }
