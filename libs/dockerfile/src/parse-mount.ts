@@ -177,11 +177,7 @@ function check(draft: Draft, refuse: Refuse): void {
     if (draft.source !== '' && draft.id !== '') refuse("both source and id can't be set")
   }
   if (draft.sharing !== null && type !== 'cache') refuse(`invalid cache sharing set for ${type} mount`)
-  if (draft.env !== null && type !== 'secret') refuse(`unexpected key 'env' for mount type '${type}'`)
   if (type === 'ssh' && draft.source !== '') refuse('ssh does not support source')
-  if ((type === 'bind' || type === 'cache' || type === 'tmpfs') && draft.target === '') {
-    refuse(`invalid mount target "": a ${type} mount needs a target`)
-  }
 }
 
 function baseName(path: string): string {
@@ -221,6 +217,9 @@ function finish(draft: Draft): Mount {
 /**
  * Makes a typed mount of a `--mount` flag: expands its values, checks them against the mount's type, fills in the defaults that
  * do not depend on the build.
+ *
+ * The target is not checked: only with WORKDIR joined to it is it known whether it is `/`. `env` of a mount that is no secret is
+ * ignored, as in BuildKit.
  *
  * @throws {UserError} `ERR_DOCKERFILE_MOUNT_OPTION` for an unknown key, type or value, or one that the type does not take;
  *   what `expand` throws
