@@ -1,7 +1,8 @@
+import { createHash } from 'node:crypto'
 import { constants, linkSync, lstatSync, renameSync } from 'node:fs'
 import { type FileHandle, open } from 'node:fs/promises'
 import { join } from 'node:path'
-import type { Readable } from 'node:stream'
+import { type Readable, Writable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import { type Digest, digestBytes, digestFromHex, digestHex, verifyingStream } from '@tsbuild/digest'
 import { EnvironmentError, UserError } from '@tsbuild/errors'
@@ -51,13 +52,15 @@ export class DirectoryBlobStore implements BlobStore {
       if (!(source instanceof Uint8Array)) source.destroy()
       return present
     }
-    const ingest = await this.#begin()
+    let ingest: FileIngest | undefined
     try {
-      const stored = await onDisk('write', ingest.path, () => ingest.fill(source, expected))
+      ingest = await this.#begin()
+      const stored = await ingest.fill(source, expected)
       await ingest.commit(stored)
       return stored
     } catch (error) {
-      await ingest.abort()
+      if (!(source instanceof Uint8Array)) source.destroy()
+      await ingest?.abort()
       throw error
     }
   }
@@ -90,7 +93,7 @@ export class DirectoryBlobStore implements BlobStore {
     const path = this.#layout.blob(digest)
     const linked = () => unlessErrno(['EEXIST'], () => linkSync(temporary, path) ?? true)
     if (linked() || this.#sizeOf(digest) === size) return
-    // Something damaged has the name: other than those of a reader of good bytes, its readers are better off without.
+    // What has the name has another size, so it is damaged: the good bytes take its place.
     this.#moveAway(digest)
     linked()
   }
@@ -187,37 +190,48 @@ class FileIngest implements Ingest {
     onDiskSync('remove', this.path, () => removeFile(this.path))
   }
 
+  /** Failures of the source leave as they are: a broken connection is none of the disk's. */
   async fill(source: Readable | Uint8Array, expected: Expected | undefined): Promise<Stored> {
     if (source instanceof Uint8Array) {
-      await this.#file.writeFile(source)
+      await this.#write(source)
       return { digest: digestBytes(source), size: source.length }
     }
     return expected === undefined ? this.#fillAndHash(source) : this.#fillVerified(source, expected)
   }
 
   async #fillVerified(source: Readable, expected: Expected): Promise<Stored> {
-    const verify = verifyingStream(expected, `blob ${expected.digest}`)
-    await pipeline(source, verify, (chunks) => this.#write(chunks))
-    return { digest: expected.digest, size: (await this.#file.stat()).size }
+    let size = 0
+    const count = (chunk: Uint8Array) => {
+      size += chunk.length
+    }
+    await pipeline(source, verifyingStream(expected, `blob ${expected.digest}`), this.#writer(count))
+    return { digest: expected.digest, size }
   }
 
   async #fillAndHash(source: Readable): Promise<Stored> {
-    const { createHash } = await import('node:crypto')
     const hash = createHash('sha256')
     let size = 0
-    await pipeline(source, async (chunks: AsyncIterable<Uint8Array>) => {
-      for await (const chunk of chunks) {
-        hash.update(chunk)
-        size += chunk.length
-        await this.#file.writeFile(chunk)
-      }
-    })
+    const count = (chunk: Uint8Array) => {
+      hash.update(chunk)
+      size += chunk.length
+    }
+    await pipeline(source, this.#writer(count))
     return { digest: digestFromHex(hash.digest('hex')), size }
   }
 
-  async #write(chunks: AsyncIterable<Uint8Array>): Promise<void> {
-    // writeFile() on a handle writes all of the bytes at the current position.
-    for await (const chunk of chunks) await this.#file.writeFile(chunk)
+  /** Not an async function over the chunks: when that throws, pipeline() reports an AbortError instead. */
+  #writer(seen: (chunk: Uint8Array) => void): Writable {
+    return new Writable({
+      write: (chunk: Buffer, _encoding, callback) => {
+        seen(chunk)
+        this.#write(chunk).then(() => callback(), callback)
+      },
+    })
+  }
+
+  /** All of the bytes, at the current position. */
+  async #write(bytes: Uint8Array): Promise<void> {
+    await onDisk('write', this.path, () => this.#file.writeFile(bytes))
   }
 }
 

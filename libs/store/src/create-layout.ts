@@ -36,6 +36,7 @@ async function create(layout: Layout, disk: Disk, session: Session): Promise<voi
   ) {
     throw cannotOpen(root, 'it is not a directory')
   }
+  // Another process may have finished since the version was looked for.
   const others = readdirSync(root).filter((name) => !harmless.has(name))
   const newer = others.find((name) => /^v\d+$/.test(name))
   if (newer !== undefined) throw wrongVersion(root, newer.slice(1))

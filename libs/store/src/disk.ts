@@ -1,14 +1,4 @@
-import {
-  closeSync,
-  constants,
-  fsyncSync,
-  mkdirSync,
-  openSync,
-  readFileSync,
-  renameSync,
-  unlinkSync,
-  writeFileSync,
-} from 'node:fs'
+import { closeSync, constants, mkdirSync, openSync, readFileSync, renameSync, unlinkSync } from 'node:fs'
 import { type FileHandle, open } from 'node:fs/promises'
 import { onDisk, unlessErrno } from './fs-failure.ts'
 import type { StoreOptions } from './types.ts'
@@ -43,7 +33,7 @@ export class Disk {
   async replaceFile(temporary: string, path: string, directory: string, text: string): Promise<void> {
     await onDisk('write', path, async () => {
       try {
-        this.#writeSynced(temporary, text)
+        await this.#writeSynced(temporary, text)
         renameSync(temporary, path)
       } catch (error) {
         removeFile(temporary)
@@ -53,13 +43,13 @@ export class Disk {
     })
   }
 
-  #writeSynced(path: string, text: string): void {
-    const fd = openSync(path, 'wx', 0o600)
+  async #writeSynced(path: string, text: string): Promise<void> {
+    const file = await open(path, 'wx', 0o600)
     try {
-      writeFileSync(fd, text)
-      if (this.#full) fsyncSync(fd)
+      await file.writeFile(text)
+      await this.syncFile(file)
     } finally {
-      closeSync(fd)
+      await file.close()
     }
   }
 }

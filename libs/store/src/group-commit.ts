@@ -1,6 +1,6 @@
 import { renameSync, writeFileSync } from 'node:fs'
 import { type Disk, makeDirectory, removeFile } from './disk.ts'
-import { storeFailure } from './fs-failure.ts'
+import { onDiskSync, storeFailure } from './fs-failure.ts'
 import type { Layout } from './layout.ts'
 import type { Session } from './session.ts'
 import type { RecordWrite, SnapshotId } from './types.ts'
@@ -107,21 +107,21 @@ export class GroupCommit {
       for (const { path, directory, text } of this.#files(job)) {
         const temporary = this.#session.temporaryFile()
         staged.push({ temporary, path, directory })
-        writeFileSync(temporary, text, { flag: 'wx', mode: 0o600 })
+        onDiskSync('write', path, () => writeFileSync(temporary, text, { flag: 'wx', mode: 0o600 }))
       }
       return staged
     } catch (error) {
       discard(staged)
-      throw storeFailure(error, 'write', staged.at(-1)?.path ?? this.#layout.root)
+      throw error
     }
   }
 
-  *#files(job: CommitJob): Generator<{ path: string; directory: string; text: string }> {
-    if (job.snapshot !== undefined) {
-      const { marker, directory } = this.#layout.snapshot(job.snapshot.id)
-      yield { path: marker, directory, text: job.snapshot.text }
+  *#files({ snapshot, records }: CommitJob): Generator<{ path: string; directory: string; text: string }> {
+    if (snapshot !== undefined) {
+      const { marker, directory } = this.#layout.snapshot(snapshot.id)
+      yield { path: marker, directory, text: snapshot.text }
     }
-    for (const { keys, text } of job.records) {
+    for (const { keys, text } of records) {
       for (const key of new Set(keys)) {
         const { path, directory } = this.#layout.record(key)
         this.#makeShard(directory)
@@ -133,7 +133,7 @@ export class GroupCommit {
   /** Its name in `records` is made durable by the sync that follows. */
   #makeShard(directory: string): void {
     if (this.#knownShards.has(directory)) return
-    makeDirectory(directory)
+    onDiskSync('make directory', directory, () => makeDirectory(directory))
     this.#knownShards.add(directory)
   }
 }

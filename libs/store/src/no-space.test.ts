@@ -62,6 +62,9 @@ describe('a store on a full disk', () => {
       hints: [expect.stringContaining('tsbuild prune')],
     })
     expect(readdirSync(join(root, 'v1', 'blobs', 'sha256'))).toEqual([])
+    const source = tooMuch()
+    await expect(store.blobs.put(source, { digest: digestBytes('big') })).rejects.toMatchObject(noSpace)
+    expect(source.destroyed).toBe(true)
     const { digest } = await store.blobs.put(chunk)
     expect(await store.blobs.read(digest)).toEqual(chunk)
     await store.close()

@@ -71,6 +71,21 @@ describe('several processes on one store', () => {
     expect(await store.locks.withLock('step', async () => 'had')).toBe('had')
   }, 30_000)
 
+  it('draft() and put() give the same modes under any umask', async () => {
+    const root = temporaryDirectory()
+    const umask = ['sh', '-c', 'umask 077 && exec "$@"', 'sh']
+    const writer = spawnWriter(root, { do: 'write', steps: 1 }, umask)
+    expect(await writer.ended).toEqual({ code: 0, signal: null })
+    for (const report of writer.reports) {
+      if (report.type === 'snapshot') {
+        expect(statSync(join(root, 'v1', 'snapshots', report.id, 'fs')).mode & 0o777).toBe(0o755)
+      }
+    }
+    const store = await openStore(storeOptions(root))
+    await store.close()
+    verifyStore(store)
+  }, 30_000)
+
   it('openStore() sweeps the drafts of a killed process and none of a live one', async () => {
     const root = temporaryDirectory()
     const [dead, alive] = [spawnWriter(root, { do: 'draft' }), spawnWriter(root, { do: 'draft' })]

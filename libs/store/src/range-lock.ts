@@ -26,7 +26,7 @@ export function tryRangeLock(path: string, offset: number): HeldRange | undefine
       if (calls.tryLock(fd, offset, 1)) return { release: () => release(calls, fd, offset) }
     } catch (error) {
       closeSync(fd)
-      throw error
+      throw asSystemError(error)
     }
     closeSync(fd)
     return undefined
@@ -69,7 +69,7 @@ function loadCalls(): LockCalls {
         return true
       } catch (error) {
         if (error instanceof Error && 'code' in error && error.code === 'EAGAIN') return false
-        throw asSystemError(error)
+        throw error
       }
     },
     unlock: (fd, offset, length) => addon.unlock(fd, offset, length),

@@ -1,4 +1,4 @@
-import { mkdirSync, statSync } from 'node:fs'
+import { chmodSync, mkdirSync, statSync } from 'node:fs'
 import { isDigest, parseDiffId } from '@tsbuild/digest'
 import type { Descriptor } from '@tsbuild/oci'
 import { readDescriptor, writeDescriptor } from './descriptor-json.ts'
@@ -41,7 +41,9 @@ export class DirectorySnapshotStore implements SnapshotStore {
     const paths = layout.snapshot(id)
     onDiskSync('make directory', paths.directory, () => {
       mkdirSync(paths.directory, 0o700)
-      mkdirSync(paths.fs, 0o755)
+      mkdirSync(paths.fs)
+      // It may become the root directory of an image, which the umask of our caller must not change.
+      chmodSync(paths.fs, 0o755)
       mkdirSync(paths.work, 0o700)
     })
     return new Draft(id, this.#parts)

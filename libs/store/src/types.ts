@@ -47,12 +47,14 @@ export interface BlobStore {
   path(digest: Digest): string
   /**
    * Reads a small blob whole and verifies it.
-   * @throws {EnvironmentError} `ERR_STORE_CORRUPT` if its bytes are not those of its name; it is moved to quarantine
+   * @throws {EnvironmentError} `ERR_STORE_CORRUPT` if its bytes are not those of its name, when it is moved to
+   *   quarantine, or if it is not there
    * @throws {UserError} `ERR_SIZE_MISMATCH` if it is larger than `maxBytes` (default 8 MiB)
    */
   read(digest: Digest, maxBytes?: number): Promise<Buffer>
   /**
-   * Stores the bytes and returns their digest and size. Idempotent. Durable when it resolves.
+   * Stores the bytes and returns their digest and size. Idempotent. Durable when it resolves. A stream is used up or
+   * destroyed in any case; its own errors leave as they are.
    * @throws {UserError} `ERR_DIGEST_MISMATCH`, `ERR_SIZE_MISMATCH` if the bytes are not the expected ones
    * @throws {EnvironmentError} `ERR_STORE_NO_SPACE`; nothing is left behind
    */

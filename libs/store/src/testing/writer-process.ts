@@ -15,6 +15,8 @@ export interface WriterProcess {
   readonly reports: readonly WriterReport[]
   /** Resolves when it has reported the type; rejects if it ends without. */
   reported(type: WriterReport['type']): Promise<void>
+  /** What it wrote to stderr: the error that ended it. */
+  errorText(): string
   /** Lets it go on where it waits for a line. */
   proceed(): void
   /** Resolves when it has ended and all of its output was read. */
@@ -64,10 +66,12 @@ function start(command: readonly string[]): WriterProcess {
   const [file = '', ...args] = command
   // One thread for file system calls, so that strace, which counts each thread's calls alone, can name any of them.
   const env = { ...process.env, UV_THREADPOOL_SIZE: '1' }
-  const child = spawn(file, args, { env, stdio: ['pipe', 'pipe', 'inherit'] })
+  const child = spawn(file, args, { env, stdio: ['pipe', 'pipe', 'pipe'] })
   onTestFinished(() => {
     child.kill('SIGKILL')
   })
+  const errors: Buffer[] = []
+  child.stderr.on('data', (chunk: Buffer) => errors.push(chunk))
   const reports: WriterReport[] = []
   const lines = createInterface({ input: child.stdout })
   lines.on('line', (line) => reports.push(JSON.parse(line)))
@@ -80,13 +84,16 @@ function start(command: readonly string[]): WriterProcess {
     process: child,
     reports,
     ended,
+    errorText: () => Buffer.concat(errors).toString(),
     proceed: () => child.stdin.write('go\n'),
     reported: (type) =>
       new Promise((resolve, reject) => {
         const check = () => reports.some((entry) => entry.type === type) && resolve()
         check()
         lines.on('line', check)
-        lines.once('close', () => reject(new Error(`the child ended without reporting ${type}`)))
+        lines.once('close', () =>
+          reject(new Error(`the child ended without reporting ${type}: ${Buffer.concat(errors)}`)),
+        )
       }),
   }
 }

@@ -24,14 +24,6 @@ pub(crate) fn bulk() -> Fallible<OwnedFd> {
     Ok(fd)
 }
 
-/// `unshare(2)` with CLONE_NEWNS.
-pub(crate) fn unshare_mounts() -> Result<(), Errno> {
-    // SAFETY: unshare(2) takes no pointer. CLONE_NEWNS changes which mounts this process sees; descriptors stay valid,
-    // and no Rust state depends on the mount namespace.
-    let result = unsafe { libc::unshare(libc::CLONE_NEWNS) };
-    if result == 0 { Ok(()) } else { Err(super::last_errno()) }
-}
-
 /// The attributes of an open file whose name `keep` accepts, sorted by name. A file system without attributes has none.
 pub(crate) fn xattrs(fd: impl AsFd, keep: impl Fn(&[u8]) -> bool) -> Result<Vec<Xattr>, Errno> {
     let mut buffer = [0_u8; 1024];
