@@ -25,7 +25,7 @@ export interface Import {
  * Matches `from '…'`, `import '…'` and `import('…')`: what can bring a module in. Text in a comment may match too, which
  * errs on the strict side.
  */
-const importPattern = /(?:\bfrom\s*|\bimport\s*\(?\s*)(['"])([^'"\n]+)\1/g
+const importPattern = /(?:\bfrom\s+|\bimport\s*\(?\s*)(['"])([^'"\n]+)\1/g
 
 /** Reads every project of `libs/` and `apps/` below `root`. */
 export function readProjects(root: string): readonly Project[] {

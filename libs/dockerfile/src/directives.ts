@@ -16,7 +16,8 @@ export interface DirectiveReader {
   read(content: string, line: number, raw: string): boolean
 }
 
-const NAMES: readonly Directive['name'][] = ['syntax', 'escape', 'check']
+/** The directives that there are; another name ends the block of directives. */
+export const DIRECTIVE_NAMES: readonly Directive['name'][] = ['syntax', 'escape', 'check']
 
 /** Splits `# name = value`; null when the line has another shape. Blanks are ASCII ones here. */
 export function splitDirective(comment: string, marker = '#'): { name: string; value: string } | null {
@@ -42,17 +43,18 @@ function asEscape(value: string, source: SourceRange): EscapeToken {
 /**
  * Makes a reader for one file.
  *
+ * @param known the escape character, when the block of directives is already read: then nothing is a directive any more
  * @see spec/dockerfile.md 1.1
  */
-export function createDirectiveReader(file: string): DirectiveReader {
+export function createDirectiveReader(file: string, known?: EscapeToken): DirectiveReader {
   const found: Directive[] = []
-  let current: EscapeToken = '\\'
-  let done = false
+  let current: EscapeToken = known ?? '\\'
+  let done = known !== undefined
 
   function read(content: string, line: number, raw: string): boolean {
     if (done) return false
     const split = splitDirective(content)
-    const name = NAMES.find((known) => known === split?.name)
+    const name = DIRECTIVE_NAMES.find((known) => known === split?.name)
     if (split === null || name === undefined) {
       done = true
       return false

@@ -42,7 +42,7 @@ function refuseUnknown(request: Request, table: FlagTable, written: string, inde
   refuse(request, `unknown flag: ${written}`, {
     code: 'ERR_DOCKERFILE_UNKNOWN_FLAG',
     at: { flag: index },
-    hints: didYouMean(written, names),
+    hints: didYouMean(written.slice(0, 32), names),
   })
 }
 
@@ -63,8 +63,8 @@ export function readFlags(request: Request, table: FlagTable = NO_FLAGS): FlagVa
     const at = { flag: index }
     const kind = kindOf(table, name)
     if (kind === null) refuseUnknown(request, table, written, index)
-    const earlier = uses.get(name) ?? []
-    if (earlier.length > 0 && kind !== 'list') refuse(request, `duplicate flag specified: ${written}`, { at })
+    const given = uses.get(name) ?? []
+    if (given.length > 0 && kind !== 'list') refuse(request, `duplicate flag specified: ${written}`, { at })
     const mayLackValue = kind === 'bool' && equals === -1
     if (equals === -1 ? !mayLackValue : kind === 'bool' && value === '') {
       refuse(request, `missing a value on flag: ${written}`, { at })
@@ -72,7 +72,8 @@ export function readFlags(request: Request, table: FlagTable = NO_FLAGS): FlagVa
     if (kind === 'bool' && !['', 'true', 'false'].includes(value.toLowerCase())) {
       refuse(request, `expecting boolean value for flag ${written}, not: ${value}`, { at })
     }
-    uses.set(name, [...earlier, { value, index }])
+    given.push({ value, index })
+    uses.set(name, given)
   })
   return {
     use: (name) => uses.get(name)?.[0] ?? null,

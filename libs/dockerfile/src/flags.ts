@@ -9,7 +9,9 @@ export interface SplitLine {
   readonly flags: readonly string[]
   /** The rest, trimmed. */
   readonly rest: string
-  /** Offset in the given line at which the part after the flags begins (before trimming). */
+  /** Offset in the given line at which the last flag ends, or the word when there is none. */
+  readonly flagsEnd: number
+  /** Offset in the given line at which the part after the flags (and after `--`) begins, before trimming. */
   readonly restOffset: number
 }
 
@@ -43,6 +45,7 @@ export function splitLine(line: string, escapeToken: EscapeToken): SplitLine {
   while (index < length && !isBlank(line.charAt(index))) index++
   const keyword = line.slice(start, index)
   const flags: string[] = []
+  let flagsEnd = index
   for (;;) {
     while (isSpace(line.charAt(index))) index++
     if (!line.startsWith('--', index)) break
@@ -50,6 +53,7 @@ export function splitLine(line: string, escapeToken: EscapeToken): SplitLine {
     index = flag.end
     if (flag.text === '--') break
     flags.push(flag.text)
+    flagsEnd = index
   }
-  return { keyword, flags, rest: trimSpace(line.slice(index)), restOffset: index }
+  return { keyword, flags, rest: trimSpace(line.slice(index)), flagsEnd, restOffset: index }
 }

@@ -1,5 +1,5 @@
 import { type SourceRange, UserError } from '@tsbuild/errors'
-import { isSpace, leadingSpaces, trimSpace } from './characters.ts'
+import { leadingSpaces, trimSpace } from './characters.ts'
 import { createDirectiveReader } from './directives.ts'
 import type { Directive, EscapeToken } from './instruction.ts'
 
@@ -44,6 +44,14 @@ export interface LineReader {
   nextRaw(): string | null
 }
 
+/** Where to begin reading when it is not the start of the file. */
+export interface ReadFrom {
+  /** The first line to read, from 0. */
+  readonly line: number
+  /** The file's escape character. */
+  readonly escape: EscapeToken
+}
+
 /** Cuts a text after each line feed; a carriage return alone ends no line. */
 export function splitLines(text: string): readonly string[] {
   const lines: string[] = []
@@ -67,6 +75,12 @@ export function trimLineEnd(line: string): string {
 /** The range of one whole physical line (counted from 0), without its line end. */
 export function lineRange(file: string, line: number, text: string): SourceRange {
   return { file, startLine: line + 1, startColumn: 0, endLine: line + 1, endColumn: trimLineEnd(text).length }
+}
+
+/** The range of a whole file, without its last line end. */
+export function fileRange(file: string, lines: readonly string[]): SourceRange {
+  const last = Math.max(0, lines.length - 1)
+  return { ...lineRange(file, last, lines[last] ?? ''), startLine: 1 }
 }
 
 /**
@@ -99,9 +113,9 @@ function checkLength(line: string, index: number, file: string): void {
  *
  * @see spec/dockerfile.md 1.1
  */
-export function createLineReader(lines: readonly string[], file: string): LineReader {
-  const directives = createDirectiveReader(file)
-  let position = 0
+export function createLineReader(lines: readonly string[], file: string, from?: ReadFrom): LineReader {
+  const directives = createDirectiveReader(file, from?.escape)
+  let position = from?.line ?? 0
 
   function nextRaw(): string | null {
     const line = lines[position]
@@ -175,20 +189,28 @@ export function createLineReader(lines: readonly string[], file: string): LineRe
   }
 }
 
-/**
- * The range of a logical line: from its first character that is not blank to the end of its last part.
- */
-export function logicalRange(line: LogicalLine, file: string): SourceRange {
-  let first = 0
-  while (first < line.text.length && isSpace(line.text.charAt(first))) first++
-  const start = line.pieces.findLast((piece) => piece.offset <= first) ?? line.pieces[0]
-  const end = line.pieces.at(-1) ?? start
-  if (start === undefined || end === undefined) return lineRange(file, line.firstLine, '')
+/** The range of a part of a logical line's text, which may go over several physical lines. */
+export function textRange(
+  line: LogicalLine,
+  file: string,
+  offsets: { readonly start: number; readonly end: number },
+): SourceRange {
+  const origin: Piece = { line: line.firstLine, column: 0, offset: 0 }
+  const first = line.pieces.findLast((piece) => piece.offset <= offsets.start) ?? origin
+  // An end at the seam of two parts belongs to the earlier one.
+  const last = line.pieces.findLast((piece) => piece.offset < offsets.end) ?? first
   return {
     file,
-    startLine: start.line + 1,
-    startColumn: start.column + first - start.offset,
-    endLine: end.line + 1,
-    endColumn: end.column + line.text.length - end.offset,
+    startLine: first.line + 1,
+    startColumn: first.column + offsets.start - first.offset,
+    endLine: last.line + 1,
+    endColumn: last.column + offsets.end - last.offset,
   }
+}
+
+/**
+ * The range of a logical line: from its first character that is not blank to the end of its text.
+ */
+export function logicalRange(line: LogicalLine, file: string): SourceRange {
+  return textRange(line, file, { start: leadingSpaces(line.text), end: line.text.length })
 }

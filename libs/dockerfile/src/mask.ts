@@ -1,4 +1,4 @@
-import { isBlank, isSpace } from './characters.ts'
+import { isBlank, isSpace, leadingSpaces } from './characters.ts'
 import { splitLine } from './flags.ts'
 import type { EscapeToken } from './instruction.ts'
 import { readJsonForm } from './json-form.ts'
@@ -26,7 +26,7 @@ function maskPart(text: string, rule: WordRule, escapeToken: string): string {
     if (
       rule !== 'plain' &&
       character === escapeToken &&
-      (rule === 'json' ? quote !== '' : true) &&
+      (rule !== 'json' || quote !== '') &&
       index + 1 < text.length
     ) {
       masked += '__'
@@ -44,21 +44,24 @@ function maskPart(text: string, rule: WordRule, escapeToken: string): string {
 
 /** Masks an instruction's joined line. */
 function maskJoined(text: string, escapeToken: EscapeToken): string {
-  const { keyword, rest, restOffset } = splitLine(text, escapeToken)
+  const { keyword, rest, flagsEnd, restOffset } = splitLine(text, escapeToken)
+  // White space of any kind at the end is no word.
+  const untrimmed = leadingSpaces(text.slice(restOffset)) + rest.length
   const head = text.indexOf(keyword) + keyword.length
   const json = readJsonForm(rest).kind !== 'none'
   const rule: WordRule = json ? 'json' : QUOTING.has(keyword.toLowerCase()) ? 'quoted' : 'plain'
   return (
     text.slice(0, head) +
-    maskPart(text.slice(head, restOffset), 'quoted', escapeToken) +
-    maskPart(text.slice(restOffset), rule, json ? '\\' : escapeToken)
+    maskPart(text.slice(head, flagsEnd), 'quoted', escapeToken) +
+    ' '.repeat(restOffset - flagsEnd) +
+    maskPart(text.slice(restOffset, restOffset + untrimmed), rule, json ? '\\' : escapeToken)
   )
 }
 
 /**
  * Rewrites the physical lines of one instruction for dockerfile-ast: each line keeps its number and each word its columns, but
  * comments are blanked, the continuation character is the backslash, and nothing that the two parsers read differently
- * (quotes, escapes, heredocs, variables, JSON) is left. So a range found in the masked text holds in the file.
+ * (quotes, escapes, heredocs, variables, JSON) is left. So a range found in the masked text holds in the file. Blanks at the end may be missing.
  */
 export function maskInstruction(line: LogicalLine, escapeToken: EscapeToken): string {
   const joined = maskJoined(line.text, escapeToken)

@@ -1,4 +1,5 @@
-/** `--mount=type=bind` (also the default type). Source and target are expanded; a relative target is not yet joined to WORKDIR. */
+/** `--mount=type=bind` (also the default type). Values are expanded. In every type a relative target is
+ * not yet joined to WORKDIR; an empty one is WORKDIR itself. The caller joins it and refuses `/`. */
 export interface BindMount {
   readonly type: 'bind'
   readonly target: string

@@ -90,7 +90,9 @@ function readNumber(key: string, value: string, options: { base: 8 | 10; refuse:
 
 function readChoice<T extends string>(what: string, value: string, choices: readonly T[], refuse: Refuse): T {
   const found = choices.find((choice) => choice === value.toLowerCase())
-  return found ?? refuse(`unsupported ${what} ${JSON.stringify(value)}`, didYouMean(value, choices))
+  return (
+    found ?? refuse(`unsupported ${what} ${JSON.stringify(value)}`, didYouMean(value.slice(0, 32), choices))
+  )
 }
 
 function onlyFor(draft: Draft, key: string, types: readonly MountType[], refuse: Refuse): void {
@@ -175,11 +177,7 @@ function check(draft: Draft, refuse: Refuse): void {
     if (draft.source !== '' && draft.id !== '') refuse("both source and id can't be set")
   }
   if (draft.sharing !== null && type !== 'cache') refuse(`invalid cache sharing set for ${type} mount`)
-  if (draft.env !== null && type !== 'secret') refuse(`unexpected key 'env' for mount type '${type}'`)
   if (type === 'ssh' && draft.source !== '') refuse('ssh does not support source')
-  if ((type === 'bind' || type === 'cache' || type === 'tmpfs') && draft.target === '') {
-    refuse(`invalid mount target "": a ${type} mount needs a target`)
-  }
 }
 
 function baseName(path: string): string {
@@ -220,6 +218,9 @@ function finish(draft: Draft): Mount {
  * Makes a typed mount of a `--mount` flag: expands its values, checks them against the mount's type, fills in the defaults that
  * do not depend on the build.
  *
+ * The target is not checked: only with WORKDIR joined to it is it known whether it is `/`. `env` of a mount that is no secret is
+ * ignored, as in BuildKit.
+ *
  * @throws {UserError} `ERR_DOCKERFILE_MOUNT_OPTION` for an unknown key, type or value, or one that the type does not take;
  *   what `expand` throws
  * @see spec/dockerfile.md 2.1
@@ -236,7 +237,7 @@ export function parseMount(flag: MountFlag, options: ParseMountOptions): Mount {
     const known = KEYS.find((name) => name === key)
     if (value === null) applyBareKey(draft, key, refuse)
     else if (known === undefined)
-      refuse(`unexpected key '${key}' in '${key}=${value}'`, didYouMean(key, KEYS))
+      refuse(`unexpected key '${key}' in '${key}=${value}'`, didYouMean(key.slice(0, 32), KEYS))
     else applyField(draft, known, known === 'from' ? value : options.expand(value), refuse)
   }
   check(draft, refuse)

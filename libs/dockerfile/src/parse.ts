@@ -14,10 +14,12 @@ import { instructionParsers } from './instructions/table.ts'
 import { readJsonForm } from './json-form.ts'
 import {
   createLineReader,
+  fileRange,
   type LineReader,
   type LogicalLine,
   logicalRange,
   splitLines,
+  textRange,
   trimLineEnd,
 } from './line-reader.ts'
 import { locateWord } from './ranges.ts'
@@ -88,6 +90,20 @@ function endOfLine({ lines, reader }: Source): { endLine: number; endColumn: num
   return { endLine: reader.position, endColumn: trimLineEnd(lines[reader.position - 1] ?? '').length }
 }
 
+function refuseUnknown(line: LogicalLine, file: string, keyword: string): never {
+  const names = [...instructionParsers.keys()].map((name) => name.toUpperCase())
+  const start = line.text.indexOf(keyword)
+  throw new UserError(
+    'ERR_DOCKERFILE_UNKNOWN_INSTRUCTION',
+    `Cannot parse instruction "${keyword}": expected a Dockerfile instruction`,
+    {
+      source: textRange(line, file, { start, end: start + keyword.length }),
+      // No instruction is that long; the distance to a line of noise is not worth its time.
+      hints: didYouMean(keyword.slice(0, 32), names),
+    },
+  )
+}
+
 function parseLine(line: LogicalLine, context: Source): Instruction {
   const { file, reader } = context
   const commandRange = logicalRange(line, file)
@@ -95,21 +111,7 @@ function parseLine(line: LogicalLine, context: Source): Instruction {
   const parser = instructionParsers.get(split.keyword.toLowerCase())
   const locate = (place: Parameters<Request['locate']>[0]) =>
     locateWord({ line, file, escape: reader.escape, fallback: commandRange }, place)
-  if (parser === undefined) {
-    const { startLine, startColumn } = commandRange
-    const endColumn = startColumn + split.keyword.length
-    throw new UserError(
-      'ERR_DOCKERFILE_UNKNOWN_INSTRUCTION',
-      `Cannot parse instruction "${split.keyword}": expected a Dockerfile instruction`,
-      {
-        source: { file, startLine, startColumn, endLine: startLine, endColumn },
-        hints: didYouMean(
-          split.keyword.slice(0, 32),
-          [...instructionParsers.keys()].map((name) => name.toUpperCase()),
-        ),
-      },
-    )
-  }
+  if (parser === undefined) refuseUnknown(line, file, split.keyword)
   const heredocs = readHeredocs(reader, line.text, commandRange)
   const source = heredocs.length === 0 ? commandRange : { ...commandRange, ...endOfLine(context) }
   const base: InstructionBase = {
@@ -140,7 +142,7 @@ export function parseDockerfile(text: string, file: string): Dockerfile {
     warnings.push(...emptyLineWarnings(line, file))
     instructions.push(parseLine(line, { file, lines, reader }))
   }
-  const whole = { file, startLine: 1, startColumn: 0, endLine: Math.max(1, lines.length), endColumn: 0 }
+  const whole = fileRange(file, lines)
   if (instructions.length === 0) {
     throw new UserError('ERR_DOCKERFILE_EMPTY', `Cannot parse "${file}": file with no instructions`, {
       source: whole,

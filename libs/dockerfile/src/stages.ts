@@ -1,5 +1,6 @@
 import { didYouMean, UserError } from '@tsbuild/errors'
 import type { ArgInstruction, Dockerfile, FromInstruction, Instruction, Stage } from './instruction.ts'
+import { fileRange, splitLines } from './line-reader.ts'
 
 /** An instruction as it stands in a stage. */
 type StageInstruction = Exclude<Instruction, FromInstruction>
@@ -63,13 +64,7 @@ export function resolveStage(dockerfile: Dockerfile, target: string | null): Sta
     'ERR_DOCKERFILE_STAGE_NOT_FOUND',
     `Cannot build target "${written}": target stage ${JSON.stringify(written)} could not be found`,
     {
-      source: {
-        file,
-        startLine: 1,
-        startColumn: 0,
-        endLine: Math.max(1, dockerfile.text.split('\n').length),
-        endColumn: 0,
-      },
+      source: fileRange(file, splitLines(dockerfile.text)),
       hints: didYouMean(written.slice(0, 128), names),
     },
   )

@@ -51,6 +51,7 @@ describe('errors', () => {
 
   it('didYouMean() names the nearest candidate and keeps quiet when none is near', () => {
     expect(didYouMean('RUNN', ['FROM', 'RUN', 'COPY'])).toEqual(['Did you mean `RUN`?'])
+    expect(didYouMean('FORM', ['RUN', 'FROM'])).toEqual(['Did you mean `FROM`?'])
     expect(didYouMean('xyzzy', ['FROM', 'RUN'])).toEqual([])
   })
 })

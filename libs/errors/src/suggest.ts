@@ -1,12 +1,16 @@
-/** The number of single-character edits between two words. */
+/** The number of single-character edits between two words; swapping two neighbours is one edit (`FORM`, `FROM`). */
 export function editDistance(a: string, b: string): number {
+  let beforePrevious: readonly number[] = []
   let previous = Array.from({ length: b.length + 1 }, (_, index) => index)
   for (let i = 1; i <= a.length; i++) {
     const current = [i]
     for (let j = 1; j <= b.length; j++) {
       const substitution = (previous[j - 1] ?? 0) + (a[i - 1] === b[j - 1] ? 0 : 1)
-      current.push(Math.min((previous[j] ?? 0) + 1, (current[j - 1] ?? 0) + 1, substitution))
+      const swapped = i > 1 && j > 1 && a[i - 1] === b[j - 2] && a[i - 2] === b[j - 1]
+      const swap = swapped ? (beforePrevious[j - 2] ?? 0) + 1 : substitution
+      current.push(Math.min((previous[j] ?? 0) + 1, (current[j - 1] ?? 0) + 1, substitution, swap))
     }
+    beforePrevious = previous
     previous = current
   }
   return previous[b.length] ?? 0

@@ -22,6 +22,8 @@ function readPaths(request: Request): Paths {
       at: { argument: words.length - 1 },
     })
   }
+  // When two heredocs share a word, the last body counts for both.
+  const bodies = new Map(request.heredocs.map(({ name, content }) => [name, content]))
   const sources: string[] = []
   const inlineFiles: InlineFile[] = []
   for (const word of words.slice(0, -1)) {
@@ -30,9 +32,7 @@ function readPaths(request: Request): Paths {
       sources.push(word)
       continue
     }
-    // When two heredocs share a word, the last body counts for both.
-    const body = request.heredocs.findLast(({ name }) => name === heredoc.name)?.content ?? ''
-    const content = heredocText({ content: body, stripTabs: heredoc.stripTabs })
+    const content = heredocText({ content: bodies.get(heredoc.name) ?? '', stripTabs: heredoc.stripTabs })
     inlineFiles.push({ name: heredoc.name, content, expand: heredoc.expand })
   }
   return { sources, inlineFiles, destination }
