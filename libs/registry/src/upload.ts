@@ -265,7 +265,11 @@ class Upload {
 
 /** Tells errors of the local file from those of the connection, which undici would mix. */
 function readLocal(source: Readable, onChunk: (bytes: number) => void): Readable {
-  return Readable.from(readChunks(source, onChunk), { objectMode: false })
+  const chunks = Readable.from(readChunks(source, onChunk), { objectMode: false })
+  // A request may fail before it has read anything: then nobody else listens, and nobody else closes the file.
+  source.on('error', () => undefined)
+  chunks.once('close', () => source.destroy())
+  return chunks
 }
 
 async function* readChunks(source: Readable, onChunk: (bytes: number) => void): AsyncGenerator<Buffer> {
