@@ -1,4 +1,3 @@
-import { randomUUID } from 'node:crypto'
 import { realpath, rename, rm, stat, writeFile } from 'node:fs/promises'
 import type { BuildResult } from '@tsbuild/builder'
 import { EnvironmentError } from '@tsbuild/errors'
@@ -36,7 +35,7 @@ export async function writeResultFile(path: string, text: string): Promise<void>
   try {
     const place = await placeOf(path)
     if (place.kind === 'special') return await writeFile(path, text)
-    const draft = `${place.path}.${randomUUID().slice(0, 8)}.tmp`
+    const draft = `${place.path}.${process.pid}.tmp`
     await writeFile(draft, text, { flag: 'wx' })
     await rename(draft, place.path)
   } catch (cause) {
