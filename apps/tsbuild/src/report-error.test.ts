@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { EnvironmentError, InternalError, UserError } from '@tsbuild/errors'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { classifyError } from './classify-error.ts'
 import { excerpt } from './excerpt.ts'
 import { exitCodeOf } from './exit-code.ts'
 import { reportError } from './report-error.ts'
@@ -117,6 +118,23 @@ describe('excerpt()', () => {
     expect(excerpt('a\n', at(0))).toEqual([])
     expect(excerpt(undefined, at(1))).toEqual([])
     expect(excerpt('a', at(1, 9))).toEqual(['   1 | >>> a'])
+  })
+})
+
+describe('classifyError()', () => {
+  it.each([
+    [Object.assign(new Error('x'), { code: 'ENOSPC' }), 'ERR_STORE_NO_SPACE', 3],
+    [Object.assign(new Error('x'), { code: 'EACCES' }), 'ERR_PERMISSION', 3],
+    [new DOMException('x', 'AbortError'), 'ERR_CANCELLED', 130],
+  ])('gives %s the code %s', (error, code, exit) => {
+    expect(classifyError(error)).toMatchObject({ code })
+    expect(exitCodeOf(classifyError(error))).toBe(exit)
+  })
+
+  it('returns as they are what has a code and what can only be a bug', () => {
+    for (const error of [new UserError('ERR_USAGE', 'x'), new TypeError('x'), 'text']) {
+      expect(classifyError(error)).toBe(error)
+    }
   })
 })
 
