@@ -13,7 +13,7 @@ export default defineConfig({
     })),
   },
   test: {
-    include: ['libs/**/*.test.ts', 'apps/**/*.test.ts'],
+    include: ['libs/**/*.test.ts', 'apps/**/*.test.ts', 'test/repo/**/*.test.ts'],
     exclude: ['**/node_modules/**', '**/dist/**'],
     isolate: false,
     pool: 'threads',
