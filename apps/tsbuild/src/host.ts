@@ -54,11 +54,10 @@ export function processHost(): Host {
 }
 
 /**
- * A reader that goes away (`| head`, a closed terminal) must not end a build half-way: what is written after that is
- * lost and nothing else happens. An exporter that writes to the stream has its own listener and fails.
+ * A reader that goes away (`| head`, a closed terminal) must not end a build half-way: what is written after that is lost
+ * and nothing else happens. An exporter that writes to the stream has its own listener and fails; what becomes of the
+ * command's own output is for the entry to say.
  */
 function ignoreBrokenPipe(stream: Writable): void {
-  stream.on('error', (error: NodeJS.ErrnoException) => {
-    if (error.code !== 'EPIPE' && error.code !== 'EIO') throw error
-  })
+  stream.on('error', () => {})
 }

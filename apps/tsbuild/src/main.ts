@@ -1,5 +1,6 @@
 import { didYouMean, UserError } from '@tsbuild/errors'
 import { HelpRequested } from './argv/help-requested.ts'
+import { classifyError } from './classify-error.ts'
 import { type CommandRow, commands } from './commands.ts'
 import { exitCodeOf, exitCodes } from './exit-code.ts'
 import type { Host } from './host.ts'
@@ -15,16 +16,26 @@ import { version } from './version.ts'
 export async function main(argv: readonly string[], host: Host): Promise<number> {
   try {
     return await dispatch(argv, host)
-  } catch (error) {
-    if (error instanceof HelpRequested) {
-      host.stdout.write(error.text)
+  } catch (thrown) {
+    if (thrown instanceof HelpRequested) {
+      host.stdout.write(thrown.text)
       return exitCodes.success
     }
-    const { reportError } = await import('./report-error.ts')
-    const debug = argv.includes('--debug') || argv.includes('-D')
-    host.stderr.write(reportError(error, { cwd: host.cwd, debug, version: version() }))
-    return exitCodeOf(error)
+    return await fail(classifyError(thrown), argv, host)
   }
+}
+
+async function fail(error: unknown, argv: readonly string[], host: Host): Promise<number> {
+  const code = exitCodeOf(error)
+  const { reportError } = await import('./report-error.ts')
+  // The arguments may be what is wrong, so the flag is looked for as a word.
+  const debug = argv.includes('--debug') || argv.includes('-D')
+  const text =
+    code === exitCodes.cancelled
+      ? 'Cancelled\n'
+      : reportError(error, { cwd: host.cwd, debug, version: version() })
+  host.stderr.write(text)
+  return code
 }
 
 async function dispatch(argv: readonly string[], host: Host): Promise<number> {

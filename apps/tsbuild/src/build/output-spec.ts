@@ -57,7 +57,8 @@ const foreignAttributes = [
  */
 export function parseOutput(text: string, targets: OutputTargets): ParsedOutput {
   const fields = splitCsv(text)
-  if (fields.length === 1 && fields[0] === text && !text.startsWith('type=')) {
+  // buildx takes `dest=x` as a path, too; nobody means that.
+  if (fields.length === 1 && fields[0] === text && !attributes.some((name) => text.startsWith(`${name}=`))) {
     if (text === '-') return { specs: [{ type: 'tar', dest: standardOutput(text, targets) }], names: [] }
     if (text === '') throw wrong(text, 'it is empty')
     return { specs: [{ type: 'local', dest: resolve(targets.cwd, text) }], names: [] }

@@ -1,4 +1,3 @@
-import { randomUUID } from 'node:crypto'
 import { realpath, rename, rm, stat, writeFile } from 'node:fs/promises'
 import type { BuildResult } from '@tsbuild/builder'
 import { EnvironmentError } from '@tsbuild/errors'
@@ -26,43 +25,52 @@ export function metadataJson(result: BuildResult): string {
   return `${JSON.stringify(metadata, undefined, 2)}\n`
 }
 
-/**
- * Writes a result file: a reader sees the old file or the whole new one. What is no plain file (`/dev/stdout`, a pipe) is
- * written to as it is.
- *
- * @throws {EnvironmentError} `ERR_OUTPUT` if it cannot be written
- */
-export async function writeResultFile(path: string, text: string): Promise<void> {
-  try {
-    const place = await placeOf(path)
-    if (place.kind === 'special') return await writeFile(path, text)
-    const draft = `${place.path}.${randomUUID().slice(0, 8)}.tmp`
-    await writeFile(draft, text, { flag: 'wx' })
-    await rename(draft, place.path)
-  } catch (cause) {
-    throw new EnvironmentError('ERR_OUTPUT', `Cannot write file "${path}"`, { cause })
-  }
+/** A file that a build fills when it ends well. */
+export interface ResultFile {
+  /**
+   * Writes the file: a reader sees nothing or the whole text.
+   *
+   * @throws {EnvironmentError} `ERR_OUTPUT` if it cannot be written
+   */
+  write(text: string): Promise<void>
 }
 
 /**
- * Removes what an earlier build left, so that a failing one is not taken for it.
+ * Prepares a result file: removes what an earlier build left, so that a failing one is not taken for it. A link stays a
+ * link; what is no plain file (`/dev/stdout`, a pipe) stays and is written to as it is.
  *
- * @throws {EnvironmentError} `ERR_OUTPUT` if it is there and cannot be removed
+ * @param path absolute
+ * @throws {EnvironmentError} `ERR_OUTPUT` if the old file cannot be removed
  */
-export async function removeResultFile(path: string): Promise<void> {
-  try {
-    const place = await placeOf(path)
-    if (place.kind === 'file') await rm(place.path, { force: true })
-  } catch (cause) {
-    throw new EnvironmentError('ERR_OUTPUT', `Cannot remove file "${path}"`, { cause })
+export async function openResultFile(path: string): Promise<ResultFile> {
+  const place = await attempt(`Cannot remove file "${path}"`, async () => {
+    const found = await placeOf(path)
+    if (found.kind === 'file') await rm(found.path, { force: true })
+    return found
+  })
+  return {
+    write: (text) =>
+      attempt(`Cannot write file "${path}"`, async () => {
+        if (place.kind === 'special') return await writeFile(place.path, text)
+        const draft = `${place.path}.${process.pid}.tmp`
+        await writeFile(draft, text, { flag: 'wx' })
+        await rename(draft, place.path)
+      }),
   }
 }
 
-/** Where a path leads; a link to a file stays a link. */
+async function attempt<Value>(message: string, action: () => Promise<Value>): Promise<Value> {
+  try {
+    return await action()
+  } catch (cause) {
+    throw new EnvironmentError('ERR_OUTPUT', message, { cause })
+  }
+}
+
 async function placeOf(path: string): Promise<{ readonly kind: 'file' | 'special'; readonly path: string }> {
   try {
     const end = await realpath(path)
-    return { kind: (await stat(end)).isFile() ? 'file' : 'special', path: end }
+    return (await stat(end)).isFile() ? { kind: 'file', path: end } : { kind: 'special', path }
   } catch (error) {
     if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return { kind: 'file', path }
     throw error

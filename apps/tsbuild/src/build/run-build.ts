@@ -9,7 +9,7 @@ import type { Display } from '../progress/display.ts'
 import { countSteps, createTrace, type Trace, updateTrace } from '../progress/trace.ts'
 import { warningsText } from '../progress/warnings.ts'
 import type { BuildFlags } from './flags.ts'
-import { imageId, metadataJson, removeResultFile, writeResultFile } from './results.ts'
+import { imageId, metadataJson, openResultFile } from './results.ts'
 
 /** The display moves on this often while no event comes. */
 const tickMs = 100
@@ -32,11 +32,10 @@ export interface BuildRun {
  */
 export async function runBuild(run: BuildRun): Promise<number> {
   const { flags, host } = run
-  const [iidfile, metadataFile] = [flags.iidfile, flags.metadataFile].map((path) =>
-    path === undefined ? undefined : resolve(host.cwd, path),
-  )
-  if (iidfile !== undefined) await removeResultFile(iidfile)
-  if (metadataFile !== undefined) await removeResultFile(metadataFile)
+  const open = (path: string | undefined) =>
+    path === undefined ? undefined : openResultFile(resolve(host.cwd, path))
+  const iidfile = await open(flags.iidfile)
+  const metadataFile = await open(flags.metadataFile)
   const trace = createTrace()
   let result: BuildResult
   try {
@@ -47,8 +46,8 @@ export async function runBuild(run: BuildRun): Promise<number> {
     return exitCodes.cancelled
   }
   const id = imageId(result)
-  if (iidfile !== undefined) await writeResultFile(iidfile, id ?? '')
-  if (metadataFile !== undefined) await writeResultFile(metadataFile, metadataJson(result))
+  await iidfile?.write(id ?? '')
+  await metadataFile?.write(metadataJson(result))
   if (flags.quiet === true && id !== undefined) host.stdout.write(`${id}\n`)
   return exitCodes.success
 }

@@ -23,7 +23,8 @@ const showCursor = '\x1b[?25h'
 const wrapOff = '\x1b[?7l'
 const wrapOn = '\x1b[?7h'
 const clearBelow = '\x1b[J'
-const clearRight = '\x1b[K'
+/** Before a line, not after it: with auto-wrap off the cursor stays on the last column and would take it away. */
+const clearLine = '\x1b[2K'
 /** Frames come no faster; a fast build would spend its time on drawing. */
 const frameMs = 100
 
@@ -98,7 +99,7 @@ function backOver(drawn: readonly string[], width: number): string {
 }
 
 function body(lines: readonly string[]): string {
-  return lines.map((line) => `${line}${clearRight}\n`).join('')
+  return lines.map((line) => `${clearLine}${line}\n`).join('')
 }
 
 /** The last lines of a log, the unfinished one with them. */
