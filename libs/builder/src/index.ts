@@ -1,3 +1,4 @@
+export { build, createBuilder } from './create-builder.ts'
 export type {
   BootstrapOptions,
   Builder,

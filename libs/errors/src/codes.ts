@@ -73,6 +73,7 @@ export const errorCodes = {
   ERR_STORE_FORMAT: environment('The store was written by a newer version.'),
   ERR_STORE_CORRUPT: environment('A file of the store is damaged.'),
   ERR_STORE_NO_SPACE: environment('The disk is full.'),
+  ERR_STORE_IO: environment('A system call on a file of the store failed.'),
   ERR_PERMISSION: environment('The operating system refuses access.'),
   ERR_NAMESPACE_DENIED: environment('The kernel or its policy refuses the namespaces a step needs.'),
   ERR_ROOTLESS_IDMAP: environment('A user namespace cannot be given the ids it needs.'),

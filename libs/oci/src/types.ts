@@ -1,3 +1,4 @@
+import type { Readable } from 'node:stream'
 import type { DiffId, Digest } from '@tsbuild/digest'
 
 /** Names a blob: what it is, its digest and its size. OCI image-spec descriptor.md. */
@@ -78,4 +79,24 @@ export interface ImageConfig {
   readonly config: RuntimeConfig
   readonly diffIds: readonly DiffId[]
   readonly history: readonly HistoryEntry[]
+}
+
+/** Where an image is and which of its versions is meant, in full form: nothing is left to be defaulted. */
+export interface ImageReference {
+  /** Host with an optional port, for example `docker.io`, `localhost:5000`, `[::1]:5000`. */
+  readonly registry: string
+  /** For example `library/debian`. */
+  readonly repository: string
+  readonly tag?: string | undefined
+  readonly digest?: Digest | undefined
+}
+
+/** What {@link writeOciArchive} and {@link writeDockerArchive} write. */
+export interface ArchiveImage {
+  /** The image manifest, or the index of several. */
+  readonly root: Descriptor
+  /** Full names with a tag, for example `docker.io/library/app:1.0`. May be empty. */
+  readonly names: readonly string[]
+  /** Opens the bytes of a blob reachable from `root`. The writer reads it to its end or destroys it. */
+  readonly open: (digest: Digest) => Readable | Promise<Readable>
 }

@@ -1,1 +1,17 @@
-export {}
+export type {
+  BlobSink,
+  CallOptions,
+  CredentialProvider,
+  Credentials,
+  ProxySettings,
+  RegistryClient,
+  RegistryClientOptions,
+  ResolvedManifest,
+  ResolveOptions,
+  RetrySettings,
+  TimeoutSettings,
+  TransferOptions,
+  TransferProgress,
+  UploadOptions,
+  UploadOutcome,
+} from './types.ts'

@@ -1,3 +1,5 @@
+export { isSnapshotId } from './layout.ts'
+export { openStore } from './open-store.ts'
 export type {
   BlobStore,
   Ingest,

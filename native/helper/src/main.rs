@@ -10,15 +10,22 @@ mod copy;
 mod diff;
 mod error;
 mod export;
+mod export_tar;
+mod fingerprint;
 mod maintenance;
 mod overlay;
+mod owner;
+mod pattern;
 mod probe;
 mod protocol;
 mod run;
 mod sanitise;
 mod scan;
+mod sealed;
+mod select;
 mod sys;
 mod userns;
+mod workers;
 
 use error::{Failure, Fallible};
 use overlay::Marks;
@@ -41,7 +48,11 @@ fn main() -> ExitCode {
 
 fn serve() -> Fallible<Outcome> {
     sanitise::sanitise()?;
-    let envelope = parse()?;
+    let text = read()?;
+    let envelope = parse(&text)?;
+    if let Request::Run(_) = &envelope.request {
+        sealed::ensure(&text)?;
+    }
     let marks = match &envelope.id_map {
         Some(map) => {
             userns::enter(map)?;
@@ -52,12 +63,16 @@ fn serve() -> Fallible<Outcome> {
     act(envelope.request, marks)
 }
 
-fn parse() -> Fallible<Envelope> {
+fn read() -> Fallible<String> {
     let mut text = String::new();
     std::io::stdin()
         .read_to_string(&mut text)
         .map_err(|error| Failure::internal(format!("cannot read the request: {error}")))?;
-    let envelope: Envelope = serde_json::from_str(&text)
+    Ok(text)
+}
+
+fn parse(text: &str) -> Fallible<Envelope> {
+    let envelope: Envelope = serde_json::from_str(text)
         .map_err(|error| Failure::internal(format!("the request is not of protocol {PROTOCOL}: {error}")))?;
     if envelope.protocol != PROTOCOL {
         return Err(Failure::internal(format!("the request is of protocol {}, not {PROTOCOL}", envelope.protocol)));

@@ -32,6 +32,17 @@ pub(crate) fn mount(root: &Root, marks: Marks) -> Fallible<OwnedFd> {
     }
 }
 
+/// Leaves the mount namespace of the caller: no mount made from here on is seen by anyone else, and none outlives this
+/// process.
+pub(crate) fn enter_mount_namespace() -> Fallible<()> {
+    crate::sys::files::unshare_mounts().map_err(|errno| Failure::syscall("unshare(CLONE_NEWNS)", errno))?;
+    rustix::mount::mount_change(
+        "/",
+        rustix::mount::MountPropagationFlags::PRIVATE | rustix::mount::MountPropagationFlags::REC,
+    )
+    .map_err(|errno| Failure::syscall("mount(\"/\", MS_REC|MS_PRIVATE)", errno))
+}
+
 /// Makes a detached tmpfs.
 pub(crate) fn tmpfs(options: &[(&str, &str)], attributes: MountAttrFlags) -> Fallible<OwnedFd> {
     let fs = open_fs("tmpfs")?;
@@ -92,6 +103,8 @@ fn overlay(lower: &[String], upper: Option<&str>, work: Option<&str>, marks: Mar
     }
     set(fs.as_fd(), "redirect_dir", "nofollow")?;
     set(fs.as_fd(), "metacopy", "off")?;
+    // `run` puts a tmpfs layer on top: without this, files of different layers would show different device numbers.
+    set(fs.as_fd(), "xino", "on")?;
     if marks == Marks::User {
         set_flag(fs.as_fd(), "userxattr")?;
     }
