@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import { InternalError } from '@tsbuild/errors'
 import { createNative, findHelper, type IdMap, type Native, rootlessIdMap } from '@tsbuild/native'
-import { createDockerConfigCredentials, createRegistryClient, type RegistryClient } from '@tsbuild/registry'
+import { createRegistryClient, dockerConfigCredentials, type RegistryClient } from '@tsbuild/registry'
 import { openStore, type Store } from '@tsbuild/store'
 import { createImageSource, type ImageSource } from './resolve-image.ts'
 import type { BuilderOptions } from './types.ts'
@@ -65,7 +65,7 @@ async function idMapOf(helperPath: string): Promise<IdMap | undefined> {
 function createClient(options: BuilderOptions): RegistryClient {
   const env = options.env ?? {}
   return createRegistryClient({
-    credentials: createDockerConfigCredentials(options.dockerConfig, { path: env.PATH }),
+    ...(options.dockerConfig === undefined ? {} : { credentials: dockerConfigCredentials(options.dockerConfig) }),
     ca: options.trustCa ?? [],
     insecureHosts: options.insecureRegistries ?? [],
     proxy: {

@@ -16,7 +16,7 @@ import {
   selectPlatform,
   withDefaultTag,
 } from '@tsbuild/oci'
-import type { RegistryClient } from '@tsbuild/registry'
+import { fileSink, type RegistryClient } from '@tsbuild/registry'
 import type { ImageLayerRef } from '@tsbuild/snapshot'
 import type { Store } from '@tsbuild/store'
 
@@ -156,20 +156,9 @@ async function download(
   reference: ImageReference,
   { descriptor, signal }: { readonly descriptor: Descriptor; readonly signal: AbortSignal },
 ): Promise<void> {
-  const { write } = await import('node:fs')
-  const { promisify } = await import('node:util')
-  const writeAt = promisify(write)
   const ingest = await store.blobs.ingest()
   try {
-    const sink = {
-      write: async (chunk: Uint8Array, position: number) => {
-        for (let done = 0; done < chunk.length; ) {
-          const { bytesWritten } = await writeAt(ingest.fd, chunk, done, chunk.length - done, position + done)
-          done += bytesWritten
-        }
-      },
-    }
-    await registry.downloadBlob(reference, descriptor, sink, { signal })
+    await registry.downloadBlob(reference, descriptor, fileSink(ingest.fd), { signal })
     await ingest.commit({ digest: descriptor.digest, size: descriptor.size })
   } catch (error) {
     await ingest.abort()

@@ -1,3 +1,4 @@
+import type { LookupFunction } from 'node:net'
 import type { Readable } from 'node:stream'
 import type { Digest } from '@tsbuild/digest'
 import type { Descriptor, ImageReference } from '@tsbuild/oci'
@@ -49,12 +50,16 @@ export interface RegistryClientOptions {
   readonly ca?: readonly string[] | undefined
   /** `host` or `host:port` of registries that may be spoken to in plain HTTP, or with a certificate that proves nothing. */
   readonly insecureHosts?: readonly string[] | undefined
+  /** Hosts of token servers that may see the credentials though they are on another site than their registry. */
+  readonly trustedRealms?: readonly string[] | undefined
   readonly proxy?: ProxySettings | undefined
   readonly userAgent?: string | undefined
   /** Requests under way to one host. Default 6. */
   readonly concurrency?: number | undefined
   readonly retry?: RetrySettings | undefined
   readonly timeouts?: TimeoutSettings | undefined
+  /** Resolves host names; default: the system's. */
+  readonly lookup?: LookupFunction | undefined
   /** Milliseconds since the Unix epoch. */
   readonly now?: (() => number) | undefined
   /** From 0 to 1, for the jitter of pauses. */
@@ -127,7 +132,8 @@ export interface RegistryClient {
    */
   resolveDescriptor(reference: ImageReference, options?: ResolveOptions): Promise<Descriptor | undefined>
   /**
-   * Opens a blob for reading from `offset`. One try and no verification: the caller does both.
+   * Opens a blob for reading from `offset`. What happens once the stream is there is the caller's: faults on the way, and
+   * verification. Holds one of the host's places until the stream is closed.
    * @throws {UserError} `ERR_IMAGE_NOT_FOUND` if the registry does not have it
    */
   fetchBlob(

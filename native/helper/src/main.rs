@@ -6,8 +6,10 @@
 
 mod apply;
 mod beneath;
+mod compress;
 mod copy;
 mod diff;
+mod digest;
 mod error;
 mod export;
 mod export_tar;
@@ -17,6 +19,7 @@ mod overlay;
 mod owner;
 mod pattern;
 mod probe;
+mod progress;
 mod protocol;
 mod run;
 mod sanitise;
@@ -24,6 +27,7 @@ mod scan;
 mod sealed;
 mod select;
 mod sys;
+mod tar;
 mod userns;
 mod workers;
 

@@ -2,6 +2,7 @@
 #![allow(unsafe_code)]
 
 pub(crate) mod files;
+pub(crate) mod layers;
 pub(crate) mod process;
 pub(crate) mod tree;
 
