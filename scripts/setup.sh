@@ -93,6 +93,7 @@ check_rust() {
 
 install_npm_packages() {
   local lock stamp=node_modules/.tsbuild-lock
+  node scripts/complete-lockfile.mjs >&2
   lock=$(sha256sum package-lock.json package.json | sha256sum)
   [[ ! -f $stamp || $(<"$stamp") != "$lock" ]] || return 0
   say 'npm ci'
