@@ -131,6 +131,14 @@ describe('main() build', () => {
   })
 
   it('ends with 130 and says what is kept when a signal cancels it', async () => {
+    const internal: BuildEvent = {
+      type: 'vertex.planned',
+      vertex: digestBytes(Buffer.from('definition')),
+      name: '[internal] load build definition from Dockerfile',
+      inputs: [],
+      source: null,
+      at: 0,
+    }
     const running: BuildEvent = {
       type: 'vertex.started',
       vertex: digestBytes(Buffer.from('other')),
@@ -143,7 +151,12 @@ describe('main() build', () => {
           await cancelled
           throw new UserError('ERR_CANCELLED', 'The build was cancelled')
         },
-        [...events.slice(0, 4), running],
+        [
+          internal,
+          { type: 'vertex.completed', vertex: internal.vertex, at: 0 },
+          ...events.slice(0, 4),
+          running,
+        ],
       ),
     })
     expect(await main(['--progress', 'none', '.'], machine)).toBe(130)

@@ -10,13 +10,17 @@ export interface EventQueue {
   readonly events: AsyncIterable<BuildEvent>
 }
 
+/** How much of unread logs a queue keeps. */
+const defaultUnreadLogBytes = 64 * 1024 * 1024
+
 /**
- * Makes an event queue. It keeps every event until it is read, except that of the unread `vertex.status` of one vertex
- * and id only the newest stays, so that a slow reader falls behind by states and not by progress ticks.
- * The queue ends by itself after `build.completed` and `build.failed`.
+ * Makes an event queue. It keeps every event until it is read, with two exceptions: of the unread `vertex.status` of one
+ * vertex and id only the newest stays, so that a slow reader falls behind by states and not by progress ticks; and of
+ * unread logs the oldest go when they are more than `unreadLogBytes`, so that a queue that nobody reads cannot fill the
+ * memory. The queue ends by itself after `build.completed` and `build.failed`.
  */
-export function createEventQueue(): EventQueue {
-  const pending = new PendingEvents()
+export function createEventQueue(unreadLogBytes = defaultUnreadLogBytes): EventQueue {
+  const pending = new PendingEvents(unreadLogBytes)
   let ended = false
   let wake = (): void => {}
   let taken = false
@@ -63,6 +67,14 @@ class PendingEvents {
   #slots: (BuildEvent | undefined)[] = []
   #head = 0
   readonly #newestStatus = new Map<string, number>()
+  readonly #mostLogBytes: number
+  #logBytes = 0
+  /** No log is in a slot before this one. */
+  #oldestLog = 0
+
+  constructor(mostLogBytes: number) {
+    this.#mostLogBytes = mostLogBytes
+  }
 
   add(event: BuildEvent): void {
     if (event.type === 'vertex.status') {
@@ -72,6 +84,18 @@ class PendingEvents {
       this.#newestStatus.set(key, this.#slots.length)
     }
     this.#slots.push(event)
+    if (event.type !== 'vertex.log') return
+    this.#logBytes += event.data.length
+    while (this.#logBytes > this.#mostLogBytes) this.#dropOldestLog()
+  }
+
+  #dropOldestLog(): void {
+    const event = this.#slots[this.#oldestLog]
+    if (event?.type === 'vertex.log') {
+      this.#logBytes -= event.data.length
+      this.#slots[this.#oldestLog] = undefined
+    }
+    this.#oldestLog++
   }
 
   take(): BuildEvent | undefined {
@@ -80,6 +104,7 @@ class PendingEvents {
       this.#slots[this.#head] = undefined
       this.#head++
       if (event === undefined) continue
+      if (event.type === 'vertex.log') this.#logBytes -= event.data.length
       if (event.type === 'vertex.status') this.#newestStatus.delete(`${event.vertex} ${event.id}`)
       return event
     }
@@ -90,6 +115,8 @@ class PendingEvents {
   clear(): void {
     this.#slots = []
     this.#head = 0
+    this.#logBytes = 0
+    this.#oldestLog = 0
     this.#newestStatus.clear()
   }
 }

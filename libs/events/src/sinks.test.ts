@@ -142,6 +142,27 @@ describe('createEventQueue()', () => {
     expect(got.every((event, i) => event.at === i)).toBe(true)
   })
 
+  it('drops the oldest unread logs, and nothing else, beyond its limit', async () => {
+    const log = (text: string): BuildEvent => ({
+      type: 'vertex.log',
+      vertex,
+      stream: 'stdout',
+      data: Buffer.from(text),
+      at,
+    })
+    const queue = createEventQueue(4)
+    for (const event of [started, log('aa'), started, log('bb'), log('c'), log('ddd'), started])
+      queue.push(event)
+    queue.end()
+    expect(await drain(queue.events)).toEqual([started, started, log('c'), log('ddd'), started])
+    const read = createEventQueue(4)
+    const events = read.events[Symbol.asyncIterator]()
+    for (const text of ['aaa', 'bbb', 'ccc']) {
+      read.push(log(text))
+      expect(await events.next()).toEqual({ done: false, value: log(text) })
+    }
+  })
+
   it('ends when told, for a reader that waits', async () => {
     const queue = createEventQueue()
     const read = drain(queue.events)

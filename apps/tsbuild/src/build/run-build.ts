@@ -42,7 +42,7 @@ export async function runBuild(run: BuildRun): Promise<number> {
     result = await showBuild(run, trace)
   } catch (error) {
     if (!isBuildError(error) || error.code !== 'ERR_CANCELLED') throw error
-    if (run.mode !== 'json' && run.mode !== 'rawjson') host.stderr.write(cancelledText(trace))
+    host.stderr.write(cancelledText(trace))
     return exitCodes.cancelled
   }
   const id = imageId(result)

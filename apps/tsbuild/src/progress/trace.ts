@@ -113,11 +113,12 @@ function addVertex(trace: Trace, digest: Digest, name: string): TraceVertex {
   return vertex
 }
 
-/** How many steps ended well, by running and from the cache; and how many were given up. */
+/** How many steps of the Dockerfile ended well, by running or from the cache, and how many were given up. */
 export function countSteps(trace: Trace): { readonly kept: number; readonly lost: number } {
   let kept = 0
   let lost = 0
   for (const vertex of trace.vertexes.values()) {
+    if (vertex.name.startsWith('[internal]')) continue
     if (vertex.end?.kind === 'completed' || vertex.end?.kind === 'cached') kept++
     else if (vertex.startedAt !== undefined) lost++
   }
