@@ -64,7 +64,7 @@ const table: readonly Bad[] = [
   },
   {
     what: 'a malformed expansion',
-    dockerfile: ['FROM busybox:test', 'ENV A=${B:?must be set}'],
+    dockerfile: ['FROM busybox:test', 'ENV A="${B:?must be set}"'],
     code: 'ERR_DOCKERFILE_EXPANSION',
     says: ['must be set', 'Dockerfile:2'],
   },
@@ -148,7 +148,7 @@ const table: readonly Bad[] = [
   {
     what: 'a program that is not there',
     dockerfile: ['FROM busybox:test', 'RUN ["/bin/not-there"]'],
-    code: 'ERR_STEP_START',
+    code: 'ERR_STEP_FAILED',
     says: ['/bin/not-there', 'Dockerfile:2'],
   },
   {

@@ -65,7 +65,9 @@ async function idMapOf(helperPath: string): Promise<IdMap | undefined> {
 function createClient(options: BuilderOptions): RegistryClient {
   const env = options.env ?? {}
   return createRegistryClient({
-    ...(options.dockerConfig === undefined ? {} : { credentials: dockerConfigCredentials(options.dockerConfig) }),
+    ...(options.dockerConfig === undefined
+      ? {}
+      : { credentials: dockerConfigCredentials(options.dockerConfig) }),
     ca: options.trustCa ?? [],
     insecureHosts: options.insecureRegistries ?? [],
     proxy: {

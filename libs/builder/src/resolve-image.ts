@@ -12,6 +12,7 @@ import {
   parseImageConfig,
   parseIndex,
   parseManifest,
+  parseManifestOrIndex,
   parseReference,
   selectPlatform,
   withDefaultTag,
@@ -98,6 +99,17 @@ async function resolveRemote(
     platform,
     read,
   })
+}
+
+/** A proxy's login page is no image that is broken, but a registry that is not there. */
+function assertManifest(name: string, { mediaType }: Descriptor, bytes: Buffer): void {
+  try {
+    parseManifestOrIndex(bytes, mediaType)
+  } catch (cause) {
+    if (/json/.test(mediaType)) throw cause
+    const message = `Cannot pull "${name}": its registry answers with "${mediaType}", which is no image manifest`
+    throw new EnvironmentError('ERR_REGISTRY_RESPONSE', message, { cause })
+  }
 }
 
 function isManifest({ mediaType }: Descriptor): boolean {

@@ -1,6 +1,6 @@
 import { resolve } from 'node:path'
 import { createLocalCache } from '@tsbuild/cache'
-import { type BuildContext, openDirectoryContext, readDockerfile } from '@tsbuild/context'
+import { assertDirectory, type BuildContext, openDirectoryContext, readDockerfile } from '@tsbuild/context'
 import { parseDockerfile } from '@tsbuild/dockerfile'
 import { UserError } from '@tsbuild/errors'
 import type { EventSink } from '@tsbuild/events'
@@ -76,6 +76,7 @@ async function loadDefinition(run: BuildRun, internal: InternalVertices): Promis
   const file = await internal.run(
     `[internal] load build definition from ${options.dockerfile ?? 'Dockerfile'}`,
     async () => {
+      assertDirectory(contextPath)
       const { path, shown, text } = await readDockerfile(contextPath, options.dockerfile, options.cwd)
       return { path, dockerfile: parseDockerfile(text, shown) }
     },
@@ -95,7 +96,7 @@ async function loadDefinition(run: BuildRun, internal: InternalVertices): Promis
     options.platform === undefined ? buildPlatform : parsePlatform(options.platform, buildPlatform)
   if (!samePlatform(platform, buildPlatform)) {
     const message = `Cannot build for ${formatPlatform(platform)}: only ${formatPlatform(buildPlatform)}, this machine's own, is supported yet`
-    throw new UserError('ERR_UNSUPPORTED', message)
+    throw new UserError('ERR_PLATFORM_INVALID', message)
   }
   const pull = options.pull === true
   const frontend = await toGraph({

@@ -68,7 +68,8 @@ export async function openDirectoryContext(options: DirectoryContextOptions): Pr
   }
 }
 
-function assertDirectory(path: string): void {
+/** @throws {UserError} `ERR_CONTEXT_NOT_FOUND` */
+export function assertDirectory(path: string): void {
   const stats = statSync(path, { throwIfNoEntry: false })
   if (stats?.isDirectory()) return
   const state = stats === undefined ? 'there is no such directory' : 'it is no directory'
@@ -107,8 +108,8 @@ async function sourceNotFound(
   const rule = ignoredBy === null ? undefined : ignored.rules[ignoredBy]
   if (rule !== undefined) {
     const pattern = rule.negated ? `!${rule.pattern}` : rule.pattern
-    const hint = `Line ${rule.line} of ${ignored.file} is \`${pattern}\`; add \`!${source.replace(/^\/+/, '')}\` below it to let the file through.`
-    const message = `Cannot copy "${source}": it exists, but line ${rule.line} of ${ignored.file} hides it`
+    const hint = `${ignored.file}:${rule.line} is \`${pattern}\`; add \`!${source.replace(/^\/+/, '')}\` below it to let the file through.`
+    const message = `Cannot copy "${source}": it exists, but ${ignored.file}:${rule.line} hides it`
     return new UserError('ERR_COPY_SOURCE_NOT_FOUND', message, { hints: [hint] })
   }
   const near = await nearNames(root, source)

@@ -1,5 +1,5 @@
 export type { BuildContext, DirectoryContextOptions } from './build-context.ts'
-export { openDirectoryContext } from './build-context.ts'
+export { assertDirectory, openDirectoryContext } from './build-context.ts'
 export type { DockerfileText } from './dockerfile-text.ts'
 export { readDockerfile, readIgnoreFile } from './dockerfile-text.ts'
 export { nearNames } from './near-names.ts'

@@ -46,6 +46,8 @@ describe('graph', () => {
   })
 
   it('vertexDigest() is pinned', () => {
-    expect(vertexDigest({ kind: 'local', name: 'context' }, [], false)).toMatchInlineSnapshot(`"sha256:dfb196ddb1c088f05ba4000ed0b3a442b35405009ac4b7c9db8b35f085691e6a"`)
+    expect(vertexDigest({ kind: 'local', name: 'context' }, [], false)).toMatchInlineSnapshot(
+      `"sha256:dfb196ddb1c088f05ba4000ed0b3a442b35405009ac4b7c9db8b35f085691e6a"`,
+    )
   })
 })

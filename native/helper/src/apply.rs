@@ -39,7 +39,7 @@ pub(crate) struct Layer {
 /// The image or the registry is wrong: `ERR_SIZE_MISMATCH`, `ERR_DIGEST_MISMATCH`, `ERR_DIFFID_MISMATCH` (looked at in
 /// this order), `ERR_LAYER_INVALID`, `ERR_LAYER_TRUNCATED`, `ERR_LAYER_ESCAPE`, `ERR_LAYER_WHITEOUT`,
 /// `ERR_LAYER_RESERVED`, `ERR_LAYER_BOMB`, `ERR_LAYER_DEVICE_ROOTLESS`. The machine: `ERR_STORE_NO_SPACE`,
-/// `ERR_ID_UNMAPPED` and failed calls.
+/// `ERR_ROOTLESS_IDMAP` and failed calls.
 pub(crate) fn apply(layer: &Layer, marks: Marks) -> Fallible<Outcome> {
     // First, so that fd 3 cannot be a descriptor of our own.
     let blob = crate::sys::layers::bulk()?;

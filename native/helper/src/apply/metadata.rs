@@ -99,7 +99,7 @@ fn chown_failure(entry: &Entry, errno: Errno) -> Failure {
     let ids = format!("{}:{}", entry.uid, entry.gid);
     let mut failure = Failure::syscall(call("fchownat", &entry.path, ids.as_bytes()), errno);
     if errno == Errno::INVAL {
-        failure.code = "ERR_ID_UNMAPPED";
+        failure.code = "ERR_ROOTLESS_IDMAP";
         failure.message = format!(
             "{}: the user namespace has no id {ids}; add a larger range for this user to \
              /etc/subuid and /etc/subgid",
