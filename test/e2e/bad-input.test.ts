@@ -96,14 +96,21 @@ const table: readonly Bad[] = [
   },
   {
     what: 'a COPY --from a later stage',
+    dockerfile: ['FROM busybox:test AS a', 'COPY --from=1 /x /x', 'FROM busybox:test AS b'],
+    flags: ['--target', 'a'],
+    code: 'ERR_DOCKERFILE_STAGE_NOT_FOUND',
+    says: ['Dockerfile:2', 'needs to be defined before'],
+  },
+  {
+    what: 'stages that copy from one another',
     dockerfile: [
       'FROM busybox:test AS a',
-      'COPY --from=1 /x /x',
+      'COPY --from=b /x /x',
       'FROM busybox:test AS b',
       'COPY --from=a /x /x',
     ],
-    code: 'ERR_DOCKERFILE_STAGE_NOT_FOUND',
-    says: ['Dockerfile:2'],
+    code: 'ERR_DOCKERFILE_CYCLE',
+    says: ['circular dependency'],
   },
   {
     what: 'a stage that copies from itself',

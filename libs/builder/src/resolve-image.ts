@@ -94,11 +94,9 @@ async function resolveRemote(
     }
     return await store.blobs.read(descriptor.digest)
   }
-  return await describe(formatReference(reference), resolved.bytes, {
-    descriptor: resolved.descriptor,
-    platform,
-    read,
-  })
+  const { descriptor, bytes } = resolved
+  assertManifest(formatReference(reference), descriptor, bytes)
+  return await describe(formatReference(reference), bytes, { descriptor, platform, read })
 }
 
 /** A proxy's login page is no image that is broken, but a registry that is not there. */
