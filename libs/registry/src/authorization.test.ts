@@ -199,7 +199,6 @@ describe('credentials stay where they belong', () => {
     'https://localhost/token',
     'https://a.localhost/token',
     'https://metadata.google.internal/token',
-    'http://auth.good.example/token',
     'file:///etc/passwd',
     'not a url',
   ])('a realm %s is refused, with credentials or without (REG-02)', async (realm) => {
@@ -211,10 +210,9 @@ describe('credentials stay where they belong', () => {
         asked += name === 'registry.good.example' ? 0 : 1
         everywhere(name, options, callback)
       }
-      const insecureHosts = realm.startsWith('http:') ? [] : [host]
-      const client = clientWith(credentials, { lookup, insecureHosts })
+      const client = clientWith(credentials, { lookup, insecureHosts: [host] })
       const error = await client.resolve(parseReference(`${host}/app:1`)).catch((reason) => reason)
-      expect(error).toMatchObject({ code: expect.stringMatching(/^ERR_REGISTRY_(AUTH|TLS)$/) })
+      expect(error).toMatchObject({ code: 'ERR_REGISTRY_AUTH' })
       expect(asked).toBe(0)
     }
   })

@@ -1,5 +1,5 @@
 import { EnvironmentError } from '@tsbuild/errors'
-import { isInternalHost, isLoopbackHost } from './addresses.ts'
+import { leadsInside } from './addresses.ts'
 import { type Challenge, parseChallenges } from './challenge.ts'
 import type { Endpoint } from './endpoint.ts'
 import type { Purpose } from './failures.ts'
@@ -135,11 +135,7 @@ function checkRealm(
   trusted: readonly string[],
   purpose: Purpose,
 ): void {
-  if (
-    isInternalHost(realm.hostname) &&
-    !isLoopbackHost(endpoint.origin.hostname) &&
-    !trusted.includes(realm.hostname)
-  ) {
+  if (leadsInside(endpoint.origin.hostname, realm.hostname) && !trusted.includes(realm.hostname)) {
     throw refused(purpose, `its token server ${realm.host} is an address of this machine`)
   }
   if (realm.protocol !== 'https:' && !(realm.protocol === 'http:' && endpoint.insecure)) {
