@@ -8,7 +8,7 @@ import { collectImageBlobs, type ImageBlobs } from './image-blobs.ts'
 import { jsonBytes } from './manifest.ts'
 import { mediaTypes } from './media-types.ts'
 import { isAttestation } from './platform.ts'
-import { familiarName, formatReference, parseReference, withDefaultTag } from './reference.ts'
+import { formatReference, parseReference, withDefaultTag } from './reference.ts'
 import type { ArchiveImage, Descriptor } from './types.ts'
 
 const layoutMarker = { imageLayoutVersion: '1.0.0' }
@@ -62,7 +62,7 @@ export async function writeDockerArchive(
   const manifest = [
     {
       Config: blobPath(only.manifest.config.digest),
-      RepoTags: image.names.map((name) => familiarName(withDefaultTag(parseReference(name)))),
+      RepoTags: image.names.map((name) => formatReference(withDefaultTag(parseReference(name)))),
       Layers: only.manifest.layers.map((layer) => blobPath(layer.digest)),
     },
   ]
