@@ -2,7 +2,7 @@ import { Readable, type Writable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import { type Digest, digestHex } from '@tsbuild/digest'
 import { UserError } from '@tsbuild/errors'
-import { pack as createPack, type Pack } from 'tar-stream'
+import type { Pack } from 'tar-stream'
 import { descriptorToJson } from './descriptor.ts'
 import { collectImageBlobs, type ImageBlobs } from './image-blobs.ts'
 import { jsonBytes } from './manifest.ts'
@@ -112,6 +112,8 @@ async function writeArchive(
   documents: readonly SmallFile[],
   archive: ArchiveContent,
 ): Promise<void> {
+  // Loaded here because most builds that a developer runs write no archive, and it takes longer than the rest of this lib.
+  const { pack: createPack } = await import('tar-stream')
   const pack = createPack()
   const written = pipeline(pack, out, {
     end: false,

@@ -43,6 +43,8 @@ export interface Connection {
   /** Makes the error of an unexpected status, with what the server says and without secrets; throw it. */
   failure(response: HttpResponse, purpose: Purpose): Promise<Error>
   endpoint(registry: string): Endpoint
+  /** Milliseconds since the Unix epoch. */
+  now(): number
 }
 
 /** See {@link createConnection}. */
@@ -85,7 +87,7 @@ export function createConnection(options: ConnectionOptions): Connection {
     endpoint,
     settled: (to) => endpoints.set(to.registry, to),
   })
-  return { exchange, retry, failure, endpoint }
+  return { exchange, retry, failure, endpoint, now: options.now }
 }
 
 interface Endpoints {

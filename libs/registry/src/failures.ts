@@ -144,6 +144,13 @@ export function nonsense(purpose: Purpose, fault: string): BuildError {
   )
 }
 
+/** The failure of an answer that does not come to its end; worth another try. */
+export function interrupted(purpose: Purpose, sent: string): TransientFailure {
+  return new TransientFailure(
+    new EnvironmentError('ERR_REGISTRY_UNREACHABLE', `Cannot ${purpose.what}: ${purpose.host} sends ${sent}`),
+  )
+}
+
 /** @throws {EnvironmentError} `ERR_REGISTRY_RESPONSE` if it is longer than `maxBytes` */
 export async function readBody(response: HttpResponse, maxBytes: number): Promise<Buffer> {
   const chunks: Buffer[] = []
