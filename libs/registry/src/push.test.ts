@@ -163,6 +163,22 @@ describe('uploadBlob()', () => {
     expect(registry.requests.filter(({ method }) => method === 'PATCH').length).toBeLessThanOrEqual(1)
   })
 
+  it.each([
+    ['shorter', layer.subarray(1)],
+    ['longer', Buffer.concat([layer, layer])],
+  ])('refuses a file that is %s than its descriptor says', async (_, bytes) => {
+    const { registry, client, reference } = await setUp()
+    const outcome = client.uploadBlob(reference, descriptor, () => Readable.from([bytes]))
+    await expect(outcome).rejects.toMatchObject({ code: 'ERR_SIZE_MISMATCH' })
+    expect(registry.blobs.size).toBe(0)
+  })
+
+  it('survives more cuts than it has tries as long as each brings something', async () => {
+    const { upload, stored } = await setUp({}, ...Array.from({ length: 9 }, () => cutAfter(150_000)))
+    expect(await upload()).toBe('uploaded')
+    expect(stored()).toBe(true)
+  })
+
   it('stops when its signal fires in the middle of the body', async () => {
     const controller = new AbortController()
     const { client, reference } = await setUp({}, { method: 'PATCH', act: () => controller.abort() })

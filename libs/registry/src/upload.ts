@@ -1,6 +1,6 @@
 import { Readable } from 'node:stream'
 import type { Digest } from '@tsbuild/digest'
-import { EnvironmentError, isBuildError } from '@tsbuild/errors'
+import { EnvironmentError, isBuildError, UserError } from '@tsbuild/errors'
 import type { Connection, RegistryRequest } from './connection.ts'
 import type { RemoteBlob } from './download.ts'
 import { resolveLocation } from './endpoint.ts'
@@ -125,7 +125,7 @@ class Upload {
 
   async #step(tries: Tries): Promise<void> {
     const { size } = this.#blob.descriptor
-    if (this.#unsure && (await this.#recover())) return
+    if (this.#unsure && (await this.#recover(tries))) return
     const location = this.#location ?? (await this.#start())
     if (size <= singleRequestBytes && this.#offset === 0) return this.#close(location, 0)
     while (this.#offset < size) await this.#send(tries)
@@ -176,7 +176,7 @@ class Upload {
   }
 
   /** After a fault: perhaps all arrived and only the answer was lost; perhaps part of it did; perhaps all is gone. */
-  async #recover(): Promise<boolean> {
+  async #recover(tries: Tries): Promise<boolean> {
     if (await hasBlob(this.#connection, this.#blob, this.#options)) return true
     this.#unsure = false
     const { size } = this.#blob.descriptor
@@ -191,6 +191,7 @@ class Upload {
     const received = receivedBytes(response.header('range'), size)
     if (response.status === 204 && received !== undefined && received > 1) {
       this.#moveTo(response, location)
+      if (received > this.#offset) tries.reset()
       this.#offset = received
     } else {
       // "0-0" means nothing to some registries and one byte to others; a new upload is never wrong.
@@ -241,11 +242,9 @@ class Upload {
   #read(from: number): Readable {
     const { openRange, descriptor } = this.#blob
     const last = descriptor.size - 1
-    let sent = from
-    return readLocal(openRange(from), (bytes) => {
-      sent += bytes
+    return readLocal(openRange(from), descriptor.size - from, (bytes) => {
       // The end is told when the registry has said that it has it.
-      this.#options.onProgress?.(Math.min(sent, last))
+      this.#options.onProgress?.(Math.min(from + bytes, last))
     })
   }
 
@@ -264,23 +263,38 @@ class Upload {
 }
 
 /** Tells errors of the local file from those of the connection, which undici would mix. */
-function readLocal(source: Readable, onChunk: (bytes: number) => void): Readable {
-  const chunks = Readable.from(readChunks(source, onChunk), { objectMode: false })
+function readLocal(source: Readable, size: number, onRead: (bytes: number) => void): Readable {
+  const chunks = Readable.from(readChunks(source, size, onRead), { objectMode: false })
   // A request may fail before it has read anything: then nobody else listens, and nobody else closes the file.
   source.on('error', () => undefined)
   chunks.once('close', () => source.destroy())
   return chunks
 }
 
-async function* readChunks(source: Readable, onChunk: (bytes: number) => void): AsyncGenerator<Buffer> {
+async function* readChunks(
+  source: Readable,
+  size: number,
+  onRead: (bytes: number) => void,
+): AsyncGenerator<Buffer> {
+  let length = 0
   try {
     for await (const chunk of source) {
+      length += chunk.length
+      if (length > size) break
       yield chunk
-      onChunk(chunk.length)
+      onRead(length)
     }
   } catch (error) {
     throw new LocalFailure(error)
   }
+  if (length === size) return
+  const relation = length > size ? 'more' : `only ${length}`
+  throw new LocalFailure(
+    new UserError(
+      'ERR_SIZE_MISMATCH',
+      `Cannot send a blob: it has ${relation} bytes where ${size} were to be sent`,
+    ),
+  )
 }
 
 /** `0-99` means 100 bytes; more than there are to send makes no sense. */
