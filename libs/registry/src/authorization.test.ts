@@ -94,14 +94,17 @@ describe('tokens', () => {
     expect(registry.requests.filter(({ path }) => path.startsWith('/token'))).toHaveLength(2)
   })
 
-  it('calls at the same time wait for one token', async () => {
-    const registry = await start(bearer())
-    const client = clientWith(undefined)
+  it('calls at the same time share one token, the first time and when it has ended', async () => {
+    let now = 0
+    const registry = await start(bearer({ expiresIn: 300 }))
+    const client = clientWith(undefined, { now: () => now })
     const reference = parseReference(`${registry.host}/app:1`)
-    await client.resolve(reference)
-    const before = registry.requests.length
+    const tokens = () => registry.requests.filter(({ path }) => path.startsWith('/token')).length
     await Promise.all([1, 2, 3, 4].map(() => client.resolve(reference)))
-    expect(registry.requests.slice(before).filter(({ path }) => path.startsWith('/token'))).toHaveLength(0)
+    expect(tokens()).toBe(1)
+    now = 300_000
+    await Promise.all([1, 2, 3, 4].map(() => client.resolve(reference)))
+    expect(tokens()).toBe(2)
   })
 
   it('the password goes to the token server only, the token to the registry', async () => {

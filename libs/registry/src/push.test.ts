@@ -116,6 +116,32 @@ describe('uploadBlob()', () => {
     expect(always.registry.requests.filter(({ method }) => method === 'PATCH')).toHaveLength(3)
   })
 
+  it('ends when a registry loses every upload just before its end', async () => {
+    const { registry, upload } = await setUp(
+      {},
+      { method: 'PUT', times: 99, act: ({ response }) => reply(response, 503) },
+    )
+    registry.fault({ method: 'GET', times: 99, act: ({ response }) => reply(response, 404) })
+    await expect(upload()).rejects.toMatchObject({ code: expect.stringMatching(/^ERR_REGISTRY_/) })
+    expect(registry.requests.filter(({ method }) => method === 'POST').length).toBeLessThanOrEqual(6)
+  })
+
+  it('gives the query of a Location back as it came', async () => {
+    const query = '_state=a~b%2Bc%20d&e'
+    const post: Fault = {
+      method: 'POST',
+      act: ({ response }) => reply(response, 202, { location: `/v2/app/blobs/uploads/1?${query}` }),
+    }
+    const put: Fault = { method: 'PUT', act: ({ response }) => reply(response, 201) }
+    const { registry, client, reference } = await setUp({}, post, put)
+    const small = Buffer.from('{}')
+    const blob = { ...descriptor, digest: digestBytes(small), size: 2 }
+    await client.uploadBlob(reference, blob, () => Readable.from([small]))
+    expect(registry.requests.at(-1)?.path).toBe(
+      `/v2/app/blobs/uploads/1?${query}&digest=${encodeURIComponent(blob.digest)}`,
+    )
+  })
+
   it('believes the registry that it has the blob when only the last answer was lost', async () => {
     const mute: Fault = {
       method: 'PUT',

@@ -12,7 +12,10 @@ import type { CallOptions, UploadOptions, UploadOutcome } from './types.ts'
 
 /** Up to here a blob is sent with the request that also closes the upload: one round trip less, nothing to continue. */
 const singleRequestBytes = 1024 * 1024
+/** How often a registry may refuse to go on with an upload. */
 const maxRestarts = 2
+/** How many uploads are begun for one blob, whatever happens to them: each may send all of it. */
+const maxSessions = 6
 
 /** A blob on its way to a registry. */
 export interface LocalBlob extends RemoteBlob {
@@ -101,6 +104,7 @@ class Upload {
   #location: URL | undefined
   #offset = 0
   #restarts = 0
+  #sessions = 0
   /** Whether the registry's count of bytes must be asked for: after each fault. */
   #unsure = false
 
@@ -133,6 +137,8 @@ class Upload {
   }
 
   async #start(): Promise<URL> {
+    if (++this.#sessions > maxSessions)
+      throw nonsense(this.#purpose, 'as if the upload had never begun, each time')
     const { repository } = this.#blob.reference
     const response = await this.#exchange('POST', `/v2/${repository}/blobs/uploads/`, {
       'content-length': '0',
@@ -165,7 +171,8 @@ class Upload {
   async #close(location: URL, from: number): Promise<void> {
     const { digest, size } = this.#blob.descriptor
     const url = new URL(location)
-    url.searchParams.set('digest', digest)
+    // The registry's own query may be signed: it goes back as it came.
+    url.search = `${url.search === '' ? '?' : `${url.search}&`}digest=${encodeURIComponent(digest)}`
     const headers = from < size ? this.#bodyHeaders(from, false) : { 'content-length': '0' }
     const response = await this.#exchange('PUT', url, headers, from < size ? from : undefined)
     if (response.status === 201 || response.status === 204) return response.discard()
