@@ -152,7 +152,7 @@ describe('downloadBlob()', () => {
       },
     ],
   ])('leaves a server that %s and asks again (REGF-04)', async (_, act) => {
-    const timeouts = { headersMs: 100, bodyMs: 100 }
+    const timeouts = { headersMs: 1000, bodyMs: 1000 }
     const { registry, download } = await setUp({ timeouts }, { path: blobPath, act })
     expect((await download()).bytes().equals(layer)).toBe(true)
     expect(registry.requests).toHaveLength(2)
