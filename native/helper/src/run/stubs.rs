@@ -39,6 +39,8 @@ impl Place {
     }
 }
 
+/// The kernel's own limit for the list of names and for a value.
+const MAX_XATTR_BYTES: usize = 64 << 10;
 /// The kernel's own limit of symlinks in one resolution.
 const MAX_LINKS: usize = 40;
 
@@ -233,23 +235,20 @@ pub(crate) fn times(stat: &rustix::fs::Stat) -> Timestamps {
 }
 
 fn copy_xattrs(from: BorrowedFd<'_>, to: BorrowedFd<'_>) -> Result<(), Errno> {
-    let mut none: [u8; 0] = [];
-    let length = match rustix::fs::flistxattr(from, &mut none) {
+    let mut names = vec![0_u8; MAX_XATTR_BYTES];
+    let length = match rustix::fs::flistxattr(from, names.as_mut_slice()) {
         Ok(0) | Err(Errno::OPNOTSUPP) => return Ok(()),
         other => other?,
     };
-    let mut names = vec![0_u8; length];
-    let length = rustix::fs::flistxattr(from, names.as_mut_slice())?;
     names.truncate(length);
+    let mut value = vec![0_u8; MAX_XATTR_BYTES];
     for name in names.split(|&byte| byte == 0).filter(|name| !name.is_empty()) {
         if name.starts_with(b"trusted.overlay.") || name.starts_with(b"user.overlay.") {
             continue;
         }
-        let length = rustix::fs::fgetxattr(from, name, &mut none)?;
-        let mut value = vec![0_u8; length];
         let length = rustix::fs::fgetxattr(from, name, value.as_mut_slice())?;
-        value.truncate(length);
-        match rustix::fs::fsetxattr(to, name, &value, XattrFlags::empty()) {
+        let value = value.get(..length).unwrap_or_default();
+        match rustix::fs::fsetxattr(to, name, value, XattrFlags::empty()) {
             // What a tmpfs keeps depends on the kernel (user.* since 6.6, others with CONFIG_TMPFS_XATTR). A directory
             // that the step itself changes loses the rest then; images give directories attributes very rarely.
             Ok(()) | Err(Errno::OPNOTSUPP) => {}
