@@ -1,5 +1,9 @@
 //! The step's `/dev`: our own tmpfs, never the image's.
+//!
+//! Nothing that the step can write to lets device nodes be opened, for root of a step may make them. So `/dev` itself is
+//! `nodev` too, and its nodes are mounts of their own from a tmpfs that the step cannot reach.
 
+use super::rootfs::Scaffold;
 use super::tree;
 use crate::beneath::Beneath;
 use crate::error::{Failure, Fallible};
@@ -28,23 +32,23 @@ const LINKS: [(&str, &str); 6] = [
 #[derive(Debug)]
 pub(crate) struct Devices {
     dir: OwnedFd,
-    /// Nodes of the host to bind where this process may not make its own.
+    /// Nodes of the host, where this process may not make its own.
     bound: Vec<(&'static str, OwnedFd)>,
     marks: Marks,
 }
 
 impl Devices {
-    /// Makes the tmpfs and the nodes. Called before the host's `/dev` is out of reach.
+    /// Makes the tmpfs. Called before the host's `/dev` is out of reach.
     pub(crate) fn new(marks: Marks) -> Fallible<Self> {
-        let attributes = MountAttrFlags::MOUNT_ATTR_NOSUID | MountAttrFlags::MOUNT_ATTR_STRICTATIME;
+        let attributes = MountAttrFlags::MOUNT_ATTR_NOSUID
+            | MountAttrFlags::MOUNT_ATTR_NODEV
+            | MountAttrFlags::MOUNT_ATTR_STRICTATIME;
         let dir = overlay::tmpfs(&[("mode", "0755"), ("size", "64m")], attributes)?;
         let mut bound = Vec::new();
         for (name, major, minor) in NODES {
+            make_file(&dir, name, &[], 0o666)?;
             if marks == Marks::User {
                 bound.push((name, host_node(name, major, minor)?));
-                make_file(&dir, name, &[], 0o666)?;
-            } else {
-                make_node(&dir, name, major, minor)?;
             }
         }
         for (target, name) in LINKS {
@@ -64,9 +68,12 @@ impl Devices {
     }
 
     /// Attaches `/dev` and what is mounted in it, and returns the null device for masks.
-    pub(crate) fn attach(self, root: &Beneath) -> Fallible<OwnedFd> {
+    pub(crate) fn attach(mut self, root: &Beneath, scaffold: &Scaffold) -> Fallible<OwnedFd> {
         let point = super::rootfs::open_real_dir(root, "dev")?;
         tree::attach(self.dir.as_fd(), point.as_fd(), "tmpfs, \"/dev\"")?;
+        if self.marks == Marks::Trusted {
+            self.bound = make_nodes(scaffold)?;
+        }
         for (name, node) in &self.bound {
             tree::attach(node.as_fd(), self.open(name)?.as_fd(), name)?;
         }
@@ -96,8 +103,23 @@ impl Devices {
     }
 }
 
+/// Makes the nodes on a tmpfs of their own and returns a detached copy of each.
+fn make_nodes(scaffold: &Scaffold) -> Fallible<Vec<(&'static str, OwnedFd)>> {
+    let attributes = MountAttrFlags::MOUNT_ATTR_NOSUID | MountAttrFlags::MOUNT_ATTR_NOEXEC;
+    let dir = overlay::tmpfs(&[("mode", "0755"), ("size", "4k")], attributes)?;
+    tree::attach(dir.as_fd(), scaffold.open(c"nodes")?.as_fd(), "tmpfs, \"/proc/nodes\"")?;
+    let mut nodes = Vec::new();
+    for (name, major, minor) in NODES {
+        make_node(&dir, name, major, minor)?;
+        let fd = rustix::fs::openat(&dir, name, OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty())
+            .map_err(|errno| Failure::syscall(format!("openat(nodes, {name:?}, O_PATH)"), errno))?;
+        nodes.push((name, tree::copy_of(fd.as_fd(), name)?));
+    }
+    Ok(nodes)
+}
+
 fn make_node(dir: &OwnedFd, name: &str, major: u32, minor: u32) -> Fallible<()> {
-    let call = || format!("mknodat(dev, {name:?}, S_IFCHR, {major}:{minor})");
+    let call = || format!("mknodat(nodes, {name:?}, S_IFCHR, {major}:{minor})");
     let device = rustix::fs::makedev(major, minor);
     rustix::fs::mknodat(dir, name, FileType::CharacterDevice, Mode::from_raw_mode(0o666), device)
         .and_then(|()| rustix::fs::chmodat(dir, name, Mode::from_raw_mode(0o666), AtFlags::empty()))

@@ -104,9 +104,9 @@ impl Init<'_> {
             devices.add_bundle(&extended.bundle)?;
         }
         kernel_trees.attach(&root)?;
-        let null = devices.attach(&root)?;
+        let null = devices.attach(&root, &scaffold)?;
         plan.attach(&root)?;
-        kernel::mask(&root, null.as_fd())?;
+        kernel::mask(&root, &scaffold, null.as_fd())?;
 
         let identity = user::look_up(&root, &run.user)?;
         self.own_streams(&identity)?;
@@ -227,4 +227,54 @@ fn reap(step: i32) -> Option<Ended> {
         }
     }
     found
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
+mod tests {
+    use super::*;
+
+    /// What stands in backticks at the head of each numbered item of the section about init.
+    fn documented() -> Vec<String> {
+        let text = include_str!("../../../../docs/dev/native.md");
+        let section = text.split("## `run`: the order inside init").nth(1).unwrap().split("\n## ").next().unwrap();
+        let item = |line: &str| line.split_once(". ").is_some_and(|(number, _)| number.parse::<u32>().is_ok());
+        section
+            .lines()
+            .filter(|line| item(line))
+            .flat_map(|line| {
+                let head = line.split(" — ").next().unwrap();
+                head.split('`').skip(1).step_by(2).map(str::to_owned).collect::<Vec<_>>()
+            })
+            .collect()
+    }
+
+    #[test]
+    fn build_does_what_the_document_lists_in_that_order() {
+        let source = include_str!("init.rs");
+        let build = source.split("fn build(&self)").nth(1).unwrap().split("\n    }\n").next().unwrap();
+        let mut rest = build;
+        let documented = documented();
+        assert!(documented.len() >= 18, "{documented:?}");
+        for call in documented {
+            let at = rest.find(&format!("{call}(")).unwrap_or_else(|| panic!("{call} is not called, or earlier"));
+            rest = &rest[at..];
+        }
+    }
+
+    #[test]
+    fn environment_adds_only_what_is_missing() {
+        let run: Run = serde_json::from_str(
+            r#"{"root": {"lower": [], "upper": null, "work": null}, "argv": [], "env": ["HOMEX=1", "PIP_CERT="], "cwd": "/",
+                "user": "", "hostname": "", "network": "none", "hosts": "", "resolvConf": "", "mounts": [],
+                "trustCa": null, "stdin": false, "cgroupParent": null, "id": ""}"#,
+        )
+        .unwrap();
+        let identity = Identity { uid: 0, gid: 0, groups: vec![0], home: b"/h".to_vec() };
+        let env = environment(&run, &identity, false);
+        assert_eq!(env, [b"HOMEX=1".to_vec(), b"PIP_CERT=".to_vec(), b"HOME=/h".to_vec()]);
+        let env = environment(&run, &identity, true);
+        assert_eq!(env.len(), 3 + ca::VARIABLES.len() - 1);
+        assert_eq!(env.iter().filter(|entry| entry.starts_with(b"PIP_CERT=")).count(), 1);
+    }
 }

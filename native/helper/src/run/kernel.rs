@@ -1,5 +1,6 @@
 //! The kernel's own file systems in a step: `/proc`, `/sys`, and what of them is hidden or read-only.
 
+use super::rootfs::Scaffold;
 use super::{rootfs, tree};
 use crate::beneath::{Beneath, Links};
 use crate::error::{Failure, Fallible};
@@ -101,13 +102,17 @@ fn explain_proc(mut failure: Failure) -> Failure {
 }
 
 /// Hides and protects. `null` is the step's own null device.
-pub(crate) fn mask(root: &Beneath, null: BorrowedFd<'_>) -> Fallible<()> {
-    let empty = overlay::tmpfs(&[("mode", "0555"), ("size", "4k")], tree::PLAIN_READ_ONLY)?;
+pub(crate) fn mask(root: &Beneath, scaffold: &Scaffold, null: BorrowedFd<'_>) -> Fallible<()> {
+    let empty = scaffold.open(c"empty")?;
     for path in MASKED {
         let Some(point) = open(root, path)? else { continue };
         let stat = rustix::fs::fstat(&point).map_err(|errno| Failure::syscall(format!("fstat({path:?})"), errno))?;
         let cover = match FileType::from_raw_mode(stat.st_mode) {
-            FileType::Directory => tree::copy_of(empty.as_fd(), path)?,
+            FileType::Directory => {
+                let copy = tree::copy_of(empty.as_fd(), path)?;
+                tree::restrict(copy.as_fd(), tree::PLAIN_READ_ONLY)?;
+                copy
+            }
             _ => tree::copy_of(null, path)?,
         };
         tree::attach(cover.as_fd(), point.as_fd(), path)?;

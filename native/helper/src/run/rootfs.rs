@@ -11,7 +11,7 @@ use crate::overlay::{self, Marks};
 use crate::protocol::Root;
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{CWD, Mode, OFlags};
-use rustix::mount::UnmountFlags;
+use rustix::mount::{MountAttrFlags, UnmountFlags};
 use std::fs::File;
 use std::io::Write;
 
@@ -26,10 +26,10 @@ pub(crate) struct Scaffold {
 }
 
 impl Scaffold {
-    /// Mounts it, with empty directories for the stub layer and for the root.
+    /// Mounts it, with empty directories for the stub layer, the root, device nodes, and to hide others with.
     pub(crate) fn raise() -> Fallible<Self> {
         let dir = overlay::tmpfs(&[("mode", "0755")], tree::PLAIN)?;
-        for name in [c"stubs", c"root"] {
+        for name in [c"stubs", c"root", c"nodes", c"empty"] {
             rustix::fs::mkdirat(&dir, name, Mode::from_raw_mode(0o755))
                 .map_err(|errno| Failure::syscall(format!("mkdirat(scaffold, {name:?})"), errno))?;
         }
@@ -42,7 +42,8 @@ impl Scaffold {
         self.open(c"stubs")
     }
 
-    fn open(&self, name: &std::ffi::CStr) -> Fallible<OwnedFd> {
+    /// Opens one of its directories.
+    pub(crate) fn open(&self, name: &std::ffi::CStr) -> Fallible<OwnedFd> {
         rustix::fs::openat(&self.dir, name, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
             .map_err(|errno| Failure::syscall(format!("openat(scaffold, {name:?})"), errno))
     }
@@ -91,6 +92,8 @@ pub(crate) fn mount(root: &Root, marks: Marks, scaffold: &Scaffold, stubs: Stubs
         return Err(Failure::internal("a run needs a layer"));
     }
     let snapshot = overlay::mount(&root, marks)?;
+    // Root of a step may make any device node, and an image may hold some; none of them can be opened.
+    tree::restrict(snapshot.as_fd(), MountAttrFlags::MOUNT_ATTR_NODEV)?;
     tree::attach(snapshot.as_fd(), scaffold.open(c"root")?.as_fd(), "snapshot, \"/proc/root\"")?;
     Ok(Beneath::new(snapshot))
 }

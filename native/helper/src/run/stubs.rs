@@ -288,3 +288,47 @@ pub(crate) fn make(root: &Beneath, path: &[u8], kind: Kind, owner: Option<(u32, 
     }
     Ok(())
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use std::fs;
+    use std::os::unix::fs::symlink;
+
+    #[test]
+    fn resolve_says_where_a_path_leads() {
+        let dir = tempfile::tempdir().unwrap();
+        let root = dir.path().join("root");
+        fs::create_dir_all(root.join("a/b")).unwrap();
+        fs::write(root.join("file"), "").unwrap();
+        fs::write(dir.path().join("outside"), "").unwrap();
+        for (name, target) in [
+            ("abs", "/a/b"),
+            ("up", "../../outside"),
+            ("dangling", "/no/where"),
+            ("loop", "loop"),
+            ("a/rel", "../file"),
+        ] {
+            symlink(target, root.join(name)).unwrap();
+        }
+        let view = Beneath::open_root(&root).unwrap();
+        for (path, leads, found) in [
+            ("/", "", Some(FileType::Directory)),
+            ("/a/./b//", "a/b", Some(FileType::Directory)),
+            ("abs", "a/b", Some(FileType::Directory)),
+            ("abs/../rel", "file", Some(FileType::RegularFile)),
+            ("abs/new/x", "a/b/new/x", None),
+            ("dangling/x", "no/where/x", None),
+            ("up", "outside", None),
+            ("new/../a", "a", Some(FileType::Directory)),
+            ("../../../etc", "etc", None),
+        ] {
+            let place = resolve(&view, path.as_bytes()).unwrap();
+            assert_eq!((place.path(), place.found), (leads.as_bytes().to_vec(), found), "{path}");
+        }
+        for path in ["loop", "file/x", "a/rel/x"] {
+            assert_eq!(resolve(&view, path.as_bytes()).unwrap_err().code, "ERR_ROOTFS_INVALID", "{path}");
+        }
+    }
+}
