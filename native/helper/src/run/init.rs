@@ -89,12 +89,12 @@ impl Init<'_> {
         self.unshare()?;
         rootfs::make_private()?;
         let sources = mounts::open_sources(&run.mounts)?;
-        let devices = Devices::new(self.marks)?;
         let kernel_trees = KernelTrees::new(run.network, self.marks)?;
         kernel_trees.prefer_for_oom(OOM_SCORE)?;
 
         let view = rootfs::view(&run.root, self.marks)?;
         let scaffold = Scaffold::raise()?;
+        let devices = Devices::new(&scaffold, self.marks)?;
         let mut stubs = Stubs::new(scaffold.stub_layer()?, &view);
         let plan = mounts::plan(run, sources, &scaffold, &view, &mut stubs)?;
         let extended = run.trust_ca.as_ref().map(|pem| ca::extend(&view, &mut stubs, pem)).transpose()?;
@@ -103,8 +103,8 @@ impl Init<'_> {
         if let Some(extended) = &extended {
             devices.add_bundle(&extended.bundle)?;
         }
-        kernel_trees.attach(&root)?;
-        let null = devices.attach(&root, &scaffold)?;
+        kernel_trees.attach(&root, &scaffold)?;
+        let null = devices.attach(&root)?;
         plan.attach(&root)?;
         kernel::mask(&root, &scaffold, null.as_fd())?;
 
