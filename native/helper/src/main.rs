@@ -6,20 +6,30 @@
 
 mod apply;
 mod beneath;
+mod compress;
 mod copy;
 mod diff;
+mod digest;
 mod error;
 mod export;
+mod export_tar;
+mod fingerprint;
 mod maintenance;
 mod overlay;
+mod owner;
+mod pattern;
 mod probe;
+mod progress;
 mod protocol;
 mod run;
 mod sanitise;
 mod scan;
 mod sealed;
+mod select;
 mod sys;
+mod tar;
 mod userns;
+mod workers;
 
 use error::{Failure, Fallible};
 use overlay::Marks;

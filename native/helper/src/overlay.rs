@@ -7,7 +7,7 @@ use crate::error::{Failure, Fallible};
 use crate::protocol::Root;
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::io::Errno;
-use rustix::mount::{FsMountFlags, FsOpenFlags, MountAttrFlags, OpenTreeFlags};
+use rustix::mount::{FsMountFlags, FsOpenFlags, MountAttrFlags, MountPropagationFlags, OpenTreeFlags};
 use std::path::Path;
 
 /// Which xattr namespace overlayfs keeps its marks in.
@@ -17,6 +17,14 @@ pub(crate) enum Marks {
     Trusted,
     /// `user.overlay.*`, in a user namespace.
     User,
+}
+
+/// Leaves the caller's mount namespace, so that no mount made from here on is seen outside or outlives this process.
+pub(crate) fn enter_mount_namespace() -> Fallible<()> {
+    crate::sys::process::unshare(rustix::thread::UnshareFlags::NEWNS)
+        .map_err(|errno| Failure::syscall("unshare(CLONE_NEWNS)", errno))?;
+    let flags = MountPropagationFlags::PRIVATE | MountPropagationFlags::REC;
+    rustix::mount::mount_change("/", flags).map_err(|errno| Failure::syscall("mount(\"/\", MS_PRIVATE|MS_REC)", errno))
 }
 
 /// Makes a detached mount of a snapshot and returns its root directory.

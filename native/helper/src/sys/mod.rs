@@ -1,6 +1,8 @@
 //! The one place with `unsafe`: one wrapper for each system call that rustix does not offer.
 #![allow(unsafe_code)]
 
+pub(crate) mod files;
+pub(crate) mod layers;
 pub(crate) mod process;
 pub(crate) mod tree;
 

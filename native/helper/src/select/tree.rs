@@ -1,0 +1,138 @@
+//! A tree that files are read from.
+
+use super::node::{Kind, Meta};
+use super::resolve::{Resolved, resolve};
+use crate::beneath::Beneath;
+use crate::error::{Failure, Fallible};
+use crate::fingerprint::Fingerprints;
+use crate::overlay::{self, Marks};
+use crate::pattern::{Matcher, State};
+use crate::protocol::Tree;
+use rustix::fs::{FileType, Stat};
+use rustix::io::Errno;
+use std::path::Path;
+
+/// An open source tree.
+#[derive(Debug)]
+pub(crate) struct Opened {
+    pub(crate) root: Beneath,
+    /// A directory of the host: owners read as 0:0, sockets are not there.
+    pub(crate) host: bool,
+    pub(crate) ignore: Matcher,
+    pub(crate) fingerprints: Fingerprints,
+}
+
+/// Where a source leads, with the answer of the ignore rules.
+#[derive(Debug)]
+pub(crate) struct Found {
+    pub(crate) path: Vec<u8>,
+    pub(crate) stat: Option<Stat>,
+    /// Of `path`: whether an ignore rule matches it, and what its contents inherit.
+    pub(crate) state: State,
+}
+
+impl Opened {
+    /// Opens a tree. A snapshot is mounted; the caller is in a private mount namespace.
+    pub(crate) fn open(tree: &Tree, marks: Marks) -> Fallible<Self> {
+        match tree {
+            Tree::Directory { path, ignore, fingerprints } => {
+                let root = Beneath::open_root(Path::new(path))?;
+                Ok(Self {
+                    root,
+                    host: true,
+                    ignore: Matcher::new(ignore.iter().map(String::as_str))?,
+                    fingerprints: Fingerprints::load(fingerprints.as_deref().map(Path::new)),
+                })
+            }
+            Tree::Snapshot { root } => Ok(Self {
+                root: Beneath::new(overlay::mount(root, marks)?),
+                host: false,
+                ignore: Matcher::new([])?,
+                fingerprints: Fingerprints::load(None),
+            }),
+        }
+    }
+
+    /// What a stat means in this tree.
+    pub(crate) fn meta(&self, stat: &Stat) -> Meta {
+        let mut meta = Meta::of(stat);
+        if self.host {
+            (meta.uid, meta.gid) = (0, 0);
+        }
+        if meta.kind == Kind::Link {
+            meta.mode = 0o777;
+        }
+        meta
+    }
+
+    /// Follows a path inside the tree. `None` if a component is no directory.
+    pub(crate) fn resolve(&self, path: &[u8]) -> Fallible<Option<Resolved>> {
+        match resolve(&self.root, path) {
+            Ok(resolved) => Ok(Some(resolved)),
+            Err(Errno::NOTDIR) => Ok(None),
+            Err(Errno::LOOP) => {
+                let shown = String::from_utf8_lossy(path);
+                Err(Failure::user("ERR_SYMLINK_LOOP", format!("{shown:?} leads through more than 40 symlinks")))
+            }
+            Err(errno) => Err(super::read_failure("openat2", path, errno)),
+        }
+    }
+
+    /// Follows a path as an ignored context shows it: links that are ignored do not exist. `None` if nothing can be
+    /// there; a directory whose state matches may still hold what a `!` rule took back.
+    pub(crate) fn find(&self, path: &[u8]) -> Fallible<Option<Found>> {
+        let Some(resolved) = self.resolve(path)? else { return Ok(None) };
+        for link in &resolved.links {
+            if self.state_of(link, false).is_none_or(|state| state.is_match) {
+                return Ok(None);
+            }
+        }
+        let is_dir = resolved.stat.is_some_and(|stat| FileType::from_raw_mode(stat.st_mode).is_dir());
+        let state = self.state_of(&resolved.path, is_dir);
+        Ok(state.map(|state| Found { path: resolved.path, stat: resolved.stat, state }))
+    }
+
+    /// What the ignore rules say of a path without symlinks. `None` if the walk would not come there.
+    fn state_of(&self, path: &[u8], is_dir: bool) -> Option<State> {
+        let mut state = State::default();
+        if self.ignore.is_empty() || path.is_empty() {
+            return Some(state);
+        }
+        for end in ends(path) {
+            let part = path.get(..end)?;
+            state = self.ignore.enter(part, &state);
+            let walked = end < path.len() || is_dir;
+            if state.is_match && walked && !self.ignore.may_except_below(part) {
+                return None;
+            }
+        }
+        Some(state)
+    }
+
+    /// The ignore rule that hides something that is there.
+    pub(crate) fn hidden_by(&self, path: &[u8]) -> Option<u32> {
+        let resolved = resolve(&self.root, path).ok()?;
+        resolved.stat?;
+        resolved.links.iter().chain([&resolved.path]).find_map(|path| self.decider_of(path))
+    }
+
+    fn decider_of(&self, path: &[u8]) -> Option<u32> {
+        let mut state = State::default();
+        let mut decider = None;
+        for end in ends(path) {
+            let part = path.get(..end)?;
+            decider = self.ignore.decider(part, &state);
+            state = self.ignore.enter(part, &state);
+            if decider.is_some() && !self.ignore.may_except_below(part) {
+                return decider;
+            }
+        }
+        decider
+    }
+}
+
+/// Where each component of a path ends.
+fn ends(path: &[u8]) -> impl Iterator<Item = usize> {
+    let inner = path.iter().enumerate().filter(|&(_, &byte)| byte == b'/').map(|(at, _)| at);
+    inner.chain((!path.is_empty()).then_some(path.len()))
+}
