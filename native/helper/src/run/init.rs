@@ -59,6 +59,8 @@ impl Init<'_> {
     fn supervise(&self) -> Fallible<Note> {
         self.die_with_supervisor()?;
         process::block_signals(&SUPERVISED);
+        // Out of the terminal's process group: what the user types reaches the step through the supervisor only.
+        rustix::process::setsid().map_err(|errno| Failure::syscall("setsid()", errno))?;
         let (program, identity, bundles) = self.build()?;
         Note::Started { bundles }.send(self.status.as_fd());
         match process::fork().map_err(|errno| Failure::syscall("fork()", errno))? {

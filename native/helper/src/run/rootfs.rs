@@ -15,6 +15,7 @@ use rustix::fs::{CWD, Mode, OFlags};
 use rustix::mount::{MountAttrFlags, UnmountFlags};
 use std::fs::File;
 use std::io::Write;
+use std::path::Path;
 
 /// Where the scaffold hides the host: no store lies below it, and procfs is opened before.
 const SCAFFOLD: &str = "/proc";
@@ -94,11 +95,20 @@ pub(crate) fn mount(root: &Root, marks: Marks, scaffold: &Scaffold, stubs: Stubs
     if root.lower.is_empty() || (root.lower.len() == 1 && root.upper.is_none()) {
         return Err(Failure::internal("a run needs a layer"));
     }
-    let snapshot = overlay::mount(&root, marks)?;
+    let snapshot = overlay::mount(&root, marks).map_err(|failure| explain(failure, &root))?;
     // Root of a step may make any device node, and an image may hold some; none of them can be opened.
     tree::restrict(snapshot.as_fd(), MountAttrFlags::MOUNT_ATTR_NODEV)?;
     tree::attach(snapshot.as_fd(), scaffold.open(c"root")?.as_fd(), "snapshot, \"/proc/root\"")?;
     Ok(Beneath::new(snapshot))
+}
+
+/// Says it when overlayfs refuses a work directory that an earlier `volatile` mount used: the kernel only says EINVAL.
+fn explain(mut failure: Failure, root: &Root) -> Failure {
+    let used = root.work.as_ref().is_some_and(|work| Path::new(work).join("work/incompat/volatile").exists());
+    if used {
+        failure.message.push_str(": the work directory served another mount before; each mount needs a new one");
+    }
+    failure
 }
 
 /// Makes every mount of the current namespace private.
