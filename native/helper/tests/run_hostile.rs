@@ -170,3 +170,39 @@ fn run_opens_no_device_that_the_step_or_the_image_made() {
     assert_eq!(done.stdout, "", "{done:?}");
     assert_eq!(done.stderr.matches("Permission denied").count(), 8, "{done:?}");
 }
+
+/// Two steps share a cache. One exchanges a directory of it with a symlink to the host, over and over, while the other
+/// mounts below that name.
+#[test]
+fn run_wins_the_race_for_a_mount_point_in_a_shared_mount() {
+    let Some(sandbox) = Sandbox::root() else { return };
+    let canary = canary(&sandbox);
+    let cache = sandbox.path("cache");
+    fs::create_dir_all(cache.join("sub")).unwrap();
+    symlink(&canary, cache.join("link")).unwrap();
+    let stop = std::sync::atomic::AtomicBool::new(false);
+    let mut request = sandbox.shell("true");
+    request["mounts"] = json!([
+        {"kind": "bind", "source": cache, "target": "/cache", "readonly": false},
+        {"kind": "tmpfs", "target": "/cache/sub/new", "sizeBytes": null},
+    ]);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !stop.load(std::sync::atomic::Ordering::Relaxed) {
+                let (a, b) = (cache.join("sub"), cache.join("link"));
+                let cwd = rustix::fs::CWD;
+                rustix::fs::renameat_with(cwd, &a, cwd, &b, rustix::fs::RenameFlags::EXCHANGE).unwrap();
+            }
+        });
+        for _ in 0..60 {
+            let done = sandbox.run(request.clone());
+            let refused = done.last["code"].as_str();
+            assert!(
+                refused.is_none_or(|code| code == "ERR_ROOTFS_INVALID" || code == "ERR_HELPER_SYSCALL"),
+                "{done:?}"
+            );
+        }
+        stop.store(true, std::sync::atomic::Ordering::Relaxed);
+    });
+    assert_untouched(&canary);
+}
