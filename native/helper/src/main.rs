@@ -18,6 +18,7 @@ mod overlay;
 mod probe;
 mod progress;
 mod protocol;
+mod quote;
 mod run;
 mod sanitise;
 mod scan;

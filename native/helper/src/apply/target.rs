@@ -1,11 +1,12 @@
 //! The directory a layer is unpacked into: finding parents, making the missing ones, removing what is replaced.
 
-use super::lower::{Lower, is_whiteout};
+use super::lower::{Lower, has_mark, is_whiteout};
 use super::metadata::{self, opaque_name};
 use super::names::split;
 use crate::beneath::{Beneath, Links};
 use crate::error::{Failure, Fallible};
 use crate::overlay::Marks;
+use crate::quote::quote;
 use crate::tar::{Entry, Kind, Time};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, RenameFlags, Stat};
@@ -33,14 +34,14 @@ pub(crate) struct Target {
     pub(crate) marks: Marks,
     /// Resolved directories. Emptied when something that a resolution may have passed is removed.
     cache: HashMap<Vec<u8>, Rc<OwnedFd>>,
-    pending: Vec<Pending>,
+    /// By inode, so that the last description of a directory counts.
+    pending: HashMap<u64, Pending>,
 }
 
 /// What a directory gets when nothing more is made in it.
 #[derive(Debug)]
 struct Pending {
     path: Vec<u8>,
-    inode: u64,
     mtime: Time,
     default_acl: Option<Vec<u8>>,
 }
@@ -58,7 +59,7 @@ impl Target {
     /// Opens the empty directory and gives it the metadata of the root below.
     pub(crate) fn open(path: &str, lower: Lower, marks: Marks) -> Fallible<Self> {
         let tree = Beneath::open_root(Path::new(path))?;
-        let mut target = Self { tree, lower, marks, cache: HashMap::new(), pending: Vec::new() };
+        let mut target = Self { tree, lower, marks, cache: HashMap::new(), pending: HashMap::new() };
         let mut root = Entry::new(Kind::Directory, Vec::new());
         root.mode = 0o755;
         if let Some(top) = target.lower.top() {
@@ -165,11 +166,11 @@ impl Target {
         let mut entry = Entry::new(Kind::Directory, place.to_vec());
         entry.mode = 0o755;
         if replaced == Replaced::Open
+            && !self.hides(split(place).0)?
             && let Some(found) = self.lower.find(place)?
+            && let Ok(fd) = rustix::fs::openat(&found.parent, name, DIR, Mode::empty())
         {
-            if let Ok(fd) = rustix::fs::openat(&found.parent, name, DIR, Mode::empty()) {
-                entry = describe(&fd, place.to_vec())?;
-            }
+            entry = describe(&fd, place.to_vec())?;
         }
         rustix::fs::mkdirat(dir, name, Mode::RWXU).map_err(refused("mkdirat", place))?;
         let made = rustix::fs::openat(dir, name, DIR, Mode::empty()).map_err(refused("openat", place))?;
@@ -186,12 +187,9 @@ impl Target {
         metadata::set_open(fd.as_fd(), entry)?;
         let stat = rustix::fs::fstat(&fd).map_err(refused("fstat", &entry.path))?;
         let default_acl = entry.xattrs.iter().find(|(name, _)| name == metadata::DEFAULT_ACL);
-        self.pending.push(Pending {
-            path: entry.path.clone(),
-            inode: stat.st_ino,
-            mtime: entry.mtime,
-            default_acl: default_acl.map(|(_, value)| value.clone()),
-        });
+        let default_acl = default_acl.map(|(_, value)| value.clone());
+        let pending = Pending { path: entry.path.clone(), mtime: entry.mtime, default_acl };
+        self.pending.insert(stat.st_ino, pending);
         self.remember(&entry.path, fd);
         Ok(())
     }
@@ -204,7 +202,27 @@ impl Target {
         let fd = rustix::fs::openat(dir, ".", DIR, Mode::empty()).map_err(refused("openat", path))?;
         let name = opaque_name(self.marks);
         rustix::fs::fsetxattr(&fd, name, b"y", rustix::fs::XattrFlags::empty())
-            .map_err(|errno| Failure::syscall(format!("fsetxattr({:?}, {name:?}, \"y\")", lossy(path)), errno))
+            .map_err(|errno| Failure::syscall(format!("fsetxattr({}, {name:?}, \"y\")", quote(path)), errno))
+    }
+
+    /// Whether this layer has hidden what the layers below have at `place` (clean, without symlinks).
+    pub(crate) fn hides(&self, place: &[u8]) -> Fallible<bool> {
+        if self.lower.is_empty() {
+            return Ok(true);
+        }
+        let mut dir = self.reopen(b"")?;
+        for component in place.split(|&byte| byte == b'/').filter(|component| !component.is_empty()) {
+            match rustix::fs::openat(&dir, OsStr::from_bytes(component), DIR, Mode::empty()) {
+                Ok(next) => dir = next,
+                Err(Errno::NOENT) => return Ok(false),
+                Err(Errno::NOTDIR | Errno::LOOP) => return Ok(true),
+                Err(errno) => return Err(refused("openat", place)(errno)),
+            }
+            if has_mark(&dir, opaque_name(self.marks)) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     /// Makes a whiteout.
@@ -249,8 +267,7 @@ impl Target {
 
     /// Sets the times of all directories, and what their content would have inherited.
     pub(crate) fn finish(mut self) -> Fallible<()> {
-        for pending in std::mem::take(&mut self.pending) {
-            let Pending { path, inode, mtime, default_acl } = pending;
+        for (inode, Pending { path, mtime, default_acl }) in std::mem::take(&mut self.pending) {
             let Some(dir) = self.existing_directory(&path)? else { continue };
             let stat = rustix::fs::fstat(&dir).map_err(refused("fstat", &path))?;
             // A later entry may have put something else here.
@@ -268,7 +285,7 @@ impl Target {
     fn existing_directory(&self, path: &[u8]) -> Fallible<Option<OwnedFd>> {
         match self.tree.open(path, DIR, Mode::empty(), Links::Follow) {
             Ok(dir) => Ok(Some(dir)),
-            Err(Errno::NAMETOOLONG) => self.reopen(path).map(Some),
+            Err(Errno::NAMETOOLONG) => Ok(self.descend(path).ok()),
             Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => Ok(None),
             Err(errno) => Err(refused("openat2", path)(errno)),
         }
@@ -276,10 +293,13 @@ impl Target {
 
     /// Opens a place that holds no symlinks, however long its path is.
     fn reopen(&self, place: &[u8]) -> Fallible<OwnedFd> {
-        let mut dir = self.tree.open(b".", DIR, Mode::empty(), Links::Refuse).map_err(refused("openat2", place))?;
+        self.descend(place).map_err(refused("openat", place))
+    }
+
+    fn descend(&self, place: &[u8]) -> Result<OwnedFd, Errno> {
+        let mut dir = self.tree.open(b".", DIR, Mode::empty(), Links::Refuse)?;
         for component in place.split(|&byte| byte == b'/').filter(|component| !component.is_empty()) {
-            dir = rustix::fs::openat(&dir, OsStr::from_bytes(component), DIR, Mode::empty())
-                .map_err(refused("openat", place))?;
+            dir = rustix::fs::openat(&dir, OsStr::from_bytes(component), DIR, Mode::empty())?;
         }
         Ok(dir)
     }
@@ -293,7 +313,7 @@ fn describe(fd: &OwnedFd, path: Vec<u8>) -> Fallible<Entry> {
     (entry.uid, entry.gid) = (stat.st_uid, stat.st_gid);
     entry.mtime = Time { seconds: stat.st_mtime, nanos: u32::try_from(stat.st_mtime_nsec).unwrap_or(0) };
     entry.xattrs = crate::sys::layers::xattrs(fd, metadata::is_kept)
-        .map_err(|errno| Failure::syscall(format!("flistxattr({:?})", lossy(&entry.path)), errno))?;
+        .map_err(|errno| Failure::syscall(format!("flistxattr({})", quote(&entry.path)), errno))?;
     Ok(entry)
 }
 
@@ -360,14 +380,10 @@ fn join(dir: &[u8], name: &[u8]) -> Vec<u8> {
     if dir.is_empty() { name.to_vec() } else { [dir, name].join(&b'/') }
 }
 
-fn lossy(path: &[u8]) -> String {
-    String::from_utf8_lossy(path).into_owned()
-}
-
 /// A failed call about a name of the layer. Some errnos say that the layer, not the machine, is wrong.
 pub(crate) fn refused<'p>(call: &'p str, path: &'p [u8]) -> impl Fn(Errno) -> Failure + 'p {
     move |errno| {
-        let mut failure = Failure::syscall(format!("{call}({:?})", lossy(path)), errno);
+        let mut failure = Failure::syscall(format!("{call}({})", quote(path)), errno);
         if matches!(errno, Errno::NAMETOOLONG | Errno::LOOP | Errno::NOTDIR) {
             failure.kind = crate::protocol::ErrorKind::User;
             failure.code = "ERR_LAYER_INVALID";

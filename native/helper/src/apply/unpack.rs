@@ -6,6 +6,7 @@ use super::names::{self, Name, split};
 use super::target::{DIR, Replaced, Target, refused, stat};
 use crate::error::{Failure, Fallible};
 use crate::overlay::Marks;
+use crate::quote::quote;
 use crate::tar::header::invalid;
 use crate::tar::reader::{Chunks, Reader};
 use crate::tar::{Entry, Kind, Time};
@@ -35,7 +36,7 @@ impl Unpacker {
     /// Applies one entry; its content is read from `reader`.
     pub(crate) fn apply<S: Chunks>(&mut self, mut entry: Entry, reader: &mut Reader<S>) -> Fallible<()> {
         if let Some((name, _)) = entry.xattrs.iter().find(|(name, _)| metadata::is_reserved(name)) {
-            return Err(reserved(&entry.path, &format!("the attribute {}", String::from_utf8_lossy(name))));
+            return Err(reserved(&entry.path, &format!("the attribute {}", quote(name))));
         }
         match names::parse(&entry.path)? {
             Name::Meta => Ok(()),
@@ -70,8 +71,8 @@ impl Unpacker {
     fn mark(&mut self, entry: &Entry, make: impl FnOnce(&mut Self) -> Fallible<()>) -> Fallible<()> {
         // AUFS wrote its whiteouts as hard links to one file.
         if !matches!(entry.kind, Kind::Regular | Kind::Hardlink) {
-            let path = String::from_utf8_lossy(&entry.path);
-            return Err(Failure::user("ERR_LAYER_WHITEOUT", format!("a whiteout is no regular file: {path:?}")));
+            let path = quote(&entry.path);
+            return Err(Failure::user("ERR_LAYER_WHITEOUT", format!("a whiteout is no regular file: {path}")));
         }
         if self.target.lower.is_empty() { Ok(()) } else { make(self) }
     }
@@ -110,10 +111,7 @@ impl Unpacker {
             Kind::Hardlink => self.hardlink(&dir, name, entry),
             Kind::Symlink => {
                 if entry.link.is_empty() || entry.link.contains(&0) {
-                    return Err(invalid(format!(
-                        "the symlink {:?} has no target",
-                        String::from_utf8_lossy(&entry.path)
-                    )));
+                    return Err(invalid(format!("the symlink {} has no target", quote(&entry.path))));
                 }
                 self.make(&dir, name, entry, || rustix::fs::symlinkat(OsStr::from_bytes(&entry.link), &*dir, name))
             }
@@ -160,11 +158,12 @@ impl Unpacker {
         entry: &Entry,
         call: impl Fn() -> Result<(), Errno>,
     ) -> Fallible<()> {
-        if call() == Err(Errno::EXIST) {
-            self.target.clear(dir.as_fd(), name, &entry.path)?;
-            call().map_err(refused("mknodat", &entry.path))?;
-        } else if stat(dir.as_fd(), name)?.is_none() {
-            call().map_err(refused("mknodat", &entry.path))?;
+        match call() {
+            Err(Errno::EXIST) => {
+                self.target.clear(dir.as_fd(), name, &entry.path)?;
+                call().map_err(refused("mknodat", &entry.path))?;
+            }
+            other => other.map_err(refused("mknodat", &entry.path))?,
         }
         metadata::set_at(dir.as_fd(), name, entry)
     }
@@ -213,8 +212,8 @@ impl Unpacker {
             return Err(reserved(&entry.path, "the device 0:0"));
         }
         if kind != FileType::Fifo && self.target.marks == Marks::User {
-            let path = String::from_utf8_lossy(&entry.path);
-            let message = format!("the layer holds the device {path:?}, which only root can make");
+            let path = quote(&entry.path);
+            let message = format!("the layer holds the device {path}, which only root can make");
             return Err(Failure::user("ERR_LAYER_DEVICE_ROOTLESS", message));
         }
         let device = rustix::fs::makedev(device.0, device.1);
@@ -243,17 +242,17 @@ impl Unpacker {
     fn link_target(&mut self, entry: &Entry, path: &[u8]) -> Fallible<(Rc<OwnedFd>, Stat, Vec<u8>)> {
         let (dir, base) = split(path);
         let name = OsStr::from_bytes(base);
-        if let Some(parent) = self.target.existing(dir)? {
-            if let Some(stat) = stat(parent.as_fd(), name)? {
-                if is_whiteout(&stat) {
-                    return Err(missing_target(entry, "is whited out"));
-                }
-                return if FileType::from_raw_mode(stat.st_mode).is_dir() {
-                    Err(missing_target(entry, "is a directory"))
-                } else {
-                    Ok((parent, stat, base.to_vec()))
-                };
-            }
+        if let Some(parent) = self.target.existing(dir)?
+            && let Some(stat) = stat(parent.as_fd(), name)?
+        {
+            return match FileType::from_raw_mode(stat.st_mode) {
+                FileType::Directory => Err(missing_target(entry, "is a directory")),
+                _ if is_whiteout(&stat) => Err(missing_target(entry, "is whited out")),
+                _ => Ok((parent, stat, base.to_vec())),
+            };
+        }
+        if self.target.hides(dir)? {
+            return Err(missing_target(entry, "is hidden"));
         }
         let found = match self.target.lower.find(path)? {
             Some(found) if !FileType::from_raw_mode(found.stat.st_mode).is_dir() => found,
@@ -284,9 +283,8 @@ impl Unpacker {
                     crate::sys::layers::xattrs(&from, metadata::is_kept).map_err(refused("flistxattr", path))?;
                 let to = self.create(dir.as_fd(), name, path)?;
                 let mut to = std::fs::File::from(to);
-                std::io::copy(&mut std::fs::File::from(from), &mut to).map_err(|error| {
-                    Failure::io(format!("copy_file_range({:?})", String::from_utf8_lossy(path)), &error)
-                })?;
+                std::io::copy(&mut std::fs::File::from(from), &mut to)
+                    .map_err(|error| Failure::io(format!("copy_file_range({})", quote(path)), &error))?;
                 metadata::set_open(to.as_fd(), &entry)?;
                 metadata::set_time(&to, path, entry.mtime)
             }
@@ -327,16 +325,16 @@ fn write_sparse<S: Chunks>(file: &OwnedFd, reader: &mut Reader<S>, size: u64) ->
 }
 
 fn in_file(mut failure: Failure, path: &[u8]) -> Failure {
-    failure.message = format!("{}, in {:?}", failure.message, String::from_utf8_lossy(path));
+    failure.message = format!("{}, in {}", failure.message, quote(path));
     failure
 }
 
 fn reserved(path: &[u8], what: &str) -> Failure {
-    let path = String::from_utf8_lossy(path);
-    Failure::user("ERR_LAYER_RESERVED", format!("{path:?} of the layer has {what}, which overlayfs keeps for itself"))
+    let path = quote(path);
+    Failure::user("ERR_LAYER_RESERVED", format!("{path} of the layer has {what}, which overlayfs keeps for itself"))
 }
 
 fn missing_target(entry: &Entry, what: &str) -> Failure {
-    let (path, link) = (String::from_utf8_lossy(&entry.path), String::from_utf8_lossy(&entry.link));
-    invalid(format!("the target {link:?} of the hard link {path:?} {what}"))
+    let (path, link) = (quote(&entry.path), quote(&entry.link));
+    invalid(format!("the target {link} of the hard link {path} {what}"))
 }
