@@ -1,6 +1,6 @@
 //! Turns entries into files.
 
-use super::lower::{Found, is_whiteout};
+use super::lower::Found;
 use super::metadata;
 use super::names::{self, Name, split};
 use super::target::{DIR, Replaced, Target, refused, stat};
@@ -24,13 +24,12 @@ const HOLE: usize = 64 << 10;
 #[derive(Debug)]
 pub(crate) struct Unpacker {
     target: Target,
-    opaque_root: bool,
 }
 
 impl Unpacker {
     /// Starts with an empty tree.
     pub(crate) fn new(target: Target) -> Self {
-        Self { target, opaque_root: false }
+        Self { target }
     }
 
     /// Applies one entry; its content is read from `reader`.
@@ -41,8 +40,8 @@ impl Unpacker {
         match names::parse(&entry.path)? {
             Name::Meta => Ok(()),
             Name::Root => self.root(&entry),
-            Name::Whiteout(path) => self.mark(&entry, |unpacker| unpacker.whiteout(&path)),
-            Name::Opaque(dir) => self.mark(&entry, |unpacker| unpacker.opaque(&dir)),
+            Name::Whiteout(path) => self.mark(&entry, |target| target.whiteout(&path)),
+            Name::Opaque(dir) => self.mark(&entry, |target| target.opaque(&dir)),
             Name::Place(path) => {
                 entry.path = path;
                 self.place(&entry, reader)
@@ -52,9 +51,6 @@ impl Unpacker {
 
     /// Sets what could not be set before.
     pub(crate) fn finish(self) -> Fallible<()> {
-        if self.opaque_root {
-            self.target.hide_root()?;
-        }
         self.target.finish()
     }
 
@@ -68,37 +64,13 @@ impl Unpacker {
     }
 
     /// Marks say something about the layers below, so they mean nothing in the first one.
-    fn mark(&mut self, entry: &Entry, make: impl FnOnce(&mut Self) -> Fallible<()>) -> Fallible<()> {
+    fn mark(&mut self, entry: &Entry, make: impl FnOnce(&mut Target) -> Fallible<()>) -> Fallible<()> {
         // AUFS wrote its whiteouts as hard links to one file.
         if !matches!(entry.kind, Kind::Regular | Kind::Hardlink) {
             let path = quote(&entry.path);
             return Err(Failure::user("ERR_LAYER_WHITEOUT", format!("a whiteout is no regular file: {path}")));
         }
-        if self.target.lower.is_empty() { Ok(()) } else { make(self) }
-    }
-
-    fn whiteout(&mut self, path: &[u8]) -> Fallible<()> {
-        let (dir, name) = split(path);
-        let dir = self.target.directory(dir)?;
-        let name = OsStr::from_bytes(name);
-        match stat(dir.as_fd(), name)? {
-            None => self.target.whiteout(dir.as_fd(), name, path),
-            // What this layer itself put here stays; only what is below it goes.
-            Some(stat) if FileType::from_raw_mode(stat.st_mode).is_dir() => {
-                let own = rustix::fs::openat(&*dir, name, DIR, Mode::empty()).map_err(refused("openat", path))?;
-                self.target.hide_below(own.as_fd(), path)
-            }
-            Some(_) => Ok(()),
-        }
-    }
-
-    fn opaque(&mut self, path: &[u8]) -> Fallible<()> {
-        if path.is_empty() {
-            self.opaque_root = true;
-            return Ok(());
-        }
-        let dir = self.target.directory(path)?;
-        self.target.hide_below(dir.as_fd(), path)
+        if self.target.lower.is_empty() { Ok(()) } else { make(&mut self.target) }
     }
 
     fn place<S: Chunks>(&mut self, entry: &Entry, reader: &mut Reader<S>) -> Fallible<()> {
@@ -247,12 +219,11 @@ impl Unpacker {
         {
             return match FileType::from_raw_mode(stat.st_mode) {
                 FileType::Directory => Err(missing_target(entry, "is a directory")),
-                _ if is_whiteout(&stat) => Err(missing_target(entry, "is whited out")),
                 _ => Ok((parent, stat, base.to_vec())),
             };
         }
-        if self.target.hides(dir)? {
-            return Err(missing_target(entry, "is hidden"));
+        if self.target.hides(path)? {
+            return Err(missing_target(entry, "is hidden by a whiteout"));
         }
         let found = match self.target.lower.find(path)? {
             Some(found) if !FileType::from_raw_mode(found.stat.st_mode).is_dir() => found,
