@@ -200,3 +200,20 @@ fn apply_refuses_a_zstd_window_above_128_mib() {
         assert_eq!(place.send(&blob, &place.request(&blob, "zstd", &[])).code(), expected, "window {log}");
     }
 }
+
+#[test]
+fn apply_names_a_full_disk() {
+    if !is_root() {
+        return;
+    }
+    let place = Place::new();
+    let archive = large();
+    std::fs::write(place.path("blob"), &archive).unwrap();
+    let target = place.text("target");
+    let script = format!("mount -t tmpfs -o size=256k none '{target}' && exec \"$@\"");
+    let prefix = ["unshare", "-m", "sh", "-c", &script, "sh"];
+    let said = helper(&place.request(&archive, "none", &[]), &place.path("blob"), &prefix);
+    assert_eq!(said.code(), "ERR_STORE_NO_SPACE", "{}", said.last);
+    assert_eq!(said.last["kind"], "environment");
+    assert!(said.last["message"].as_str().unwrap().contains("d/noise"));
+}
