@@ -22,6 +22,7 @@ mod pattern;
 mod probe;
 mod progress;
 mod protocol;
+mod quote;
 mod run;
 mod sanitise;
 mod scan;
