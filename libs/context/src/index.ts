@@ -1,1 +1,5 @@
-export {}
+export type { BuildContext, DirectoryContextOptions } from './build-context.ts'
+export { assertDirectory, openDirectoryContext } from './build-context.ts'
+export type { DockerfileText } from './dockerfile-text.ts'
+export { readDockerfile, readIgnoreFile } from './dockerfile-text.ts'
+export { nearNames } from './near-names.ts'

@@ -1,1 +1,6 @@
-export {}
+export type { EventQueue } from './event-queue.ts'
+export { createEventQueue } from './event-queue.ts'
+export type { BuildEvent, CacheSource, EventSink, Millis } from './events.ts'
+export { ndjsonFormat, toNdjson } from './ndjson.ts'
+export { createRawJsonWriter } from './raw-json.ts'
+export { teeSinks } from './tee-sinks.ts'

@@ -1,1 +1,3 @@
-export {}
+export type { Executor, ExecutorOptions, Process } from './executor.ts'
+export { createExecutor } from './executor.ts'
+export { hostsFor, resolvConfFor } from './resolv-conf.ts'

@@ -1,1 +1,36 @@
-export {}
+export type { HelperTarget } from './call.ts'
+export { findHelper } from './find-helper.ts'
+export { rootlessIdMap } from './id-map.ts'
+export type {
+  ApplyRequest,
+  Cancellable,
+  DiffRequest,
+  Native,
+  RunOutput,
+  ScanOptions,
+  ScanResult,
+} from './native.ts'
+export { createNative } from './native.ts'
+export { parseReply } from './parse-reply.ts'
+export type {
+  ApplyLimits,
+  Compression,
+  Envelope,
+  FileAction,
+  IdMap,
+  IdRange,
+  LayerFormat,
+  Missing,
+  Mount,
+  Outcome,
+  OutcomeOf,
+  Reply,
+  Request,
+  Root,
+  RunRequest,
+  Selected,
+  Selection,
+  SubordinateRange,
+  Tree,
+} from './protocol.ts'
+export { protocolVersion } from './protocol.ts'

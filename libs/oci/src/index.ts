@@ -1,1 +1,44 @@
-export {}
+export type { ArchiveOptions } from './archive.ts'
+export { namedDescriptors, writeDockerArchive, writeOciArchive } from './archive.ts'
+export type { ImageBlobs } from './image-blobs.ts'
+export { collectImageBlobs } from './image-blobs.ts'
+export { parseImageConfig, serializeImageConfig } from './image-config.ts'
+export { maxDocumentBytes } from './json-document.ts'
+export { findInLayout, readLayoutIndex } from './layout.ts'
+export type { ManifestOrIndex } from './manifest.ts'
+export {
+  parseIndex,
+  parseManifest,
+  parseManifestOrIndex,
+  serializeIndex,
+  serializeManifest,
+} from './manifest.ts'
+export { acceptedManifestTypes, isIndexType, isManifestType, mediaTypes } from './media-types.ts'
+export {
+  compatiblePlatforms,
+  formatPlatform,
+  hostPlatform,
+  isAttestation,
+  listPlatforms,
+  normalizePlatform,
+  parsePlatform,
+  samePlatform,
+  selectPlatform,
+} from './platform.ts'
+export type { OpenBlob } from './read-blob.ts'
+export { readDocument } from './read-blob.ts'
+export { familiarName, formatReference, parseReference, withDefaultTag } from './reference.ts'
+export type {
+  ArchiveImage,
+  Descriptor,
+  Healthcheck,
+  HistoryEntry,
+  ImageConfig,
+  ImageReference,
+  Index,
+  Manifest,
+  Platform,
+  RuntimeConfig,
+} from './types.ts'
+export type { ImageToValidate } from './validate-image.ts'
+export { validateImage } from './validate-image.ts'

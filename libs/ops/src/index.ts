@@ -1,1 +1,2 @@
-export {}
+export { createOps } from './create-ops.ts'
+export type { OpResult, OpsOptions } from './types.ts'

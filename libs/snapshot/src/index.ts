@@ -1,1 +1,10 @@
-export {}
+export type { Filesystem, LayerRef } from './layers.ts'
+export { emptyFilesystem, withLayer } from './layers.ts'
+export type {
+  ImageLayerRef,
+  LayerBlob,
+  PreparedSnapshot,
+  Snapshotter,
+  SnapshotterOptions,
+} from './snapshotter.ts'
+export { createSnapshotter, layerFormat, layerMediaType } from './snapshotter.ts'

@@ -214,7 +214,7 @@ fn refuse_missing(selected: &Selected) -> Fallible<()> {
         Some(rule) => format!("not found: ignore rule number {} hides it", rule + 1),
         None => "not found".to_owned(),
     };
-    Err(Failure::user("ERR_SOURCE_NOT_FOUND", format!("{name:?}: {why}")))
+    Err(Failure::user("ERR_COPY_SOURCE_NOT_FOUND", format!("{name:?}: {why}")))
 }
 
 /// `dir/name` of a snapshot.

@@ -6,8 +6,10 @@
 
 mod apply;
 mod beneath;
+mod compress;
 mod copy;
 mod diff;
+mod digest;
 mod error;
 mod export;
 mod export_tar;
@@ -17,12 +19,15 @@ mod overlay;
 mod owner;
 mod pattern;
 mod probe;
+mod progress;
 mod protocol;
 mod run;
 mod sanitise;
 mod scan;
+mod sealed;
 mod select;
 mod sys;
+mod tar;
 mod userns;
 mod workers;
 
@@ -47,7 +52,11 @@ fn main() -> ExitCode {
 
 fn serve() -> Fallible<Outcome> {
     sanitise::sanitise()?;
-    let envelope = parse()?;
+    let text = read()?;
+    let envelope = parse(&text)?;
+    if let Request::Run(_) = &envelope.request {
+        sealed::ensure(&text)?;
+    }
     let marks = match &envelope.id_map {
         Some(map) => {
             userns::enter(map)?;
@@ -58,12 +67,16 @@ fn serve() -> Fallible<Outcome> {
     act(envelope.request, marks)
 }
 
-fn parse() -> Fallible<Envelope> {
+fn read() -> Fallible<String> {
     let mut text = String::new();
     std::io::stdin()
         .read_to_string(&mut text)
         .map_err(|error| Failure::internal(format!("cannot read the request: {error}")))?;
-    let envelope: Envelope = serde_json::from_str(&text)
+    Ok(text)
+}
+
+fn parse(text: &str) -> Fallible<Envelope> {
+    let envelope: Envelope = serde_json::from_str(text)
         .map_err(|error| Failure::internal(format!("the request is not of protocol {PROTOCOL}: {error}")))?;
     if envelope.protocol != PROTOCOL {
         return Err(Failure::internal(format!("the request is of protocol {}, not {PROTOCOL}", envelope.protocol)));

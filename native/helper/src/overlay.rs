@@ -7,7 +7,7 @@ use crate::error::{Failure, Fallible};
 use crate::protocol::Root;
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::io::Errno;
-use rustix::mount::{FsMountFlags, FsOpenFlags, MountAttrFlags, OpenTreeFlags};
+use rustix::mount::{FsMountFlags, FsOpenFlags, MountAttrFlags, MountPropagationFlags, OpenTreeFlags};
 use std::path::Path;
 
 /// Which xattr namespace overlayfs keeps its marks in.
@@ -17,6 +17,14 @@ pub(crate) enum Marks {
     Trusted,
     /// `user.overlay.*`, in a user namespace.
     User,
+}
+
+/// Leaves the caller's mount namespace, so that no mount made from here on is seen outside or outlives this process.
+pub(crate) fn enter_mount_namespace() -> Fallible<()> {
+    crate::sys::process::unshare(rustix::thread::UnshareFlags::NEWNS)
+        .map_err(|errno| Failure::syscall("unshare(CLONE_NEWNS)", errno))?;
+    let flags = MountPropagationFlags::PRIVATE | MountPropagationFlags::REC;
+    rustix::mount::mount_change("/", flags).map_err(|errno| Failure::syscall("mount(\"/\", MS_PRIVATE|MS_REC)", errno))
 }
 
 /// Makes a detached mount of a snapshot and returns its root directory.
@@ -30,17 +38,6 @@ pub(crate) fn mount(root: &Root, marks: Marks) -> Fallible<OwnedFd> {
         ([only], None) => clone_tree(only).and_then(read_only),
         (lower, upper) => overlay(lower, upper, root.work.as_deref(), marks),
     }
-}
-
-/// Leaves the mount namespace of the caller: no mount made from here on is seen by anyone else, and none outlives this
-/// process.
-pub(crate) fn enter_mount_namespace() -> Fallible<()> {
-    crate::sys::files::unshare_mounts().map_err(|errno| Failure::syscall("unshare(CLONE_NEWNS)", errno))?;
-    rustix::mount::mount_change(
-        "/",
-        rustix::mount::MountPropagationFlags::PRIVATE | rustix::mount::MountPropagationFlags::REC,
-    )
-    .map_err(|errno| Failure::syscall("mount(\"/\", MS_REC|MS_PRIVATE)", errno))
 }
 
 /// Makes a detached tmpfs.
@@ -103,6 +100,8 @@ fn overlay(lower: &[String], upper: Option<&str>, work: Option<&str>, marks: Mar
     }
     set(fs.as_fd(), "redirect_dir", "nofollow")?;
     set(fs.as_fd(), "metacopy", "off")?;
+    // `run` puts a tmpfs layer on top: without this, files of different layers would show different device numbers.
+    set(fs.as_fd(), "xino", "on")?;
     if marks == Marks::User {
         set_flag(fs.as_fd(), "userxattr")?;
     }

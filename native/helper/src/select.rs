@@ -40,7 +40,7 @@ pub(crate) struct Selected {
 /// Finds everything that `selection` names in `tree`.
 ///
 /// # Errors
-/// `ERR_PATTERN`, `ERR_CONTEXT_UNREADABLE`, `ERR_CONTEXT_CHANGED`, `ERR_SYMLINK_LOOP`.
+/// `ERR_PATTERN_INVALID`, `ERR_CONTEXT_UNREADABLE`, `ERR_CONTEXT_CHANGED`, `ERR_SYMLINK_LOOP`.
 pub(crate) fn select(tree: &Opened, selection: &Selection) -> Fallible<Selected> {
     let exclude = Matcher::new(selection.exclude.iter().map(String::as_str))?;
     let mut selected = Selected::default();

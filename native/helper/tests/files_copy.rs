@@ -108,7 +108,7 @@ fn copy_refuses_what_cannot_be_merged() {
         (vec!["dir"], "/to-file", "ERR_COPY_NOT_DIRECTORY"),
         (vec!["a.txt"], "/file/", "ERR_COPY_NOT_DIRECTORY"),
         (vec!["a.txt"], "/file/x", "ERR_COPY_NOT_DIRECTORY"),
-        (vec!["missing"], "/d/", "ERR_SOURCE_NOT_FOUND"),
+        (vec!["missing"], "/d/", "ERR_COPY_SOURCE_NOT_FOUND"),
     ] {
         assert_eq!(changes(&sources, dest, &[]), Err(code.to_owned()), "{sources:?} {dest}");
     }
@@ -270,8 +270,8 @@ fn copy_applies_chown_and_chmod() {
     for (key, value, code) in [
         ("chown", "nobody", "ERR_USER_NOT_FOUND"),
         ("chown", "app:nogroup", "ERR_USER_NOT_FOUND"),
-        ("chmod", "64a", "ERR_CHMOD_INVALID"),
-        ("chmod", "17777", "ERR_CHMOD_INVALID"),
+        ("chmod", "64a", "ERR_MODE_INVALID"),
+        ("chmod", "17777", "ERR_MODE_INVALID"),
     ] {
         assert_eq!(changes(&["a.txt"], "/x", &[(key, json!(value))]), Err(code.to_owned()), "{key} {value}");
     }

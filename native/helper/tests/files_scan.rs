@@ -230,7 +230,7 @@ fn scan_refuses_malformed_patterns() {
     for (ignore, sources) in [(vec!["["], vec!["."]), (vec!["!"], vec!["."]), (vec![], vec!["[a"])] {
         let tree = bench.directory(&ignore);
         let request = json!({"op": "scan", "tree": tree, "selections": [selection(&sources)], "manifest": false});
-        expect_error(&call(&request), "ERR_PATTERN");
+        expect_error(&call(&request), "ERR_PATTERN_INVALID");
     }
 }
 

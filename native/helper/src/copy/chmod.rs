@@ -38,11 +38,11 @@ impl Chmod {
     /// Reads a `--chmod` value.
     ///
     /// # Errors
-    /// `ERR_CHMOD_INVALID`.
+    /// `ERR_MODE_INVALID`.
     pub(crate) fn parse(text: &str) -> Fallible<Self> {
         let invalid = || {
             let rule = "it should be octal string and between 0 and 07777, or a symbolic mode such as u=rwX,go-w";
-            Failure::user("ERR_CHMOD_INVALID", format!("invalid chmod parameter: '{text}'. {rule}"))
+            Failure::user("ERR_MODE_INVALID", format!("invalid chmod parameter: '{text}'. {rule}"))
         };
         if text.starts_with(|first: char| first.is_ascii_digit()) {
             let mode = u32::from_str_radix(text, 8).ok().filter(|&mode| mode <= 0o7777);
@@ -174,7 +174,7 @@ mod tests {
         assert_eq!(Chmod::parse("0755").unwrap(), Chmod::Octal(0o755));
         assert_eq!(Chmod::parse("7777").unwrap(), Chmod::Octal(0o7777));
         for text in ["64a", "10000", "8", "", "u", "u=q", "z+x", "u+x,", "755x", "u+rg", "-1"] {
-            assert_eq!(Chmod::parse(text).unwrap_err().code, "ERR_CHMOD_INVALID", "{text}");
+            assert_eq!(Chmod::parse(text).unwrap_err().code, "ERR_MODE_INVALID", "{text}");
         }
     }
 }

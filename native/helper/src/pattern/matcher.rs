@@ -38,7 +38,7 @@ impl Matcher {
     /// Compiles rules. Blank ones are skipped.
     ///
     /// # Errors
-    /// `ERR_PATTERN` for a malformed pattern and for a lone `!`.
+    /// `ERR_PATTERN_INVALID` for a malformed pattern and for a lone `!`.
     pub(crate) fn new<'p>(patterns: impl IntoIterator<Item = &'p str>) -> Fallible<Self> {
         let mut rules = Vec::new();
         let mut exceptions_anywhere = false;
@@ -152,7 +152,7 @@ impl Matcher {
 }
 
 fn malformed(pattern: &str) -> Failure {
-    Failure::user("ERR_PATTERN", format!("the pattern {pattern:?} is malformed"))
+    Failure::user("ERR_PATTERN_INVALID", format!("the pattern {pattern:?} is malformed"))
 }
 
 #[cfg(test)]

@@ -163,7 +163,7 @@ fn matches_takes_names_that_are_not_utf8() {
 fn new_refuses_malformed_patterns() {
     for pattern in ["!", "! ", "[", "a[", "[]", "a\\", "[z-a]*", "x[]y"] {
         let failure = Matcher::new([pattern]).expect_err(pattern);
-        assert_eq!(failure.code, "ERR_PATTERN", "{pattern}");
+        assert_eq!(failure.code, "ERR_PATTERN_INVALID", "{pattern}");
     }
 }
 

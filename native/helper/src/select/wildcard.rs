@@ -14,7 +14,7 @@ pub(crate) fn expand(tree: &Opened, source: &str) -> Fallible<Vec<Vec<u8>>> {
     let parts: Vec<&[u8]> = cleaned.split(|&byte| byte == b'/').collect();
     let wild = parts.iter().position(|part| Glob::has_wildcard(part)).unwrap_or(parts.len());
     let (base, pattern) = parts.split_at_checked(wild).unwrap_or_default();
-    let malformed = |_| Failure::user("ERR_PATTERN", format!("the wildcard pattern {source:?} is malformed"));
+    let malformed = |_| Failure::user("ERR_PATTERN_INVALID", format!("the wildcard pattern {source:?} is malformed"));
     let search = Search {
         tree,
         whole: Glob::parse(&pattern.join(&b'/')).map_err(malformed)?,

@@ -17,10 +17,3 @@ pub(crate) fn inherited(fd: RawFd) -> Result<OwnedFd, Errno> {
     // operation takes it once, and one process serves one operation, so nothing else owns it.
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }
-
-/// `unshare(2)` with `CLONE_NEWNS`.
-pub(crate) fn unshare_mounts() -> Result<(), Errno> {
-    // SAFETY: unshare(2) takes a number and touches no memory. It changes the calling thread alone; this process has
-    // one thread until its mounts are made.
-    if unsafe { libc::unshare(libc::CLONE_NEWNS) } == 0 { Ok(()) } else { Err(last_errno()) }
-}

@@ -2,6 +2,9 @@
 #![allow(unsafe_code)]
 
 pub(crate) mod files;
+pub(crate) mod layers;
+pub(crate) mod process;
+pub(crate) mod tree;
 
 use rustix::fd::{AsRawFd, BorrowedFd};
 use rustix::io::Errno;

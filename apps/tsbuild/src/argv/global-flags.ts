@@ -1,0 +1,32 @@
+import { type Command, Option } from 'commander'
+import { collect, oneOf } from './values.ts'
+
+/** What the flags of every command say. */
+export interface GlobalFlags {
+  readonly root?: string
+  readonly trustCa?: readonly string[]
+  readonly insecureRegistry?: readonly string[]
+  readonly durability?: 'full' | 'none'
+  readonly debug?: true
+}
+
+/** Adds the flags that every command has which opens the store. */
+export function addGlobalFlags(command: Command): Command {
+  const group = 'Store, trust and troubleshooting:'
+  const flags = [
+    new Option('--root <dir>', 'Where images and the cache are kept'),
+    new Option(
+      '--trust-ca <file>',
+      'PEM certificates to trust in downloads and RUN steps, or `host`; repeatable',
+    ).argParser(collect),
+    new Option('--insecure-registry <host>', 'A registry to reach over plain HTTP; repeatable').argParser(
+      collect,
+    ),
+    new Option('--durability <how>', '`none` gives up power-loss safety of the cache').argParser(
+      oneOf('--durability', ['full', 'none']),
+    ),
+    new Option('-D, --debug', 'Show stacks of errors'),
+  ]
+  for (const flag of flags) command.addOption(flag.helpGroup(group))
+  return command
+}

@@ -1,0 +1,181 @@
+import { UserError } from '@tsbuild/errors'
+import { Command, Option } from 'commander'
+import { addGlobalFlags, type GlobalFlags } from '../argv/global-flags.ts'
+import { collect, oneOf } from '../argv/values.ts'
+import { type ProgressMode, progressModes } from '../progress/mode.ts'
+
+/** What the flags of `tsbuild build` say, as given: nothing is resolved or read from the environment. */
+export interface BuildFlags extends GlobalFlags {
+  readonly tag?: readonly string[]
+  readonly file?: string
+  readonly target?: string
+  readonly buildArg?: readonly string[]
+  readonly label?: readonly string[]
+  readonly platform?: readonly string[]
+  /** False for `--no-cache`; commander names a flag with `no-` after the rest. */
+  readonly cache?: boolean
+  /** The stages of `--no-cache-filter`; true where it is not given. */
+  readonly cacheFilter?: readonly string[] | true
+  readonly pull?: true
+  readonly network?: 'default' | 'none' | 'host'
+  readonly addHost?: readonly string[]
+  readonly output?: readonly string[]
+  readonly push?: true
+  readonly load?: true
+  readonly progress?: ProgressMode
+  readonly quiet?: true
+  readonly iidfile?: string
+  readonly metadataFile?: string
+}
+
+const groups = {
+  image: 'What to build:',
+  run: 'How steps run:',
+  cache: 'Cache:',
+  output: 'What comes out:',
+} as const
+
+const networks = ['default', 'none', 'host'] as const
+
+/** The flags that work, in the order of `--help`. */
+function buildFlags(): readonly Option[] {
+  const flag = (group: keyof typeof groups, flags: string, description: string): Option =>
+    new Option(flags, description).helpGroup(groups[group])
+  return [
+    flag('image', '-t, --tag <name>', 'Name of the image, `name:tag`; repeatable').argParser(collect),
+    flag('image', '-f, --file <path>', 'The Dockerfile (default: `CONTEXT/Dockerfile`)'),
+    flag('image', '--target <stage>', 'The stage to build (default: the last one)'),
+    flag('image', '--build-arg <arg>', '`NAME=value`, or `NAME` of the environment; repeatable').argParser(
+      collect,
+    ),
+    flag('image', '--label <label>', '`name=value`, wins over LABEL; repeatable').argParser(collect),
+    flag('image', '--platform <platform>', 'What to build for, for example `linux/amd64`').argParser(collect),
+    flag('run', '--network <mode>', 'Network of RUN steps: default, none or host').argParser(
+      oneOf('--network', networks),
+    ),
+    flag('run', '--add-host <host>', '`name:ip` for /etc/hosts of RUN steps; repeatable').argParser(collect),
+    flag('cache', '--no-cache', 'Run every step again'),
+    flag('cache', '--no-cache-filter <stages>', 'Run the steps of these stages again; repeatable').argParser(
+      collect,
+    ),
+    flag('cache', '--pull', 'Ask the registry for the newest base images'),
+    flag('output', '-o, --output <spec>', 'An output (see below); repeatable').argParser(collect),
+    flag('output', '--push', 'Push every tag, as `--output type=registry`'),
+    flag('output', '--load', 'Load into a Docker engine (not supported: see --output)').hideHelp(),
+    flag('output', '--progress <mode>', `${progressModes.join(', ')}`).argParser(
+      oneOf('--progress', progressModes),
+    ),
+    flag('output', '-q, --quiet', 'Print nothing but the image id'),
+    flag('output', '--iidfile <path>', 'Write the image id to a file'),
+    flag('output', '--metadata-file <path>', 'Write what was built as JSON to a file'),
+  ]
+}
+
+/** Flags of buildx that ask for something tsbuild does not do yet: known, so that the answer is precise. */
+const unsupportedFlags: readonly (readonly [flags: string, what: string, hint?: string])[] = [
+  ['--secret <secret>', 'build secrets'],
+  ['--ssh <agent>', 'ssh agents'],
+  ['--cache-from <source>', 'cache imports'],
+  ['--cache-to <target>', 'cache exports'],
+  ['--build-context <context>', 'named contexts'],
+  ['--attest <attestation>', 'attestations'],
+  ['--provenance <provenance>', 'provenance attestations', '`--provenance=false` is accepted.'],
+  ['--sbom <sbom>', 'SBOMs', '`--sbom=false` is accepted.'],
+  ['--annotation <annotation>', 'annotations', 'Labels (--label) are supported.'],
+  ['--allow <entitlement>', 'entitlements'],
+  ['--check', 'checks without a build'],
+  ['--call <method>', 'frontend methods other than a build'],
+  ['--ulimit <limit>', 'resource limits of steps'],
+  ['--shm-size <size>', 'sizes of /dev/shm'],
+  ['--cgroup-parent <cgroup>', 'cgroups of steps'],
+  ['--resource <resource>', 'resource limits of steps'],
+  ['--policy <policy>', 'build policies'],
+  ['--invoke <command>', 'debuggers of failed steps'],
+  ['--squash', 'squashed images'],
+]
+
+/** Flags that change nothing here; scripts written for docker pass them. */
+const ignoredFlags: readonly string[] = [
+  '--builder <name>',
+  '--rm',
+  '--force-rm',
+  '--compress',
+  '--isolation <technology>',
+  '--security-opt <option>',
+  '-m, --memory <size>',
+  '--memory-swap <size>',
+  '-c, --cpu-shares <shares>',
+  '--cpu-period <period>',
+  '--cpu-quota <quota>',
+  '--cpuset-cpus <cpus>',
+  '--cpuset-mems <mems>',
+]
+
+const outputHelp = `
+Outputs (--output, -o):
+  type=image                   the local image list (the default with --tag)
+  type=oci,dest=FILE           an OCI archive; dest=- is standard output
+  type=docker,dest=FILE        an archive for \`docker load\`
+  type=local,dest=DIR          the files of the image; also just \`-o DIR\`
+  type=tar,dest=FILE           the same as a tar; \`-o -\` is standard output
+  type=registry                a push of every tag
+  type=cacheonly               nothing but the cache
+  with compression=gzip|zstd|uncompressed and compression-level=N
+
+Examples:
+  tsbuild -t app:1.0 .
+  tsbuild -t app:1.0 -f docker/Dockerfile --build-arg VERSION=1.0 .
+  tsbuild -o type=oci,dest=app.tar,compression=zstd .
+  tsbuild --target test --progress plain .
+  tsbuild -t registry.example/app:1.0 --push .
+`
+
+/** The parser of `tsbuild build`. Its option values are {@link BuildFlags}; its one argument is the context. */
+export function buildCommand(): Command {
+  const command = new Command('tsbuild build')
+    .usage('[flags] CONTEXT')
+    .description('Builds an image from a Dockerfile. `tsbuild [flags] CONTEXT` is the same.')
+    .argument('<CONTEXT>', 'the directory with the files to build from')
+    .helpCommand(false)
+    .addHelpText('after', outputHelp)
+  for (const option of buildFlags()) command.addOption(option)
+  addGlobalFlags(command)
+  for (const [flags] of unsupportedFlags) command.addOption(new Option(flags).hideHelp().argParser(collect))
+  for (const flags of ignoredFlags) command.addOption(new Option(flags).hideHelp())
+  return command
+}
+
+/**
+ * Refuses what buildx does and we do not. `--provenance=false` and `--sbom=false` ask for nothing and pass.
+ *
+ * @throws {UserError} `ERR_UNSUPPORTED` for the first such flag of the table above
+ */
+export function refuseUnsupported(command: Command): void {
+  for (const [flags, what, hint] of unsupportedFlags) {
+    const option = new Option(flags)
+    const name = option.attributeName()
+    if (command.getOptionValueSource(name) !== 'cli' || asksForNothing(command.getOptionValue(name))) continue
+    throw new UserError(
+      'ERR_UNSUPPORTED',
+      `Cannot use flag "${option.long}": ${what} are not supported yet`,
+      {
+        hints: hint === undefined ? [] : [hint],
+      },
+    )
+  }
+  if (command.getOptionValue('load') === true) {
+    throw new UserError(
+      'ERR_UNSUPPORTED',
+      'Cannot use flag "--load": loading into a Docker engine is not supported',
+      {
+        hints: [
+          'Write an archive with `-o type=docker,dest=image.tar`, then run `docker load -i image.tar`.',
+        ],
+      },
+    )
+  }
+}
+
+function asksForNothing(value: unknown): boolean {
+  return Array.isArray(value) && value.every((one) => ['false', '0', 'disabled=true'].includes(String(one)))
+}

@@ -1,0 +1,107 @@
+import { resolve } from 'node:path'
+import type { BuildHandle, BuildResult } from '@tsbuild/builder'
+import { isBuildError, redact } from '@tsbuild/errors'
+import { type BuildEvent, type EventSink, teeSinks, toNdjson } from '@tsbuild/events'
+import { exitCodes } from '../exit-code.ts'
+import type { Host } from '../host.ts'
+import { createDisplay, type DisplayMode } from '../progress/create-display.ts'
+import type { Display } from '../progress/display.ts'
+import { countSteps, createTrace, type Trace, updateTrace } from '../progress/trace.ts'
+import { warningsText } from '../progress/warnings.ts'
+import type { BuildFlags } from './flags.ts'
+import { imageId, metadataJson, openResultFile } from './results.ts'
+
+/** The display moves on this often while no event comes. */
+const tickMs = 100
+
+/** What a build is shown and awaited with. */
+export interface BuildRun {
+  readonly flags: BuildFlags
+  readonly mode: DisplayMode
+  readonly host: Host
+  /** Starts the build; every event of it goes to `onEvent`. */
+  readonly start: (onEvent: EventSink) => BuildHandle
+}
+
+/**
+ * Starts a build, shows it until it ends, and writes what the flags ask for. The first signal cancels the build, the
+ * second one leaves at once with 130.
+ *
+ * @returns the exit code of a build that ended well or was cancelled
+ * @throws {UserError | EnvironmentError | InternalError} what the build throws, except `ERR_CANCELLED`
+ */
+export async function runBuild(run: BuildRun): Promise<number> {
+  const { flags, host } = run
+  const open = (path: string | undefined) =>
+    path === undefined ? undefined : openResultFile(resolve(host.cwd, path))
+  const iidfile = await open(flags.iidfile)
+  const metadataFile = await open(flags.metadataFile)
+  const trace = createTrace()
+  let result: BuildResult
+  try {
+    result = await showBuild(run, trace)
+  } catch (error) {
+    if (!isBuildError(error) || error.code !== 'ERR_CANCELLED') throw error
+    host.stderr.write(cancelledText(trace))
+    return exitCodes.cancelled
+  }
+  const id = imageId(result)
+  await iidfile?.write(id ?? '')
+  await metadataFile?.write(metadataJson(result))
+  if (flags.quiet === true && id !== undefined) host.stdout.write(`${id}\n`)
+  return exitCodes.success
+}
+
+async function showBuild(run: BuildRun, trace: Trace): Promise<BuildResult> {
+  const { host, mode } = run
+  const display = createDisplay(mode, host)
+  let reported = false
+  const handle = run.start(
+    teeSinks(
+      (event) => {
+        updateTrace(trace, event)
+        reported ||= event.type === 'build.failed'
+      },
+      (event) => display.update(event),
+    ),
+  )
+  const stop = cancelOnSignal(handle, display, host)
+  const timer = setInterval(() => display.tick(host.now()), tickMs)
+  try {
+    return await handle.result
+  } catch (error) {
+    // Readers of the JSON form wait for an end, also of builds that fail before their first event.
+    if (mode === 'json' && !reported) host.stderr.write(toNdjson(failure(error, handle.ref, host.now())))
+    throw error
+  } finally {
+    clearInterval(timer)
+    stop()
+    display.end(host.now())
+    if (mode === 'plain' || mode === 'tty') host.stderr.write(warningsText(trace.warnings))
+  }
+}
+
+function cancelOnSignal(handle: BuildHandle, display: Display, host: Host): () => void {
+  let cancelled = false
+  return host.onSignal(() => {
+    if (cancelled) {
+      display.end(host.now())
+      host.exitNow(exitCodes.cancelled)
+      return
+    }
+    cancelled = true
+    handle.cancel()
+  })
+}
+
+/** An error as the event that ends a build. */
+function failure(error: unknown, ref: string, at: number): BuildEvent {
+  const message = redact(error instanceof Error ? error.message : String(error))
+  return { type: 'build.failed', ref, code: isBuildError(error) ? error.code : 'ERR_INTERNAL', message, at }
+}
+
+function cancelledText(trace: Trace): string {
+  const { kept, lost } = countSteps(trace)
+  const steps = (count: number): string => `${count} ${count === 1 ? 'step' : 'steps'}`
+  return `Cancelled: ${steps(kept)} finished and kept in the cache, ${steps(lost)} given up\n`
+}

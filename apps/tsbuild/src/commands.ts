@@ -1,0 +1,63 @@
+import type { Host } from './host.ts'
+
+/** A command's module. */
+export interface CommandModule {
+  /**
+   * Runs the command.
+   *
+   * @param argv what follows the command's name
+   * @returns the exit code
+   */
+  readonly run: (argv: readonly string[], host: Host) => Promise<number>
+  /** The text of `--help`. */
+  readonly help: () => string
+}
+
+/** One row of the table of commands. */
+export interface CommandRow {
+  readonly name: string
+  readonly usage: string
+  readonly summary: string
+  /** Loads the command; only the one that runs is loaded. */
+  readonly load: () => Promise<CommandModule>
+}
+
+/** Every command, in the order of the overview. */
+export const commands: readonly CommandRow[] = [
+  {
+    name: 'build',
+    usage: '[build] [flags] CONTEXT',
+    summary: 'Build an image from a Dockerfile',
+    load: () => import('./commands/build.ts'),
+  },
+  {
+    name: 'run',
+    usage: 'run IMAGE [ARGS...]',
+    summary: 'Run a program in a throw-away copy of an image',
+    load: () => import('./commands/run.ts'),
+  },
+  {
+    name: 'images',
+    usage: 'images',
+    summary: 'List local images',
+    load: () => import('./commands/images.ts'),
+  },
+  {
+    name: 'rmi',
+    usage: 'rmi NAME...',
+    summary: 'Remove names from the local images',
+    load: () => import('./commands/rmi.ts'),
+  },
+  {
+    name: 'bootstrap',
+    usage: 'bootstrap IMAGE',
+    summary: "Make a base image from a distribution's packages",
+    load: () => import('./commands/bootstrap.ts'),
+  },
+  {
+    name: 'doctor',
+    usage: 'doctor',
+    summary: 'Say what this machine can do and what it lacks',
+    load: () => import('./commands/doctor.ts'),
+  },
+]

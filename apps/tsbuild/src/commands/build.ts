@@ -1,0 +1,60 @@
+import { stat } from 'node:fs/promises'
+import { resolve } from 'node:path'
+import { nearest, UserError } from '@tsbuild/errors'
+import { helpText, parseArguments } from '../argv/command-line.ts'
+import { buildOptions } from '../build/build-options.ts'
+import { type BuildFlags, buildCommand, refuseUnsupported } from '../build/flags.ts'
+import { runBuild } from '../build/run-build.ts'
+import { commands } from '../commands.ts'
+import type { Host } from '../host.ts'
+import { displayMode } from '../progress/create-display.ts'
+import { builderOptions } from '../settings/builder-options.ts'
+import { dockerProxyArgs } from '../settings/docker-proxies.ts'
+
+/** `tsbuild [build] [flags] CONTEXT`. */
+export async function run(argv: readonly string[], host: Host): Promise<number> {
+  const command = buildCommand()
+  parseArguments(command, argv)
+  refuseUnsupported(command)
+  const flags = command.opts<BuildFlags>()
+  const context = command.args[0] ?? ''
+  const mode = displayMode(flags, host)
+  const settings = await builderOptions(flags, host)
+  const options = buildOptions(context, flags, host, dockerProxyArgs(settings.dockerConfig))
+  await refuseMistypedCommand(context, host.cwd)
+  const builder = await host.openBuilder(settings)
+  try {
+    return await runBuild({ flags, mode, host, start: (onEvent) => builder.build({ ...options, onEvent }) })
+  } finally {
+    await builder.close()
+  }
+}
+
+/** The text of `tsbuild build --help`. */
+export function help(): string {
+  return helpText(buildCommand())
+}
+
+/** `tsbuild imags` asks for a build of the directory `imags`; where there is none, the word was meant as a command. */
+async function refuseMistypedCommand(context: string, cwd: string): Promise<void> {
+  const names = [...commands.map((command) => command.name), 'version', 'help']
+  const meant = /^[a-z]+$/.test(context) ? nearest(context, names) : undefined
+  if (meant === undefined || (await isThere(resolve(cwd, context)))) return
+  throw new UserError(
+    'ERR_USAGE',
+    `Cannot run "${context}": there is no such command, and no directory to build`,
+    {
+      hints:
+        meant === context
+          ? [`Put the command first: \`tsbuild ${meant}\`.`]
+          : [`Did you mean \`tsbuild ${meant}\`?`],
+    },
+  )
+}
+
+async function isThere(path: string): Promise<boolean> {
+  return await stat(path).then(
+    () => true,
+    () => false,
+  )
+}

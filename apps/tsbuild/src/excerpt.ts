@@ -1,0 +1,31 @@
+import type { SourceRange } from '@tsbuild/errors'
+
+/** Lines shown before and after the range. */
+const around = 2
+/** Of a longer range only the head is shown. */
+const longest = 12
+
+/**
+ * The lines of a text around a range, numbered, those of the range marked with `>>>`; none where there is no text or it
+ * has no such lines (it changed since it was parsed).
+ */
+export function excerpt(text: string | undefined, range: SourceRange): readonly string[] {
+  if (text === undefined) return []
+  const lines = text.split('\n')
+  if (lines.at(-1) === '') lines.pop()
+  if (range.startLine < 1 || range.startLine > lines.length) return []
+  const end = Math.min(range.endLine, lines.length)
+  const shownEnd = Math.min(end, range.startLine + longest - 1)
+  const first = Math.max(1, range.startLine - around)
+  const last = shownEnd < end ? shownEnd : Math.min(lines.length, end + around)
+  const width = Math.max(4, String(last).length)
+  const out: string[] = []
+  for (let number = first; number <= last; number++) {
+    const mark = number >= range.startLine && number <= end ? '>>>' : '   '
+    out.push(
+      `${String(number).padStart(width)} | ${mark} ${(lines[number - 1] ?? '').replace(/\r$/, '')}`.trimEnd(),
+    )
+  }
+  if (shownEnd < end) out.push(`${' '.repeat(width)} | >>> … ${end - shownEnd} more lines`)
+  return out
+}

@@ -1,0 +1,441 @@
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import type { BuildHandle, BuildOptions, BuildResult, LocalImage, RunImageOptions } from '@tsbuild/builder'
+import { digestBytes } from '@tsbuild/digest'
+import { EnvironmentError, UserError } from '@tsbuild/errors'
+import type { BuildEvent, EventSink } from '@tsbuild/events'
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { metadataJson } from './build/results.ts'
+import { commands } from './commands.ts'
+import { main } from './main.ts'
+import { type MemoryHost, type MemoryHostOptions, memoryHost } from './test-support/memory-host.ts'
+
+const configDigest = digestBytes(Buffer.from('config'))
+const manifest = {
+  mediaType: 'application/vnd.oci.image.manifest.v1+json',
+  digest: digestBytes(Buffer.from('manifest')),
+  size: 7,
+}
+const result: BuildResult = {
+  ref: 'r1',
+  image: manifest,
+  configDigest,
+  tags: ['docker.io/library/app:1.0', 'docker.io/library/app:latest'],
+  steps: { total: 2, cached: 1, executed: 1 },
+}
+const vertex = digestBytes(Buffer.from('vertex'))
+const events: readonly BuildEvent[] = [
+  { type: 'build.started', ref: 'r1', name: 'app', at: 0 },
+  { type: 'vertex.planned', vertex, name: 'RUN make', inputs: [], source: null, at: 0 },
+  { type: 'vertex.started', vertex, at: 0 },
+  { type: 'vertex.completed', vertex, at: 1_000 },
+  { type: 'build.completed', ref: 'r1', at: 1_000 },
+]
+
+let cwd = ''
+beforeEach(() => {
+  cwd = mkdtempSync(join(tmpdir(), 'tsbuild-main-'))
+  mkdirSync(join(cwd, 'images'))
+})
+afterEach(() => rmSync(cwd, { recursive: true, force: true }))
+
+type BuildCall = BuildOptions & { readonly onEvent?: EventSink | undefined }
+
+/** A builder whose builds send `sent` and end as `end` does. */
+function buildsWith(
+  end: (options: BuildCall, handle: { cancelled: Promise<void> }) => Promise<BuildResult>,
+  sent = events,
+) {
+  const calls: BuildCall[] = []
+  const build = (options: BuildCall): BuildHandle => {
+    calls.push(options)
+    let cancel = (): void => {}
+    const cancelled = new Promise<void>((resolve) => {
+      cancel = resolve
+    })
+    for (const event of sent) options.onEvent?.(event)
+    return { ref: 'r1', events: (async function* () {})(), result: end(options, { cancelled }), cancel }
+  }
+  return { calls, build }
+}
+
+function host(options: MemoryHostOptions = {}): MemoryHost {
+  return memoryHost({ cwd, env: { HOME: cwd }, ...options })
+}
+
+describe('main() build', () => {
+  it('builds with the default command, shows progress on standard error and nothing on standard output', async () => {
+    const builder = buildsWith(async () => result)
+    const machine = host({ builder })
+    expect(await main(['-t', 'app:1.0', '.'], machine)).toBe(0)
+    expect(builder.calls).toMatchObject([{ context: '.', cwd, tags: ['app:1.0'] }])
+    expect(machine.opened).toMatchObject([{ root: join(cwd, '.local/share/tsbuild') }])
+    expect(machine.out()).toBe('')
+    expect(machine.err()).toBe('#1 RUN make\n#1 DONE 1.0s\n')
+    expect(machine.listening()).toBe(false)
+  })
+
+  it('prints only the image id for --quiet, and writes the id and metadata files', async () => {
+    const machine = host({ builder: buildsWith(async () => result) })
+    const argv = ['build', '-q', '--iidfile', 'id', '--metadata-file', 'meta.json', '.']
+    expect(await main(argv, machine)).toBe(0)
+    expect(machine.out()).toBe(`${configDigest}\n`)
+    expect(machine.err()).toBe('')
+    expect(readFileSync(join(cwd, 'id'), 'utf8')).toBe(configDigest)
+    expect(readFileSync(join(cwd, 'meta.json'), 'utf8')).toBe(metadataJson(result))
+    expect(readdirSync(cwd).sort()).toEqual(['id', 'images', 'meta.json'])
+  })
+
+  it('removes the id file of an earlier build before a build that fails', async () => {
+    writeFileSync(join(cwd, 'id'), 'old')
+    const failure = new UserError('ERR_STEP_FAILED', 'Cannot run step "RUN make": it ended with exit code 2')
+    const machine = host({ builder: buildsWith(async () => Promise.reject(failure)) })
+    expect(await main(['--iidfile', 'id', '.'], machine)).toBe(1)
+    expect(existsSync(join(cwd, 'id'))).toBe(false)
+    expect(machine.err()).toContain('[ERR_STEP_FAILED]')
+  })
+
+  it('writes through a link to a file and leaves the link', async () => {
+    writeFileSync(join(cwd, 'real'), 'old')
+    symlinkSync('real', join(cwd, 'id'))
+    expect(await main(['--iidfile', 'id', '.'], host({ builder: buildsWith(async () => result) }))).toBe(0)
+    expect(readFileSync(join(cwd, 'real'), 'utf8')).toBe(configDigest)
+  })
+
+  it('ends with 3 and ERR_OUTPUT when a result file cannot be written', async () => {
+    const machine = host({ builder: buildsWith(async () => result) })
+    expect(await main(['--iidfile', 'no/such/dir/id', '.'], machine)).toBe(3)
+    expect(machine.err()).toContain('[ERR_OUTPUT]')
+  })
+
+  it('gives standard output to an archive', async () => {
+    const builder = buildsWith(async (options) => {
+      const [output] = options.outputs ?? []
+      if (output !== undefined && 'dest' in output && typeof output.dest !== 'string')
+        output.dest.write('TAR')
+      return result
+    })
+    const machine = host({ builder })
+    expect(await main(['-o', '-', '.'], machine)).toBe(0)
+    expect(machine.out()).toBe('TAR')
+  })
+
+  it('ends with 130 and says what is kept when a signal cancels it', async () => {
+    const internal: BuildEvent = {
+      type: 'vertex.planned',
+      vertex: digestBytes(Buffer.from('definition')),
+      name: '[internal] load build definition from Dockerfile',
+      inputs: [],
+      source: null,
+      at: 0,
+    }
+    const running: BuildEvent = {
+      type: 'vertex.started',
+      vertex: digestBytes(Buffer.from('other')),
+      at: 1_000,
+    }
+    const machine: MemoryHost = host({
+      builder: buildsWith(
+        async (_, { cancelled }) => {
+          queueMicrotask(() => machine.signal())
+          await cancelled
+          throw new UserError('ERR_CANCELLED', 'The build was cancelled')
+        },
+        [
+          internal,
+          { type: 'vertex.completed', vertex: internal.vertex, at: 0 },
+          ...events.slice(0, 4),
+          running,
+        ],
+      ),
+    })
+    expect(await main(['--progress', 'none', '.'], machine)).toBe(130)
+    expect(machine.err()).toBe('Cancelled: 1 step finished and kept in the cache, 1 step given up\n')
+    expect(machine.exits).toEqual([])
+  })
+
+  it('leaves at once with 130 at the second signal, with the cursor back', async () => {
+    const machine: MemoryHost = host({
+      terminal: { columns: 40, rows: 10 },
+      builder: buildsWith(
+        async () => {
+          queueMicrotask(() => {
+            machine.signal()
+            machine.signal()
+          })
+          await new Promise((resolve) => setImmediate(resolve))
+          throw new UserError('ERR_CANCELLED', 'The build was cancelled')
+        },
+        events.slice(0, 3),
+      ),
+    })
+    await main(['.'], machine)
+    expect(machine.exits).toEqual([130])
+    expect(machine.err()).toContain('\x1b[?25h')
+  })
+
+  it('ends the JSON form with build.failed also when the build sent none, and tells people too', async () => {
+    const failure = new EnvironmentError('ERR_STORE_OPEN', 'Cannot open https://me:pw@host.test')
+    const machine = host({ builder: buildsWith(async () => Promise.reject(failure), []) })
+    expect(await main(['--progress', 'json', '.'], machine)).toBe(3)
+    const [line, ...text] = machine.err().split('\n')
+    expect(JSON.parse(line ?? '')).toEqual({
+      type: 'build.failed',
+      ref: 'r1',
+      code: 'ERR_STORE_OPEN',
+      message: 'Cannot open https://***@host.test',
+      at: 5_000,
+    })
+    expect(text.join('\n')).toBe('Error: Cannot open https://***@host.test  [ERR_STORE_OPEN]\n')
+  })
+
+  it('does not open the store for a wrong command line', async () => {
+    const machine = host()
+    expect(await main(['--taag', 'x', '.'], machine)).toBe(2)
+    expect(await main(['--secret', 'id=x', '.'], machine)).toBe(1)
+    expect(machine.opened).toEqual([])
+  })
+
+  it('takes a mistyped command for what it is, and a directory of that name for a context', async () => {
+    const machine = host()
+    expect(await main(['imagess'], machine)).toBe(2)
+    expect(machine.err()).toContain('Hint: Did you mean `tsbuild images`?')
+    const builder = buildsWith(async () => result)
+    expect(await main(['--no-cache', 'images'], host({ builder }))).toBe(0)
+    expect(builder.calls).toMatchObject([{ context: 'images' }])
+  })
+
+  it('closes the store when the build fails', async () => {
+    let closed = 0
+    const failing = buildsWith(async () => Promise.reject(new UserError('ERR_CONFIG', 'x')))
+    const close = async (): Promise<void> => {
+      closed++
+    }
+    await main(['.'], host({ builder: { ...failing, close } }))
+    expect(closed).toBe(1)
+  })
+})
+
+describe('metadataJson()', () => {
+  it('has the keys of buildx, sorted, as far as they apply', () => {
+    expect(JSON.parse(metadataJson(result))).toEqual({
+      'buildx.build.ref': 'r1',
+      'containerimage.config.digest': configDigest,
+      'containerimage.descriptor': manifest,
+      'containerimage.digest': manifest.digest,
+      'image.name': 'docker.io/library/app:1.0,docker.io/library/app:latest',
+    })
+    const nothing = { ref: 'r2', tags: [], steps: result.steps }
+    expect(metadataJson(nothing)).toBe('{\n  "buildx.build.ref": "r2"\n}\n')
+  })
+})
+
+describe('main() images, rmi, bootstrap', () => {
+  const images: readonly LocalImage[] = [
+    {
+      name: 'docker.io/library/app:1.0',
+      descriptor: manifest,
+      configDigest,
+      sizeBytes: 72_800_000,
+      created: '1970-01-01T00:00:00Z',
+      platform: 'linux/amd64',
+    },
+    {
+      name: 'host.test:5000/team/tool:v2',
+      descriptor: manifest,
+      configDigest,
+      sizeBytes: 999,
+      created: undefined,
+      platform: 'linux/amd64',
+    },
+  ]
+  const id = configDigest.slice(7, 19)
+
+  it('lists images as a table, as JSON and as ids', async () => {
+    const builder = { images: async () => images }
+    const list = async (...argv: string[]): Promise<string> => {
+      const machine = host({ builder })
+      expect(await main(['images', ...argv], machine)).toBe(0)
+      return machine.out()
+    }
+    expect(await list()).toBe(`NAME                       TAG   IMAGE ID       CREATED         SIZE
+app                        1.0   ${id}   5 seconds ago   72.8MB
+host.test:5000/team/tool   v2    ${id}   -               999B
+`)
+    expect(JSON.parse(await list('--format', 'json'))).toHaveLength(2)
+    expect(await list('-q')).toBe(`${configDigest}\n${configDigest}\n`)
+    expect(await main(['images', '--format', 'xml'], host())).toBe(2)
+    expect(await main(['images', 'extra'], host())).toBe(2)
+  })
+
+  it('removes names up to the first that is not there', async () => {
+    const removeImage = async (name: string): Promise<void> => {
+      if (name === 'b') throw new UserError('ERR_IMAGE_NOT_FOUND', 'Cannot remove image "b": there is none')
+    }
+    const machine = host({ builder: { removeImage } })
+    expect(await main(['rmi', 'a', 'b', 'c'], machine)).toBe(1)
+    expect(machine.out()).toBe('a\n')
+    expect(machine.err()).toContain('[ERR_IMAGE_NOT_FOUND]')
+    expect(await main(['rmi'], host())).toBe(2)
+  })
+
+  it('makes a base image and prints its name and id', async () => {
+    const calls: unknown[] = []
+    const [image] = images
+    const bootstrap = async (options: unknown): Promise<LocalImage> => {
+      calls.push(options)
+      if (image === undefined) throw new TypeError('no image')
+      return image
+    }
+    const machine = host({ builder: { bootstrap } })
+    expect(
+      await main(
+        ['bootstrap', '--package', 'a,b', '--package', 'c', '--variant', 'apt', 'debian:12'],
+        machine,
+      ),
+    ).toBe(0)
+    expect(calls).toMatchObject([
+      { image: 'debian:12', packages: ['a', 'b', 'c'], variant: 'apt', force: false },
+    ])
+    expect(machine.out()).toBe(`docker.io/library/app:1.0 ${configDigest}\n`)
+  })
+})
+
+describe('main() run', () => {
+  it("passes what follows IMAGE to the program, and the program's exit code through", async () => {
+    const calls: RunImageOptions[] = []
+    const runImage = async (options: RunImageOptions): Promise<number> => {
+      calls.push(options)
+      return 42
+    }
+    const machine = host({ builder: { runImage }, env: { HOME: cwd, KNOWN: '1' } })
+    const argv = [
+      'run',
+      '-e',
+      'A=b',
+      '--env',
+      'KNOWN',
+      '-u',
+      '1:2',
+      '-w',
+      '/srv',
+      '--rm',
+      'app',
+      'sh',
+      '-c',
+      '--root',
+    ]
+    expect(await main(argv, machine)).toBe(42)
+    expect(calls).toEqual([
+      {
+        image: 'app',
+        args: ['sh', '-c', '--root'],
+        env: { A: 'b', KNOWN: '1' },
+        user: '1:2',
+        workdir: '/srv',
+        signal: expect.any(AbortSignal),
+      },
+    ])
+    expect(await main(['run', '--entrypoint', '', 'app'], machine)).toBe(42)
+    expect(calls[1]).toMatchObject({ entrypoint: [] })
+  })
+
+  it('aborts the program at the first signal and leaves at the second', async () => {
+    const runImage = async ({ signal }: RunImageOptions): Promise<number> => {
+      machine.signal()
+      expect(signal?.aborted).toBe(true)
+      machine.signal()
+      throw new UserError('ERR_CANCELLED', 'The program was cancelled')
+    }
+    const machine: MemoryHost = host({ builder: { runImage } })
+    expect(await main(['run', 'app'], machine)).toBe(130)
+    expect(machine.exits).toEqual([130])
+  })
+})
+
+describe('main() doctor', () => {
+  const report = {
+    rootless: true,
+    kernel: '6.1',
+    overlay: true,
+    userNamespace: true,
+    seccomp: true,
+    cgroup2: undefined,
+    missing: [],
+  }
+
+  it('says what is there, and ends with 3 where something is missing', async () => {
+    const machine = host({ builder: { doctor: async () => report } })
+    expect(await main(['doctor'], machine)).toBe(0)
+    expect(machine.out()).toBe(`kernel            6.1
+rootless          yes
+overlayfs         yes
+user namespaces   yes
+seccomp           yes
+cgroup v2         no
+
+Nothing is missing.
+`)
+    const missing = [{ feature: 'subordinate ids', reason: 'no /etc/subuid', fix: 'Add a line.' }]
+    const lacking = host({ builder: { doctor: async () => ({ ...report, missing }) } })
+    expect(await main(['doctor'], lacking)).toBe(3)
+    expect(lacking.out()).toContain('Missing:\n  subordinate ids: no /etc/subuid\n    fix: Add a line.\n')
+    expect(await main(['doctor', '--format=json'], lacking)).toBe(3)
+  })
+})
+
+describe('main() help and version', () => {
+  it.each([['--help'], ['-h'], ['help']])('prints the overview for %s', async (argv) => {
+    const machine = host()
+    expect(await main([argv], machine)).toBe(0)
+    for (const { usage } of commands) expect(machine.out()).toContain(`\n  ${usage} `)
+  })
+
+  it('prints the overview to standard error and ends with 2 without arguments', async () => {
+    const machine = host()
+    expect(await main([], machine)).toBe(2)
+    expect(machine.out()).toBe('')
+    expect(machine.err()).toContain('Usage: tsbuild')
+  })
+
+  it.each(commands.map((command) => command.name))(
+    'prints the help of %s in 80 columns, both ways',
+    async (name) => {
+      const [one, two] = [host(), host()]
+      expect(await main([name, '--help'], one)).toBe(0)
+      expect(await main(['help', name], two)).toBe(0)
+      expect(one.out()).toContain(`Usage: tsbuild ${name} `)
+      expect(two.out()).toBe(one.out())
+      expect(
+        Math.max(
+          ...one
+            .out()
+            .split('\n')
+            .map((line) => line.length),
+        ),
+      ).toBeLessThanOrEqual(80)
+    },
+  )
+
+  it('suggests the command whose help was meant', async () => {
+    const machine = host()
+    expect(await main(['help', 'imagse'], machine)).toBe(2)
+    expect(machine.err()).toContain('there is no such command')
+  })
+
+  it.each(['--version', '-v', 'version'])('prints the version for %s', async (argv) => {
+    const machine = host()
+    expect(await main([argv], machine)).toBe(0)
+    expect(machine.out()).toMatch(/^tsbuild \d+\.\d+\.\d+\n$/)
+  })
+})

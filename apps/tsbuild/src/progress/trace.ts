@@ -1,0 +1,126 @@
+import type { Digest } from '@tsbuild/digest'
+import type { BuildEvent, Millis } from '@tsbuild/events'
+
+/** How a vertex ended. */
+export type VertexEnd =
+  | { readonly kind: 'completed' | 'cached' | 'cancelled'; readonly at: Millis }
+  | { readonly kind: 'failed'; readonly error: string; readonly at: Millis }
+
+/** A part of a vertex with its own progress. */
+export interface TraceStatus {
+  readonly id: string
+  readonly startedAt: Millis
+  at: Millis
+  currentBytes: number
+  totalBytes: number | null
+  done: boolean
+}
+
+/** What is known of a vertex. */
+export interface TraceVertex {
+  readonly digest: Digest
+  readonly name: string
+  startedAt: Millis | undefined
+  end: VertexEnd | undefined
+  readonly statuses: Map<string, TraceStatus>
+  waiting: string | undefined
+}
+
+/** The state of a build as its events tell it. Changed by {@link updateTrace} only. */
+export interface Trace {
+  startedAt: Millis | undefined
+  /** By first mention. */
+  readonly vertexes: Map<Digest, TraceVertex>
+  readonly warnings: (BuildEvent & { type: 'warning' })[]
+}
+
+/** A trace of nothing. */
+export function createTrace(): Trace {
+  return { startedAt: undefined, vertexes: new Map(), warnings: [] }
+}
+
+/** Brings the trace up to date with an event and gives the vertex that the event is about, if any. */
+export function updateTrace(trace: Trace, event: BuildEvent): TraceVertex | undefined {
+  trace.startedAt ??= event.at
+  switch (event.type) {
+    case 'build.started':
+    case 'build.completed':
+    case 'build.failed':
+      return undefined
+    case 'warning':
+      trace.warnings.push(event)
+      return undefined
+    case 'vertex.planned':
+      return addVertex(trace, event.vertex, event.name)
+    default: {
+      const vertex = trace.vertexes.get(event.vertex) ?? addVertex(trace, event.vertex, event.vertex)
+      updateVertex(vertex, event)
+      return vertex
+    }
+  }
+}
+
+type VertexEvent = Exclude<Extract<BuildEvent, { vertex: Digest }>, { type: 'vertex.planned' }>
+
+function updateVertex(vertex: TraceVertex, event: VertexEvent): void {
+  switch (event.type) {
+    case 'vertex.started':
+      vertex.startedAt ??= event.at
+      vertex.waiting = undefined
+      return
+    case 'vertex.cached':
+      vertex.end = { kind: 'cached', at: event.at }
+      return
+    case 'vertex.completed':
+      vertex.end = { kind: 'completed', at: event.at }
+      return
+    case 'vertex.cancelled':
+      vertex.end = { kind: 'cancelled', at: event.at }
+      return
+    case 'vertex.failed':
+      vertex.end = { kind: 'failed', error: event.error, at: event.at }
+      return
+    case 'vertex.waiting':
+      vertex.waiting = event.reason
+      return
+    case 'vertex.status':
+      updateStatus(vertex, event)
+      return
+    case 'vertex.log':
+      return
+  }
+}
+
+function updateStatus(vertex: TraceVertex, event: BuildEvent & { type: 'vertex.status' }): void {
+  const known = vertex.statuses.get(event.id)
+  const { at, currentBytes, totalBytes, done } = event
+  if (known !== undefined) Object.assign(known, { at, currentBytes, totalBytes, done })
+  else vertex.statuses.set(event.id, { id: event.id, startedAt: at, at, currentBytes, totalBytes, done })
+}
+
+function addVertex(trace: Trace, digest: Digest, name: string): TraceVertex {
+  const known = trace.vertexes.get(digest)
+  if (known !== undefined) return known
+  const vertex: TraceVertex = {
+    digest,
+    name,
+    startedAt: undefined,
+    end: undefined,
+    statuses: new Map(),
+    waiting: undefined,
+  }
+  trace.vertexes.set(digest, vertex)
+  return vertex
+}
+
+/** How many steps of the Dockerfile ended well, by running or from the cache, and how many were given up. */
+export function countSteps(trace: Trace): { readonly kept: number; readonly lost: number } {
+  let kept = 0
+  let lost = 0
+  for (const vertex of trace.vertexes.values()) {
+    if (vertex.name.startsWith('[internal]')) continue
+    if (vertex.end?.kind === 'completed' || vertex.end?.kind === 'cached') kept++
+    else if (vertex.startedAt !== undefined) lost++
+  }
+  return { kept, lost }
+}

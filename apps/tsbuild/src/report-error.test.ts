@@ -1,0 +1,153 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { EnvironmentError, InternalError, UserError } from '@tsbuild/errors'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { classifyError } from './classify-error.ts'
+import { excerpt } from './excerpt.ts'
+import { exitCodeOf } from './exit-code.ts'
+import { reportError } from './report-error.ts'
+
+let cwd = ''
+beforeAll(() => {
+  cwd = mkdtempSync(join(tmpdir(), 'tsbuild-report-'))
+  writeFileSync(
+    join(cwd, 'Dockerfile'),
+    '# syntax\nFROM debian:12\nRUNN apt-get update\nCOPY . .\r\n\nCMD ["x"]\n',
+  )
+})
+afterAll(() => rmSync(cwd, { recursive: true, force: true }))
+
+const at = (startLine: number, endLine = startLine, file = 'Dockerfile') => ({
+  file,
+  startLine,
+  startColumn: 0,
+  endLine,
+  endColumn: 4,
+})
+const report = (error: unknown, debug = false): string => reportError(error, { cwd, debug, version: '1.2.3' })
+
+describe('reportError()', () => {
+  it('shows what, where with the lines, and what to try', () => {
+    const error = new UserError(
+      'ERR_DOCKERFILE_UNKNOWN_INSTRUCTION',
+      'Cannot parse instruction "RUNN": expected a Dockerfile instruction',
+      { source: at(3), hints: ['Did you mean `RUN`?'] },
+    )
+    expect(
+      report(error),
+    ).toBe(`Error: Cannot parse instruction "RUNN": expected a Dockerfile instruction  [ERR_DOCKERFILE_UNKNOWN_INSTRUCTION]
+Dockerfile:3
+   1 |     # syntax
+   2 |     FROM debian:12
+   3 | >>> RUNN apt-get update
+   4 |     COPY . .
+   5 |
+Hint: Did you mean \`RUN\`?
+`)
+  })
+
+  it('shows the last output of a failed step without its escape sequences', () => {
+    const error = new UserError('ERR_STEP_FAILED', 'Cannot run step "RUN make": it ended with exit code 2', {
+      source: at(9, 9, 'gone/Dockerfile'),
+      details: { exitCode: 2, lastLines: ['\x1b[31mcc\x1b[0m a.c', '10%\r99%', 'https://me:pw@host.test/'] },
+    })
+    expect(
+      report(error),
+    ).toBe(`Error: Cannot run step "RUN make": it ended with exit code 2  [ERR_STEP_FAILED]
+gone/Dockerfile:9
+Last output:
+  | cc a.c
+  | 99%
+  | https://***@host.test/
+`)
+  })
+
+  it('shows causes with their codes, without credentials, and not too deep', () => {
+    const inner = new EnvironmentError('ERR_REGISTRY_STATUS', 'GET https://me:pw@host.test/v2/ gave 503')
+    const error = new EnvironmentError('ERR_REGISTRY_UNREACHABLE', 'Cannot pull "a"', { cause: inner })
+    expect(report(error)).toBe(`Error: Cannot pull "a"  [ERR_REGISTRY_UNREACHABLE]
+Caused by: GET https://***@host.test/v2/ gave 503  [ERR_REGISTRY_STATUS]
+`)
+    const circle = new Error('round')
+    circle.cause = circle
+    const round = report(new UserError('ERR_USAGE', 'x', { cause: circle }))
+    expect(round.match(/Caused by/g)).toHaveLength(5)
+    expect(report(new UserError('ERR_USAGE', 'x', { cause: 'text' }))).toContain('Caused by: text\n')
+  })
+
+  it('shows the stack and asks for a report when the bug is ours', () => {
+    for (const error of [
+      new InternalError('ERR_INTERNAL', 'Lost a vertex'),
+      new TypeError('Lost a vertex'),
+    ]) {
+      const text = report(error)
+      expect(text).toContain('Error: Lost a vertex  [ERR_INTERNAL]\n    at ')
+      expect(text).toContain(
+        'This is a bug of tsbuild. Please report it with the text above (tsbuild 1.2.3, Node.js ',
+      )
+    }
+    expect(report('thrown text')).toContain('Error: thrown text  [ERR_INTERNAL]\n    (no stack)\n')
+  })
+
+  it('shows the stack of a user error only for --debug', () => {
+    const error = new UserError('ERR_USAGE', 'x')
+    expect(report(error)).not.toContain('    at ')
+    expect(report(error, true)).toContain('    at ')
+  })
+})
+
+describe('excerpt()', () => {
+  const text = Array.from({ length: 30 }, (_, index) => `line ${index + 1}`).join('\n')
+
+  it('marks every line of the range and cuts a long one', () => {
+    expect(excerpt(text, at(2, 3)).map((line) => line.slice(0, 10))).toEqual([
+      '   1 |    ',
+      '   2 | >>>',
+      '   3 | >>>',
+      '   4 |    ',
+      '   5 |    ',
+    ])
+    const long = excerpt(text, at(1, 20))
+    expect(long).toHaveLength(13)
+    expect(long.at(-1)).toBe('     | >>> … 8 more lines')
+  })
+
+  it('shows nothing where the text has no such line, or is not there', () => {
+    expect(excerpt('a\n', at(2))).toEqual([])
+    expect(excerpt('a\n', at(0))).toEqual([])
+    expect(excerpt(undefined, at(1))).toEqual([])
+    expect(excerpt('a', at(1, 9))).toEqual(['   1 | >>> a'])
+  })
+})
+
+describe('classifyError()', () => {
+  it.each([
+    [Object.assign(new Error('x'), { code: 'ENOSPC' }), 'ERR_STORE_NO_SPACE', 3],
+    [Object.assign(new Error('x'), { code: 'EACCES' }), 'ERR_PERMISSION', 3],
+    [new DOMException('x', 'AbortError'), 'ERR_CANCELLED', 130],
+  ])('gives %s the code %s', (error, code, exit) => {
+    expect(classifyError(error)).toMatchObject({ code })
+    expect(exitCodeOf(classifyError(error))).toBe(exit)
+  })
+
+  it('returns as they are what has a code and what can only be a bug', () => {
+    for (const error of [new UserError('ERR_USAGE', 'x'), new TypeError('x'), 'text']) {
+      expect(classifyError(error)).toBe(error)
+    }
+  })
+})
+
+describe('exitCodeOf()', () => {
+  it.each([
+    [new UserError('ERR_STEP_FAILED', 'x'), 1],
+    [new UserError('ERR_UNSUPPORTED', 'x'), 1],
+    [new UserError('ERR_USAGE', 'x'), 2],
+    [new EnvironmentError('ERR_STORE_OPEN', 'x'), 3],
+    [new InternalError('ERR_INTERNAL', 'x'), 70],
+    [new TypeError('x'), 70],
+    [new UserError('ERR_CANCELLED', 'x'), 130],
+  ])('gives %s the code %i', (error, code) => {
+    expect(exitCodeOf(error)).toBe(code)
+  })
+})

@@ -1,0 +1,62 @@
+import { join, resolve } from 'node:path'
+import type { BuilderOptions } from '@tsbuild/builder'
+import { UserError } from '@tsbuild/errors'
+import type { GlobalFlags } from '../argv/global-flags.ts'
+import type { Host } from '../host.ts'
+import { type ConfigFile, readConfigFile } from './config-file.ts'
+import { readIfThere } from './read-if-there.ts'
+import { readTrustCa } from './trust-ca.ts'
+
+/**
+ * Puts together how the store is opened: flags win over the environment, and that over the configuration file.
+ *
+ * @throws {UserError} `ERR_CONFIG` if the configuration, a certificate or docker's configuration cannot be used
+ */
+export async function builderOptions(flags: GlobalFlags, host: Host): Promise<BuilderOptions> {
+  const config = await readConfigFile(host.env)
+  const [trustCa, dockerConfig] = await Promise.all([
+    readTrustCa(trustedFiles(flags, host.env, config), host),
+    readDockerConfig(host.env),
+  ])
+  const durability = flags.durability ?? config.durability
+  const helperPath = host.env.TSBUILD_HELPER
+  return {
+    root: storeRoot(flags, host, config),
+    ...(helperPath ? { helperPath: resolve(host.cwd, helperPath) } : {}),
+    ...(dockerConfig === undefined ? {} : { dockerConfig }),
+    ...(trustCa.length === 0 ? {} : { trustCa }),
+    insecureRegistries: [...(config.insecureRegistries ?? []), ...(flags.insecureRegistry ?? [])],
+    env: host.env,
+    ...(durability === undefined ? {} : { durability }),
+  }
+}
+
+/**
+ * Where the store is: `--root`, TSBUILD_ROOT, the configuration, `/var/lib/tsbuild` for root,
+ * `$XDG_DATA_HOME/tsbuild`, `~/.local/share/tsbuild`.
+ *
+ * @throws {UserError} `ERR_CONFIG` if nothing says where
+ */
+export function storeRoot(flags: GlobalFlags, host: Host, config: ConfigFile): string {
+  const { env } = host
+  const named = flags.root ?? (env.TSBUILD_ROOT || config.root)
+  if (named !== undefined) return resolve(host.cwd, named)
+  if (host.uid === 0) return '/var/lib/tsbuild'
+  if (env.XDG_DATA_HOME) return join(env.XDG_DATA_HOME, 'tsbuild')
+  if (env.HOME) return join(env.HOME, '.local', 'share', 'tsbuild')
+  throw new UserError('ERR_CONFIG', 'Cannot choose a directory for the store: HOME is not set', {
+    hints: ['Name one with --root or TSBUILD_ROOT.'],
+  })
+}
+
+/** All sources add up: a site's certificate in the configuration does not go away because a job names another. */
+function trustedFiles(flags: GlobalFlags, env: Host['env'], config: ConfigFile): readonly string[] {
+  const fromEnv = (env.TSBUILD_TRUST_CA ?? '').split(':').filter((path) => path !== '')
+  return [...(config.trustCa ?? []), ...fromEnv, ...(flags.trustCa ?? [])]
+}
+
+/** The text of docker's `config.json`, in `$DOCKER_CONFIG` or `~/.docker`; undefined where there is none. */
+export async function readDockerConfig(env: Host['env']): Promise<string | undefined> {
+  const folder = env.DOCKER_CONFIG || (env.HOME ? join(env.HOME, '.docker') : undefined)
+  return folder === undefined ? undefined : await readIfThere(join(folder, 'config.json'))
+}

@@ -1,0 +1,68 @@
+import { join } from 'node:path'
+import { didYouMean, UserError } from '@tsbuild/errors'
+import type { Host } from '../host.ts'
+import { readIfThere } from './read-if-there.ts'
+
+/** What `config.json` may set; flags and environment win over it. */
+export interface ConfigFile {
+  readonly root?: string
+  readonly trustCa?: readonly string[]
+  readonly insecureRegistries?: readonly string[]
+  readonly durability?: 'full' | 'none'
+}
+
+const keys = ['root', 'trustCa', 'insecureRegistries', 'durability'] as const
+
+/**
+ * Reads `$XDG_CONFIG_HOME/tsbuild/config.json` (or `~/.config/tsbuild/config.json`); empty where there is none.
+ *
+ * @throws {UserError} `ERR_CONFIG` if it cannot be read, is no JSON, or has an unknown key or a value of a wrong type
+ */
+export async function readConfigFile(env: Host['env']): Promise<ConfigFile> {
+  const home = env.XDG_CONFIG_HOME || (env.HOME ? join(env.HOME, '.config') : undefined)
+  if (home === undefined) return {}
+  const path = join(home, 'tsbuild', 'config.json')
+  const text = await readIfThere(path)
+  return text === undefined ? {} : parseConfigFile(text, path)
+}
+
+/**
+ * Checks the text of a configuration file.
+ *
+ * @param path named in errors
+ * @throws {UserError} `ERR_CONFIG` as {@link readConfigFile}
+ */
+export function parseConfigFile(text: string, path: string): ConfigFile {
+  let value: unknown
+  try {
+    value = JSON.parse(text)
+  } catch (cause) {
+    throw new UserError('ERR_CONFIG', `Cannot read configuration "${path}": expected JSON`, { cause })
+  }
+  if (typeof value !== 'object' || value === null || Array.isArray(value))
+    throw wrong(path, 'expected an object')
+  const config: Record<string, unknown> = {}
+  for (const [key, setting] of Object.entries(value)) config[key] = checkSetting(path, key, setting)
+  return config
+}
+
+function checkSetting(path: string, key: string, value: unknown): unknown {
+  switch (keys.find((known) => known === key)) {
+    case 'root':
+      if (typeof value === 'string' && value.startsWith('/')) return value
+      throw wrong(path, 'key "root" is an absolute path')
+    case 'durability':
+      if (value === 'full' || value === 'none') return value
+      throw wrong(path, 'key "durability" is "full" or "none"')
+    case 'trustCa':
+    case 'insecureRegistries':
+      if (Array.isArray(value) && value.every((one) => typeof one === 'string')) return value
+      throw wrong(path, `key "${key}" is a list of strings`)
+    case undefined:
+      throw wrong(path, `key "${key}" is not known`, didYouMean(key, keys))
+  }
+}
+
+function wrong(path: string, state: string, hints: readonly string[] = []): UserError {
+  return new UserError('ERR_CONFIG', `Cannot use configuration "${path}": ${state}`, { hints })
+}

@@ -1,0 +1,140 @@
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { memoryHost } from '../test-support/memory-host.ts'
+import { builderOptions, readDockerConfig, storeRoot } from './builder-options.ts'
+import { parseConfigFile } from './config-file.ts'
+import { dockerProxyArgs } from './docker-proxies.ts'
+
+const pem = (name: string): string => `-----BEGIN CERTIFICATE-----\n${name}\n-----END CERTIFICATE-----\n`
+const config = expect.objectContaining({ code: 'ERR_CONFIG' })
+
+let dir = ''
+beforeAll(() => {
+  dir = mkdtempSync(join(tmpdir(), 'tsbuild-settings-'))
+  mkdirSync(join(dir, 'config', 'tsbuild'), { recursive: true })
+  mkdirSync(join(dir, 'docker'))
+  for (const name of ['flag', 'env', 'file', 'ssl']) writeFileSync(join(dir, `${name}.pem`), pem(name))
+  writeFileSync(join(dir, 'empty.pem'), 'no certificate\n')
+  writeFileSync(join(dir, 'docker', 'config.json'), '{"auths":{}}')
+  const settings = {
+    root: '/from/file',
+    trustCa: [join(dir, 'file.pem')],
+    insecureRegistries: ['a.test'],
+    durability: 'none',
+  }
+  writeFileSync(join(dir, 'config', 'tsbuild', 'config.json'), JSON.stringify(settings))
+})
+afterAll(() => rmSync(dir, { recursive: true, force: true }))
+
+describe('storeRoot()', () => {
+  it.each([
+    [{ root: 'r' }, { TSBUILD_ROOT: '/env' }, 0, {}, '/cwd/r'],
+    [{}, { TSBUILD_ROOT: '/env' }, 0, { root: '/file' }, '/env'],
+    [{}, {}, 0, { root: '/file' }, '/file'],
+    [{}, { HOME: '/root' }, 0, {}, '/var/lib/tsbuild'],
+    [{}, { HOME: '/home/a', XDG_DATA_HOME: '/data' }, 1000, {}, '/data/tsbuild'],
+    [{}, { HOME: '/home/a', XDG_DATA_HOME: '' }, 1000, {}, '/home/a/.local/share/tsbuild'],
+  ])('chooses by flags %j, environment %j and uid %i', (flags, env, uid, file, expected) => {
+    expect(storeRoot(flags, memoryHost({ env, uid, cwd: '/cwd' }), file)).toBe(expected)
+  })
+
+  it('refuses to guess without a home', () => {
+    expect(() => storeRoot({}, memoryHost({ uid: 1000 }), {})).toThrow(config)
+  })
+})
+
+describe('builderOptions()', () => {
+  it('puts flags, environment and configuration together', async () => {
+    const env = {
+      XDG_CONFIG_HOME: join(dir, 'config'),
+      DOCKER_CONFIG: join(dir, 'docker'),
+      TSBUILD_HELPER: 'bin/helper',
+      TSBUILD_TRUST_CA: `env.pem:${join(dir, 'file.pem')}`,
+    }
+    const host = memoryHost({ env, cwd: dir })
+    const flags = { trustCa: ['flag.pem'], insecureRegistry: ['b.test'], durability: 'full' } as const
+    expect(await builderOptions(flags, host)).toEqual({
+      root: '/from/file',
+      helperPath: join(dir, 'bin/helper'),
+      dockerConfig: '{"auths":{}}',
+      trustCa: [pem('file'), pem('env'), pem('flag')],
+      insecureRegistries: ['a.test', 'b.test'],
+      env,
+      durability: 'full',
+    })
+  })
+
+  it('gives only a root and an environment where nothing is configured', async () => {
+    const env = { HOME: join(dir, 'nobody') }
+    expect(await builderOptions({}, memoryHost({ env }))).toEqual({
+      root: join(dir, 'nobody/.local/share/tsbuild'),
+      insecureRegistries: [],
+      env,
+    })
+  })
+
+  it('reads what the host trusts for the word `host`', async () => {
+    const env = { HOME: dir, SSL_CERT_FILE: join(dir, 'ssl.pem'), NODE_EXTRA_CA_CERTS: join(dir, 'env.pem') }
+    const options = await builderOptions({ trustCa: ['host'] }, memoryHost({ env, cwd: dir }))
+    expect(options.trustCa).toEqual([pem('ssl'), pem('env')])
+  })
+
+  it.each(['missing.pem', 'empty.pem', '.'])('refuses %s as certificates', async (file) => {
+    const host = memoryHost({ env: { HOME: dir }, cwd: dir })
+    await expect(builderOptions({ trustCa: [file] }, host)).rejects.toThrow(config)
+  })
+})
+
+describe('parseConfigFile()', () => {
+  it.each([
+    '{',
+    '[]',
+    'null',
+    '{"rooot":"/x"}',
+    '{"root":"relative"}',
+    '{"trustCa":"x"}',
+    '{"insecureRegistries":[1]}',
+    '{"durability":"some"}',
+    '{"__proto__":"x"}',
+  ])('refuses %s and names the file', (text) => {
+    expect(() => parseConfigFile(text, '/c.json')).toThrow(
+      expect.objectContaining({ code: 'ERR_CONFIG', message: expect.stringContaining('"/c.json"') }),
+    )
+  })
+
+  it('suggests the key that was meant', () => {
+    expect(() => parseConfigFile('{"trustCA":[]}', '/c.json')).toThrow(
+      expect.objectContaining({ hints: ['Did you mean `trustCa`?'] }),
+    )
+  })
+})
+
+describe('readDockerConfig()', () => {
+  it('looks in DOCKER_CONFIG, then in the home', async () => {
+    expect(await readDockerConfig({ DOCKER_CONFIG: join(dir, 'docker'), HOME: '/nowhere' })).toBe(
+      '{"auths":{}}',
+    )
+    expect(await readDockerConfig({ HOME: dir })).toBeUndefined()
+    expect(await readDockerConfig({})).toBeUndefined()
+  })
+})
+
+describe('dockerProxyArgs()', () => {
+  it("gives docker's default proxies in both cases", () => {
+    const text = JSON.stringify({
+      proxies: { default: { httpProxy: 'http://p:1', noProxy: 'a,b', allProxy: '' } },
+    })
+    expect(dockerProxyArgs(text)).toEqual({
+      HTTP_PROXY: 'http://p:1',
+      http_proxy: 'http://p:1',
+      NO_PROXY: 'a,b',
+      no_proxy: 'a,b',
+    })
+  })
+
+  it.each([undefined, '{', '[]', 'null', '{"proxies":{"default":"x"}}'])('gives none for %j', (text) => {
+    expect(dockerProxyArgs(text)).toEqual({})
+  })
+})

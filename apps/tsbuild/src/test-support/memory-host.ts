@@ -1,0 +1,90 @@
+import { Readable, Writable } from 'node:stream'
+import type { Builder, BuilderOptions } from '@tsbuild/builder'
+import type { Host } from '../host.ts'
+
+/** A host whose streams are texts, for unit tests. */
+export interface MemoryHost extends Host {
+  readonly out: () => string
+  readonly err: () => string
+  /** Delivers a signal. */
+  readonly signal: () => void
+  /** Whether anyone listens for signals. */
+  readonly listening: () => boolean
+  readonly exits: readonly number[]
+  /** What the store was opened with. */
+  readonly opened: readonly BuilderOptions[]
+}
+
+/** What a test may set. */
+export interface MemoryHostOptions {
+  readonly env?: Host['env']
+  readonly cwd?: string
+  readonly uid?: number
+  readonly terminal?: { readonly columns: number; readonly rows: number }
+  readonly stdoutIsTTY?: boolean
+  readonly builder?: Partial<Builder>
+}
+
+/** Makes a host; what the builder is not given fails the test when it is called. */
+export function memoryHost(options: MemoryHostOptions = {}): MemoryHost {
+  const [stdout, out] = textStream()
+  const [stderr, err] = textStream()
+  const listeners = new Set<() => void>()
+  const exits: number[] = []
+  const opened: BuilderOptions[] = []
+  const terminal = options.terminal === undefined ? {} : { isTTY: true, ...options.terminal }
+  return {
+    env: options.env ?? {},
+    cwd: options.cwd ?? '/work dir',
+    uid: options.uid ?? 1000,
+    stdin: Readable.from([]),
+    stdout: Object.assign(stdout, options.stdoutIsTTY === true ? { isTTY: true } : {}),
+    stderr: Object.assign(stderr, terminal),
+    now: () => 5_000,
+    onSignal(listener) {
+      listeners.add(listener)
+      return () => listeners.delete(listener)
+    },
+    exitNow: (code) => exits.push(code),
+    async openBuilder(settings) {
+      opened.push(settings)
+      return memoryBuilder(options.builder ?? {})
+    },
+    out,
+    err,
+    signal: () => {
+      for (const listener of listeners) listener()
+    },
+    listening: () => listeners.size > 0,
+    exits,
+    opened,
+  }
+}
+
+function memoryBuilder(methods: Partial<Builder>): Builder {
+  const unexpected = (): never => {
+    throw new TypeError('The test did not expect this call')
+  }
+  return {
+    build: unexpected,
+    images: unexpected,
+    removeImage: unexpected,
+    runImage: unexpected,
+    bootstrap: unexpected,
+    doctor: unexpected,
+    close: async () => {},
+    ...methods,
+  }
+}
+
+function textStream(): [Writable, () => string] {
+  const parts: string[] = []
+  const stream = new Writable({
+    decodeStrings: false,
+    write(part, _encoding, done) {
+      parts.push(String(part))
+      done()
+    },
+  })
+  return [stream, () => parts.join('')]
+}

@@ -1,0 +1,205 @@
+import { spawn } from 'node:child_process'
+import { createHash } from 'node:crypto'
+import { createReadStream } from 'node:fs'
+import { mkdtemp, open, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { pipeline } from 'node:stream/promises'
+import { digestBytes, digestFromHex, parseDiffId } from '@tsbuild/digest'
+import { EnvironmentError, UserError } from '@tsbuild/errors'
+import {
+  formatReference,
+  hostPlatform,
+  mediaTypes,
+  parseReference,
+  serializeImageConfig,
+  serializeManifest,
+  withDefaultTag,
+} from '@tsbuild/oci'
+import { createSnapshotter } from '@tsbuild/snapshot'
+import type { NamedImage } from '@tsbuild/store'
+import { selectSources } from './apt-sources.ts'
+import type { Machine } from './machine.ts'
+import type { BootstrapOptions } from './types.ts'
+
+/**
+ * Makes a Debian image from the distribution's packages with mmdebstrap and the host's apt sources, and stores it under
+ * its local name. An image of the name that is there already is left alone unless `force` is given.
+ *
+ * @throws {UserError} `ERR_UNSUPPORTED` for anything but `debian:SUITE`
+ * @throws {EnvironmentError} `ERR_TOOL_MISSING` without mmdebstrap, `ERR_BOOTSTRAP` with its last lines if it fails
+ */
+export async function bootstrapImage(machine: Machine, options: BootstrapOptions): Promise<NamedImage> {
+  const reference = withDefaultTag(parseReference(options.image))
+  const name = formatReference(reference)
+  const suite = reference.tag
+  if (reference.repository.split('/').at(-1) !== 'debian' || suite === undefined || suite === 'latest') {
+    throw new UserError('ERR_UNSUPPORTED', `Cannot bootstrap "${options.image}": expected debian:SUITE`, {
+      hints: ['For example `tsbuild bootstrap debian:bookworm`.'],
+    })
+  }
+  const existing = await machine.store.images.get(name)
+  if (existing !== undefined && options.force !== true) return { name, descriptor: existing }
+  const directory = await mkdtemp(join(tmpdir(), 'tsbuild-bootstrap-'))
+  try {
+    const tar = join(directory, 'root.tar')
+    await runMmdebstrap(machine, options, { suite: suite.replace(/-slim$/, ''), directory, tar })
+    return { name, descriptor: await importTar(machine, name, tar) }
+  } finally {
+    await rm(directory, { recursive: true, force: true })
+  }
+}
+
+async function runMmdebstrap(
+  machine: Machine,
+  options: BootstrapOptions,
+  target: { readonly suite: string; readonly directory: string; readonly tar: string },
+): Promise<void> {
+  const sources = await hostSources(target.suite, target.directory)
+  const args = [
+    `--variant=${options.variant ?? 'minbase'}`,
+    `--mode=${machine.native.rootless ? 'unshare' : 'root'}`,
+    '--format=tar',
+    '--aptopt=Acquire::Languages "none"',
+    ...(options.packages === undefined || options.packages.length === 0
+      ? []
+      : [`--include=${options.packages.join(',')}`]),
+    target.suite,
+    target.tar,
+    ...sources,
+  ]
+  const log: string[] = []
+  const onLog = (text: string) => {
+    log.push(text)
+    options.onLog?.(text)
+  }
+  const code = await runTool('mmdebstrap', args, onLog, options.signal)
+  if (code === 0) return
+  const lastLines = log.join('').trimEnd().split('\n').slice(-20)
+  throw new EnvironmentError(
+    'ERR_BOOTSTRAP',
+    `Cannot bootstrap "${options.image}": mmdebstrap ended with exit code ${code}`,
+    {
+      details: { lastLines },
+    },
+  )
+}
+
+/** The host's own apt sources for a suite, as files that mmdebstrap reads; none: mmdebstrap's own choice. */
+async function hostSources(suite: string, directory: string): Promise<readonly string[]> {
+  const listDirectory = '/etc/apt/sources.list.d'
+  const names = await readdir(listDirectory).catch(() => [])
+  const paths = ['/etc/apt/sources.list', ...names.sort().map((file) => join(listDirectory, file))]
+  const files: string[] = []
+  for (const path of paths) {
+    const text = await readFile(path, 'utf8').catch(() => '')
+    const selected = selectSources(path, text, suite)
+    if (selected === '') continue
+    const file = join(directory, `${files.length}${path.endsWith('.sources') ? '.sources' : '.list'}`)
+    await writeFile(file, selected)
+    files.push(file)
+  }
+  return files
+}
+
+function runTool(
+  program: string,
+  args: readonly string[],
+  onLog: (text: string) => void,
+  signal: AbortSignal | undefined,
+): Promise<number> {
+  return new Promise((resolve, reject) => {
+    const child = spawn(program, args, {
+      stdio: ['ignore', 'pipe', 'pipe'],
+      env: { PATH: '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin', LC_ALL: 'C.UTF-8' },
+      signal,
+    })
+    child.stdout.setEncoding('utf8').on('data', onLog)
+    child.stderr.setEncoding('utf8').on('data', onLog)
+    child.once('error', (cause) => {
+      const hints = ['Install it: `apt-get install mmdebstrap`.']
+      if (signal?.aborted) reject(new UserError('ERR_CANCELLED', 'The bootstrap was cancelled'))
+      else reject(new EnvironmentError('ERR_TOOL_MISSING', `Cannot run ${program}`, { cause, hints }))
+    })
+    child.once('close', (code) => resolve(code ?? 1))
+  })
+}
+
+/** Turns a root file system's tar into an image of one layer. */
+async function importTar(machine: Machine, name: string, tar: string) {
+  const { store, native } = machine
+  const hash = createHash('sha256')
+  await pipeline(createReadStream(tar), hash)
+  const digest = digestFromHex(hash.digest('hex'))
+  const draft = await store.snapshots.draft()
+  const file = await open(tar, 'r')
+  try {
+    const limits = { maxBytes: 64 * 2 ** 30, maxEntries: 2_000_000, maxRatio: 1000 }
+    const { size } = await stat(tar)
+    const request = {
+      target: draft.upper,
+      lower: [],
+      compression: 'none',
+      digest,
+      sizeBytes: size,
+      diffId: digest,
+      limits,
+    } as const
+    await native.apply(request, file.fd)
+    await draft.commit([])
+  } catch (error) {
+    await draft.release()
+    throw error
+  } finally {
+    await file.close()
+  }
+  const snapshotter = createSnapshotter({
+    store,
+    native,
+    fetch: () => Promise.reject(new Error('a bootstrapped image is local')),
+  })
+  const layer = await snapshotter.layerBlob(draft.id, { format: 'gzip', level: 6 }, {})
+  await snapshotter.adopt([{ chain: parseDiffId(layer.diffId) as never, id: draft.id, diffId: layer.diffId }])
+  return await storeImage(machine, name, layer)
+}
+
+async function storeImage(
+  { store, now }: Machine,
+  name: string,
+  layer: {
+    readonly mediaType: string
+    readonly digest: ReturnType<typeof digestBytes>
+    readonly size: number
+    readonly diffId: ReturnType<typeof parseDiffId>
+  },
+) {
+  const created = new Date(now()).toISOString()
+  const config = serializeImageConfig({
+    created,
+    platform: hostPlatform(process.arch),
+    config: { env: ['PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin'], cmd: ['bash'] },
+    diffIds: [layer.diffId],
+    history: [{ created, createdBy: `tsbuild bootstrap ${name}` }],
+  })
+  const configDescriptor = {
+    mediaType: mediaTypes.ociConfig,
+    digest: digestBytes(config),
+    size: config.length,
+  }
+  const { mediaType, digest, size } = layer
+  const manifest = serializeManifest({
+    mediaType: mediaTypes.ociManifest,
+    config: configDescriptor,
+    layers: [{ mediaType, digest, size }],
+    annotations: {},
+  })
+  const descriptor = {
+    mediaType: mediaTypes.ociManifest,
+    digest: digestBytes(manifest),
+    size: manifest.length,
+  }
+  await store.blobs.put(config, configDescriptor)
+  await store.blobs.put(manifest, descriptor)
+  await store.images.set([name], descriptor)
+  return descriptor
+}

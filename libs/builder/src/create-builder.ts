@@ -1,0 +1,144 @@
+import { isBuildError, UserError } from '@tsbuild/errors'
+import { createEventQueue, type EventSink, teeSinks } from '@tsbuild/events'
+import {
+  formatPlatform,
+  formatReference,
+  parseImageConfig,
+  parseManifest,
+  parseReference,
+  withDefaultTag,
+} from '@tsbuild/oci'
+import type { NamedImage } from '@tsbuild/store'
+import { type Machine, openMachine } from './machine.ts'
+import { runBuild } from './run-build.ts'
+import { runImage } from './run-image.ts'
+import type {
+  Builder,
+  BuilderOptions,
+  BuildHandle,
+  BuildOptions,
+  BuildResult,
+  DoctorReport,
+  LocalImage,
+} from './types.ts'
+
+type StartOptions = Parameters<Builder['build']>[0]
+
+/**
+ * Opens a builder over a store. Several builders, of this and of other processes, may share one store.
+ *
+ * @throws {EnvironmentError} `ERR_HELPER_MISSING`, `ERR_STORE_OPEN`, `ERR_STORE_FORMAT`, `ERR_PERMISSION`
+ */
+export async function createBuilder(options: BuilderOptions): Promise<Builder> {
+  const machine = await openMachine(options)
+  return {
+    build: (build) => startBuild(machine, build),
+    images: async () =>
+      await Promise.all((await machine.store.images.list()).map((image) => describeImage(machine, image))),
+    async removeImage(name) {
+      const full = formatReference(withDefaultTag(parseReference(name)))
+      if (await machine.store.images.remove(full)) return
+      throw new UserError(
+        'ERR_IMAGE_NOT_FOUND',
+        `Cannot remove image "${name}": there is no local image of this name`,
+      )
+    },
+    runImage: (run) => runImage(machine, run),
+    async bootstrap(bootstrap) {
+      const { bootstrapImage } = await import('./bootstrap.ts')
+      return await describeImage(machine, await bootstrapImage(machine, bootstrap))
+    },
+    doctor: () => doctor(machine),
+    close: () => machine.close(),
+  }
+}
+
+/** Opens a builder, builds once and closes it. */
+export function build(options: BuilderOptions & StartOptions): BuildHandle {
+  const abort = new AbortController()
+  const queue = createEventQueue()
+  let inner: BuildHandle | undefined
+  const result = (async () => {
+    const builder = await createBuilder(options)
+    try {
+      const onEvent = options.onEvent === undefined ? queue.push : teeSinks(queue.push, options.onEvent)
+      const signal =
+        options.signal === undefined ? abort.signal : AbortSignal.any([abort.signal, options.signal])
+      inner = builder.build({ ...options, onEvent, signal })
+      return await inner.result
+    } finally {
+      await builder.close()
+      queue.end()
+    }
+  })()
+  result.catch(() => {})
+  return {
+    get ref() {
+      return inner?.ref ?? ''
+    },
+    events: queue.events,
+    result,
+    cancel: () => abort.abort(),
+  }
+}
+
+function startBuild(machine: Machine, options: StartOptions): BuildHandle {
+  const ref = machine.randomId().slice(0, 24)
+  const abort = new AbortController()
+  const queue = createEventQueue()
+  const events = options.onEvent === undefined ? queue.push : teeSinks(queue.push, options.onEvent)
+  const signal = options.signal === undefined ? abort.signal : AbortSignal.any([abort.signal, options.signal])
+  const result = watch(machine, { ref, options, events, signal })
+  result.catch(() => {})
+  return { ref, events: queue.events, result, cancel: () => abort.abort() }
+}
+
+interface Started {
+  readonly ref: string
+  readonly options: BuildOptions
+  readonly events: EventSink
+  readonly signal: AbortSignal
+}
+
+/** Frames a build with its first and its last event. */
+async function watch(machine: Machine, { ref, options, events, signal }: Started): Promise<BuildResult> {
+  const name = options.tags?.[0] ?? options.context
+  events({ type: 'build.started', ref, name, at: machine.now() })
+  try {
+    const result = await runBuild({ machine, ref, options, events, signal })
+    events({ type: 'build.completed', ref, at: machine.now() })
+    return result
+  } catch (error) {
+    const failure = signal.aborted ? new UserError('ERR_CANCELLED', 'The build was cancelled') : error
+    const code = isBuildError(failure) ? failure.code : 'ERR_INTERNAL'
+    const message = failure instanceof Error ? failure.message : String(failure)
+    events({ type: 'build.failed', ref, code, message, at: machine.now() })
+    throw failure
+  }
+}
+
+async function describeImage({ store }: Machine, { name, descriptor }: NamedImage): Promise<LocalImage> {
+  const manifest = parseManifest(await store.blobs.read(descriptor.digest), descriptor.mediaType)
+  const config = parseImageConfig(await store.blobs.read(manifest.config.digest))
+  return {
+    name,
+    descriptor,
+    configDigest: manifest.config.digest,
+    sizeBytes: manifest.layers.reduce((sum, layer) => sum + layer.size, 0),
+    created: config.created,
+    platform: formatPlatform(config.platform),
+  }
+}
+
+async function doctor({ native }: Machine): Promise<DoctorReport> {
+  const { kernel, overlay, userNamespace, seccomp, cgroup2, missing } = await native.probe()
+  return {
+    rootless: native.rootless,
+    kernel,
+    overlay,
+    userNamespace,
+    seccomp,
+    cgroup2: cgroup2 ?? undefined,
+    missing,
+  }
+}

@@ -1,0 +1,79 @@
+import { randomBytes } from 'node:crypto'
+import { InternalError } from '@tsbuild/errors'
+import { createNative, findHelper, type IdMap, type Native, rootlessIdMap } from '@tsbuild/native'
+import { createRegistryClient, dockerConfigCredentials, type RegistryClient } from '@tsbuild/registry'
+import { openStore, type Store } from '@tsbuild/store'
+import { createImageSource, type ImageSource } from './resolve-image.ts'
+import type { BuilderOptions } from './types.ts'
+
+/** The parts that builds of one builder share. */
+export interface Machine {
+  readonly options: BuilderOptions
+  readonly native: Native
+  readonly store: Store
+  readonly images: ImageSource
+  readonly registry: () => RegistryClient
+  readonly randomId: () => string
+  readonly now: () => number
+  close(): Promise<void>
+}
+
+/** Opens the store and finds the helper. As an ordinary user it also finds out which ids may be mapped. */
+export async function openMachine(options: BuilderOptions): Promise<Machine> {
+  const helperPath = options.helperPath ?? findHelper()
+  const native = createNative({ helperPath, idMap: await idMapOf(helperPath) })
+  const randomId = () => randomBytes(16).toString('hex')
+  const now = () => Date.now()
+  const store = await openStore({
+    root: options.root,
+    now,
+    randomId,
+    sync: (path) => native.sync([path]),
+    removeTrees: (paths) => native.remove(paths),
+    durability: options.durability ?? 'full',
+  })
+  let client: RegistryClient | undefined
+  const registry = () => {
+    client ??= createClient(options)
+    return client
+  }
+  return {
+    options,
+    native,
+    store,
+    registry,
+    randomId,
+    now,
+    images: createImageSource({ store, registry }),
+    async close() {
+      await client?.close()
+      await store.close()
+    },
+  }
+}
+
+async function idMapOf(helperPath: string): Promise<IdMap | undefined> {
+  const euid = process.geteuid?.()
+  const egid = process.getegid?.()
+  if (euid === undefined || egid === undefined)
+    throw new InternalError('ERR_INTERNAL', 'this is no POSIX system')
+  if (euid === 0) return undefined
+  const probe = await createNative({ helperPath, idMap: undefined }).probe()
+  return rootlessIdMap(probe, egid)
+}
+
+function createClient(options: BuilderOptions): RegistryClient {
+  const env = options.env ?? {}
+  return createRegistryClient({
+    ...(options.dockerConfig === undefined
+      ? {}
+      : { credentials: dockerConfigCredentials(options.dockerConfig) }),
+    ca: options.trustCa ?? [],
+    insecureHosts: options.insecureRegistries ?? [],
+    proxy: {
+      httpProxy: env.HTTP_PROXY ?? env.http_proxy,
+      httpsProxy: env.HTTPS_PROXY ?? env.https_proxy,
+      noProxy: env.NO_PROXY ?? env.no_proxy,
+    },
+  })
+}

@@ -1,0 +1,193 @@
+import { EnvironmentError, isBuildError, UserError } from '@tsbuild/errors'
+import type { ResolvedImage } from '@tsbuild/frontend'
+import {
+  type Descriptor,
+  familiarName,
+  formatPlatform,
+  formatReference,
+  type ImageReference,
+  isIndexType,
+  listPlatforms,
+  type Platform,
+  parseImageConfig,
+  parseIndex,
+  parseManifest,
+  parseManifestOrIndex,
+  parseReference,
+  selectPlatform,
+  withDefaultTag,
+} from '@tsbuild/oci'
+import { fileSink, type RegistryClient } from '@tsbuild/registry'
+import type { ImageLayerRef } from '@tsbuild/snapshot'
+import type { Store } from '@tsbuild/store'
+
+/** Where images are looked for. */
+export interface ImageSourceOptions {
+  readonly store: Store
+  readonly registry: () => RegistryClient
+}
+
+/** Finds images: local names first, then their registry. */
+export interface ImageSource {
+  /** @param pull asks the registry first, and takes the local image only if the registry does not have it */
+  resolve(name: string, platform: Platform, options: ResolveImageOptions): Promise<ResolvedImage>
+  /** Brings the blob of a layer into the store. */
+  fetchLayer(layer: ImageLayerRef, signal: AbortSignal): Promise<void>
+}
+
+/** See {@link ImageSource.resolve}. */
+export interface ResolveImageOptions {
+  readonly pull: boolean
+  readonly signal: AbortSignal
+}
+
+/** Opens a blob of the image's manifest tree, small enough to be read whole. */
+type ReadBlob = (descriptor: Descriptor) => Promise<Buffer>
+
+/** Creates an image source over one store and one registry client. */
+export function createImageSource({ store, registry }: ImageSourceOptions): ImageSource {
+  return {
+    async resolve(name, platform, options) {
+      const reference = withDefaultTag(parseReference(name))
+      const local = options.pull ? undefined : await resolveLocal(store, reference, platform)
+      if (local !== undefined) return local
+      try {
+        return await resolveRemote(store, registry(), reference, { platform, signal: options.signal })
+      } catch (error) {
+        const fallback = options.pull ? await resolveLocal(store, reference, platform) : undefined
+        if (fallback !== undefined) return fallback
+        throw withBootstrapHint(error, reference)
+      }
+    },
+    fetchLayer: (layer, signal) => fetchLayer(store, registry(), layer, signal),
+  }
+}
+
+async function resolveLocal(
+  store: Store,
+  reference: ImageReference,
+  platform: Platform,
+): Promise<ResolvedImage | undefined> {
+  const name = formatReference(reference)
+  const descriptor = await store.images.get(name)
+  if (descriptor === undefined) return undefined
+  const read: ReadBlob = ({ digest }) => store.blobs.read(digest)
+  return await describe(name, await read(descriptor), { descriptor, platform, read })
+}
+
+async function resolveRemote(
+  store: Store,
+  registry: RegistryClient,
+  reference: ImageReference,
+  { platform, signal }: { readonly platform: Platform; readonly signal: AbortSignal },
+): Promise<ResolvedImage> {
+  const resolved = await registry.resolve(reference, { signal })
+  const read: ReadBlob = async (descriptor) => {
+    if ((await store.blobs.size(descriptor.digest)) === undefined) {
+      if (isManifest(descriptor)) {
+        const { bytes } = await registry.resolve(
+          { ...reference, tag: undefined, digest: descriptor.digest },
+          { signal },
+        )
+        await store.blobs.put(bytes, descriptor)
+      } else await download(store, registry, reference, { descriptor, signal })
+    }
+    return await store.blobs.read(descriptor.digest)
+  }
+  const { descriptor, bytes } = resolved
+  assertManifest(formatReference(reference), descriptor, bytes)
+  return await describe(formatReference(reference), bytes, { descriptor, platform, read })
+}
+
+/** A proxy's login page is no image that is broken, but a registry that is not there. */
+function assertManifest(name: string, { mediaType }: Descriptor, bytes: Buffer): void {
+  try {
+    parseManifestOrIndex(bytes, mediaType)
+  } catch (cause) {
+    if (/json/.test(mediaType)) throw cause
+    const message = `Cannot pull "${name}": its registry answers with "${mediaType}", which is no image manifest`
+    throw new EnvironmentError('ERR_REGISTRY_RESPONSE', message, { cause })
+  }
+}
+
+function isManifest({ mediaType }: Descriptor): boolean {
+  return /manifest/.test(mediaType)
+}
+
+/** From a manifest or index to what the frontend needs to know. */
+async function describe(
+  reference: string,
+  bytes: Buffer,
+  {
+    descriptor,
+    platform,
+    read,
+  }: { readonly descriptor: Descriptor; readonly platform: Platform; readonly read: ReadBlob },
+): Promise<ResolvedImage> {
+  if (isIndexType(descriptor.mediaType)) {
+    const index = parseIndex(bytes, descriptor.mediaType)
+    const chosen = selectPlatform(index, platform)
+    if (chosen === undefined) {
+      const offered = listPlatforms(index).map(formatPlatform).join(', ')
+      const message = `Cannot use image "${reference}": it is not made for ${formatPlatform(platform)}, only for ${offered}`
+      throw new UserError('ERR_IMAGE_NOT_FOUND', message)
+    }
+    return await describe(reference, await read(chosen), { descriptor: chosen, platform, read })
+  }
+  const manifest = parseManifest(bytes, descriptor.mediaType)
+  const config = parseImageConfig(await read(manifest.config))
+  if (config.diffIds.length !== manifest.layers.length) {
+    const message = `Cannot use image "${reference}": its config names ${config.diffIds.length} layers and its manifest ${manifest.layers.length}`
+    throw new UserError('ERR_MANIFEST_INVALID', message)
+  }
+  const layers = manifest.layers.flatMap(({ mediaType, digest, size }, index) => {
+    const diffId = config.diffIds[index]
+    return diffId === undefined ? [] : [{ mediaType, digest, size, diffId }]
+  })
+  return { reference, manifest: descriptor.digest, layers, config }
+}
+
+async function fetchLayer(
+  store: Store,
+  registry: RegistryClient,
+  layer: ImageLayerRef,
+  signal: AbortSignal,
+): Promise<void> {
+  const { mediaType, digest, size } = layer
+  await download(store, registry, parseReference(layer.reference), {
+    descriptor: { mediaType, digest, size },
+    signal,
+  })
+}
+
+async function download(
+  store: Store,
+  registry: RegistryClient,
+  reference: ImageReference,
+  { descriptor, signal }: { readonly descriptor: Descriptor; readonly signal: AbortSignal },
+): Promise<void> {
+  const ingest = await store.blobs.ingest()
+  try {
+    await registry.downloadBlob(reference, descriptor, fileSink(ingest.fd), { signal })
+    await ingest.commit({ digest: descriptor.digest, size: descriptor.size })
+  } catch (error) {
+    await ingest.abort()
+    throw error
+  }
+}
+
+/** Where no registry can be reached there is another way to a base image. */
+function withBootstrapHint(error: unknown, reference: ImageReference): unknown {
+  if (!isBuildError(error)) return error
+  const { code, source, cause, details } = error
+  if (code !== 'ERR_IMAGE_NOT_FOUND' && code !== 'ERR_REGISTRY_UNREACHABLE') return error
+  if (reference.registry !== 'docker.io' || reference.repository !== 'library/debian') return error
+  const hints = [
+    ...error.hints,
+    `\`tsbuild bootstrap ${familiarName(reference)}\` makes this image from Debian's packages, without a registry.`,
+  ]
+  const options = { source, cause, details, hints }
+  return error.kind === 'user'
+    ? new UserError(code, error.message, options)
+    : new EnvironmentError(code, error.message, options)
+}

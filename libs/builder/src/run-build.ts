@@ -1,0 +1,170 @@
+import { resolve } from 'node:path'
+import { createLocalCache } from '@tsbuild/cache'
+import { assertDirectory, type BuildContext, openDirectoryContext, readDockerfile } from '@tsbuild/context'
+import { parseDockerfile } from '@tsbuild/dockerfile'
+import { UserError } from '@tsbuild/errors'
+import type { EventSink } from '@tsbuild/events'
+import { createExecutor } from '@tsbuild/executor'
+import { type FrontendResult, toGraph } from '@tsbuild/frontend'
+import {
+  formatPlatform,
+  formatReference,
+  hostPlatform,
+  parsePlatform,
+  parseReference,
+  samePlatform,
+  withDefaultTag,
+} from '@tsbuild/oci'
+import { createOps, type OpResult } from '@tsbuild/ops'
+import { createSnapshotter, emptyFilesystem, type Snapshotter } from '@tsbuild/snapshot'
+import { solve } from '@tsbuild/solver'
+import { createInternalVertices, type InternalVertices } from './internal-vertex.ts'
+import type { Machine } from './machine.ts'
+import { writeOutputs } from './outputs.ts'
+import { parseExtraHosts } from './parse-extra-hosts.ts'
+import type { BuildOptions, BuildResult } from './types.ts'
+
+/** Steps wait for the network as often as for a processor, so more run at once than there are processors. */
+const maxParallelSteps = 8
+
+/** One build under way. */
+export interface BuildRun {
+  readonly machine: Machine
+  readonly ref: string
+  readonly options: BuildOptions
+  readonly events: EventSink
+  readonly signal: AbortSignal
+}
+
+/** Runs a build from the Dockerfile's text to its last output. See `Builder.build` for what it throws. */
+export async function runBuild(run: BuildRun): Promise<BuildResult> {
+  const { machine, options, signal } = run
+  const internal = createInternalVertices(run.ref, run.events, machine.now)
+  const tags = (options.tags ?? []).map((tag) => formatReference(withDefaultTag(parseReference(tag))))
+  const snapshotter = createSnapshotter({
+    store: machine.store,
+    native: machine.native,
+    fetch: (layer, aborted) => machine.images.fetchLayer(layer, aborted),
+  })
+  const { frontend, context } = await loadDefinition(run, internal)
+  signal.throwIfAborted()
+  const solution = await solveGraph(run, { frontend, context, snapshotter })
+  const filesystem = solution.result?.kind === 'filesystem' ? solution.result.filesystem : emptyFilesystem
+  const image = await writeOutputs({ run, internal, snapshotter, draft: frontend.image, filesystem, tags })
+  await solution.durable
+  return {
+    ref: run.ref,
+    image: image?.manifest,
+    configDigest: image?.config.digest,
+    tags,
+    steps: {
+      total: solution.cached + solution.executed,
+      cached: solution.cached,
+      executed: solution.executed,
+    },
+  }
+}
+
+interface Definition {
+  readonly frontend: FrontendResult
+  readonly context: BuildContext
+}
+
+async function loadDefinition(run: BuildRun, internal: InternalVertices): Promise<Definition> {
+  const { machine, options, signal } = run
+  const contextPath = resolve(options.cwd, options.context)
+  const file = await internal.run(
+    `[internal] load build definition from ${options.dockerfile ?? 'Dockerfile'}`,
+    async () => {
+      assertDirectory(contextPath)
+      const { path, shown, text } = await readDockerfile(contextPath, options.dockerfile, options.cwd)
+      return { path, dockerfile: parseDockerfile(text, shown) }
+    },
+  )
+  const context = await internal.run('[internal] load .dockerignore', () =>
+    openDirectoryContext({
+      path: contextPath,
+      dockerfilePath: file.path,
+      cwd: options.cwd,
+      native: machine.native,
+      store: machine.store,
+    }),
+  )
+  for (const { rule, message, source } of file.dockerfile.warnings) internal.warn({ rule, message, source })
+  const buildPlatform = hostPlatform(process.arch)
+  const platform =
+    options.platform === undefined ? buildPlatform : parsePlatform(options.platform, buildPlatform)
+  if (!samePlatform(platform, buildPlatform)) {
+    const message = `Cannot build for ${formatPlatform(platform)}: only ${formatPlatform(buildPlatform)}, this machine's own, is supported yet`
+    throw new UserError('ERR_PLATFORM_INVALID', message)
+  }
+  const pull = options.pull === true
+  const frontend = await toGraph({
+    dockerfile: file.dockerfile,
+    target: options.target,
+    buildArgs: options.buildArgs ?? {},
+    labels: options.labels ?? {},
+    platform,
+    buildPlatform,
+    noCache: options.noCache === true ? true : (options.noCacheFilter ?? false),
+    network: options.network ?? 'default',
+    extraHosts: parseExtraHosts(options.addHosts ?? []),
+    resolveImage: once((name) =>
+      internal.run(
+        `[internal] load metadata for ${formatReference(withDefaultTag(parseReference(name)))}`,
+        () => machine.images.resolve(name, platform, { pull, signal }),
+      ),
+    ),
+    warn: internal.warn,
+  })
+  return { frontend, context }
+}
+
+/** The same image is asked for once in a build, so that a moving tag means one thing. */
+function once<T>(look: (name: string) => Promise<T>): (name: string) => Promise<T> {
+  const known = new Map<string, Promise<T>>()
+  return (name) => {
+    const found = known.get(name) ?? look(name)
+    known.set(name, found)
+    return found
+  }
+}
+
+async function solveGraph(
+  run: BuildRun,
+  parts: {
+    readonly frontend: FrontendResult
+    readonly context: BuildContext
+    readonly snapshotter: Snapshotter
+  },
+) {
+  const { machine, events, signal } = run
+  const { store } = machine
+  const cache = createLocalCache(store)
+  const executor = createExecutor({
+    native: machine.native,
+    randomId: machine.randomId,
+    trustCa: machine.options.trustCa ?? [],
+    proxyEnv: parts.frontend.proxyEnv,
+  })
+  const op = createOps({
+    native: machine.native,
+    snapshotter: parts.snapshotter,
+    executor,
+    hasSnapshot: (id) => store.snapshots.has(id),
+    contexts: new Map([['context', parts.context]]),
+    now: machine.now,
+  })
+  const solution = await solve<OpResult>({
+    graph: parts.frontend.graph,
+    op,
+    cache,
+    exclusive: (key, body, onWait, aborted) =>
+      store.locks.withLock(`step ${key}`, body, { onWait, signal: aborted }),
+    events,
+    now: machine.now,
+    signal,
+    parallelism: maxParallelSteps,
+  })
+  return { ...solution, durable: Promise.all([solution.durable, cache.settled()]).then(() => undefined) }
+}

@@ -1,0 +1,182 @@
+import type { Writable } from 'node:stream'
+import type { Digest } from '@tsbuild/digest'
+import type { BuildEvent, EventSink } from '@tsbuild/events'
+import type { Descriptor } from '@tsbuild/oci'
+
+/** Where a builder keeps its data and how it reaches the outside. Nothing is read from the environment. */
+export interface BuilderOptions {
+  /** The store: an absolute path, made with mode 0700 if missing. May be shared by any number of processes. */
+  readonly root: string
+  /** `tsbuild-helper`; found beside the packages where not given. Not to be removed: packagers rely on it. */
+  readonly helperPath?: string | undefined
+  /** The text of a docker `config.json`, for registry credentials. */
+  readonly dockerConfig?: string | undefined
+  /** PEM certificates that the builder's own downloads and every RUN step trust, for as long as they run. */
+  readonly trustCa?: readonly string[] | undefined
+  /** Registry hosts (`host[:port]`) reached over plain HTTP besides the loopback ones. */
+  readonly insecureRegistries?: readonly string[] | undefined
+  /** Registry answers; `PATH` for credential helpers; proxy settings. Only the named variables are read. */
+  readonly env?: Readonly<Record<string, string | undefined>> | undefined
+  /** `none` gives up power-loss safety of the cache, for throw-away machines. Default `full`. */
+  readonly durability?: 'full' | 'none' | undefined
+}
+
+/** What to build. Names and defaults are those of `docker buildx build`. */
+export interface BuildOptions {
+  /** The build context: a directory. */
+  readonly context: string
+  /** The Dockerfile's path, relative to the working directory `cwd`; default `Dockerfile` in the context. */
+  readonly dockerfile?: string | undefined
+  /** What relative paths are relative to; an absolute path. */
+  readonly cwd: string
+  /** `--target`: a stage name or index; default the last stage. */
+  readonly target?: string | undefined
+  /** `--build-arg`. */
+  readonly buildArgs?: Readonly<Record<string, string>> | undefined
+  /** `--tag`. */
+  readonly tags?: readonly string[] | undefined
+  /** `--label`. */
+  readonly labels?: Readonly<Record<string, string>> | undefined
+  /** `--platform`; only the machine's own for now. */
+  readonly platform?: string | undefined
+  /** `--no-cache`. */
+  readonly noCache?: boolean | undefined
+  /** `--no-cache-filter`: stage names. */
+  readonly noCacheFilter?: readonly string[] | undefined
+  /** `--pull`. */
+  readonly pull?: boolean | undefined
+  /** `--network`. */
+  readonly network?: 'default' | 'none' | 'host' | undefined
+  /** `--add-host`: `name:ip`. */
+  readonly addHosts?: readonly string[] | undefined
+  /** `--output`; default the local image list where there are tags, else the cache only. */
+  readonly outputs?: readonly OutputSpec[] | undefined
+  /** `SOURCE_DATE_EPOCH`, Unix seconds. */
+  readonly sourceDateEpoch?: number | undefined
+}
+
+/** One `--output`. */
+export type OutputSpec =
+  /** An OCI layout or a docker-load archive: a file written under a temporary name and renamed, or a stream. */
+  | {
+      readonly type: 'oci' | 'docker'
+      readonly dest: string | Writable
+      readonly compression?: CompressionSpec
+    }
+  /** The file system: a directory, or a tar file or stream. */
+  | { readonly type: 'local'; readonly dest: string }
+  | { readonly type: 'tar'; readonly dest: string | Writable }
+  /** The local image list. */
+  | { readonly type: 'image'; readonly compression?: CompressionSpec }
+  /** A push of every tag. */
+  | { readonly type: 'registry'; readonly compression?: CompressionSpec }
+  | { readonly type: 'cacheonly' }
+
+/** How layers made by this build are compressed. */
+export interface CompressionSpec {
+  readonly type: 'gzip' | 'zstd' | 'uncompressed'
+  readonly level?: number | undefined
+}
+
+/** A running build. */
+export interface BuildHandle {
+  /** Names the build in logs and history. */
+  readonly ref: string
+  /** Every event from the start, in order; ends after `build.completed` or `build.failed`. May be read once. */
+  readonly events: AsyncIterable<BuildEvent>
+  /**
+   * Resolves when every output is complete and durable.
+   * @throws {UserError | EnvironmentError | InternalError} the first failure; `ERR_CANCELLED` after `cancel()`
+   */
+  readonly result: Promise<BuildResult>
+  /** Ends running steps and gives up; safe to call more than once. */
+  cancel(): void
+}
+
+/** What a build made. */
+export interface BuildResult {
+  readonly ref: string
+  /** Of the image manifest; absent when no output needed an image. */
+  readonly image?: Descriptor | undefined
+  /** Of the image config, Docker's image id; absent when no output needed an image. */
+  readonly configDigest?: Digest | undefined
+  readonly tags: readonly string[]
+  readonly steps: { readonly total: number; readonly cached: number; readonly executed: number }
+}
+
+/** One entry of the local image list. */
+export interface LocalImage {
+  /** In full form: `docker.io/library/hello:1.0`. */
+  readonly name: string
+  readonly descriptor: Descriptor
+  readonly configDigest: Digest
+  /** Sum of the layers as stored. */
+  readonly sizeBytes: number
+  /** RFC 3339. */
+  readonly created: string | undefined
+  readonly platform: string
+}
+
+/** `tsbuild run`. */
+export interface RunImageOptions {
+  readonly image: string
+  /** Replaces the image's CMD. */
+  readonly args?: readonly string[] | undefined
+  /** Replaces the image's ENTRYPOINT. */
+  readonly entrypoint?: readonly string[] | undefined
+  readonly env?: Readonly<Record<string, string>> | undefined
+  readonly user?: string | undefined
+  readonly workdir?: string | undefined
+  readonly network?: 'none' | 'host' | undefined
+  /** File descriptors of this process that become the program's; default 0, 1 and 2. */
+  readonly stdio?: readonly [stdin: number | null, stdout: number, stderr: number] | undefined
+  readonly signal?: AbortSignal | undefined
+}
+
+/** `tsbuild bootstrap`. */
+export interface BootstrapOptions {
+  /** `debian:bookworm` and the like. */
+  readonly image: string
+  /** Added to mmdebstrap's own choice. */
+  readonly packages?: readonly string[] | undefined
+  /** mmdebstrap's variant; default `minbase`. */
+  readonly variant?: 'minbase' | 'apt' | 'essential' | 'standard' | undefined
+  /** Makes the image again although it is there. */
+  readonly force?: boolean | undefined
+  /** Progress text. */
+  readonly onLog?: ((text: string) => void) | undefined
+  readonly signal?: AbortSignal | undefined
+}
+
+/** The composition root: one store, any number of builds. */
+export interface Builder {
+  build(
+    options: BuildOptions & {
+      readonly onEvent?: EventSink | undefined
+      readonly signal?: AbortSignal | undefined
+    },
+  ): BuildHandle
+  /** The local image list, by name. */
+  images(): Promise<readonly LocalImage[]>
+  /** Takes a name out of the local image list. @throws {UserError} `ERR_IMAGE_NOT_FOUND` */
+  removeImage(name: string): Promise<void>
+  /** Runs an image in a throw-away snapshot; resolves to the exit code. */
+  runImage(options: RunImageOptions): Promise<number>
+  /** Makes a base image from the distribution's packages and stores it under its name. */
+  bootstrap(options: BootstrapOptions): Promise<LocalImage>
+  /** What this machine can do and lacks. */
+  doctor(): Promise<DoctorReport>
+  /** Waits for what must be durable and lets go of the store. */
+  close(): Promise<void>
+}
+
+/** `tsbuild doctor`. */
+export interface DoctorReport {
+  readonly rootless: boolean
+  readonly kernel: string
+  readonly overlay: boolean
+  readonly userNamespace: boolean
+  readonly seccomp: boolean
+  readonly cgroup2: string | undefined
+  readonly missing: readonly { readonly feature: string; readonly reason: string; readonly fix: string }[]
+}

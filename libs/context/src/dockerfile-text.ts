@@ -1,0 +1,94 @@
+import { readFile, stat } from 'node:fs/promises'
+import { join, relative, resolve } from 'node:path'
+import { UserError } from '@tsbuild/errors'
+
+/** A Dockerfile as found. */
+export interface DockerfileText {
+  /** Absolute. */
+  readonly path: string
+  /** As shown to the user: relative to the working directory where it is below it. */
+  readonly shown: string
+  readonly text: string
+}
+
+/** A Dockerfile larger than this is refused. */
+const maxBytes = 16 * 2 ** 20
+
+/**
+ * Reads the Dockerfile of a build: `file` relative to `cwd`, or else `Dockerfile`, then `dockerfile`, in the context.
+ *
+ * @throws {UserError} `ERR_DOCKERFILE_NOT_FOUND` naming every place that was tried
+ * @see spec/dockerfile.md 1.7
+ */
+export async function readDockerfile(
+  context: string,
+  file: string | undefined,
+  cwd: string,
+): Promise<DockerfileText> {
+  const places =
+    file === undefined ? [join(context, 'Dockerfile'), join(context, 'dockerfile')] : [resolve(cwd, file)]
+  for (const path of places) {
+    const text = await readRegular(path)
+    if (text !== undefined) return { path, shown: shownPath(path, cwd), text }
+  }
+  const hints =
+    file === undefined
+      ? ['Name the file with --file, or give the directory that holds it as the context.']
+      : []
+  throw new UserError(
+    'ERR_DOCKERFILE_NOT_FOUND',
+    `Cannot find a Dockerfile: there is no ${places.join(' and no ')}`,
+    {
+      hints,
+    },
+  )
+}
+
+/**
+ * Reads the ignore file that applies: `<Dockerfile>.dockerignore` beside the Dockerfile, else `.dockerignore` of the
+ * context. They are never merged.
+ */
+export async function readIgnoreFile(
+  context: string,
+  dockerfilePath: string,
+  cwd: string,
+): Promise<{ readonly shown: string; readonly text: string } | undefined> {
+  for (const path of [`${dockerfilePath}.dockerignore`, join(context, '.dockerignore')]) {
+    const text = await readRegular(path)
+    if (text !== undefined) return { shown: shownPath(path, cwd), text }
+  }
+  return undefined
+}
+
+async function readRegular(path: string): Promise<string | undefined> {
+  try {
+    const stats = await stat(path)
+    if (!stats.isFile()) {
+      throw new UserError('ERR_DOCKERFILE_NOT_FOUND', `Cannot read "${path}": it is no regular file`)
+    }
+    if (stats.size > maxBytes) {
+      throw new UserError(
+        'ERR_DOCKERFILE_SYNTAX',
+        `Cannot read "${path}": it has ${stats.size} bytes, at most ${maxBytes} are read`,
+      )
+    }
+    return await readFile(path, 'utf8')
+  } catch (error) {
+    if (isErrno(error, 'ENOENT') || isErrno(error, 'ENOTDIR')) return undefined
+    if (isErrno(error, 'EACCES')) {
+      throw new UserError('ERR_CONTEXT_UNREADABLE', `Cannot read "${path}": permission denied`, {
+        cause: error,
+      })
+    }
+    throw error
+  }
+}
+
+function isErrno(error: unknown, code: string): boolean {
+  return error instanceof Error && 'code' in error && error.code === code
+}
+
+function shownPath(path: string, cwd: string): string {
+  const short = relative(cwd, path)
+  return short.startsWith('..') ? path : short
+}

@@ -1,0 +1,13 @@
+const POWERS = 'kmgtp'
+
+/**
+ * Reads a size as Docker's flags write it: a number, a blank, and `k`, `m`, `g`, `t` or `p` (powers of 1024) with `b`, `ib` or
+ * nothing after it, in any case. Gives whole bytes, or null when it is no size.
+ */
+export function parseByteSize(text: string): number | null {
+  const match = /^(\d+(?:\.\d+)*) ?(?:([kmgtp])(?:i?b)?|b)?$/i.exec(text)
+  if (match?.[1] === undefined) return null
+  const number = Number(match[1])
+  const power = match[2] === undefined ? 0 : POWERS.indexOf(match[2].toLowerCase()) + 1
+  return Number.isNaN(number) ? null : Math.floor(number * 1024 ** power)
+}

@@ -1,0 +1,75 @@
+import { isBuildError } from '@tsbuild/errors'
+import { describe, expect, it } from 'vitest'
+import type { Mount } from './mount.ts'
+import { parseDockerfile } from './parse.ts'
+import { parseMount } from './parse-mount.ts'
+
+function mount(text: string): Mount {
+  const [, run] = parseDockerfile(`FROM a\nRUN --mount=${text} x`, 'Dockerfile').instructions
+  const flag = run?.kind === 'run' ? run.mounts[0] : undefined
+  if (flag === undefined) throw new Error('no mount')
+  return parseMount(flag, { expand: (value) => value.replaceAll('$T', 'tmpfs') })
+}
+
+describe('parseMount()', () => {
+  it.each<[string, object]>([
+    ['target=/a', { type: 'bind', target: '/a', source: '', from: null, readOnly: true }],
+    [
+      'type=bind,dst=/a,src=b,from=c,rw',
+      { type: 'bind', target: '/a', source: 'b', from: 'c', readOnly: false },
+    ],
+    ['TYPE=Bind,destination=/a,readonly=0', { type: 'bind', readOnly: false }],
+    [
+      'type=cache,target=/a',
+      { type: 'cache', id: null, sharing: 'shared', readOnly: false, mode: null, uid: null, gid: null },
+    ],
+    [
+      'type=cache,target=a,id=x,sharing=Locked,mode=0700,uid=1,gid=2,ro',
+      { id: 'x', sharing: 'locked', mode: 0o700, uid: 1, gid: 2, readOnly: true },
+    ],
+    ['type=$T,target=/a,size=1.5m', { type: 'tmpfs', sizeBytes: 1_572_864 }],
+    ['type=secret,id=a/b', { type: 'secret', id: 'a/b', target: null, env: null, required: false }],
+    [
+      'type=secret,target=/x/key.pem,required=true,env=',
+      { id: 'key.pem', target: '/x/key.pem', required: true, env: '' },
+    ],
+    ['type=secret,source=s,env=TOKEN,required', { id: 's', env: 'TOKEN', required: true }],
+    ['source=x,env=A', { type: 'bind', target: '', source: 'x' }],
+    ['type=ssh', { type: 'ssh', id: 'default', target: null, required: false }],
+    ['type=ssh,id=k,target=/s,mode=0600', { id: 'k', target: '/s', mode: 0o600 }],
+  ])('reads %j', (text, expected) => {
+    expect(mount(text)).toMatchObject(expected)
+  })
+
+  it.each([
+    ['typ=tmpfs', "unexpected key 'typ' in 'typ=tmpfs'"],
+    ['type=tmp,target=/a', 'unsupported mount type "tmp"'],
+    ['type=cache,target=/a,sharing=lock', 'unsupported sharing value "lock"'],
+    ['target=/a,ro=yes', 'invalid value for ro: yes'],
+    ['target=/a,foo', "invalid field 'foo' must be a key=value pair"],
+    ['target=/a,mode=0700', 'mode not allowed for "bind" type mounts'],
+    ['type=tmpfs,target=/a,uid=1', 'uid not allowed for "tmpfs" type mounts'],
+    ['type=cache,target=/a,mode=9', 'invalid value 9 for mode'],
+    ['type=cache,target=/a,uid=4294967296', 'invalid value 4294967296 for uid'],
+    ['type=cache,target=/a,size=1', "unexpected key 'size' for mount type 'cache'"],
+    ['type=tmpfs,target=/a,size=big', 'invalid value for size: big'],
+    ['type=bind,target=/a,required', "unexpected key 'required' for mount type 'bind'"],
+    ['type=secret,id=a,sharing=locked', 'secret mount should not define sharing'],
+    ['type=secret,id=a,from=b', 'secret mount should not have a from'],
+    ['type=secret,id=a,source=b', "both source and id can't be set"],
+    ['type=secret', 'invalid secret mount. one of source, target required'],
+    ['target=/a,sharing=shared', 'invalid cache sharing set for bind mount'],
+    ['type=ssh,source=a', 'ssh does not support source'],
+  ])('refuses %j', (text, message) => {
+    let caught: unknown
+    try {
+      mount(text)
+    } catch (error) {
+      caught = error
+    }
+    expect(isBuildError(caught) && `${caught.code} ${caught.message}`).toContain(
+      'ERR_DOCKERFILE_MOUNT_OPTION',
+    )
+    expect(isBuildError(caught) && caught.message).toContain(message)
+  })
+})

@@ -1,0 +1,245 @@
+import { didYouMean, type SourceRange, UserError } from '@tsbuild/errors'
+import { parseByteSize } from './byte-size.ts'
+import type { MountFlag } from './instruction.ts'
+import type { Mount, MountType } from './mount.ts'
+
+const TYPES: readonly MountType[] = ['bind', 'cache', 'tmpfs', 'secret', 'ssh']
+const SHARINGS = ['shared', 'private', 'locked'] as const
+const KEYS = [
+  'type',
+  'from',
+  'source',
+  'src',
+  'target',
+  'dst',
+  'destination',
+  'readonly',
+  'ro',
+  'readwrite',
+  'rw',
+  'required',
+  'size',
+  'id',
+  'sharing',
+  'mode',
+  'uid',
+  'gid',
+  'env',
+] as const
+type Key = (typeof KEYS)[number]
+
+const BOOLEANS: ReadonlyMap<string, boolean> = new Map([
+  ...['1', 't', 'T', 'TRUE', 'true', 'True'].map((text) => [text, true] as const),
+  ...['0', 'f', 'F', 'FALSE', 'false', 'False'].map((text) => [text, false] as const),
+])
+
+/** How a mount's fields are read. */
+export interface ParseMountOptions {
+  /** Expands a value; called once for each `key=value`, also for `type`. */
+  readonly expand: (value: string) => string
+  /** Put into errors: the `RUN`. */
+  readonly source?: SourceRange
+}
+
+/** The options as given, before they are checked against the type. */
+interface Draft {
+  type: MountType
+  from: string
+  source: string
+  target: string
+  readOnly: boolean | null
+  required: boolean
+  size: number | null
+  id: string
+  sharing: (typeof SHARINGS)[number] | null
+  mode: number | null
+  uid: number | null
+  gid: number | null
+  env: string | null
+}
+
+function createDraft(): Draft {
+  return {
+    type: 'bind',
+    from: '',
+    source: '',
+    target: '',
+    readOnly: null,
+    required: false,
+    size: null,
+    id: '',
+    sharing: null,
+    mode: null,
+    uid: null,
+    gid: null,
+    env: null,
+  }
+}
+
+type Refuse = (message: string, hints?: readonly string[]) => never
+
+function readBoolean(key: string, value: string, refuse: Refuse): boolean {
+  return BOOLEANS.get(value) ?? refuse(`invalid value for ${key}: ${value}`)
+}
+
+function readNumber(key: string, value: string, options: { base: 8 | 10; refuse: Refuse }): number {
+  const digits = options.base === 8 ? /^[0-7]+$/ : /^\d+$/
+  const number = digits.test(value) ? Number.parseInt(value, options.base) : Number.NaN
+  return number <= 0xffffffff ? number : options.refuse(`invalid value ${value} for ${key}`)
+}
+
+function readChoice<T extends string>(what: string, value: string, choices: readonly T[], refuse: Refuse): T {
+  const found = choices.find((choice) => choice === value.toLowerCase())
+  return (
+    found ?? refuse(`unsupported ${what} ${JSON.stringify(value)}`, didYouMean(value.slice(0, 32), choices))
+  )
+}
+
+function onlyFor(draft: Draft, key: string, types: readonly MountType[], refuse: Refuse): void {
+  if (!types.includes(draft.type)) refuse(`unexpected key '${key}' for mount type '${draft.type}'`)
+}
+
+/** A bare key. The type must have been given before `required`, as in BuildKit. */
+function applyBareKey(draft: Draft, key: string, refuse: Refuse): void {
+  if (key === 'readonly' || key === 'ro') draft.readOnly = true
+  else if (key === 'readwrite' || key === 'rw') draft.readOnly = false
+  else if (key === 'required') {
+    onlyFor(draft, key, ['secret', 'ssh'], refuse)
+    draft.required = true
+  } else refuse(`invalid field '${key}' must be a key=value pair`)
+}
+
+function applyField(draft: Draft, key: Key, value: string, refuse: Refuse): void {
+  switch (key) {
+    case 'type':
+      draft.type = readChoice('mount type', value, TYPES, refuse)
+      break
+    case 'from':
+      draft.from = value
+      break
+    case 'source':
+    case 'src':
+      draft.source = value
+      break
+    case 'target':
+    case 'dst':
+    case 'destination':
+      draft.target = value
+      break
+    case 'readonly':
+    case 'ro':
+      draft.readOnly = readBoolean(key, value, refuse)
+      break
+    case 'readwrite':
+    case 'rw':
+      draft.readOnly = !readBoolean(key, value, refuse)
+      break
+    case 'required':
+      onlyFor(draft, key, ['secret', 'ssh'], refuse)
+      draft.required = readBoolean(key, value, refuse)
+      break
+    case 'size':
+      onlyFor(draft, key, ['tmpfs'], refuse)
+      draft.size = parseByteSize(value) ?? refuse(`invalid value for size: ${value}`)
+      break
+    case 'id':
+      draft.id = value
+      break
+    case 'sharing':
+      draft.sharing = readChoice('sharing value', value, SHARINGS, refuse)
+      break
+    case 'mode':
+      draft.mode = readNumber(key, value, { base: 8, refuse })
+      break
+    case 'uid':
+    case 'gid':
+      draft[key] = readNumber(key, value, { base: 10, refuse })
+      break
+    case 'env':
+      draft.env = value
+      break
+  }
+}
+
+function check(draft: Draft, refuse: Refuse): void {
+  const { type } = draft
+  if (type === 'bind' || type === 'tmpfs') {
+    for (const key of ['mode', 'uid', 'gid'] as const) {
+      if (draft[key] !== null) refuse(`${key} not allowed for "${type}" type mounts`)
+    }
+  }
+  if (type === 'secret') {
+    if (draft.from !== '') refuse('secret mount should not have a from')
+    if (draft.sharing !== null) refuse('secret mount should not define sharing')
+    if (draft.source === '' && draft.target === '' && draft.id === '') {
+      refuse('invalid secret mount. one of source, target required')
+    }
+    if (draft.source !== '' && draft.id !== '') refuse("both source and id can't be set")
+  }
+  if (draft.sharing !== null && type !== 'cache') refuse(`invalid cache sharing set for ${type} mount`)
+  if (type === 'ssh' && draft.source !== '') refuse('ssh does not support source')
+}
+
+function baseName(path: string): string {
+  return path.replace(/\/+$/, '').split('/').at(-1) || '/'
+}
+
+function finish(draft: Draft): Mount {
+  const { target, source, required, mode, uid, gid } = draft
+  const from = draft.from || null
+  switch (draft.type) {
+    case 'bind':
+      return { type: 'bind', target, source, from, readOnly: draft.readOnly ?? true }
+    case 'cache':
+      return {
+        type: 'cache',
+        id: draft.id || null,
+        target,
+        source,
+        from,
+        readOnly: draft.readOnly ?? false,
+        sharing: draft.sharing ?? 'shared',
+        mode,
+        uid,
+        gid,
+      }
+    case 'tmpfs':
+      return { type: 'tmpfs', target, sizeBytes: draft.size, readOnly: draft.readOnly ?? false }
+    case 'secret': {
+      const id = source || draft.id || baseName(target)
+      return { type: 'secret', id, target: target || null, env: draft.env, required, mode, uid, gid }
+    }
+    case 'ssh':
+      return { type: 'ssh', id: draft.id || 'default', target: target || null, required, mode, uid, gid }
+  }
+}
+
+/**
+ * Makes a typed mount of a `--mount` flag: expands its values, checks them against the mount's type, fills in the defaults that
+ * do not depend on the build.
+ *
+ * The target is not checked: only with WORKDIR joined to it is it known whether it is `/`. `env` of a mount that is no secret is
+ * ignored, as in BuildKit.
+ *
+ * @throws {UserError} `ERR_DOCKERFILE_MOUNT_OPTION` for an unknown key, type or value, or one that the type does not take;
+ *   what `expand` throws
+ * @see spec/dockerfile.md 2.1
+ */
+export function parseMount(flag: MountFlag, options: ParseMountOptions): Mount {
+  const refuse: Refuse = (message, hints = []) => {
+    throw new UserError('ERR_DOCKERFILE_MOUNT_OPTION', `Cannot parse mount "${flag.text}": ${message}`, {
+      source: options.source,
+      hints,
+    })
+  }
+  const draft = createDraft()
+  for (const { key, value } of flag.fields) {
+    const known = KEYS.find((name) => name === key)
+    if (value === null) applyBareKey(draft, key, refuse)
+    else if (known === undefined)
+      refuse(`unexpected key '${key}' in '${key}=${value}'`, didYouMean(key.slice(0, 32), KEYS))
+    else applyField(draft, known, known === 'from' ? value : options.expand(value), refuse)
+  }
+  check(draft, refuse)
+  return finish(draft)
+}

@@ -1,0 +1,71 @@
+import { didYouMean, UserError } from '@tsbuild/errors'
+import type { ArgInstruction, Dockerfile, FromInstruction, Instruction, Stage } from './instruction.ts'
+import { fileRange, splitLines } from './line-reader.ts'
+
+/** An instruction as it stands in a stage. */
+type StageInstruction = Exclude<Instruction, FromInstruction>
+
+/**
+ * Sorts instructions into global `ARG`s and stages.
+ *
+ * @throws {UserError} `ERR_DOCKERFILE_SYNTAX` for another instruction than `ARG` before the first `FROM`
+ */
+export function groupStages(instructions: readonly Instruction[]): {
+  readonly globalArgs: readonly ArgInstruction[]
+  readonly stages: readonly Stage[]
+} {
+  const globalArgs: ArgInstruction[] = []
+  const stages: (Stage & { readonly instructions: StageInstruction[] })[] = []
+  for (const instruction of instructions) {
+    const current = stages.at(-1)
+    if (instruction.kind === 'from') {
+      stages.push({ index: stages.length, name: instruction.stageName, from: instruction, instructions: [] })
+    } else if (current !== undefined) {
+      current.instructions.push(instruction)
+    } else if (instruction.kind === 'arg') {
+      globalArgs.push(instruction)
+    } else {
+      const word = instruction.keyword.toUpperCase()
+      throw new UserError(
+        'ERR_DOCKERFILE_SYNTAX',
+        `Cannot place ${word}: no build stage in current context`,
+        {
+          source: instruction.source,
+          hints: ['Begin with `FROM`; only `ARG` may stand before it.'],
+        },
+      )
+    }
+  }
+  return { globalArgs, stages }
+}
+
+/** The stage of a name in any case (the last one of that name), or of an index in decimal; undefined when there is none. */
+export function findStage(stages: readonly Stage[], nameOrIndex: string): Stage | undefined {
+  const name = nameOrIndex.toLowerCase()
+  const named = stages.findLast((stage) => stage.name === name)
+  if (named !== undefined || !/^\d+$/.test(nameOrIndex)) return named
+  return stages[Number(nameOrIndex)]
+}
+
+/**
+ * The stage to build.
+ *
+ * @param target a stage's name in any case, or its index; null for the last stage
+ * @throws {UserError} `ERR_DOCKERFILE_STAGE_NOT_FOUND` when there is no such stage
+ * @see spec/dockerfile.md 1.6
+ */
+export function resolveStage(dockerfile: Dockerfile, target: string | null): Stage {
+  const { file, stages } = dockerfile
+  const stage = target === null ? stages.at(-1) : findStage(stages, target)
+  if (stage !== undefined) return stage
+  const names = stages.map(({ name }) => name).filter((name) => name !== null)
+  const written = target ?? ''
+  throw new UserError(
+    'ERR_DOCKERFILE_STAGE_NOT_FOUND',
+    `Cannot build target "${written}": target stage ${JSON.stringify(written)} could not be found`,
+    {
+      source: fileRange(file, splitLines(dockerfile.text)),
+      hints: didYouMean(written.slice(0, 128), names),
+    },
+  )
+}

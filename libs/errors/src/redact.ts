@@ -1,0 +1,11 @@
+const userInfo = /\b([a-z][a-z0-9+.-]*:\/\/)[^\s/@:]*(?::[^\s/@]*)?@/gi
+const authorization = /\b(authorization:\s*(?:basic|bearer)\s+)\S+/gi
+const queryToken = /([?&](?:token|access_token|sig|signature|x-amz-signature|password)=)[^\s&]+/gi
+
+/**
+ * Takes credentials out of a text that is about to be shown: user info of URLs, authorization headers, token
+ * parameters of queries. Everything else is returned as it is.
+ */
+export function redact(text: string): string {
+  return text.replace(userInfo, '$1***@').replace(authorization, '$1***').replace(queryToken, '$1***')
+}

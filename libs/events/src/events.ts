@@ -1,0 +1,81 @@
+import type { Digest } from '@tsbuild/digest'
+import type { SourceRange } from '@tsbuild/errors'
+
+/** Milliseconds since the Unix epoch. */
+export type Millis = number
+
+/** Where a cached result came from. */
+export type CacheSource = 'local' | 'remote'
+
+/**
+ * Everything a build says while it runs. Plain JSON-able values, except the bytes of `vertex.log`, which the NDJSON form
+ * writes as base64. A vertex is named by its definition digest; every vertex that starts or is cached ends in exactly
+ * one of `vertex.cached`, `vertex.completed`, `vertex.failed` and `vertex.cancelled`.
+ */
+export type BuildEvent =
+  | { readonly type: 'build.started'; readonly ref: string; readonly name: string; readonly at: Millis }
+  | {
+      /** A vertex exists; comes once for each, before anything else of it. `inputs` come before their readers. */
+      readonly type: 'vertex.planned'
+      readonly vertex: Digest
+      readonly name: string
+      readonly inputs: readonly Digest[]
+      readonly source: SourceRange | null
+      readonly at: Millis
+    }
+  | { readonly type: 'vertex.started'; readonly vertex: Digest; readonly at: Millis }
+  | {
+      readonly type: 'vertex.cached'
+      readonly vertex: Digest
+      readonly from: CacheSource
+      readonly at: Millis
+    }
+  | { readonly type: 'vertex.completed'; readonly vertex: Digest; readonly at: Millis }
+  | { readonly type: 'vertex.failed'; readonly vertex: Digest; readonly error: string; readonly at: Millis }
+  | { readonly type: 'vertex.cancelled'; readonly vertex: Digest; readonly at: Millis }
+  | {
+      readonly type: 'vertex.log'
+      readonly vertex: Digest
+      readonly stream: 'stdout' | 'stderr'
+      readonly data: Uint8Array
+      readonly at: Millis
+    }
+  | {
+      /** A part of a vertex that takes time by itself: `transferring context`, `exporting layers`, `sha256:ab…`. */
+      readonly type: 'vertex.status'
+      readonly vertex: Digest
+      readonly id: string
+      readonly currentBytes: number
+      readonly totalBytes: number | null
+      readonly done: boolean
+      readonly at: Millis
+    }
+  | {
+      /** Another process does this work; shown when it lasts. */
+      readonly type: 'vertex.waiting'
+      readonly vertex: Digest
+      readonly reason: string
+      readonly at: Millis
+    }
+  | {
+      readonly type: 'warning'
+      /** A lint rule, or a stable name of a notice. */
+      readonly rule: string
+      readonly message: string
+      readonly source: SourceRange | null
+      readonly at: Millis
+    }
+  | { readonly type: 'build.completed'; readonly ref: string; readonly at: Millis }
+  | {
+      readonly type: 'build.failed'
+      readonly ref: string
+      readonly code: string
+      readonly message: string
+      readonly at: Millis
+    }
+
+/**
+ * Takes events as they happen. It must not throw and must not block: a slow terminal drops `vertex.status` and nothing
+ * else.
+ */
+export type EventSink = (event: BuildEvent) => void

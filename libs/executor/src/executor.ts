@@ -1,0 +1,71 @@
+import { readFileSync } from 'node:fs'
+import type { Native, OutcomeOf, Root, RunOutput } from '@tsbuild/native'
+import { hostsFor, resolvConfFor } from './resolv-conf.ts'
+
+/** One process in a snapshot. */
+export interface Process {
+  readonly root: Root
+  readonly args: readonly string[]
+  /** `NAME=value`. */
+  readonly env: readonly string[]
+  readonly cwd: string
+  readonly user: string
+  readonly network: 'default' | 'none' | 'host'
+  readonly hostname: string
+  readonly extraHosts: readonly { readonly name: string; readonly ip: string }[]
+}
+
+/** Runs processes. */
+export interface Executor {
+  /** Waits for a process and everything it started. A non-zero exit code is a result, not an error. */
+  run(process: Process, output: RunOutput, signal: AbortSignal): Promise<OutcomeOf<'run'>>
+}
+
+/** See {@link createExecutor}. */
+export interface ExecutorOptions {
+  readonly native: Native
+  /** 32 lowercase hex digits, different at each call. */
+  readonly randomId: () => string
+  /** PEM certificates trusted while a process runs. */
+  readonly trustCa: readonly string[]
+  /** Proxy variables that every process gets in both cases; in no key and no image. */
+  readonly proxyEnv: readonly string[]
+  /** Where the host's resolver is configured; default `/etc/resolv.conf`. */
+  readonly resolvConfPath?: string | undefined
+}
+
+/** Creates an executor. The default network is the host's until a private one is built (docs/adr/0007). */
+export function createExecutor(options: ExecutorOptions): Executor {
+  const trustCa =
+    options.trustCa.length === 0 ? null : `${options.trustCa.map((pem) => pem.trim()).join('\n')}\n`
+  return {
+    run(process, output, signal) {
+      const network = process.network === 'none' ? 'none' : 'host'
+      const request = {
+        root: process.root,
+        argv: process.args,
+        env: [...options.proxyEnv, ...process.env],
+        cwd: process.cwd,
+        user: process.user,
+        hostname: process.hostname,
+        network,
+        hosts: hostsFor(process.hostname, process.extraHosts),
+        resolvConf: resolvConfFor(network, hostResolvConf(options.resolvConfPath ?? '/etc/resolv.conf')),
+        mounts: [],
+        trustCa,
+        cgroupParent: null,
+        id: options.randomId(),
+      } as const
+      return options.native.run(request, output, { signal })
+    },
+  }
+}
+
+function hostResolvConf(path: string): string {
+  try {
+    return readFileSync(path, 'utf8')
+  } catch {
+    // A host without a resolver has nothing to give; the step sees the same.
+    return ''
+  }
+}

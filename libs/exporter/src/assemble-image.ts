@@ -1,0 +1,147 @@
+import { chainIdOf, type DiffId, type Digest, digestBytes } from '@tsbuild/digest'
+import type { ImageDraft } from '@tsbuild/frontend'
+import {
+  type HistoryEntry,
+  type ImageConfig,
+  mediaTypes,
+  serializeImageConfig,
+  serializeManifest,
+} from '@tsbuild/oci'
+import { type LayerRef, layerFormat, layerMediaType } from '@tsbuild/snapshot'
+import type { SnapshotId, Store } from '@tsbuild/store'
+import type { AssembledImage, AssembledLayer, ExportContext, ExporterOptions, ImageParts } from './types.ts'
+
+/**
+ * Makes the config and the manifest of an image and stores them. Layers made by this build are compressed on the way;
+ * those of a base image are only named. The bytes depend on the layers and on the draft alone: an image whose every step
+ * was cached has the digest that it had before.
+ */
+export async function assembleImage(
+  options: ExporterOptions,
+  parts: ImageParts,
+  context: ExportContext,
+): Promise<AssembledImage> {
+  const made = await Promise.all(
+    parts.filesystem.layers.map((layer) => assembleLayer(options, layer, parts, context)),
+  )
+  await adoptSnapshots(options, parts.filesystem.layers, made)
+  const config = serializeImageConfig(imageConfig(parts, made))
+  const configDescriptor = {
+    mediaType: mediaTypes.ociConfig,
+    digest: digestBytes(config),
+    size: config.length,
+  }
+  const manifestBytes = serializeManifest({
+    mediaType: mediaTypes.ociManifest,
+    config: configDescriptor,
+    layers: made.map(({ layer }) => layer.descriptor),
+    annotations: {},
+  })
+  const manifest = {
+    mediaType: mediaTypes.ociManifest,
+    digest: digestBytes(manifestBytes),
+    size: manifestBytes.length,
+  }
+  await Promise.all([
+    putIfMissing(options.store, configDescriptor.digest, config),
+    putIfMissing(options.store, manifest.digest, manifestBytes),
+  ])
+  return { manifest, manifestBytes, config: configDescriptor, layers: made.map(({ layer }) => layer) }
+}
+
+interface MadeLayer {
+  readonly layer: AssembledLayer
+  readonly diffId: DiffId
+}
+
+async function assembleLayer(
+  options: ExporterOptions,
+  layer: LayerRef,
+  { compression }: ImageParts,
+  { signal, vertex, events, now }: ExportContext,
+): Promise<MadeLayer> {
+  if (layer.kind === 'image') {
+    const { digest, size, diffId } = layer
+    // The same bytes under OCI's name: a manifest is either Docker's or OCI's, never mixed.
+    const descriptor = { mediaType: layerMediaType(layerFormat(layer.mediaType)), digest, size }
+    return { layer: { descriptor, origin: layer }, diffId }
+  }
+  const onProgress = (currentBytes: number) =>
+    events({
+      type: 'vertex.status',
+      vertex,
+      id: 'exporting layers',
+      currentBytes,
+      totalBytes: null,
+      done: false,
+      at: now(),
+    })
+  const onWarning = (message: string) =>
+    events({ type: 'warning', rule: 'LayerContent', message, source: null, at: now() })
+  const blob = await options.snapshotter.layerBlob(layer.id, compression, { signal, onProgress, onWarning })
+  const { mediaType, digest, size, diffId } = blob
+  return { layer: { descriptor: { mediaType, digest, size }, origin: undefined }, diffId }
+}
+
+/** So that a later `FROM` of this image, or `tsbuild run`, finds its layers unpacked. */
+async function adoptSnapshots(
+  { snapshotter }: ExporterOptions,
+  layers: readonly LayerRef[],
+  made: readonly MadeLayer[],
+) {
+  const diffIds = made.map(({ diffId }) => diffId)
+  const stacks: { chain: NonNullable<ReturnType<typeof chainIdOf>>; id: SnapshotId; diffId: DiffId }[] = []
+  for (const [index, layer] of layers.entries()) {
+    const chain = chainIdOf(diffIds.slice(0, index + 1))
+    const diffId = diffIds[index]
+    if (layer.kind === 'snapshot' && chain !== undefined && diffId !== undefined)
+      stacks.push({ chain, id: layer.id, diffId })
+  }
+  await snapshotter.adopt(stacks)
+}
+
+function imageConfig(
+  { draft, filesystem, sourceDateEpoch }: ImageParts,
+  made: readonly MadeLayer[],
+): ImageConfig {
+  const fixed = sourceDateEpoch === undefined ? undefined : timestamp(sourceDateEpoch * 1000)
+  const { history, created } = historyOf(draft, filesystem.layers, fixed)
+  return {
+    created,
+    author: draft.author,
+    platform: draft.platform,
+    config: draft.config,
+    diffIds: made.map(({ diffId }) => diffId),
+    history,
+  }
+}
+
+/** Each entry has the time of its layer, or of the one before: so a cached build gives the same bytes again. */
+function historyOf(draft: ImageDraft, layers: readonly LayerRef[], fixed: string | undefined) {
+  const own = layers
+    .filter((layer) => layer.kind === 'snapshot')
+    .slice(-draft.history.filter((e) => !e.emptyLayer).length)
+  let next = 0
+  let created = fixed ?? draft.baseCreated ?? timestamp(0)
+  const history: HistoryEntry[] = [...draft.baseHistory]
+  for (const { createdBy, emptyLayer } of draft.history) {
+    const layer = emptyLayer ? undefined : own[next++]
+    if (fixed === undefined && layer?.kind === 'snapshot') created = timestamp(layer.createdAt)
+    history.push({
+      created,
+      createdBy,
+      comment: 'buildkit.dockerfile.v0',
+      ...(emptyLayer ? { emptyLayer } : {}),
+    })
+  }
+  return { history, created }
+}
+
+function timestamp(unixMs: number): string {
+  return new Date(unixMs).toISOString()
+}
+
+async function putIfMissing(store: Store, digest: Digest, bytes: Uint8Array): Promise<void> {
+  if ((await store.blobs.size(digest)) === undefined)
+    await store.blobs.put(bytes, { digest, size: bytes.length })
+}

@@ -1,0 +1,53 @@
+import type { Digest } from '@tsbuild/digest'
+import type { EventSink } from '@tsbuild/events'
+import type { ImageDraft } from '@tsbuild/frontend'
+import type { Compression, Native } from '@tsbuild/native'
+import type { Descriptor } from '@tsbuild/oci'
+import type { RegistryClient } from '@tsbuild/registry'
+import type { Filesystem, ImageLayerRef, Snapshotter } from '@tsbuild/snapshot'
+import type { Store } from '@tsbuild/store'
+
+/** What exporters work with. */
+export interface ExporterOptions {
+  readonly store: Store
+  readonly native: Native
+  readonly snapshotter: Snapshotter
+  /** Opened at the first push. */
+  readonly registry: () => RegistryClient
+  /** Brings the blob of a base image's layer into the store. */
+  readonly fetch: (layer: ImageLayerRef, signal: AbortSignal) => Promise<void>
+}
+
+/** One export under way: how it is shown and given up. */
+export interface ExportContext {
+  /** The vertex of the export. */
+  readonly vertex: Digest
+  readonly events: EventSink
+  readonly now: () => number
+  readonly signal: AbortSignal
+}
+
+/** What an image is made from. */
+export interface ImageParts {
+  readonly draft: ImageDraft
+  readonly filesystem: Filesystem
+  readonly compression: Compression
+  /** Unix seconds; sets every time in config and history. */
+  readonly sourceDateEpoch: number | undefined
+}
+
+/** An image whose config and manifest are in the store. */
+export interface AssembledImage {
+  readonly manifest: Descriptor
+  readonly manifestBytes: Uint8Array
+  readonly config: Descriptor
+  /** Lowest first; layers of a base image may still be in their registry only. */
+  readonly layers: readonly AssembledLayer[]
+}
+
+/** See {@link AssembledImage.layers}. */
+export interface AssembledLayer {
+  readonly descriptor: Descriptor
+  /** The base image it came with; undefined for layers of this build. */
+  readonly origin: ImageLayerRef | undefined
+}

@@ -1,0 +1,136 @@
+import { type Instruction, parseExposePort, parseSignal } from '@tsbuild/dockerfile'
+import type { Healthcheck } from '@tsbuild/oci'
+import { argvOf, history } from './history.ts'
+import { resolveInImage } from './paths.ts'
+import { type StageState, withEnv } from './stage-state.ts'
+
+/** Instructions that change the image config only. */
+export type MetadataInstruction = Exclude<
+  Instruction,
+  { kind: 'from' | 'arg' | 'run' | 'copy' | 'add' | 'workdir' }
+>
+
+const defaultShell = ['/bin/sh', '-c']
+
+/** The shell of a stage. */
+export function shellOf(state: StageState): readonly string[] {
+  return state.config.shell ?? defaultShell
+}
+
+/** Applies one instruction to the config of its stage and notes it in the history. @see spec/dockerfile.md 1.2 */
+export function applyMetadata(state: StageState, instruction: MetadataInstruction): void {
+  state.history.push({ createdBy: change(state, instruction), emptyLayer: true })
+}
+
+function change(state: StageState, instruction: MetadataInstruction): string {
+  const { source } = instruction
+  switch (instruction.kind) {
+    case 'env':
+      return applyEnv(state, instruction)
+    case 'label':
+      return applyLabel(state, instruction)
+    case 'cmd': {
+      const cmd = argvOf(instruction.command, shellOf(state))
+      state.config = { ...state.config, cmd }
+      state.hasOwnCmd = true
+      return history.command('CMD', cmd)
+    }
+    case 'entrypoint': {
+      const entrypoint = argvOf(instruction.command, shellOf(state))
+      // A CMD of the base belongs to the base's ENTRYPOINT.
+      const cmd = state.hasOwnCmd ? state.config.cmd : undefined
+      state.config = { ...state.config, entrypoint, cmd }
+      return history.command('ENTRYPOINT', entrypoint)
+    }
+    case 'expose':
+      return applyExpose(state, instruction)
+    case 'volume': {
+      const paths = instruction.paths.map((path) => state.scope.expand(path, source))
+      state.config = { ...state.config, volumes: union(state.config.volumes, paths) }
+      return history.list('VOLUME', paths)
+    }
+    case 'user': {
+      const user = state.scope.expand(instruction.user, source)
+      state.config = { ...state.config, user }
+      return `USER ${user}`
+    }
+    case 'shell':
+      state.config = { ...state.config, shell: instruction.shell }
+      return history.list('SHELL', instruction.shell)
+    case 'stopsignal': {
+      const stopSignal = state.scope.expand(instruction.signal, source)
+      parseSignal(stopSignal, source)
+      state.config = { ...state.config, stopSignal }
+      return `STOPSIGNAL ${stopSignal}`
+    }
+    case 'healthcheck':
+      return applyHealthcheck(state, instruction)
+    case 'onbuild':
+      state.config = { ...state.config, onBuild: [...(state.config.onBuild ?? []), instruction.expression] }
+      return `ONBUILD ${instruction.expression}`
+    case 'maintainer':
+      state.author = instruction.name
+      return `MAINTAINER ${instruction.name}`
+  }
+}
+
+type Of<K extends MetadataInstruction['kind']> = Extract<MetadataInstruction, { kind: K }>
+
+/** Every value sees the variables as they were before the instruction: `ENV a=1 b=$a` uses the old `a`. */
+function applyEnv(state: StageState, { pairs, source }: Of<'env'>): string {
+  const expanded = pairs.map(
+    ({ key, value }) => [state.scope.expand(key, source), state.scope.expand(value, source)] as const,
+  )
+  for (const [name, value] of expanded) {
+    state.scope.setEnv(name, value)
+    state.config = { ...state.config, env: withEnv(state.config.env, name, value) }
+  }
+  return `ENV ${expanded.map(([name, value]) => `${name}=${value}`).join(' ')}`
+}
+
+function applyLabel(state: StageState, { pairs, source }: Of<'label'>): string {
+  const expanded = pairs.map(
+    ({ key, value }) => [state.scope.expand(key, source), state.scope.expand(value, source)] as const,
+  )
+  state.config = { ...state.config, labels: { ...state.config.labels, ...Object.fromEntries(expanded) } }
+  return `LABEL ${expanded.map(([name, value]) => `${name}=${value}`).join(' ')}`
+}
+
+function applyExpose(state: StageState, { ports, source }: Of<'expose'>): string {
+  const words = ports.flatMap((port) => state.scope.expandWords(port, source))
+  const exposed = words
+    .flatMap((word) => parseExposePort(word, source))
+    .map(({ port, protocol }) => `${port}/${protocol}`)
+  exposed.sort()
+  state.config = { ...state.config, exposedPorts: union(state.config.exposedPorts, exposed) }
+  return history.list('EXPOSE', exposed)
+}
+
+function applyHealthcheck(state: StageState, { command, options }: Of<'healthcheck'>): string {
+  if (command === null) {
+    state.config = { ...state.config, healthcheck: { test: ['NONE'] } }
+    return 'HEALTHCHECK NONE'
+  }
+  const test = command.form === 'exec' ? ['CMD', ...command.args] : ['CMD-SHELL', command.text]
+  const healthcheck: Healthcheck = {
+    test,
+    intervalNs: options.intervalNs || undefined,
+    timeoutNs: options.timeoutNs || undefined,
+    startPeriodNs: options.startPeriodNs || undefined,
+    startIntervalNs: options.startIntervalNs || undefined,
+    retries: options.retries || undefined,
+  }
+  state.config = { ...state.config, healthcheck }
+  return history.command('HEALTHCHECK', test)
+}
+
+function union(old: readonly string[] | undefined, added: readonly string[]): readonly string[] {
+  return [...new Set([...(old ?? []), ...added])]
+}
+
+/** Sets the working directory in the config and gives its absolute path. */
+export function applyWorkdir(state: StageState, path: string): string {
+  const workingDir = resolveInImage(state.config.workingDir ?? '/', path)
+  state.config = { ...state.config, workingDir }
+  return workingDir
+}

@@ -1,0 +1,26 @@
+/** Joins and cleans a path inside of an image; the result is absolute and has no trailing slash. */
+export function resolveInImage(cwd: string, path: string): string {
+  const parts: string[] = []
+  for (const part of `${path.startsWith('/') ? '' : cwd}/${path}`.split('/')) {
+    if (part === '' || part === '.') continue
+    if (part === '..') parts.pop()
+    else parts.push(part)
+  }
+  return `/${parts.join('/')}`
+}
+
+/**
+ * The destination of a COPY: absolute, cleaned, with a trailing slash where the text says that it is a directory.
+ *
+ * @see spec/dockerfile.md 3.1
+ */
+export function copyDestination(cwd: string, dest: string): string {
+  const isDirectory = dest === '' || dest === '.' || dest.endsWith('/') || dest.endsWith('/.')
+  const path = resolveInImage(cwd, dest)
+  return isDirectory && path !== '/' ? `${path}/` : path
+}
+
+/** Whether a source of ADD is not a path: a URL or a git repository. */
+export function isRemoteSource(source: string): boolean {
+  return /^(?:https?|git|ssh|ftp):\/\//.test(source) || /^git@[^/]+:/.test(source)
+}

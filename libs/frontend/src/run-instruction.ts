@@ -1,0 +1,74 @@
+import { heredocText, type RunInstruction } from '@tsbuild/dockerfile'
+import { type SourceRange, UserError } from '@tsbuild/errors'
+import { formatPlatform } from '@tsbuild/oci'
+import { argvOf, history } from './history.ts'
+import { shellOf } from './metadata-instructions.ts'
+import type { StageBuilder } from './stage-builder.ts'
+import { defaultPath, nextStepName, type StageState } from './stage-state.ts'
+
+/** BuildKit's, so that what a build sees of its host is always the same. */
+const hostname = 'buildkitsandbox'
+
+/** Adds the step of a RUN. @see spec/dockerfile.md 2 */
+export function addRun(
+  { graph, options }: StageBuilder,
+  state: StageState,
+  instruction: RunInstruction,
+): void {
+  const { source } = instruction
+  refuseUnsupported(instruction)
+  const args = commandOf(instruction, shellOf(state))
+  const environment = state.scope.environment()
+  const hasPath = environment.some((entry) => entry.startsWith('PATH='))
+  const op = {
+    kind: 'exec',
+    rootfs: state.rootfs === undefined ? undefined : 0,
+    args,
+    env: hasPath ? environment : [`PATH=${defaultPath}`, ...environment],
+    cwd: state.config.workingDir || '/',
+    user: state.config.user ?? '',
+    network: networkOf(instruction, options.network),
+    hostname,
+    extraHosts: options.extraHosts,
+    platform: formatPlatform(options.platform),
+  } as const
+  state.rootfs = graph.add(op, {
+    inputs: state.rootfs === undefined ? [] : [state.rootfs],
+    name: nextStepName(state, instruction.original),
+    source,
+    ignoreCache: state.ignoreCache,
+  })
+  state.history.push({ createdBy: history.run(state.scope.args(), args), emptyLayer: false })
+}
+
+/** `none` of the step wins over everything; else the flag of the step, else that of the build. */
+function networkOf(
+  { network }: RunInstruction,
+  forced: 'default' | 'none' | 'host',
+): 'default' | 'none' | 'host' {
+  return network === 'default' ? forced : network
+}
+
+/** @see spec/dockerfile.md 1.5 */
+function commandOf(instruction: RunInstruction, shell: readonly string[]): readonly string[] {
+  const { command, heredocs, source } = instruction
+  const [first] = heredocs
+  if (command.form === 'exec' || first === undefined) return argvOf(command, shell)
+  const alone = heredocs.length === 1 && /^\d*<<-?\s*\S+$/.test(command.text.trim())
+  if (!alone) {
+    const bodies = heredocs.map((heredoc) => `${heredoc.content}${heredoc.name}`)
+    return [...shell, [command.text, ...bodies].join('\n')]
+  }
+  const script = heredocText(first)
+  if (script.startsWith('#!')) throw unsupported('a heredoc with its own interpreter (`#!`)', source)
+  return [...shell, script]
+}
+
+function refuseUnsupported({ mounts, security, source }: RunInstruction): void {
+  if (mounts.length > 0) throw unsupported('RUN --mount', source)
+  if (security === 'insecure') throw unsupported('RUN --security=insecure', source)
+}
+
+function unsupported(what: string, source: SourceRange): UserError {
+  return new UserError('ERR_UNSUPPORTED', `Cannot run this step: ${what} is not supported yet`, { source })
+}

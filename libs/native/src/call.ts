@@ -1,0 +1,170 @@
+import { type ChildProcess, spawn } from 'node:child_process'
+import { createInterface } from 'node:readline'
+import { EnvironmentError, InternalError, isErrorCode, UserError } from '@tsbuild/errors'
+import { parseReply } from './parse-reply.ts'
+import type { IdMap } from './protocol.ts'
+import {
+  type Envelope,
+  type Outcome,
+  type OutcomeOf,
+  protocolVersion,
+  type Reply,
+  type Request,
+} from './protocol.ts'
+
+/** What is given to a helper process besides its request. */
+export interface CallOptions {
+  readonly signal?: AbortSignal | undefined
+  /** Descriptors 3 and up of the helper: numbers of this process, or a pipe that `onProcess` finds in `stdio`. */
+  readonly extraFds?: readonly (number | 'pipe')[] | undefined
+  readonly onProcess?: ((child: ChildProcess) => void) | undefined
+  readonly onReply?: ((reply: Reply) => void) | undefined
+}
+
+/** Where the helper is and which user namespace it enters. */
+export interface HelperTarget {
+  readonly helperPath: string
+  readonly idMap: IdMap | undefined
+}
+
+/** How long an operation may take to end after SIGTERM before it is killed. */
+const graceMs = 1000
+
+/**
+ * Starts the helper with one request and waits for its result.
+ *
+ * The helper gets an empty environment and its own session, so that a Ctrl-C of the terminal reaches this process only.
+ *
+ * @throws {UserError} `ERR_CANCELLED` if the signal fires; the helper and everything it started has ended then
+ * @throws {EnvironmentError} `ERR_HELPER_MISSING` if the program cannot be started
+ * @throws {BuildError} with the code of the helper's own error
+ */
+export async function call<O extends Outcome['op']>(
+  target: HelperTarget,
+  request: Request & { readonly op: O },
+  options: CallOptions = {},
+): Promise<OutcomeOf<O>> {
+  options.signal?.throwIfAborted()
+  const child = spawn(target.helperPath, [], {
+    stdio: ['pipe', 'pipe', 'pipe', ...(options.extraFds ?? [])],
+    env: {},
+    detached: true,
+  })
+  const ended = waitForEnd(child, target.helperPath)
+  // A rejection is handled below; until then it must not count as unhandled.
+  ended.catch(() => {})
+  const stop = cancellation(child, options.signal)
+  try {
+    options.onProcess?.(child)
+    send(child, { protocol: protocolVersion, idMap: target.idMap ?? null, request })
+    const complaint = collect(child)
+    const last = await readReplies(child, options.onReply)
+    const status = await ended
+    if (options.signal?.aborted) throw cancelled()
+    return settle(request.op, last, status, complaint())
+  } catch (error) {
+    if (options.signal?.aborted) {
+      await ended.catch(() => {})
+      throw cancelled()
+    }
+    throw error
+  } finally {
+    stop()
+  }
+}
+
+function cancelled(): UserError {
+  return new UserError('ERR_CANCELLED', 'The build was cancelled')
+}
+
+function send(child: ChildProcess, envelope: Envelope): void {
+  // A helper that died early closes its end; its exit status says more than EPIPE.
+  child.stdin?.on('error', () => {})
+  child.stdin?.end(JSON.stringify(envelope))
+}
+
+function collect(child: ChildProcess): () => string {
+  let text = ''
+  child.stderr?.setEncoding('utf8').on('data', (chunk: string) => {
+    if (text.length < 4096) text += chunk
+  })
+  return () => text.trim()
+}
+
+async function readReplies(child: ChildProcess, onReply: CallOptions['onReply']): Promise<Reply | undefined> {
+  let last: Reply | undefined
+  if (child.stdout === null) return undefined
+  for await (const line of createInterface({ input: child.stdout, crlfDelay: Number.POSITIVE_INFINITY })) {
+    const reply = parseReply(line)
+    if (reply.event === 'result' || reply.event === 'error') last = reply
+    else onReply?.(reply)
+  }
+  return last
+}
+
+interface ExitStatus {
+  readonly code: number | null
+  readonly signal: NodeJS.Signals | null
+}
+
+function waitForEnd(child: ChildProcess, helperPath: string): Promise<ExitStatus> {
+  return new Promise((resolve, reject) => {
+    child.once('error', (cause) => {
+      const hints = ['Run `npm run build` in a checkout of tsbuild, or set TSBUILD_HELPER to the program.']
+      reject(
+        new EnvironmentError('ERR_HELPER_MISSING', `Cannot start the helper "${helperPath}"`, {
+          cause,
+          hints,
+        }),
+      )
+    })
+    child.once('close', (code, signal) => resolve({ code, signal }))
+  })
+}
+
+function cancellation(child: ChildProcess, signal: AbortSignal | undefined): () => void {
+  if (signal === undefined) return () => {}
+  let timer: NodeJS.Timeout | undefined
+  const onAbort = () => {
+    child.kill('SIGTERM')
+    timer = setTimeout(() => child.kill('SIGKILL'), graceMs)
+  }
+  signal.addEventListener('abort', onAbort, { once: true })
+  return () => {
+    clearTimeout(timer)
+    signal.removeEventListener('abort', onAbort)
+  }
+}
+
+function settle<O extends Outcome['op']>(
+  op: O,
+  last: Reply | undefined,
+  status: ExitStatus,
+  complaint: string,
+): OutcomeOf<O> {
+  if (last?.event === 'result' && last.result.op === op) return last.result as OutcomeOf<O>
+  if (last?.event === 'error') throw toError(last)
+  const end = status.signal === null ? `exit code ${status.code}` : `signal ${status.signal}`
+  throw new InternalError(
+    'ERR_HELPER_PROTOCOL',
+    `The helper ended with ${end} and without a result of "${op}"${complaint === '' ? '' : `: ${complaint}`}`,
+  )
+}
+
+function toError(reply: Extract<Reply, { event: 'error' }>) {
+  if (!isErrorCode(reply.code)) {
+    return new InternalError(
+      'ERR_HELPER_PROTOCOL',
+      `The helper gave the unknown code ${reply.code}: ${reply.message}`,
+    )
+  }
+  const details = reply.errno === null ? {} : { errno: reply.errno }
+  switch (reply.kind) {
+    case 'user':
+      return new UserError(reply.code, reply.message, { details })
+    case 'environment':
+      return new EnvironmentError(reply.code, reply.message, { details })
+    case 'internal':
+      return new InternalError(reply.code, reply.message, { details })
+  }
+}

@@ -1,0 +1,198 @@
+import type { Readable, Writable } from 'node:stream'
+import { pipeline } from 'node:stream/promises'
+import { type CallOptions, call, type HelperTarget } from './call.ts'
+import type {
+  ApplyLimits,
+  Compression,
+  FileAction,
+  LayerFormat,
+  OutcomeOf,
+  Root,
+  RunRequest,
+  Selection,
+  Tree,
+} from './protocol.ts'
+
+/** The data plane. Every method starts one helper process, which ends with it. */
+export interface Native {
+  /** Whether the helper works inside of a user namespace because this process is not root. */
+  readonly rootless: boolean
+  probe(): Promise<OutcomeOf<'probe'>>
+  /** Digests selections; `manifests` has the preimage of each digest, in the same order. */
+  scan(tree: Tree, selections: readonly Selection[], options?: ScanOptions): Promise<ScanResult>
+  copy(root: Root, actions: readonly FileAction[], options?: Cancellable): Promise<OutcomeOf<'copy'>>
+  /** Unpacks the layer that `fd` reads from its current position. */
+  apply(layer: ApplyRequest, fd: number, options?: Cancellable): Promise<OutcomeOf<'apply'>>
+  /** Writes the layer of a tree to `fd`. */
+  diff(request: DiffRequest, fd: number, options?: Cancellable): Promise<OutcomeOf<'diff'>>
+  exportDirectory(root: Root, path: string, options?: Cancellable): Promise<OutcomeOf<'export'>>
+  /** Writes the file system as tar to a descriptor of this process, or into a stream, which is not ended. */
+  exportTar(root: Root, dest: number | Writable, options?: Cancellable): Promise<OutcomeOf<'export'>>
+  run(
+    request: Omit<RunRequest, 'op' | 'stdin'>,
+    output: RunOutput,
+    options?: Cancellable,
+  ): Promise<OutcomeOf<'run'>>
+  sync(paths: readonly string[]): Promise<void>
+  remove(paths: readonly string[]): Promise<void>
+  usage(paths: readonly string[]): Promise<readonly number[]>
+}
+
+/** What can be given up. */
+export interface Cancellable {
+  readonly signal?: AbortSignal | undefined
+  /** Bytes done so far. */
+  readonly onProgress?: ((bytes: number) => void) | undefined
+  readonly onWarning?: ((message: string) => void) | undefined
+}
+
+/** See {@link Native.scan}. */
+export interface ScanOptions extends Cancellable {
+  readonly manifests?: boolean | undefined
+}
+
+/** See {@link Native.scan}. */
+export interface ScanResult extends OutcomeOf<'scan'> {
+  readonly manifests: ReadonlyMap<string, Buffer>
+}
+
+/** See {@link Native.apply}. */
+export interface ApplyRequest {
+  readonly target: string
+  readonly lower: readonly string[]
+  readonly compression: LayerFormat
+  readonly digest: string
+  readonly sizeBytes: number
+  readonly diffId: string | null
+  readonly limits: ApplyLimits
+}
+
+/** See {@link Native.diff}. */
+export interface DiffRequest {
+  readonly upper: string
+  readonly compression: Compression
+  readonly clampMtime: number | null
+}
+
+/** Where the output of a step goes: to callbacks, or straight to descriptors of this process. */
+export type RunOutput =
+  | {
+      readonly kind: 'callbacks'
+      readonly onStdout: (chunk: Buffer) => void
+      readonly onStderr: (chunk: Buffer) => void
+    }
+  | { readonly kind: 'fds'; readonly stdin: number | null; readonly stdout: number; readonly stderr: number }
+
+/** Binds the operations to one helper program. */
+export function createNative(target: HelperTarget): Native {
+  return {
+    rootless: target.idMap !== undefined,
+    probe: () => call(target, { op: 'probe' }),
+    scan: (tree, selections, options = {}) => scan(target, tree, selections, options),
+    copy: (root, actions, options) => call(target, { op: 'copy', root, actions }, cancellable(options)),
+    apply: (layer, fd, options) =>
+      call(target, { op: 'apply', ...layer }, { ...cancellable(options), extraFds: [fd] }),
+    diff: (request, fd, options) =>
+      call(target, { op: 'diff', ...request }, { ...cancellable(options), extraFds: [fd] }),
+    exportDirectory: (root, path, options) =>
+      call(target, { op: 'export', root, dest: { kind: 'directory', path } }, cancellable(options)),
+    exportTar: (root, dest, options) => exportTar(target, root, dest, options),
+    run: (request, output, options) => run(target, request, output, options),
+    sync: async (paths) => void (await call(target, { op: 'sync', paths })),
+    remove: async (paths) => void (await call(target, { op: 'remove', paths })),
+    usage: async (paths) => (await call(target, { op: 'usage', paths })).bytes,
+  }
+}
+
+function cancellable(options: Cancellable = {}): CallOptions {
+  return {
+    signal: options.signal,
+    onReply: (reply) => {
+      if (reply.event === 'progress') options.onProgress?.(reply.bytes)
+      if (reply.event === 'warning') options.onWarning?.(reply.message)
+    },
+  }
+}
+
+async function scan(
+  target: HelperTarget,
+  tree: Tree,
+  selections: readonly Selection[],
+  options: ScanOptions,
+): Promise<ScanResult> {
+  const manifest = options.manifests === true
+  const request = { op: 'scan', tree, selections, manifest } as const
+  if (!manifest) return { ...(await call(target, request, cancellable(options))), manifests: new Map() }
+  const chunks: Buffer[] = []
+  const outcome = await call(target, request, {
+    ...cancellable(options),
+    extraFds: ['pipe'],
+    onProcess: (child) =>
+      (child.stdio[3] as Readable | null)?.on('data', (chunk: Buffer) => chunks.push(chunk)),
+  })
+  return { ...outcome, manifests: splitManifests(Buffer.concat(chunks)) }
+}
+
+/** Each manifest stands behind a line `# <digest> <length in bytes>`. */
+function splitManifests(bytes: Buffer): Map<string, Buffer> {
+  const manifests = new Map<string, Buffer>()
+  for (let at = 0; at < bytes.length; ) {
+    const end = bytes.indexOf(0x0a, at)
+    const [, digest, length] = bytes.toString('latin1', at, end).split(' ')
+    if (end < 0 || digest === undefined || length === undefined) break
+    const stop = end + 1 + Number(length)
+    manifests.set(digest, bytes.subarray(end + 1, stop))
+    at = stop
+  }
+  return manifests
+}
+
+async function exportTar(
+  target: HelperTarget,
+  root: Root,
+  dest: number | Writable,
+  options: Cancellable | undefined,
+): Promise<OutcomeOf<'export'>> {
+  const request = { op: 'export', root, dest: { kind: 'tar' } } as const
+  if (typeof dest === 'number')
+    return await call(target, request, { ...cancellable(options), extraFds: [dest] })
+  let copied: Promise<void> = Promise.resolve()
+  const outcome = await call(target, request, {
+    ...cancellable(options),
+    extraFds: ['pipe'],
+    onProcess: (child) => {
+      copied = pipeline(child.stdio[3] as Readable, dest, { end: false })
+      copied.catch(() => child.kill('SIGTERM'))
+    },
+  })
+  await copied
+  return outcome
+}
+
+function run(
+  target: HelperTarget,
+  request: Omit<RunRequest, 'op' | 'stdin'>,
+  output: RunOutput,
+  options: Cancellable = {},
+): Promise<OutcomeOf<'run'>> {
+  if (output.kind === 'fds') {
+    const extraFds = [output.stdout, output.stderr, ...(output.stdin === null ? [] : [output.stdin])]
+    return call(
+      target,
+      { op: 'run', ...request, stdin: output.stdin !== null },
+      { ...cancellable(options), extraFds },
+    )
+  }
+  return call(
+    target,
+    { op: 'run', ...request, stdin: false },
+    {
+      ...cancellable(options),
+      extraFds: ['pipe', 'pipe'],
+      onProcess: (child) => {
+        ;(child.stdio[3] as Readable | null)?.on('data', output.onStdout)
+        ;(child.stdio[4] as Readable | null)?.on('data', output.onStderr)
+      },
+    },
+  )
+}

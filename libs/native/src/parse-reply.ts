@@ -1,0 +1,115 @@
+import { InternalError } from '@tsbuild/errors'
+import type { Outcome, Reply } from './protocol.ts'
+
+type Check = (value: unknown) => boolean
+type Shape = Readonly<Record<string, Check>>
+
+const text: Check = (value) => typeof value === 'string'
+const flag: Check = (value) => typeof value === 'boolean'
+const count: Check = (value) => typeof value === 'number' && Number.isSafeInteger(value) && value >= 0
+const orNull =
+  (check: Check): Check =>
+  (value) =>
+    value === null || check(value)
+const list =
+  (check: Check): Check =>
+  (value) =>
+    Array.isArray(value) && value.every(check)
+const object =
+  (shape: Shape): Check =>
+  (value) =>
+    isShape(value, shape)
+
+const range = object({ start: count, length: count })
+const missingSource = object({ source: text, ignoredBy: orNull(count) })
+
+const outcomes: Readonly<Record<Outcome['op'], Shape>> = {
+  probe: {
+    op: text,
+    protocol: count,
+    kernel: text,
+    euid: count,
+    overlay: flag,
+    userNamespace: flag,
+    newuidmap: orNull(text),
+    newgidmap: orNull(text),
+    subuids: list(range),
+    subgids: list(range),
+    cgroup2: orNull(text),
+    seccomp: flag,
+    missing: list(object({ feature: text, reason: text, fix: text })),
+  },
+  scan: {
+    op: text,
+    selections: list(object({ digest: text, entries: count, bytes: count, missing: list(missingSource) })),
+    hashedBytes: count,
+    entries: count,
+  },
+  copy: { op: text, files: count, bytes: count },
+  apply: { op: text, diffId: text, unpackedBytes: count, entries: count },
+  diff: { op: text, digest: text, sizeBytes: count, diffId: text, unpackedBytes: count, entries: count },
+  export: { op: text, files: count, bytes: count },
+  run: {
+    op: text,
+    exitCode: count,
+    signal: orNull(count),
+    oomKilled: flag,
+    userMicros: count,
+    systemMicros: count,
+    maxRssBytes: count,
+  },
+  sync: { op: text },
+  remove: { op: text },
+  usage: { op: text, bytes: list(count) },
+}
+
+const outcome: Check = (value) =>
+  isRecord(value) && typeof value.op === 'string' && Object.hasOwn(outcomes, value.op)
+    ? isShape(value, outcomes[value.op as Outcome['op']])
+    : false
+
+const kind: Check = (value) => value === 'user' || value === 'environment' || value === 'internal'
+
+const replies: Readonly<Record<Reply['event'], Shape>> = {
+  started: { event: text, pid: count },
+  progress: { event: text, bytes: count },
+  warning: { event: text, code: text, message: text },
+  result: { event: text, result: outcome },
+  error: { event: text, kind, code: text, message: text, errno: orNull(text) },
+}
+
+/**
+ * Parses one line of the helper's output. Members must be exactly those of the protocol.
+ *
+ * @throws {InternalError} `ERR_HELPER_PROTOCOL` with the line, cut to 200 characters
+ */
+export function parseReply(line: string): Reply {
+  const value = parseJson(line)
+  if (isRecord(value) && typeof value.event === 'string' && Object.hasOwn(replies, value.event)) {
+    if (isShape(value, replies[value.event as Reply['event']])) return value as unknown as Reply
+  }
+  throw new InternalError(
+    'ERR_HELPER_PROTOCOL',
+    `Cannot read the helper's reply: ${JSON.stringify(line.slice(0, 200))}`,
+  )
+}
+
+function parseJson(line: string): unknown {
+  try {
+    return JSON.parse(line)
+  } catch {
+    return undefined
+  }
+}
+
+function isRecord(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value)
+}
+
+function isShape(value: unknown, shape: Shape): boolean {
+  if (!isRecord(value)) return false
+  const names = Object.keys(value)
+  return (
+    names.length === Object.keys(shape).length && names.every((name) => shape[name]?.(value[name]) === true)
+  )
+}

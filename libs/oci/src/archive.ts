@@ -1,0 +1,179 @@
+import { Readable, type Writable } from 'node:stream'
+import { pipeline } from 'node:stream/promises'
+import { type Digest, digestHex } from '@tsbuild/digest'
+import { UserError } from '@tsbuild/errors'
+import { pack as createPack, type Pack } from 'tar-stream'
+import { descriptorToJson } from './descriptor.ts'
+import { collectImageBlobs, type ImageBlobs } from './image-blobs.ts'
+import { jsonBytes } from './manifest.ts'
+import { mediaTypes } from './media-types.ts'
+import { isAttestation } from './platform.ts'
+import { familiarName, formatReference, parseReference, withDefaultTag } from './reference.ts'
+import type { ArchiveImage, Descriptor } from './types.ts'
+
+const layoutMarker = { imageLayoutVersion: '1.0.0' }
+
+/** For the archive writers. */
+export interface ArchiveOptions {
+  readonly signal?: AbortSignal | undefined
+}
+
+/**
+ * Writes an image as the tar of an OCI image layout. The same image and names always give the same bytes: no time of
+ * writing, blobs in order of their digests, each once. `out` is not ended. Layers are copied without being verified
+ * again, only their lengths are checked.
+ *
+ * @throws {UserError} `ERR_REFERENCE_INVALID` for a name that is none; `ERR_MANIFEST_INVALID`, `ERR_DIGEST_MISMATCH`,
+ *   `ERR_SIZE_MISMATCH` for an image that is not whole; what `open` and `out` throw
+ * @see https://github.com/opencontainers/image-spec/blob/main/image-layout.md
+ */
+export async function writeOciArchive(
+  out: Writable,
+  image: ArchiveImage,
+  options: ArchiveOptions = {},
+): Promise<void> {
+  const content = await collectImageBlobs(image.root, image.open)
+  await writeArchive(out, layoutDocuments(image), { image, content, options })
+}
+
+/**
+ * Writes an image for `docker load`. It is an OCI layout as well, as BuildKit's is, with a `manifest.json` beside it that
+ * names the same blobs. Bytes and errors as with {@link writeOciArchive}.
+ *
+ * @throws {UserError} `ERR_UNSUPPORTED` if it holds images for several platforms, which `docker load` cannot take
+ */
+export async function writeDockerArchive(
+  out: Writable,
+  image: ArchiveImage,
+  options: ArchiveOptions = {},
+): Promise<void> {
+  const content = await collectImageBlobs(image.root, image.open)
+  const images = content.manifests.filter(({ descriptor }) => !isAttestation(descriptor))
+  const [only] = images
+  if (only === undefined || images.length > 1) {
+    throw new UserError(
+      'ERR_UNSUPPORTED',
+      `Cannot write a docker archive: it takes one image, and here are ${images.length}`,
+      {
+        hints: ['Write an OCI archive, or build for one platform.'],
+      },
+    )
+  }
+  const manifest = [
+    {
+      Config: blobPath(only.manifest.config.digest),
+      RepoTags: image.names.map((name) => familiarName(withDefaultTag(parseReference(name)))),
+      Layers: only.manifest.layers.map((layer) => blobPath(layer.digest)),
+    },
+  ]
+  const documents = [...layoutDocuments(image), { name: 'manifest.json', bytes: jsonBytes(manifest) }]
+  await writeArchive(out, documents, { image, content, options })
+}
+
+/** The entries of `index.json` for an image: one for each name, as containerd and Docker look for them. */
+export function namedDescriptors(root: Descriptor, names: readonly string[]): readonly Descriptor[] {
+  if (names.length === 0) return [root]
+  return names.map((name) => {
+    const reference = withDefaultTag(parseReference(name))
+    const annotations = {
+      ...root.annotations,
+      'io.containerd.image.name': formatReference(reference),
+      ...(reference.tag === undefined ? {} : { 'org.opencontainers.image.ref.name': reference.tag }),
+    }
+    return { ...root, annotations }
+  })
+}
+
+interface SmallFile {
+  readonly name: string
+  readonly bytes: Buffer
+}
+
+interface ArchiveContent {
+  readonly image: ArchiveImage
+  readonly content: ImageBlobs
+  readonly options: ArchiveOptions
+}
+
+function layoutDocuments(image: ArchiveImage): readonly SmallFile[] {
+  const index = {
+    schemaVersion: 2,
+    mediaType: mediaTypes.ociIndex,
+    manifests: namedDescriptors(image.root, image.names).map(descriptorToJson),
+  }
+  return [
+    { name: 'oci-layout', bytes: jsonBytes(layoutMarker) },
+    { name: 'index.json', bytes: jsonBytes(index) },
+  ]
+}
+
+async function writeArchive(
+  out: Writable,
+  documents: readonly SmallFile[],
+  archive: ArchiveContent,
+): Promise<void> {
+  const pack = createPack()
+  const written = pipeline(pack, out, {
+    end: false,
+    ...(archive.options.signal && { signal: archive.options.signal }),
+  })
+  const fill = fillArchive(pack, documents, archive).catch((error: unknown) => {
+    pack.destroy(error instanceof Error ? error : new Error(String(error)))
+    throw error
+  })
+  // The first failure is the cause: when `out` breaks, the entries fail as a consequence, and the other way round.
+  const [filled, sent] = await Promise.allSettled([fill, written])
+  if (sent.status === 'rejected' && filled.status === 'fulfilled') throw sent.reason
+  if (filled.status === 'rejected')
+    throw isPrematureClose(filled.reason) && sent.status === 'rejected' ? sent.reason : filled.reason
+}
+
+async function fillArchive(
+  pack: Pack,
+  documents: readonly SmallFile[],
+  archive: ArchiveContent,
+): Promise<void> {
+  for (const { name, bytes } of documents) await addFile(pack, name, bytes.length, Readable.from([bytes]))
+  for (const name of ['blobs/', 'blobs/sha256/'])
+    pack.entry({ ...fixedFields(0o755), name, type: 'directory' })
+  for (const blob of archive.content.blobs) {
+    archive.options.signal?.throwIfAborted()
+    const document = archive.content.documents.get(blob.digest)
+    const source = document === undefined ? await archive.image.open(blob.digest) : Readable.from([document])
+    await addFile(pack, blobPath(blob.digest), blob.size, source)
+  }
+  pack.finalize()
+}
+
+async function addFile(pack: Pack, name: string, size: number, source: Readable): Promise<void> {
+  const entry = pack.entry({ ...fixedFields(0o644), name, size, type: 'file' })
+  await pipeline(source, (chunks: AsyncIterable<Buffer>) => ofLength(chunks, size, name), entry)
+}
+
+async function* ofLength(chunks: AsyncIterable<Buffer>, size: number, name: string): AsyncGenerator<Buffer> {
+  let length = 0
+  for await (const chunk of chunks) {
+    length += chunk.length
+    if (length > size) break
+    yield chunk
+  }
+  if (length === size) return
+  const relation = length > size ? `more than ${size}` : `${length}`
+  throw new UserError(
+    'ERR_SIZE_MISMATCH',
+    `Cannot archive ${name}: it has ${relation} bytes, and its descriptor says ${size}`,
+  )
+}
+
+/** Nothing in a header may depend on the machine or the moment. */
+function fixedFields(mode: number) {
+  return { mode, mtime: new Date(0), uid: 0, gid: 0, uname: '', gname: '' }
+}
+
+function blobPath(digest: Digest): string {
+  return `blobs/sha256/${digestHex(digest)}`
+}
+
+function isPrematureClose(error: unknown): boolean {
+  return error instanceof Error && 'code' in error && error.code === 'ERR_STREAM_PREMATURE_CLOSE'
+}

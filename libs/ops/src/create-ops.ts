@@ -1,0 +1,22 @@
+import type { Vertex } from '@tsbuild/graph'
+import type { SolverOp } from '@tsbuild/solver'
+import { execOp } from './exec-op.ts'
+import { fileOp } from './file-op.ts'
+import { imageOp, localOp } from './source-ops.ts'
+import type { OpResult, OpsOptions } from './types.ts'
+
+/** The ops of a build's graph as the solver runs them. */
+export function createOps(options: OpsOptions): (vertex: Vertex) => SolverOp<OpResult> {
+  return ({ op, inputs }) => {
+    switch (op.kind) {
+      case 'image':
+        return imageOp(op)
+      case 'local':
+        return localOp(op, options)
+      case 'exec':
+        return execOp(op, options)
+      case 'file':
+        return fileOp(op, inputs.length, options)
+    }
+  }
+}

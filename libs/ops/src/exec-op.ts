@@ -1,0 +1,91 @@
+import type { Digest } from '@tsbuild/digest'
+import { UserError } from '@tsbuild/errors'
+import type { EventSink } from '@tsbuild/events'
+import type { ExecOp } from '@tsbuild/graph'
+import type { ExecuteContext, StepOp } from '@tsbuild/solver'
+import { createOutputTail } from './output-tail.ts'
+import { executedLayer, filesystemOf, loadLayer } from './stored-layer.ts'
+import type { OpResult, OpsOptions } from './types.ts'
+
+/*
+ * The key of an exec op, `exec.v1`: args, cwd, env in order, the names of extra hosts in order, hostname, network,
+ * platform, user. Not in it: proxy variables, extra hosts' addresses, extra certificate authorities, limits.
+ * spec/dockerfile.md 2.6; its golden digest is in exec-op.test.ts.
+ */
+export function execOp(op: ExecOp, options: OpsOptions): StepOp<OpResult> {
+  const { args, cwd, env, extraHosts, hostname, network, platform, user } = op
+  const hasRootfs = op.rootfs !== undefined
+  return {
+    kind: 'step',
+    key: {
+      kind: 'exec.v1',
+      args,
+      cwd,
+      env,
+      extraHosts: extraHosts.map(({ name }) => name),
+      hostname,
+      network,
+      platform,
+      user,
+    },
+    inputs: hasRootfs ? [{}] : [],
+    pure: false,
+    bases: hasRootfs ? [0] : [],
+    load: (stored, bases) => loadLayer(stored, filesystemOf(bases[0]), options.hasSnapshot),
+    execute: (inputs, context) => execute(op, options, inputs[0], context),
+  }
+}
+
+async function execute(
+  op: ExecOp,
+  options: OpsOptions,
+  input: OpResult | undefined,
+  context: ExecuteContext,
+) {
+  const base = filesystemOf(input)
+  const { draft, root } = await options.snapshotter.prepare(base, context.signal)
+  try {
+    const tail = createOutputTail()
+    const send = logger(context.vertex.digest, context.events, options.now)
+    const output = {
+      kind: 'callbacks',
+      onStdout: (data: Buffer) => {
+        tail.push(data)
+        send('stdout', data)
+      },
+      onStderr: (data: Buffer) => {
+        tail.push(data)
+        send('stderr', data)
+      },
+    } as const
+    const { exitCode, oomKilled } = await options.executor.run({ ...op, root }, output, context.signal)
+    if (exitCode !== 0) throw stepFailed(op, exitCode, oomKilled, tail.lines())
+    return executedLayer(base, draft, options.now())
+  } catch (error) {
+    await draft.release()
+    throw error
+  }
+}
+
+function logger(vertex: Digest, events: EventSink, now: () => number) {
+  return (stream: 'stdout' | 'stderr', data: Uint8Array) =>
+    events({ type: 'vertex.log', vertex, stream, data, at: now() })
+}
+
+function stepFailed(
+  op: ExecOp,
+  exitCode: number,
+  oomKilled: boolean,
+  lastLines: readonly string[],
+): UserError {
+  const command = op.args.join(' ')
+  const shown = command.length > 300 ? `${command.slice(0, 300)}…` : command
+  const why = oomKilled ? ' (the kernel ended it for want of memory)' : ''
+  return new UserError(
+    'ERR_STEP_FAILED',
+    `Process "${shown}" did not complete successfully: exit code ${exitCode}${why}`,
+    {
+      details: { exitCode, lastLines },
+    },
+  )
+}

@@ -1,0 +1,159 @@
+import { type Digest, type KeyValue, parseDigest } from '@tsbuild/digest'
+import { InternalError, UserError } from '@tsbuild/errors'
+import type { FileAction, FileOp } from '@tsbuild/graph'
+import type { FileAction as NativeAction, Selection, Tree } from '@tsbuild/native'
+import type { ContentKey, ExecuteContext, InputKeying, StepOp } from '@tsbuild/solver'
+import { executedLayer, filesystemOf, loadLayer } from './stored-layer.ts'
+import type { OpResult, OpsOptions } from './types.ts'
+
+type CopyAction = Extract<FileAction, { kind: 'copy' }>
+
+/*
+ * The key of a file op, `file.v1`: its actions in order. A copy counts with dest, chown, chmod, exclude, parents and
+ * unpack; its sources count as the input's selector where the input counts by its key, and not at all where it counts by
+ * content. A mkfile counts with its bytes, a mkdir with path, mode and owner. spec/dockerfile.md 2.6 and 3.5; its golden
+ * digest is in file-op.test.ts.
+ */
+export function fileOp(op: FileOp, inputCount: number, options: OpsOptions): StepOp<OpResult> {
+  const seen = new Map<number, Digest>()
+  const copies = op.actions.filter((action): action is CopyAction => action.kind === 'copy')
+  const inputs = Array.from({ length: inputCount }, (_, index): InputKeying<OpResult> => {
+    const copy = copies.find((action) => action.input === index)
+    if (copy === undefined) return {}
+    const content = async (result: OpResult, signal: AbortSignal) => {
+      const key = await digestOf(copy, result, options, signal)
+      seen.set(index, key.digest)
+      return key
+    }
+    return { selector: selectionOf(copy) as unknown as KeyValue, content }
+  })
+  return {
+    kind: 'step',
+    key: { kind: 'file.v1', actions: op.actions.map(actionKey) },
+    inputs,
+    pure: true,
+    bases: op.rootfs === undefined ? [] : [op.rootfs],
+    load: (stored, bases) => loadLayer(stored, filesystemOf(bases[0]), options.hasSnapshot),
+    execute: (results, context) => execute(op, options, results, { ...context, seen }),
+  }
+}
+
+function actionKey(action: FileAction): KeyValue {
+  switch (action.kind) {
+    case 'copy': {
+      const { kind, dest, chown, chmod, exclude, parents, unpack } = action
+      return { kind, dest, chown, chmod, exclude, parents, unpack }
+    }
+    case 'mkdir': {
+      const { kind, path, mode, owner } = action
+      return { kind, path, mode, owner }
+    }
+    case 'mkfile': {
+      const { kind, path, mode, content, owner } = action
+      return { kind, path, mode, content, owner }
+    }
+  }
+}
+
+function selectionOf({ sources, exclude, parents }: CopyAction): Selection {
+  return { sources, exclude, parents }
+}
+
+/** The digest of what a copy reads of its input. Nothing of a base image is fetched for a source that has a key. */
+async function digestOf(
+  copy: CopyAction,
+  result: OpResult,
+  options: OpsOptions,
+  signal: AbortSignal,
+): Promise<ContentKey> {
+  const selection = selectionOf(copy)
+  const preimage = { ...selection, files: 'see the file list of this digest' }
+  if (result.kind === 'context') return { digest: await result.context.digest(selection, signal), preimage }
+  const tree = { kind: 'snapshot', root: await options.snapshotter.view(result.filesystem, signal) } as const
+  const { selections } = await options.native.scan(tree, [selection], { signal })
+  const [scanned] = selections
+  if (scanned === undefined)
+    throw new InternalError('ERR_HELPER_PROTOCOL', 'the helper did not answer a selection')
+  const [missing] = scanned.missing
+  if (missing !== undefined) {
+    throw new UserError(
+      'ERR_COPY_SOURCE_NOT_FOUND',
+      `Cannot copy "${missing.source}": it is not in the stage or image that --from names`,
+    )
+  }
+  return { digest: parseDigest(scanned.digest), preimage }
+}
+
+async function execute(
+  op: FileOp,
+  options: OpsOptions,
+  results: readonly OpResult[],
+  context: ExecuteContext & { readonly seen: ReadonlyMap<number, Digest> },
+) {
+  const base = filesystemOf(op.rootfs === undefined ? undefined : results[op.rootfs])
+  const { draft, root } = await options.snapshotter.prepare(base, context.signal)
+  try {
+    const actions = await Promise.all(
+      op.actions.map((action) => nativeAction(action, results, options, context)),
+    )
+    const lists = keepFileLists(op, results, context.seen)
+    await options.native.copy(root, actions, { signal: context.signal })
+    await lists
+    return executedLayer(base, draft, options.now())
+  } catch (error) {
+    await draft.release()
+    throw error
+  }
+}
+
+async function nativeAction(
+  action: FileAction,
+  results: readonly OpResult[],
+  options: OpsOptions,
+  context: ExecuteContext & { readonly seen: ReadonlyMap<number, Digest> },
+): Promise<NativeAction> {
+  switch (action.kind) {
+    case 'mkdir':
+      return { kind: 'mkdir', path: action.path, mode: action.mode, owner: action.owner ?? null }
+    case 'mkfile': {
+      const data = Buffer.from(action.content, 'utf8').toString('base64')
+      return { kind: 'mkfile', path: action.path, mode: action.mode, data, owner: action.owner ?? null }
+    }
+    case 'copy': {
+      const result = results[action.input]
+      if (result === undefined) throw new InternalError('ERR_INTERNAL', `there is no input ${action.input}`)
+      return {
+        kind: 'copy',
+        from: await treeOf(result, options, context.signal),
+        selection: selectionOf(action),
+        dest: action.dest,
+        chown: action.chown ?? null,
+        chmod: action.chmod ?? null,
+        expect: context.seen.get(action.input) ?? null,
+        unpack: action.unpack,
+      }
+    }
+  }
+}
+
+async function treeOf(result: OpResult, options: OpsOptions, signal: AbortSignal): Promise<Tree> {
+  if (result.kind === 'context') return result.context.tree
+  return { kind: 'snapshot', root: await options.snapshotter.view(result.filesystem, signal) }
+}
+
+/** So that a later miss can name the file that changed. A list that cannot be kept costs an explanation, not a build. */
+async function keepFileLists(
+  op: FileOp,
+  results: readonly OpResult[],
+  seen: ReadonlyMap<number, Digest>,
+): Promise<void> {
+  await Promise.all(
+    op.actions.map(async (action) => {
+      if (action.kind !== 'copy') return
+      const result = results[action.input]
+      const digest = seen.get(action.input)
+      if (result?.kind !== 'context' || digest === undefined) return
+      await result.context.keepFileList(selectionOf(action), digest).catch(() => {})
+    }),
+  )
+}

@@ -1,0 +1,23 @@
+import type { BuildContext } from '@tsbuild/context'
+import type { Executor } from '@tsbuild/executor'
+import type { Native } from '@tsbuild/native'
+import type { Filesystem, Snapshotter } from '@tsbuild/snapshot'
+import type { SnapshotId } from '@tsbuild/store'
+
+/** What a vertex gives its readers. */
+export type OpResult =
+  | { readonly kind: 'filesystem'; readonly filesystem: Filesystem }
+  | { readonly kind: 'context'; readonly context: BuildContext }
+
+/** What ops work with. */
+export interface OpsOptions {
+  readonly native: Native
+  readonly snapshotter: Snapshotter
+  readonly executor: Executor
+  /** Whether a committed snapshot is still there. */
+  readonly hasSnapshot: (id: SnapshotId) => boolean
+  /** The local contexts by name. */
+  readonly contexts: ReadonlyMap<string, BuildContext>
+  /** Unix ms. */
+  readonly now: () => number
+}

@@ -1,0 +1,43 @@
+import { BlockList, isIP } from 'node:net'
+
+const loopback = new BlockList()
+loopback.addSubnet('127.0.0.0', 8, 'ipv4')
+loopback.addAddress('::1', 'ipv6')
+
+/** Addresses that mean this machine or its cloud's metadata service: nothing on another host may send us there. */
+const internal = new BlockList()
+internal.addSubnet('127.0.0.0', 8, 'ipv4')
+internal.addSubnet('0.0.0.0', 8, 'ipv4')
+internal.addSubnet('169.254.0.0', 16, 'ipv4')
+internal.addAddress('100.100.100.200', 'ipv4')
+internal.addAddress('::1', 'ipv6')
+internal.addAddress('::', 'ipv6')
+internal.addSubnet('fe80::', 10, 'ipv6')
+internal.addAddress('fd00:ec2::254', 'ipv6')
+
+/** Whether an address is one that a registry elsewhere must not make us connect to. Private networks are not among them. */
+export function isInternalAddress(address: string): boolean {
+  return listed(internal, address)
+}
+
+/** Whether a host, as {@link URL} gives it, is this machine by its name or its address alone. */
+export function isLoopbackHost(hostname: string): boolean {
+  const bare = withoutBrackets(hostname).toLowerCase()
+  return bare === 'localhost' || bare.endsWith('.localhost') || listed(loopback, bare)
+}
+
+/** Whether a host is written as an address that {@link isInternalAddress}, or as a name for one. */
+export function isInternalHost(hostname: string): boolean {
+  const bare = withoutBrackets(hostname).toLowerCase()
+  return isLoopbackHost(bare) || isInternalAddress(bare) || bare === 'metadata.google.internal'
+}
+
+/** `[::1]` is how URLs write what the address functions call `::1`. */
+export function withoutBrackets(hostname: string): string {
+  return hostname.startsWith('[') && hostname.endsWith(']') ? hostname.slice(1, -1) : hostname
+}
+
+function listed(list: BlockList, address: string): boolean {
+  const family = isIP(address)
+  return family !== 0 && list.check(address, family === 6 ? 'ipv6' : 'ipv4')
+}

@@ -1,0 +1,97 @@
+import { spawn } from 'node:child_process'
+import { EnvironmentError, UserError } from '@tsbuild/errors'
+import type { Credentials } from './types.ts'
+
+const helperName = /^[a-z0-9][a-z0-9-]{0,63}$/
+const timeoutMs = 10_000
+const maxOutputBytes = 64 * 1024
+
+/** Asks a credential helper for a registry. @returns undefined if it knows none */
+export type AskHelper = (helper: string, serverUrl: string) => Promise<Credentials | undefined>
+
+/**
+ * Runs `docker-credential-<helper> get`. The server's address goes to its standard input, JSON comes back. Its error texts
+ * are not shown: they may hold what it keeps.
+ *
+ * @throws {UserError} `ERR_CONFIG` if the name could be anything else than the end of a program's name
+ * @throws {EnvironmentError} `ERR_TOOL_MISSING` if there is no such program; `ERR_REGISTRY_AUTH` if it fails, is silent for
+ *   10 s, or says something else
+ * @see https://github.com/docker/docker-credential-helpers
+ */
+export async function askCredentialHelper(
+  helper: string,
+  serverUrl: string,
+): Promise<Credentials | undefined> {
+  if (!helperName.test(helper)) {
+    throw new UserError(
+      'ERR_CONFIG',
+      `Cannot use the credential helper ${JSON.stringify(helper.slice(0, 80))}: expected lowercase letters, digits and "-"`,
+    )
+  }
+  const program = `docker-credential-${helper}`
+  const { code, output } = await run(program, serverUrl)
+  if (code !== 0) {
+    if (output.includes('credentials not found')) return undefined
+    throw failed(program, `it ended with code ${code}`)
+  }
+  return readAnswer(program, output)
+}
+
+function run(program: string, input: string): Promise<{ code: number | null; output: string }> {
+  return new Promise((resolve, reject) => {
+    const child = spawn(program, ['get'], {
+      stdio: ['pipe', 'pipe', 'ignore'],
+      timeout: timeoutMs,
+      killSignal: 'SIGKILL',
+    })
+    const chunks: Buffer[] = []
+    let length = 0
+    child.once('error', (error) => {
+      reject(
+        'code' in error && error.code === 'ENOENT'
+          ? new EnvironmentError('ERR_TOOL_MISSING', `Cannot run ${program}: it is not installed`, {
+              cause: error,
+            })
+          : failed(program, 'it cannot be started', error),
+      )
+    })
+    child.stdout.on('data', (chunk: Buffer) => {
+      length += chunk.length
+      if (length <= maxOutputBytes) chunks.push(chunk)
+      else child.kill('SIGKILL')
+    })
+    child.once('close', (code) => resolve({ code, output: Buffer.concat(chunks).toString() }))
+    // A helper that does not read its input is no reason to die of EPIPE.
+    child.stdin.on('error', () => undefined)
+    child.stdin.end(`${input}\n`)
+  })
+}
+
+function readAnswer(program: string, output: string): Credentials | undefined {
+  let parsed: unknown
+  try {
+    parsed = JSON.parse(output)
+  } catch {
+    throw failed(program, 'its answer is not JSON')
+  }
+  const username = textOf(parsed, 'Username')
+  const secret = textOf(parsed, 'Secret')
+  if (username === undefined || secret === undefined)
+    throw failed(program, 'its answer has no user name and secret')
+  if (secret === '') return undefined
+  return username === '<token>'
+    ? { type: 'identityToken', token: secret }
+    : { type: 'basic', username, password: secret }
+}
+
+function textOf(value: unknown, name: string): string | undefined {
+  if (typeof value !== 'object' || value === null) return undefined
+  const member: unknown = Object.getOwnPropertyDescriptor(value, name)?.value
+  return typeof member === 'string' ? member : undefined
+}
+
+function failed(program: string, why: string, cause?: unknown): EnvironmentError {
+  return new EnvironmentError('ERR_REGISTRY_AUTH', `Cannot get credentials from ${program}: ${why}`, {
+    cause,
+  })
+}

@@ -1,0 +1,55 @@
+import { EnvironmentError } from '@tsbuild/errors'
+import { isInternalHost, isLoopbackHost } from './addresses.ts'
+
+/** Where a registry of a reference is spoken to, and how much it is trusted. */
+export interface Endpoint {
+  /** As in references: `docker.io`. */
+  readonly registry: string
+  readonly origin: URL
+  /** Plain HTTP and unproven certificates are borne: loopback, and hosts that the user declared insecure. */
+  readonly insecure: boolean
+}
+
+const hubHost = 'registry-1.docker.io'
+
+/**
+ * Finds the endpoint of a registry. Hosts that may speak plain HTTP are spoken to in plain HTTP first.
+ *
+ * @param insecureHosts `host` for any port, or `host:port`
+ */
+export function endpointOf(registry: string, insecureHosts: readonly string[]): Endpoint {
+  const host = registry === 'docker.io' ? hubHost : registry
+  const https = new URL(`https://${host}`)
+  const listed = insecureHosts.includes(registry) || insecureHosts.includes(https.hostname)
+  const insecure = listed || isLoopbackHost(https.hostname)
+  return { registry, origin: insecure ? new URL(`http://${host}`) : https, insecure }
+}
+
+/**
+ * Reads an address that a registry sent: an upload's Location or a redirect. Never leads from a registry elsewhere to this
+ * machine or to its metadata service, and never from HTTPS to HTTP; a registry behind a proxy that names its own host
+ * with `http:` means `https:`.
+ *
+ * @throws {EnvironmentError} `ERR_REGISTRY_RESPONSE`
+ */
+export function resolveLocation(endpoint: Endpoint, base: URL, location: string): URL {
+  const refuse = (why: string) =>
+    new EnvironmentError(
+      'ERR_REGISTRY_RESPONSE',
+      `Cannot follow ${endpoint.registry} to ${JSON.stringify(location.slice(0, 200).replace(/\?.*/s, '?…'))}: ${why}`,
+    )
+  const url = URL.canParse(location, base.href) ? new URL(location, base.href) : undefined
+  if (url === undefined) throw refuse('it is no URL')
+  if (url.protocol !== 'https:' && url.protocol !== 'http:') throw refuse('it is neither https nor http')
+  if (url.username !== '' || url.password !== '') throw refuse('it has credentials in it')
+  if (url.protocol === 'http:' && !endpoint.insecure) {
+    if (url.hostname !== endpoint.origin.hostname) throw refuse('it leaves HTTPS')
+    url.protocol = 'https:'
+    if (url.port === '80') url.port = ''
+  }
+  if (isInternalHost(url.hostname) && !isInternalHost(endpoint.origin.hostname)) {
+    throw refuse('it is an address of this machine')
+  }
+  url.hash = ''
+  return url
+}

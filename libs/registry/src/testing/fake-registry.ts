@@ -1,0 +1,238 @@
+import { randomUUID } from 'node:crypto'
+import { once } from 'node:events'
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
+import { digestBytes } from '@tsbuild/digest'
+import { type Access, authorize } from './fake-auth.ts'
+import { reply, replyError } from './replies.ts'
+
+/** One request as the fake registry saw it. */
+export interface SeenRequest {
+  readonly method: string
+  /** With its query. */
+  readonly path: string
+  readonly host: string
+  readonly authorization: string | undefined
+  readonly range: string | undefined
+  /** In bytes; counted to where the connection ended. */
+  bodyLength: number
+}
+
+/** What a fault gets to do its work with. */
+export interface Exchange {
+  readonly request: IncomingMessage
+  readonly response: ServerResponse
+  /** Reads the request's body whole. */
+  readonly body: () => Promise<Buffer>
+  /** Does what the registry would have done without the fault. */
+  readonly next: () => Promise<void>
+}
+
+/** Something that goes wrong: the first fault that matches a request is used up by it. */
+export interface Fault {
+  readonly method?: string | undefined
+  readonly path?: RegExp | undefined
+  /** How many requests it hits. Default 1. */
+  readonly times?: number | undefined
+  readonly act: (exchange: Exchange) => void | Promise<void>
+}
+
+/** A registry in this process, on 127.0.0.1, that misbehaves as it is told. */
+export interface FakeRegistry {
+  readonly host: string
+  readonly requests: readonly SeenRequest[]
+  /** By `repository@digest`. */
+  readonly blobs: Map<string, Buffer>
+  /** By `repository:tag` and `repository@digest`. */
+  readonly manifests: Map<string, { readonly bytes: Buffer; readonly mediaType: string }>
+  /** Added to the end of the script. */
+  fault(...faults: readonly Fault[]): void
+  /** Faults that no request has met yet. */
+  pendingFaults(): number
+  stop(): Promise<void>
+}
+
+/** For {@link startFakeRegistry}. */
+export interface FakeRegistryOptions {
+  /** Who may do what; default: anybody may do everything. */
+  readonly access?: Access | undefined
+  /** The form of the Location of an upload. Default `relative`. */
+  readonly locations?: 'relative' | 'absolute' | 'changing' | undefined
+}
+
+interface State {
+  readonly blobs: FakeRegistry['blobs']
+  readonly manifests: FakeRegistry['manifests']
+  readonly uploads: Map<string, Buffer>
+  readonly options: FakeRegistryOptions
+  host: string
+}
+
+/** Starts a fake registry; resolves when it listens. */
+export async function startFakeRegistry(options: FakeRegistryOptions = {}): Promise<FakeRegistry> {
+  const state: State = { blobs: new Map(), manifests: new Map(), uploads: new Map(), options, host: '' }
+  const requests: SeenRequest[] = []
+  const script: { fault: Fault; left: number }[] = []
+  const server = createServer((request, response) => {
+    const seen = logRequest(request)
+    requests.push(seen)
+    request.on('data', (chunk: Buffer) => {
+      seen.bodyLength += chunk.length
+    })
+    request.pause()
+    const path = request.url ?? ''
+    const hit = script.find(({ fault, left }) => left > 0 && matches(fault, request.method, path))
+    if (hit !== undefined) hit.left--
+    const next = () => handle(state, request, response)
+    const outcome =
+      hit === undefined ? next() : hit.fault.act({ request, response, body: () => bodyOf(request), next })
+    Promise.resolve(outcome).catch((error: unknown) =>
+      response.destroy(error instanceof Error ? error : undefined),
+    )
+  })
+  server.listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const address = server.address()
+  if (address === null || typeof address === 'string') throw new Error('the fake registry has no port')
+  state.host = `127.0.0.1:${address.port}`
+  return {
+    host: state.host,
+    requests,
+    blobs: state.blobs,
+    manifests: state.manifests,
+    fault: (...faults) => {
+      for (const fault of faults) script.push({ fault, left: fault.times ?? 1 })
+    },
+    pendingFaults: () => script.filter(({ left }) => left > 0).length,
+    stop: async () => {
+      server.close()
+      server.closeAllConnections()
+      await once(server, 'close')
+    },
+  }
+}
+
+function logRequest(request: IncomingMessage): SeenRequest {
+  const { method = '', url = '', headers } = request
+  const { host = '', authorization, range } = headers
+  return { method, path: url, host, authorization, range, bodyLength: 0 }
+}
+
+function matches(fault: Fault, method: string | undefined, path: string): boolean {
+  return (fault.method === undefined || fault.method === method) && (fault.path?.test(path) ?? true)
+}
+
+async function bodyOf(request: IncomingMessage): Promise<Buffer> {
+  const chunks: Buffer[] = []
+  for await (const chunk of request) chunks.push(chunk)
+  return Buffer.concat(chunks)
+}
+
+async function handle(state: State, request: IncomingMessage, response: ServerResponse): Promise<void> {
+  const url = new URL(request.url ?? '/', `http://${state.host}`)
+  if (state.options.access !== undefined) {
+    const body = url.pathname === '/token' ? await bodyOf(request) : Buffer.alloc(0)
+    if (authorize(state.options.access, { url, request, response, body, host: state.host })) return
+  }
+  const match = /^\/v2\/(.+)\/(manifests|blobs\/uploads|blobs)\/([^/]*)$/.exec(url.pathname)
+  if (match === null) return reply(response, url.pathname === '/v2/' ? 200 : 404)
+  const [, repository = '', kind, name = ''] = match
+  const place = { repository, name, url }
+  if (kind === 'manifests') return handleManifest(state, place, request, response)
+  if (kind === 'blobs') return handleBlob(state, place, request, response)
+  return handleUpload(state, place, request, response)
+}
+
+interface Place {
+  readonly repository: string
+  readonly name: string
+  readonly url: URL
+}
+
+async function handleManifest(
+  state: State,
+  place: Place,
+  request: IncomingMessage,
+  response: ServerResponse,
+) {
+  const { repository, name } = place
+  const keyOf = (reference: string) =>
+    `${repository}${reference.startsWith('sha256:') ? '@' : ':'}${reference}`
+  if (request.method === 'PUT') {
+    const bytes = await bodyOf(request)
+    const manifest = { bytes, mediaType: request.headers['content-type'] ?? '' }
+    state.manifests.set(keyOf(name), manifest)
+    state.manifests.set(keyOf(digestBytes(bytes)), manifest)
+    return reply(response, 201, { 'docker-content-digest': digestBytes(bytes) })
+  }
+  const found = state.manifests.get(keyOf(name))
+  if (found === undefined) return replyError(response, 404, 'MANIFEST_UNKNOWN')
+  const headers = {
+    'content-type': found.mediaType,
+    'docker-content-digest': digestBytes(found.bytes),
+    'content-length': String(found.bytes.length),
+  }
+  reply(response, 200, headers, request.method === 'HEAD' ? undefined : found.bytes)
+}
+
+async function handleBlob(state: State, place: Place, request: IncomingMessage, response: ServerResponse) {
+  const found = state.blobs.get(`${place.repository}@${place.name}`)
+  if (found === undefined) return replyError(response, 404, 'BLOB_UNKNOWN')
+  if (request.method === 'HEAD') return reply(response, 200, { 'content-length': String(found.length) })
+  const range = /^bytes=(\d+)-$/.exec(request.headers.range ?? '')
+  if (range === null) return reply(response, 200, { 'content-length': String(found.length) }, found)
+  const start = Number(range[1])
+  if (start >= found.length) return reply(response, 416)
+  const headers = { 'content-range': `bytes ${start}-${found.length - 1}/${found.length}` }
+  reply(response, 206, headers, found.subarray(start))
+}
+
+async function handleUpload(state: State, place: Place, request: IncomingMessage, response: ServerResponse) {
+  const { repository, name, url } = place
+  if (request.method === 'POST') {
+    const mounted = state.blobs.get(`${url.searchParams.get('from')}@${url.searchParams.get('mount')}`)
+    if (mounted !== undefined) {
+      state.blobs.set(`${repository}@${url.searchParams.get('mount')}`, mounted)
+      return reply(response, 201)
+    }
+    const id = randomUUID()
+    state.uploads.set(id, Buffer.alloc(0))
+    return reply(response, 202, { location: locationOf(state, repository, id), range: '0-0' })
+  }
+  const known = state.uploads.get(name)
+  if (known === undefined) return replyError(response, 404, 'BLOB_UPLOAD_UNKNOWN')
+  if (request.method !== 'GET') await receive(state, name, request)
+  const bytes = state.uploads.get(name) ?? known
+  if (request.method === 'PUT') return closeUpload(state, place, bytes, response)
+  reply(response, request.method === 'GET' ? 204 : 202, {
+    location: locationOf(state, repository, name),
+    range: `0-${Math.max(0, bytes.length - 1)}`,
+  })
+}
+
+/** What arrived before a connection is cut stays: that is what resuming is about. */
+async function receive(state: State, id: string, request: IncomingMessage): Promise<void> {
+  for await (const chunk of request) {
+    state.uploads.set(id, Buffer.concat([state.uploads.get(id) ?? Buffer.alloc(0), chunk]))
+  }
+}
+
+function closeUpload(state: State, place: Place, bytes: Buffer, response: ServerResponse): void {
+  const digest = place.url.searchParams.get('digest') ?? ''
+  state.uploads.delete(place.name)
+  if (digestBytes(bytes) === digest) {
+    state.blobs.set(`${place.repository}@${digest}`, bytes)
+    reply(response, 201, { location: `/v2/${place.repository}/blobs/${digest}` })
+  } else replyError(response, 400, 'DIGEST_INVALID')
+}
+
+function locationOf(state: State, repository: string, id: string): string {
+  const path = `/v2/${repository}/blobs/uploads/${id}`
+  switch (state.options.locations ?? 'relative') {
+    case 'relative':
+      return path
+    case 'absolute':
+      return `http://${state.host}${path}`
+    case 'changing':
+      return `http://${state.host}${path}?_state=${randomUUID()}`
+  }
+}

@@ -1,0 +1,185 @@
+import type { LookupFunction } from 'node:net'
+import type { Readable } from 'node:stream'
+import type { Digest } from '@tsbuild/digest'
+import type { Descriptor, ImageReference } from '@tsbuild/oci'
+
+/** What proves to a registry who asks. Never shown, never sent to another host. */
+export type Credentials =
+  | { readonly type: 'basic'; readonly username: string; readonly password: string }
+  /** An OAuth2 refresh token, which Docker's configuration calls `identitytoken`. */
+  | { readonly type: 'identityToken'; readonly token: string }
+
+/**
+ * Finds the credentials for a registry.
+ *
+ * @param registry as in a reference: `docker.io`, `ghcr.io`, `localhost:5000`
+ * @returns undefined for anonymous access
+ */
+export type CredentialProvider = (registry: string) => Promise<Credentials | undefined>
+
+/** The values of the variables that name proxies; the caller reads the environment. */
+export interface ProxySettings {
+  readonly httpProxy?: string | undefined
+  readonly httpsProxy?: string | undefined
+  /** Comma-separated hosts, as in `NO_PROXY`. */
+  readonly noProxy?: string | undefined
+}
+
+/** How often a failed request is made again. */
+export interface RetrySettings {
+  /** Tries in all, 1 for no retry. Default 6. */
+  readonly attempts?: number | undefined
+  /** The first pause; doubles with each try, half of it random. Default 500. */
+  readonly baseDelayMs?: number | undefined
+}
+
+/** How long a silence is borne. */
+export interface TimeoutSettings {
+  /** Default 10,000. */
+  readonly connectMs?: number | undefined
+  /** From the end of the request to its response's headers. Default 30,000. */
+  readonly headersMs?: number | undefined
+  /** Between two pieces of a body. Default 30,000. */
+  readonly bodyMs?: number | undefined
+}
+
+/** What a registry client is made with. Everything has a default. */
+export interface RegistryClientOptions {
+  readonly credentials?: CredentialProvider | undefined
+  /** Certificate authorities besides the system's, PEM texts. */
+  readonly ca?: readonly string[] | undefined
+  /** `host` or `host:port` of registries that may be spoken to in plain HTTP, or with a certificate that proves nothing. */
+  readonly insecureHosts?: readonly string[] | undefined
+  /** Hosts of token servers that may see the credentials though they are on another site than their registry. */
+  readonly trustedRealms?: readonly string[] | undefined
+  readonly proxy?: ProxySettings | undefined
+  readonly userAgent?: string | undefined
+  /** Requests under way to one host. Default 6. */
+  readonly concurrency?: number | undefined
+  readonly retry?: RetrySettings | undefined
+  readonly timeouts?: TimeoutSettings | undefined
+  /** Resolves host names; default: the system's. */
+  readonly lookup?: LookupFunction | undefined
+  /** Milliseconds since the Unix epoch. */
+  readonly now?: (() => number) | undefined
+  /** From 0 to 1, for the jitter of pauses. */
+  readonly random?: (() => number) | undefined
+  /** Resolves after a pause, or rejects when the signal fires. */
+  readonly sleep?: ((ms: number, signal: AbortSignal | undefined) => Promise<void>) | undefined
+}
+
+/** What every call that waits can be given. */
+export interface CallOptions {
+  readonly signal?: AbortSignal | undefined
+}
+
+/** For {@link RegistryClient.resolve}. */
+export interface ResolveOptions extends CallOptions {
+  /** Media types, best first. Default: every manifest and index that tsbuild reads. */
+  readonly accept?: readonly string[] | undefined
+}
+
+/** A manifest or index as the registry holds it; the bytes have the descriptor's digest. */
+export interface ResolvedManifest {
+  readonly descriptor: Descriptor
+  readonly bytes: Buffer
+}
+
+/** Bytes verified so far; called at each piece that was moved. */
+export type TransferProgress = (currentBytes: number) => void
+
+/** For calls that move a blob. */
+export interface TransferOptions extends CallOptions {
+  readonly onProgress?: TransferProgress | undefined
+}
+
+/** For {@link RegistryClient.uploadBlob}. */
+export interface UploadOptions extends TransferOptions {
+  /** Repositories of the same registry that probably have the blob: mounted from there instead of sent. */
+  readonly mountFrom?: readonly string[] | undefined
+}
+
+/** How a blob came to be in the repository. */
+export type UploadOutcome = 'exists' | 'mounted' | 'uploaded'
+
+/** Takes a blob's bytes at their positions; a position may be written again after a fault. */
+export interface BlobSink {
+  write(chunk: Uint8Array, position: number): Promise<void>
+}
+
+/**
+ * A client of OCI distribution registries. Connections, tokens and limits are shared by all calls. Every call rejects
+ * with `ERR_CANCELLED` when its signal fires, and otherwise with
+ *
+ * - `ERR_REGISTRY_UNREACHABLE` where no answer came after all tries
+ * - `ERR_REGISTRY_TLS` where the connection cannot be trusted, or the registry speaks only plain HTTP
+ * - `ERR_REGISTRY_AUTH` where the credentials are refused, missing, or would have to go to a foreign host
+ * - `ERR_REGISTRY_STATUS` for any other error status, `ERR_REGISTRY_RESPONSE` for an answer that makes no sense
+ *
+ * @see https://github.com/opencontainers/distribution-spec/blob/main/spec.md
+ */
+export interface RegistryClient {
+  /**
+   * Fetches the manifest or index that a reference means.
+   * @throws {UserError} `ERR_IMAGE_NOT_FOUND` if the registry does not have it
+   * @throws {UserError} `ERR_DIGEST_MISMATCH` if the bytes are not those of the wanted or the announced digest
+   */
+  resolve(reference: ImageReference, options?: ResolveOptions): Promise<ResolvedManifest>
+  /**
+   * Asks which manifest a reference means without fetching it. Falls back to {@link resolve} where the registry's
+   * answer leaves the digest out.
+   * @returns undefined if the registry does not have it
+   */
+  resolveDescriptor(reference: ImageReference, options?: ResolveOptions): Promise<Descriptor | undefined>
+  /**
+   * Opens a blob for reading from `offset`. What happens once the stream is there is the caller's: faults on the way, and
+   * verification. Holds one of the host's places until the stream is closed.
+   * @throws {UserError} `ERR_IMAGE_NOT_FOUND` if the registry does not have it
+   */
+  fetchBlob(
+    reference: ImageReference,
+    descriptor: Descriptor,
+    options?: CallOptions & { readonly offset?: number | undefined },
+  ): Promise<Readable>
+  /**
+   * Copies a blob into a sink and verifies it. A cut connection is continued where it was cut.
+   * When it resolves, the sink has exactly the blob's bytes at 0 to `descriptor.size`.
+   * @throws {UserError} `ERR_DIGEST_MISMATCH`, `ERR_SIZE_MISMATCH` after a second full try
+   */
+  downloadBlob(
+    reference: ImageReference,
+    descriptor: Descriptor,
+    sink: BlobSink,
+    options?: TransferOptions,
+  ): Promise<void>
+  hasBlob(reference: ImageReference, descriptor: Descriptor, options?: CallOptions): Promise<boolean>
+  /**
+   * Makes a blob of another repository of the same registry appear in this one.
+   * @returns false if the registry does not do it, for whatever reason
+   */
+  mountBlob(
+    reference: ImageReference,
+    digest: Digest,
+    fromRepository: string,
+    options?: CallOptions,
+  ): Promise<boolean>
+  /**
+   * Puts a blob into the reference's repository; sends nothing where it is there already. Idempotent.
+   * @param openRange opens the blob's bytes from an offset to the end; called again after each fault
+   */
+  uploadBlob(
+    reference: ImageReference,
+    descriptor: Descriptor,
+    openRange: (offset: number) => Readable,
+    options?: UploadOptions,
+  ): Promise<UploadOutcome>
+  /** Stores a manifest under the reference's tag, or under its digest where it has no tag. */
+  putManifest(
+    reference: ImageReference,
+    bytes: Uint8Array,
+    mediaType: string,
+    options?: CallOptions,
+  ): Promise<Descriptor>
+  /** Closes the connections; calls under way fail. */
+  close(): Promise<void>
+}

@@ -1,0 +1,247 @@
+import { open } from 'node:fs/promises'
+import {
+  type ChainId,
+  chainIdOf,
+  type DiffId,
+  type Digest,
+  digestKey,
+  parseDiffId,
+  parseDigest,
+} from '@tsbuild/digest'
+import { InternalError, UserError } from '@tsbuild/errors'
+import type { Cancellable, Compression, LayerFormat, Native, Root } from '@tsbuild/native'
+import {
+  isSnapshotId,
+  type LayerInfo,
+  type RecordWrite,
+  type SnapshotDraft,
+  type SnapshotId,
+  type Store,
+} from '@tsbuild/store'
+import type { Filesystem, LayerRef } from './layers.ts'
+
+/** Limits of a base image's layer, against decompression bombs. */
+const limits = { maxBytes: 64 * 2 ** 30, maxEntries: 2_000_000, maxRatio: 1000 }
+
+/** What the snapshotter needs from outside. */
+export interface SnapshotterOptions {
+  readonly store: Store
+  readonly native: Native
+  /** Brings the blob of an image's layer into the store; called once for each layer that is not there. */
+  readonly fetch: (layer: ImageLayerRef, signal: AbortSignal) => Promise<void>
+}
+
+/** The kind of {@link LayerRef} that comes with an image. */
+export type ImageLayerRef = Extract<LayerRef, { kind: 'image' }>
+
+/** A snapshot that a step changes. */
+export interface PreparedSnapshot {
+  readonly draft: SnapshotDraft
+  readonly root: Root
+}
+
+/** How a layer blob is described. */
+export interface LayerBlob {
+  readonly diffId: DiffId
+  readonly mediaType: string
+  readonly digest: Digest
+  readonly size: number
+}
+
+/** Turns described file systems into trees, and trees into layers. Safe for concurrent use. */
+export interface Snapshotter {
+  /** A writable snapshot over a file system. The caller commits or releases the draft. */
+  prepare(base: Filesystem, signal: AbortSignal): Promise<PreparedSnapshot>
+  /** A read-only view of a file system, unpacked as far as needed. */
+  view(filesystem: Filesystem, signal: AbortSignal): Promise<Root>
+  /** The layer blob of a snapshot in a compression; made and stored on the first call. */
+  layerBlob(id: SnapshotId, compression: Compression, options: Cancellable): Promise<LayerBlob>
+  /** Notes that stacks of layers are unpacked already: they were made here. */
+  adopt(
+    stacks: readonly { readonly chain: ChainId; readonly id: SnapshotId; readonly diffId: DiffId }[],
+  ): Promise<void>
+}
+
+/** Creates a snapshotter over one store. */
+export function createSnapshotter(options: SnapshotterOptions): Snapshotter {
+  const unpacked = new Map<string, Promise<SnapshotId>>()
+  const blobs = new Map<string, Promise<LayerBlob>>()
+  const lowers = (filesystem: Filesystem, signal: AbortSignal) =>
+    lowerDirectories(options, unpacked, filesystem, signal)
+  return {
+    async prepare(base, signal) {
+      const lower = await lowers(base, signal)
+      const draft = await options.store.snapshots.draft()
+      return { draft, root: { lower, upper: draft.upper, work: draft.work } }
+    },
+    async view(filesystem, signal) {
+      return { lower: await lowers(filesystem, signal), upper: null, work: null }
+    },
+    layerBlob(id, compression, cancellable) {
+      return memoised(blobs, `${id} ${compression.format} ${compression.level}`, () =>
+        makeLayerBlob(options, id, compression, cancellable),
+      )
+    },
+    async adopt(stacks) {
+      const { store } = options
+      const unknown = stacks.filter(({ chain }) => unpackedSnapshot(store, chainKey(chain)) === undefined)
+      if (unknown.length === 0) return
+      await store.records.put(
+        unknown.map(({ chain, id, diffId }) => unpackedRecord(chainKey(chain), id, diffId)),
+      )
+    },
+  }
+}
+
+/** A failed attempt is not kept. */
+function memoised<T>(map: Map<string, Promise<T>>, key: string, make: () => Promise<T>): Promise<T> {
+  const known = map.get(key)
+  if (known !== undefined) return known
+  const made = make()
+  map.set(key, made)
+  made.catch(() => map.delete(key))
+  return made
+}
+
+/** The trees of a file system, topmost first. Layers are unpacked from the lowest up: each may need those below. */
+async function lowerDirectories(
+  options: SnapshotterOptions,
+  unpacked: Map<string, Promise<SnapshotId>>,
+  filesystem: Filesystem,
+  signal: AbortSignal,
+): Promise<readonly string[]> {
+  const { snapshots } = options.store
+  const lower: string[] = []
+  const diffIds: DiffId[] = []
+  for (const layer of filesystem.layers) {
+    if (layer.kind === 'snapshot') {
+      lower.unshift(snapshots.path(layer.id))
+      continue
+    }
+    diffIds.push(layer.diffId)
+    const chain = chainIdOf(diffIds)
+    if (chain === undefined) throw new InternalError('ERR_INTERNAL', 'a layer has no chain')
+    const below = [...lower]
+    const id = await memoised(unpacked, chain, () => unpack(options, chain, layer, below, signal))
+    lower.unshift(snapshots.path(id))
+  }
+  return lower
+}
+
+/** The key of the record that says where the layer of a chain is unpacked. */
+function chainKey(chain: string): Digest {
+  return digestKey('tsbuild.unpacked.v1', { chain })
+}
+
+async function unpack(
+  { store, native, fetch }: SnapshotterOptions,
+  chain: string,
+  layer: ImageLayerRef,
+  lower: readonly string[],
+  signal: AbortSignal,
+): Promise<SnapshotId> {
+  const key = chainKey(chain)
+  const known = unpackedSnapshot(store, key)
+  if (known !== undefined) return known
+  return await store.locks.withLock(
+    `unpack ${chain}`,
+    async () => {
+      const made = unpackedSnapshot(store, key)
+      if (made !== undefined) return made
+      if ((await store.blobs.size(layer.digest)) === undefined) await fetch(layer, signal)
+      const draft = await store.snapshots.draft()
+      try {
+        await applyLayer(store, native, layer, { target: draft.upper, lower }, signal)
+        await draft.commit([
+          { keys: [key], text: JSON.stringify({ format: 1, snapshot: draft.id, diffId: layer.diffId }) },
+        ])
+        await store.snapshots.setLayer(draft.id, layerInfo(layer))
+      } catch (error) {
+        await draft.release()
+        throw error
+      }
+      return draft.id
+    },
+    { signal },
+  )
+}
+
+function unpackedRecord(key: Digest, snapshot: SnapshotId, diffId: DiffId): RecordWrite {
+  return { keys: [key], text: `${JSON.stringify({ format: 1, snapshot, diffId })}\n` }
+}
+
+function unpackedSnapshot(store: Store, key: Digest): SnapshotId | undefined {
+  const text = store.records.get(key)
+  if (text === undefined) return undefined
+  try {
+    const { format, snapshot } = JSON.parse(text) as { format?: unknown; snapshot?: unknown }
+    if (format !== 1 || typeof snapshot !== 'string' || !isSnapshotId(snapshot)) return undefined
+    return store.snapshots.has(snapshot) ? snapshot : undefined
+  } catch {
+    return undefined
+  }
+}
+
+function layerInfo(layer: ImageLayerRef): LayerInfo {
+  const { diffId, mediaType, digest, size } = layer
+  return { diffId, blobs: [{ mediaType, digest, size }] }
+}
+
+async function applyLayer(
+  store: Store,
+  native: Native,
+  layer: ImageLayerRef,
+  trees: { readonly target: string; readonly lower: readonly string[] },
+  signal: AbortSignal,
+): Promise<void> {
+  const { digest, size: sizeBytes, diffId } = layer
+  const compression = layerFormat(layer.mediaType)
+  const file = await open(store.blobs.path(digest), 'r')
+  try {
+    await native.apply({ ...trees, compression, digest, sizeBytes, diffId, limits }, file.fd, { signal })
+  } finally {
+    await file.close()
+  }
+}
+
+/** How the blob of a layer is compressed, by its media type. */
+export function layerFormat(mediaType: string): LayerFormat {
+  if (/[+.]zstd$/.test(mediaType)) return 'zstd'
+  if (/[+.]gzip$/.test(mediaType)) return 'gzip'
+  if (/\.tar$/.test(mediaType)) return 'none'
+  throw new UserError('ERR_UNSUPPORTED', `Cannot unpack a layer of media type "${mediaType}"`)
+}
+
+/** The OCI media type of a layer in a compression. */
+export function layerMediaType(format: LayerFormat): string {
+  const base = 'application/vnd.oci.image.layer.v1.tar'
+  return format === 'none' ? base : `${base}+${format}`
+}
+
+async function makeLayerBlob(
+  { store, native }: SnapshotterOptions,
+  id: SnapshotId,
+  compression: Compression,
+  options: Cancellable,
+): Promise<LayerBlob> {
+  const mediaType = layerMediaType(compression.format)
+  const known = store.snapshots.layer(id)
+  for (const blob of known?.blobs ?? []) {
+    if (known === undefined || blob.mediaType !== mediaType) continue
+    const stored = (await store.blobs.size(blob.digest)) !== undefined
+    if (stored) return { diffId: known.diffId, mediaType, digest: blob.digest, size: blob.size }
+  }
+  const ingest = await store.blobs.ingest()
+  try {
+    const request = { upper: store.snapshots.path(id), compression, clampMtime: null }
+    const made = await native.diff(request, ingest.fd, options)
+    const digest = parseDigest(made.digest)
+    await ingest.commit({ digest, size: made.sizeBytes })
+    const diffId = parseDiffId(made.diffId)
+    await store.snapshots.setLayer(id, { diffId, blobs: [{ mediaType, digest, size: made.sizeBytes }] })
+    return { diffId, mediaType, digest, size: made.sizeBytes }
+  } catch (error) {
+    await ingest.abort()
+    throw error
+  }
+}

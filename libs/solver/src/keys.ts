@@ -1,0 +1,39 @@
+import { type Digest, digestKey, type KeyValue } from '@tsbuild/digest'
+import type { RecordedInput } from './types.ts'
+
+/*
+ * The keys of a step. Each is the SHA-256 of its domain, a line feed, and the canonical JSON (libs/digest) of:
+ *
+ *   definition  tsbuild.definition.v1  {"inputs":[input…],"op":<StepOp.key>}
+ *   content     tsbuild.content.v1     the same, with content digests for every input that has them
+ *   output      tsbuild.output.v1      {"definition":<definition key>,"result":<stored result>}
+ *
+ * where an input is {"key":<output key>} for a step, {"source":<SourceOp.key>} for a source, both with "selector" where
+ * only a part is read, and {"content":<digest>} for what is read of an input. docs/dev/cache-keys.md says what each op puts into its key.
+ */
+
+/** Names a step by its op and by what its inputs count as. */
+export function definitionKey(op: KeyValue, inputs: readonly RecordedInput[]): Digest {
+  return digestKey('tsbuild.definition.v1', { op, inputs: inputs.map(encode) })
+}
+
+/** Names a step by its op and by the content that it reads, where it reads only a part of an input. */
+export function contentKey(op: KeyValue, inputs: readonly RecordedInput[]): Digest {
+  return digestKey('tsbuild.content.v1', { op, inputs: inputs.map(encode) })
+}
+
+/** Names one result of a step that may give another result each time. */
+export function outputKey(definition: Digest, stored: KeyValue): Digest {
+  return digestKey('tsbuild.output.v1', { definition, result: stored })
+}
+
+function encode(input: RecordedInput): KeyValue {
+  switch (input.kind) {
+    case 'result':
+      return { key: input.key, selector: input.selector }
+    case 'source':
+      return { source: input.key, selector: input.selector }
+    case 'content':
+      return { content: input.digest }
+  }
+}

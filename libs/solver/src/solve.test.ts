@@ -1,0 +1,304 @@
+import { type Digest, digestBytes, type KeyValue } from '@tsbuild/digest'
+import { UserError } from '@tsbuild/errors'
+import type { BuildEvent } from '@tsbuild/events'
+import type { Graph, Vertex } from '@tsbuild/graph'
+import { describe, expect, it } from 'vitest'
+import { type CacheRecord, type SolverOp, type StepOp, solve } from './index.ts'
+
+/** A step of the tests: its result is a text made of its inputs' texts. */
+interface Step {
+  readonly name: string
+  readonly inputs?: readonly string[]
+  /** Read by content: only the text in front of `/` of the input counts. */
+  readonly readsContent?: boolean
+  readonly pure?: boolean
+  readonly ignoreCache?: boolean
+  readonly run?: (inputs: readonly string[], signal: AbortSignal) => Promise<string> | string
+  /** Makes it a source. */
+  readonly source?: KeyValue | 'unkeyed'
+}
+
+const digestOf = (name: string): Digest => digestBytes(name)
+
+function graphOf(steps: readonly Step[], target: string): Graph {
+  const vertices = steps.map(
+    ({ name, inputs = [], ignoreCache = false }): Vertex => ({
+      digest: digestOf(name),
+      op: { kind: 'local', name },
+      inputs: inputs.map(digestOf),
+      name,
+      source: null,
+      ignoreCache,
+    }),
+  )
+  return { vertices, target: digestOf(target) }
+}
+
+/** What outlives one solve: records, results, and how often each step ran. */
+function createWorld() {
+  const records = new Map<Digest, CacheRecord>()
+  const gone = new Set<string>()
+  const runs: string[] = []
+  const events: BuildEvent[] = []
+  const locked = new Map<Digest, Promise<unknown>>()
+  let serial = 0
+  let clock = 0
+  const opOf = (step: Step): SolverOp<string> => {
+    if (step.source !== undefined) {
+      const key = step.source === 'unkeyed' ? undefined : step.source
+      return {
+        kind: 'source',
+        key,
+        describe: async () => (await step.run?.([], new AbortController().signal)) ?? step.name,
+      }
+    }
+    const content = async (result: string) => {
+      const [read = ''] = result.split('/')
+      return { digest: digestBytes(read), preimage: read }
+    }
+    const op: StepOp<string> = {
+      kind: 'step',
+      key: { name: step.name },
+      inputs: (step.inputs ?? []).map(() => (step.readsContent ? { content } : {})),
+      pure: step.pure ?? false,
+      bases: [],
+      load: (stored) =>
+        typeof stored === 'string' && !gone.has(stored) ? stored.replace(/#\d+$/, '') : undefined,
+      execute: async (inputs, { signal }) => {
+        runs.push(step.name)
+        const result = await (step.run?.(inputs, signal) ?? step.name)
+        const stored = `${result}#${serial++}`
+        return {
+          result,
+          stored,
+          commit: async (keys, record) => {
+            for (const key of keys) records.set(key, record)
+          },
+        }
+      },
+    }
+    return op
+  }
+  const start = async (steps: readonly Step[], target: string, signal = new AbortController().signal) => {
+    runs.length = 0
+    events.length = 0
+    const byDigest = new Map(steps.map((step) => [digestOf(step.name), step]))
+    const solution = await solve<string>({
+      graph: graphOf(steps, target),
+      op: (vertex) => opOf(byDigest.get(vertex.digest) as Step),
+      cache: { load: (key) => records.get(key), link: (key, record) => void records.set(key, record) },
+      exclusive: async (key, body) => {
+        const before = locked.get(key)
+        const mine = (before ?? Promise.resolve()).then(body)
+        locked.set(
+          key,
+          mine.catch(() => {}),
+        )
+        return await mine
+      },
+      events: (event) => events.push(event),
+      now: () => clock++,
+      signal,
+      parallelism: 4,
+    })
+    await solution.durable
+    return solution
+  }
+  return { start, runs, events, records, gone }
+}
+
+const chain: readonly Step[] = [
+  { name: 'base', source: { image: 1 } },
+  { name: 'a', inputs: ['base'] },
+  { name: 'b', inputs: ['a'] },
+  { name: 'c', inputs: ['b'] },
+]
+
+describe('solve', () => {
+  it('solve() runs every step once and nothing the second time', async () => {
+    const world = createWorld()
+    expect(await world.start(chain, 'c')).toMatchObject({ result: 'c', executed: 3, cached: 0 })
+    expect(world.runs).toEqual(['a', 'b', 'c'])
+    expect(await world.start(chain, 'c')).toMatchObject({ result: 'c', executed: 0, cached: 1 })
+    expect(world.runs).toEqual([])
+  })
+
+  it('solve() runs again what reads a changed source', async () => {
+    const world = createWorld()
+    await world.start(chain, 'c')
+    const moved = chain.map((step) => (step.name === 'base' ? { ...step, source: { image: 2 } } : step))
+    await world.start(moved, 'c')
+    expect(world.runs).toEqual(['a', 'b', 'c'])
+  })
+
+  it('solve() never matches an older record below a forced run', async () => {
+    const world = createWorld()
+    await world.start(chain, 'c')
+    const forced = chain.map((step) => (step.name === 'a' ? { ...step, ignoreCache: true } : step))
+    await world.start(forced, 'c')
+    expect(world.runs).toEqual(['a', 'b', 'c'])
+    await world.start(chain, 'c')
+    expect(world.runs).toEqual([])
+    await world.start(forced, 'c')
+    expect(world.runs).toEqual(['a', 'b', 'c'])
+  })
+
+  it('solve() runs a step again whose result is gone, and what was built upon it', async () => {
+    const world = createWorld()
+    await world.start(chain, 'c')
+    const [stored] = [...world.records.values()]
+      .filter((record) => record.name === 'a')
+      .map((record) => record.stored)
+    world.gone.add(stored as string)
+    const aOnly = chain.slice(0, 2)
+    await world.start(aOnly, 'a')
+    expect(world.runs).toEqual(['a'])
+    await world.start(chain, 'c')
+    expect(world.runs).toEqual(['b', 'c'])
+  })
+
+  it('solve() matches by content when an input changed and what is read of it did not', async () => {
+    const world = createWorld()
+    const steps = (version: number): readonly Step[] => [
+      { name: 'src', source: { version } },
+      { name: 'build', inputs: ['src'], run: () => `same/${version}` },
+      { name: 'copy', inputs: ['build'], readsContent: true, pure: true },
+      { name: 'after', inputs: ['copy'] },
+    ]
+    await world.start(steps(1), 'after')
+    expect(world.runs).toEqual(['build', 'copy', 'after'])
+    await world.start(steps(2), 'after')
+    expect(world.runs).toEqual(['build'])
+    await world.start(steps(2), 'after')
+    expect(world.runs).toEqual([])
+  })
+
+  it('solve() keys an unkeyed source by the content that is read', async () => {
+    const world = createWorld()
+    const steps = (content: string): readonly Step[] => [
+      { name: 'context', source: 'unkeyed', run: () => content },
+      { name: 'copy', inputs: ['context'], readsContent: true, pure: true },
+    ]
+    await world.start(steps('x/1'), 'copy')
+    await world.start(steps('x/2'), 'copy')
+    expect(world.runs).toEqual([])
+    await world.start(steps('y/2'), 'copy')
+    expect(world.runs).toEqual(['copy'])
+  })
+
+  it('solve() runs independent steps at the same time and a shared one once', async () => {
+    const world = createWorld()
+    let together = 0
+    let most = 0
+    const slow = async () => {
+      most = Math.max(most, ++together)
+      await new Promise((resume) => setImmediate(resume))
+      together--
+      return 'x'
+    }
+    const steps: readonly Step[] = [
+      { name: 'shared' },
+      { name: 'left', inputs: ['shared'], run: slow },
+      { name: 'right', inputs: ['shared'], run: slow },
+      { name: 'join', inputs: ['left', 'right'] },
+    ]
+    await world.start(steps, 'join')
+    expect(world.runs.filter((name) => name === 'shared')).toHaveLength(1)
+    expect(most).toBe(2)
+  })
+
+  it('solve() gives the first failure, cancels what runs, and records what had finished', async () => {
+    const world = createWorld()
+    const broken = new UserError('ERR_STEP_FAILED', 'broken')
+    let aborted = false
+    const steps: readonly Step[] = [
+      { name: 'ok' },
+      {
+        name: 'fails',
+        inputs: ['ok'],
+        run: () => {
+          throw broken
+        },
+      },
+      {
+        name: 'runs',
+        inputs: ['ok'],
+        run: (_, signal) =>
+          new Promise((_resolve, reject) => {
+            signal.addEventListener('abort', () => {
+              aborted = true
+              reject(new Error('stopped'))
+            })
+          }),
+      },
+      { name: 'join', inputs: ['fails', 'runs'] },
+    ]
+    await expect(world.start(steps, 'join')).rejects.toMatchObject({ code: 'ERR_STEP_FAILED' })
+    expect(aborted).toBe(true)
+    const ends = world.events.filter(({ type }) => type === 'vertex.failed' || type === 'vertex.cancelled')
+    expect(ends.map((event) => [event.type, 'vertex' in event && event.vertex])).toEqual([
+      ['vertex.failed', digestOf('fails')],
+      ['vertex.cancelled', digestOf('runs')],
+    ])
+    await world.start([{ name: 'ok' }], 'ok')
+    expect(world.runs).toEqual([])
+  })
+
+  it('solve() rejects with ERR_CANCELLED when its signal fires', async () => {
+    const world = createWorld()
+    const abort = new AbortController()
+    const steps: readonly Step[] = [
+      {
+        name: 'a',
+        run: (_, signal) => {
+          const stopped = new Promise<string>((_resolve, reject) =>
+            signal.addEventListener('abort', () => reject(signal.reason)),
+          )
+          abort.abort()
+          return stopped
+        },
+      },
+    ]
+    await expect(world.start(steps, 'a', abort.signal)).rejects.toMatchObject({ code: 'ERR_CANCELLED' })
+  })
+
+  it('solve() lets two solves at once run a step once', async () => {
+    const world = createWorld()
+    let count = 0
+    const steps: readonly Step[] = [
+      {
+        name: 'a',
+        run: async () => {
+          count++
+          await new Promise((resume) => setImmediate(resume))
+          return 'a'
+        },
+      },
+    ]
+    await Promise.all([world.start(steps, 'a'), world.start(steps, 'a')])
+    expect(count).toBe(1)
+  })
+
+  it('solve() sends one start and one end for each step that ran', async () => {
+    const world = createWorld()
+    await world.start(chain, 'c')
+    const types = (name: string) =>
+      world.events
+        .filter((event) => 'vertex' in event && event.vertex === digestOf(name))
+        .map(({ type }) => type)
+    for (const name of ['a', 'b', 'c'])
+      expect(types(name)).toEqual(['vertex.planned', 'vertex.started', 'vertex.completed'])
+    await world.start(chain, 'c')
+    expect(types('c')).toEqual(['vertex.planned', 'vertex.cached'])
+  })
+
+  it('solve() walks a chain of 3,000 steps, cold and cached', async () => {
+    const world = createWorld()
+    const steps = Array.from(
+      { length: 3000 },
+      (_, i): Step => ({ name: `s${i}`, inputs: i === 0 ? [] : [`s${i - 1}`] }),
+    )
+    expect(await world.start(steps, 's2999')).toMatchObject({ executed: 3000 })
+    expect(await world.start(steps, 's2999')).toMatchObject({ executed: 0 })
+  })
+})

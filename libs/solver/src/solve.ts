@@ -1,0 +1,341 @@
+import type { Digest } from '@tsbuild/digest'
+import { InternalError, UserError, withSource } from '@tsbuild/errors'
+import type { Vertex } from '@tsbuild/graph'
+import pLimit, { type LimitFunction } from 'p-limit'
+import { contentKey, definitionKey, outputKey } from './keys.ts'
+import type {
+  CacheRecord,
+  RecordedInput,
+  Solution,
+  SolveOptions,
+  SolverOp,
+  SourceOp,
+  StepOp,
+} from './types.ts'
+
+/** How a vertex counts in the keys of its readers, as far as that is known without running it. */
+interface Keyed {
+  readonly input: KeyedInput | undefined
+  /** Of a step: its own key and inputs, and the record found under it. */
+  readonly definition?: Digest
+  readonly inputs?: readonly RecordedInput[]
+  readonly record?: CacheRecord | undefined
+}
+
+interface Resolved<R> {
+  readonly result: R
+  /** Undefined for a source without a key. */
+  readonly input: KeyedInput | undefined
+}
+
+type KeyedInput = Exclude<RecordedInput, { kind: 'content' }>
+
+interface State<R> {
+  readonly vertex: Vertex
+  readonly op: SolverOp<R>
+  readonly inputs: readonly State<R>[]
+  keyed: Promise<Keyed> | undefined
+  resolved: Promise<Resolved<R>> | undefined
+}
+
+interface Run<R> extends SolveOptions<R> {
+  readonly abort: AbortController
+  readonly limit: LimitFunction
+  readonly commits: Promise<void>[]
+  readonly running: Set<Digest>
+  readonly reported: WeakSet<Error>
+  cached: number
+  executed: number
+  failure: unknown
+}
+
+/**
+ * Makes the result of a graph's target: looks every step up from the sources on, runs those that are not recorded, each
+ * once, as many at a time as allowed, and records what they made. The first failure cancels the rest.
+ *
+ * A result may be used before it is durable; `vertex.completed` is sent, and {@link Solution.durable} resolves, when it is.
+ *
+ * @throws the first failure, with the place in the Dockerfile; `ERR_CANCELLED` if the signal fires
+ */
+export async function solve<R>(options: SolveOptions<R>): Promise<Solution<R>> {
+  const abort = new AbortController()
+  const signal = AbortSignal.any([options.signal, abort.signal])
+  const limit = pLimit({ concurrency: options.parallelism, rejectOnClear: true })
+  const run: Run<R> = {
+    ...options,
+    signal,
+    abort,
+    limit,
+    commits: [],
+    running: new Set(),
+    reported: new WeakSet(),
+    cached: 0,
+    executed: 0,
+    failure: undefined,
+  }
+  const states = createStates(run)
+  try {
+    const target = options.graph.target === undefined ? undefined : states.get(options.graph.target)
+    const resolved = target === undefined ? undefined : await resolve(run, target)
+    // A commit that fails must not count as unhandled while an exporter is still at work.
+    const durable = Promise.all(run.commits).then(() => undefined)
+    durable.catch(() => {})
+    return { result: resolved?.result, cached: run.cached, executed: run.executed, durable }
+  } catch (error) {
+    await settle(states)
+    throw run.failure ?? error
+  }
+}
+
+function createStates<R>(run: Run<R>): ReadonlyMap<Digest, State<R>> {
+  const states = new Map<Digest, State<R>>()
+  for (const vertex of run.graph.vertices) {
+    const inputs = vertex.inputs.map((input) => {
+      const state = states.get(input)
+      if (state === undefined)
+        throw new InternalError('ERR_INTERNAL', `the graph lists "${vertex.name}" before its input`)
+      return state
+    })
+    states.set(vertex.digest, { vertex, op: run.op(vertex), inputs, keyed: undefined, resolved: undefined })
+    const { digest, name, source } = vertex
+    run.events({ type: 'vertex.planned', vertex: digest, name, inputs: vertex.inputs, source, at: run.now() })
+  }
+  // In topological order, so that no chain of steps is as deep as the stack.
+  for (const state of states.values()) void key(run, state)
+  return states
+}
+
+/** After a failure: waits until nothing runs any more. */
+async function settle<R>(states: ReadonlyMap<Digest, State<R>>): Promise<void> {
+  await Promise.allSettled([...states.values()].flatMap((state) => [state.keyed, state.resolved]))
+}
+
+function key<R>(run: Run<R>, state: State<R>): Promise<Keyed> {
+  if (state.keyed === undefined) {
+    state.keyed = computeKey(run, state)
+    state.keyed.catch(() => {})
+  }
+  return state.keyed
+}
+
+async function computeKey<R>(run: Run<R>, state: State<R>): Promise<Keyed> {
+  const { op, vertex } = state
+  if (op.kind === 'source')
+    return { input: op.key === undefined ? undefined : { kind: 'source', key: op.key } }
+  try {
+    const inputs = await Promise.all(state.inputs.map((input, index) => keyOfInput(run, op, input, index)))
+    const definition = definitionKey(op.key, inputs)
+    const record = vertex.ignoreCache ? undefined : run.cache.load(definition)
+    const input = record === undefined ? undefined : ({ kind: 'result', key: record.outputKey } as const)
+    return { input, definition, inputs, record }
+  } catch (error) {
+    throw fail(run, state, error)
+  }
+}
+
+/** What one input counts as; runs it where nothing less can tell. */
+async function keyOfInput<R>(
+  run: Run<R>,
+  op: StepOp<R>,
+  input: State<R>,
+  index: number,
+): Promise<RecordedInput> {
+  const selector = op.inputs[index]?.selector
+  const keyed = await key(run, input)
+  if (keyed.input !== undefined) return { ...keyed.input, selector }
+  const resolved = await resolve(run, input)
+  if (resolved.input !== undefined) return { ...resolved.input, selector }
+  const content = op.inputs[index]?.content
+  if (content === undefined) {
+    throw new InternalError(
+      'ERR_INTERNAL',
+      `"${input.vertex.name}" has no key and its reader digests no content`,
+    )
+  }
+  return { kind: 'content', ...(await content(resolved.result, run.signal)) }
+}
+
+function resolve<R>(run: Run<R>, state: State<R>): Promise<Resolved<R>> {
+  if (state.resolved === undefined) {
+    state.resolved = (
+      state.op.kind === 'source' ? describe(run, state, state.op) : make(run, state, state.op)
+    ).catch((error) => {
+      throw fail(run, state, error)
+    })
+    state.resolved.catch(() => {})
+  }
+  return state.resolved
+}
+
+async function describe<R>(run: Run<R>, state: State<R>, op: SourceOp<R>): Promise<Resolved<R>> {
+  const vertex = state.vertex.digest
+  start(run, vertex)
+  const result = await op.describe(run.signal)
+  complete(run, vertex)
+  return { result, input: (await key(run, state)).input }
+}
+
+async function make<R>(run: Run<R>, state: State<R>, op: StepOp<R>): Promise<Resolved<R>> {
+  const { definition, inputs, record } = await key(run, state)
+  if (definition === undefined || inputs === undefined)
+    throw new InternalError('ERR_INTERNAL', 'a step has no key')
+  const hit = await load(run, state, op, record)
+  if (hit !== undefined) return hit
+  const results = (await Promise.all(state.inputs.map((input) => resolve(run, input)))).map(
+    ({ result }) => result,
+  )
+  const byContent = await contentInputs(run, op, inputs, results)
+  const content = byContent === undefined ? undefined : contentKey(op.key, byContent)
+  if (content !== undefined && !state.vertex.ignoreCache) {
+    const found = run.cache.load(content)
+    const again = await load(run, state, op, found)
+    if (again !== undefined && found !== undefined) {
+      run.cache.link(definition, found)
+      return again
+    }
+  }
+  const keys = content === undefined ? [definition] : [definition, content]
+  return await executeOnce(run, state, op, { keys, definition, inputs: byContent ?? inputs, results })
+}
+
+/** The inputs with content in the place of keys, or undefined if that changes nothing. */
+async function contentInputs<R>(
+  run: Run<R>,
+  op: StepOp<R>,
+  inputs: readonly RecordedInput[],
+  results: readonly R[],
+): Promise<readonly RecordedInput[] | undefined> {
+  const replaceable = inputs.some(
+    (input, index) => input.kind !== 'content' && op.inputs[index]?.content !== undefined,
+  )
+  if (!replaceable) return undefined
+  return await Promise.all(
+    inputs.map(async (input, index): Promise<RecordedInput> => {
+      const content = op.inputs[index]?.content
+      const result = results[index]
+      if (input.kind === 'content' || content === undefined || result === undefined) return input
+      return { kind: 'content', ...(await content(result, run.signal)) }
+    }),
+  )
+}
+
+async function load<R>(
+  run: Run<R>,
+  state: State<R>,
+  op: StepOp<R>,
+  record: CacheRecord | undefined,
+): Promise<Resolved<R> | undefined> {
+  if (record === undefined) return undefined
+  const bases = await Promise.all(
+    op.bases.map(async (index) => {
+      const base = state.inputs[index]
+      if (base === undefined)
+        throw new InternalError('ERR_INTERNAL', `"${state.vertex.name}" has no input ${index}`)
+      return (await resolve(run, base)).result
+    }),
+  )
+  const result = op.load(record.stored, bases)
+  if (result === undefined) return undefined
+  run.cached++
+  run.events({ type: 'vertex.cached', vertex: state.vertex.digest, from: 'local', at: run.now() })
+  return { result, input: { kind: 'result', key: record.outputKey } }
+}
+
+interface Plan<R> {
+  readonly keys: readonly Digest[]
+  readonly definition: Digest
+  readonly inputs: readonly RecordedInput[]
+  readonly results: readonly R[]
+}
+
+/** Runs a step while no other process does; resolves as soon as its result can be used. */
+function executeOnce<R>(run: Run<R>, state: State<R>, op: StepOp<R>, plan: Plan<R>): Promise<Resolved<R>> {
+  const vertex = state.vertex.digest
+  return new Promise((usable, reject) => {
+    const onWait = () => {
+      const reason = 'another process runs this step'
+      run.events({ type: 'vertex.waiting', vertex, reason, at: run.now() })
+    }
+    const body = async () => {
+      const made = state.vertex.ignoreCache
+        ? undefined
+        : await load(run, state, op, run.cache.load(plan.definition))
+      if (made !== undefined) return usable(made)
+      const { resolved, commit } = await execute(run, state, op, plan)
+      usable(resolved)
+      await commit()
+      complete(run, vertex)
+    }
+    const whole = run.exclusive(plan.definition, body, onWait, run.signal)
+    run.commits.push(
+      whole.catch((error) => {
+        const failure = fail(run, state, error)
+        reject(failure)
+        throw failure
+      }),
+    )
+    run.commits.at(-1)?.catch(() => {})
+  })
+}
+
+async function execute<R>(run: Run<R>, state: State<R>, op: StepOp<R>, plan: Plan<R>) {
+  return await run.limit(async () => {
+    run.signal.throwIfAborted()
+    const startedAt = start(run, state.vertex.digest)
+    const { vertex } = state
+    const executed = await op.execute(plan.results, { vertex, signal: run.signal, events: run.events })
+    run.executed++
+    const createdAt = run.now()
+    const record: CacheRecord = {
+      outputKey: op.pure
+        ? (plan.keys.at(-1) ?? plan.definition)
+        : outputKey(plan.definition, executed.stored),
+      name: vertex.name,
+      op: op.key,
+      inputs: plan.inputs,
+      stored: executed.stored,
+      createdAt,
+      durationMs: Math.max(0, Math.round(createdAt - startedAt)),
+    }
+    const resolved: Resolved<R> = {
+      result: executed.result,
+      input: { kind: 'result', key: record.outputKey },
+    }
+    return { resolved, commit: () => executed.commit(plan.keys, record) }
+  })
+}
+
+/** Notes the first failure, cancels the rest, and gives the error its place in the Dockerfile. Idempotent. */
+function fail<R>(run: Run<R>, state: State<R>, error: unknown): unknown {
+  if (error instanceof Error && run.reported.has(error)) return error
+  const { digest, source } = state.vertex
+  const started = run.running.delete(digest)
+  if (run.signal.aborted) {
+    if (started) run.events({ type: 'vertex.cancelled', vertex: digest, at: run.now() })
+    return report(run, new UserError('ERR_CANCELLED', 'The build was cancelled'))
+  }
+  const located = source === null ? error : withSource(error, source)
+  const message = error instanceof Error ? error.message : String(error)
+  run.events({ type: 'vertex.failed', vertex: digest, error: message, at: run.now() })
+  run.failure = located
+  run.abort.abort()
+  return report(run, located)
+}
+
+/** The readers of a failed vertex fail with the same error and say nothing. */
+function report<R>(run: Run<R>, error: unknown): unknown {
+  if (error instanceof Error) run.reported.add(error)
+  return error
+}
+
+function start<R>(run: Run<R>, vertex: Digest): number {
+  const at = run.now()
+  run.running.add(vertex)
+  run.events({ type: 'vertex.started', vertex, at })
+  return at
+}
+
+function complete<R>(run: Run<R>, vertex: Digest): void {
+  run.running.delete(vertex)
+  run.events({ type: 'vertex.completed', vertex, at: run.now() })
+}

@@ -1,0 +1,124 @@
+import type { Digest, KeyValue } from '@tsbuild/digest'
+import type { EventSink } from '@tsbuild/events'
+import type { Graph, Vertex } from '@tsbuild/graph'
+
+/**
+ * What the solver needs to know of a step. It knows no files, containers or images: `R` is opaque to it.
+ */
+export type SolverOp<R> = SourceOp<R> | StepOp<R>
+
+/** Describes something that exists already. It is never recorded, and nothing is fetched by describing it. */
+export interface SourceOp<R> {
+  readonly kind: 'source'
+  /** What its readers' keys are made from; undefined if only the content that they read can tell (a directory). */
+  readonly key: KeyValue | undefined
+  describe(signal: AbortSignal): Promise<R>
+}
+
+/** Makes something that can be recorded. */
+export interface StepOp<R> {
+  readonly kind: 'step'
+  /** All of the op that counts in its key, its inputs excluded. The kind and version of the op are in it. */
+  readonly key: KeyValue
+  /** One for each input. */
+  readonly inputs: readonly InputKeying<R>[]
+  /**
+   * Whether equal inputs always give an equivalent result. A pure step that ran again may be followed by steps recorded
+   * over its earlier result; one that is not pure may not.
+   */
+  readonly pure: boolean
+  /** Indexes of the inputs that a stored result builds upon, for {@link StepOp.load}. */
+  readonly bases: readonly number[]
+  /** Brings a stored result back, or undefined if what it names is gone. */
+  load(stored: KeyValue, bases: readonly R[]): R | undefined
+  execute(inputs: readonly R[], context: ExecuteContext): Promise<Executed<R>>
+}
+
+/** How an input counts in a step's key. */
+export interface InputKeying<R> {
+  /** Which part of the input the step reads; counts where the input counts by its key. */
+  readonly selector?: KeyValue | undefined
+  /** Whether the step reads of this input only what `content` digests, so that equal content is an equal input. */
+  readonly content?: ((result: R, signal: AbortSignal) => Promise<ContentKey>) | undefined
+}
+
+/** What a step reads of an input. */
+export interface ContentKey {
+  readonly digest: Digest
+  /** Stored with the record, to explain a later miss. */
+  readonly preimage: KeyValue
+}
+
+/** What a step gets while it runs. */
+export interface ExecuteContext {
+  readonly vertex: Vertex
+  readonly signal: AbortSignal
+  readonly events: EventSink
+}
+
+/** A step that ran. */
+export interface Executed<R> {
+  /** Can be used at once. */
+  readonly result: R
+  /** What {@link StepOp.load} needs to bring it back. Unique to this execution unless the step is pure. */
+  readonly stored: KeyValue
+  /** Makes the result and the record durable, in this order. */
+  commit(keys: readonly Digest[], record: CacheRecord): Promise<void>
+}
+
+/** A recorded step: what was made, and in readable form, of what. */
+export interface CacheRecord {
+  /** What the steps above count this result as. */
+  readonly outputKey: Digest
+  readonly name: string
+  readonly op: KeyValue
+  /** For each input its output key, or the digest and preimage of the content read from it. */
+  readonly inputs: readonly RecordedInput[]
+  readonly stored: KeyValue
+  /** Unix ms, when the step had run. */
+  readonly createdAt: number
+  /** How long it took. */
+  readonly durationMs: number
+}
+
+/** See {@link CacheRecord.inputs}. */
+export type RecordedInput =
+  | { readonly kind: 'result'; readonly key: Digest; readonly selector?: KeyValue | undefined }
+  | { readonly kind: 'source'; readonly key: KeyValue; readonly selector?: KeyValue | undefined }
+  | { readonly kind: 'content'; readonly digest: Digest; readonly preimage: KeyValue }
+
+/** Where records are looked up. */
+export interface CacheStore {
+  load(key: Digest): CacheRecord | undefined
+  /** Makes a record of another key found under `key` too; best effort, durable later. */
+  link(key: Digest, record: CacheRecord): void
+}
+
+/** See {@link solve}. */
+export interface SolveOptions<R> {
+  readonly graph: Graph
+  readonly op: (vertex: Vertex) => SolverOp<R>
+  readonly cache: CacheStore
+  /** Runs `body` while no other process runs a step of the same key; `onWait` is called when that takes long. */
+  readonly exclusive: <T>(
+    key: Digest,
+    body: () => Promise<T>,
+    onWait: () => void,
+    signal: AbortSignal,
+  ) => Promise<T>
+  readonly events: EventSink
+  readonly now: () => number
+  readonly signal: AbortSignal
+  /** How many steps run at once. */
+  readonly parallelism: number
+}
+
+/** See {@link solve}. */
+export interface Solution<R> {
+  /** Of the target; undefined for an empty graph. */
+  readonly result: R | undefined
+  readonly cached: number
+  readonly executed: number
+  /** Resolves when every step that ran is recorded durably. */
+  readonly durable: Promise<void>
+}

@@ -1,0 +1,91 @@
+import { closeSync, constants, mkdirSync, openSync, readFileSync, renameSync, unlinkSync } from 'node:fs'
+import { type FileHandle, open } from 'node:fs/promises'
+import { onDisk, unlessErrno } from './fs-failure.ts'
+import type { StoreOptions } from './types.ts'
+
+/** What makes bytes and names survive a power cut; every method does nothing where durability is `none`. */
+export class Disk {
+  readonly #full: boolean
+  readonly #sync: StoreOptions['sync']
+
+  constructor(options: Pick<StoreOptions, 'durability' | 'sync'>) {
+    this.#full = options.durability === 'full'
+    this.#sync = options.sync
+  }
+
+  /** Everything written so far on the file system of a path. */
+  async syncTree(path: string): Promise<void> {
+    if (this.#full) await onDisk('make durable', path, () => this.#sync(path))
+  }
+
+  /** The bytes of an open file. */
+  async syncFile(file: FileHandle): Promise<void> {
+    if (this.#full) await file.sync()
+  }
+
+  /** The names in directories; each is synced once. */
+  async syncDirectories(paths: Iterable<string>): Promise<void> {
+    if (!this.#full) return
+    await Promise.all([...new Set(paths)].map(syncDirectory))
+  }
+
+  /** Puts a whole new file in the place of an old one: readers see one or the other, also after a power cut. */
+  async replaceFile(temporary: string, path: string, directory: string, text: string): Promise<void> {
+    await onDisk('write', path, async () => {
+      try {
+        await this.#writeSynced(temporary, text)
+        renameSync(temporary, path)
+      } catch (error) {
+        removeFile(temporary)
+        throw error
+      }
+      await this.syncDirectories([directory])
+    })
+  }
+
+  async #writeSynced(path: string, text: string): Promise<void> {
+    const file = await open(path, 'wx', 0o600)
+    try {
+      await file.writeFile(text)
+      await this.syncFile(file)
+    } finally {
+      await file.close()
+    }
+  }
+}
+
+async function syncDirectory(path: string): Promise<void> {
+  await onDisk('make durable', path, async () => {
+    const directory = await open(path, constants.O_RDONLY | constants.O_DIRECTORY)
+    try {
+      await directory.sync()
+    } finally {
+      await directory.close()
+    }
+  })
+}
+
+/**
+ * The bytes of a small regular file; undefined where there is none. What took a file's place (a directory, a symbolic
+ * link, a FIFO, which would block) counts as none.
+ */
+export function readSmallFile(path: string): Buffer | undefined {
+  return unlessErrno(['ENOENT', 'ELOOP', 'EISDIR', 'ENXIO', 'ENOTDIR'], () => {
+    const fd = openSync(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK)
+    try {
+      return readFileSync(fd)
+    } finally {
+      closeSync(fd)
+    }
+  })
+}
+
+/** Removes a file, if it is there. */
+export function removeFile(path: string): void {
+  unlessErrno(['ENOENT'], () => unlinkSync(path))
+}
+
+/** Makes one directory. @returns whether it was not there before */
+export function makeDirectory(path: string): boolean {
+  return unlessErrno(['EEXIST'], () => mkdirSync(path, 0o700) ?? true) ?? false
+}

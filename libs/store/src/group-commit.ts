@@ -1,0 +1,186 @@
+import { renameSync, writeFileSync } from 'node:fs'
+import { type Disk, makeDirectory, removeFile } from './disk.ts'
+import { onDiskSync, storeFailure } from './fs-failure.ts'
+import type { Layout } from './layout.ts'
+import type { Session } from './session.ts'
+import type { RecordWrite, SnapshotId } from './types.ts'
+
+/** What becomes durable and visible together. */
+export interface CommitJob {
+  /** A draft whose data is complete. */
+  readonly snapshot?: { readonly id: SnapshotId; readonly text: string } | undefined
+  readonly records: readonly RecordWrite[]
+}
+
+interface Waiting {
+  readonly job: CommitJob
+  readonly resolve: () => void
+  readonly reject: (error: unknown) => void
+}
+
+/** A file that has all its bytes and not yet its name. */
+interface Staged {
+  readonly temporary: string
+  readonly path: string
+  readonly directory: string
+}
+
+/**
+ * Commits snapshots and records in batches: while one batch is being synced all new jobs gather for the next, so steps
+ * that follow each other closely share one `syncfs` instead of paying for one each, and none of them waits for it.
+ *
+ * A batch: write every file under a temporary name → one sync of the file system, which covers those files and the
+ * drafts' trees → rename, a job's snapshot before its records → fsync the directories → done.
+ */
+export class GroupCommit {
+  readonly #layout: Layout
+  readonly #disk: Disk
+  readonly #session: Session
+  readonly #knownShards = new Set<string>()
+  #waiting: Waiting[] = []
+  #running: Promise<void> | undefined
+  #broken: unknown
+
+  constructor(layout: Layout, disk: Disk, session: Session) {
+    this.#layout = layout
+    this.#disk = disk
+    this.#session = session
+  }
+
+  /** Resolves when the job is durable. Jobs become visible in the order in which they came. */
+  enqueue(job: CommitJob): Promise<void> {
+    return new Promise((resolve, reject) => {
+      this.#waiting.push({ job, resolve, reject })
+      this.#running ??= this.#run()
+    })
+  }
+
+  /** Resolves when nothing is waiting or under way; never rejects. */
+  async drain(): Promise<void> {
+    while (this.#running !== undefined) await this.#running
+  }
+
+  async #run(): Promise<void> {
+    // Jobs of the same turn of the event loop share the first batch.
+    await Promise.resolve()
+    while (this.#waiting.length > 0) await this.#commit(this.#waiting.splice(0))
+    this.#running = undefined
+  }
+
+  async #commit(batch: readonly Waiting[]): Promise<void> {
+    if (this.#broken !== undefined) return rejectAll(batch, this.#broken)
+    const jobs = batch.map((waiting) => ({ waiting, value: undefined }))
+    const staged = phase(jobs, ({ waiting }) => this.#stage(waiting.job))
+    if (staged.length === 0) return
+    try {
+      await this.#disk.syncTree(this.#layout.root)
+    } catch (error) {
+      // The kernel reports lost writes once and then forgets them, so a later sync that succeeds proves nothing.
+      this.#broken = error
+      for (const { value } of staged) discard(value)
+      return rejectAll(
+        staged.map(({ waiting }) => waiting),
+        error,
+      )
+    }
+    const named = phase(staged, ({ value }) => publish(value))
+    await this.#finish(named)
+  }
+
+  async #finish(named: readonly Step<readonly string[]>[]): Promise<void> {
+    const waiting = named.map((entry) => entry.waiting)
+    try {
+      await this.#disk.syncDirectories(named.flatMap(({ value }) => value))
+    } catch (error) {
+      this.#broken = error
+      return rejectAll(waiting, error)
+    }
+    for (const { job, resolve } of waiting) {
+      if (job.snapshot !== undefined) this.#session.forgetDraft(job.snapshot.id)
+      resolve()
+    }
+  }
+
+  #stage(job: CommitJob): readonly Staged[] {
+    const staged: Staged[] = []
+    try {
+      for (const { path, directory, text } of this.#files(job)) {
+        const temporary = this.#session.temporaryFile()
+        staged.push({ temporary, path, directory })
+        onDiskSync('write', path, () => writeFileSync(temporary, text, { flag: 'wx', mode: 0o600 }))
+      }
+      return staged
+    } catch (error) {
+      discard(staged)
+      throw error
+    }
+  }
+
+  *#files({ snapshot, records }: CommitJob): Generator<{ path: string; directory: string; text: string }> {
+    if (snapshot !== undefined) {
+      const { marker, directory } = this.#layout.snapshot(snapshot.id)
+      yield { path: marker, directory, text: snapshot.text }
+    }
+    for (const { keys, text } of records) {
+      for (const key of new Set(keys)) {
+        const { path, directory } = this.#layout.record(key)
+        this.#makeShard(directory)
+        yield { path, directory, text }
+      }
+    }
+  }
+
+  /** Its name in `records` is made durable by the sync that follows. */
+  #makeShard(directory: string): void {
+    if (this.#knownShards.has(directory)) return
+    onDiskSync('make directory', directory, () => makeDirectory(directory))
+    this.#knownShards.add(directory)
+  }
+}
+
+/** A job of the batch and what the last phase made of it. */
+interface Step<T> {
+  readonly waiting: Waiting
+  readonly value: T
+}
+
+/** One phase of a batch: a job for which it fails is rejected and leaves the batch, the others go on. */
+function phase<In, Out>(steps: readonly Step<In>[], work: (step: Step<In>) => Out): readonly Step<Out>[] {
+  const done: Step<Out>[] = []
+  for (const step of steps) {
+    try {
+      done.push({ waiting: step.waiting, value: work(step) })
+    } catch (error) {
+      step.waiting.reject(error)
+    }
+  }
+  return done
+}
+
+/** Gives files their names, in order. @returns the directories that changed */
+function publish(staged: readonly Staged[]): readonly string[] {
+  for (const [index, { temporary, path }] of staged.entries()) {
+    try {
+      renameSync(temporary, path)
+    } catch (error) {
+      discard(staged.slice(index))
+      throw storeFailure(error, 'write', path)
+    }
+  }
+  return staged.map(({ directory }) => directory)
+}
+
+/** What cannot be removed now goes with the session. */
+function discard(staged: readonly Staged[]): void {
+  for (const { temporary } of staged) {
+    try {
+      removeFile(temporary)
+    } catch {
+      // As said above; the error that led here is the one to report.
+    }
+  }
+}
+
+function rejectAll(batch: readonly Waiting[], error: unknown): void {
+  for (const { reject } of batch) reject(error)
+}

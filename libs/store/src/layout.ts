@@ -1,0 +1,112 @@
+import { createHash } from 'node:crypto'
+import { join } from 'node:path'
+import { type Digest, digestHex } from '@tsbuild/digest'
+import type { SnapshotId } from './types.ts'
+
+/** The layout that this program reads and writes: the content of `<root>/version`. */
+export const layoutVersion = '1'
+
+const idForm = /^[0-9a-f]{32}$/
+
+/** Whether a text is 32 lowercase hex digits: the border for ids that come out of a record or a directory. */
+export function isSnapshotId(text: string): text is SnapshotId {
+  return idForm.test(text)
+}
+
+/** The 64 bits of sha256 that name a file or a lock: 16 hex digits. */
+export function shortHash(name: string): string {
+  return createHash('sha256').update(name).digest('hex').slice(0, 16)
+}
+
+/** Where everything below a store's root is. @see docs/dev/store.md */
+export class Layout {
+  readonly root: string
+  /** `<root>/version`: written last when a store is made, so a store that has it is complete. */
+  readonly version: string
+  /** An OCI image layout directory. */
+  readonly v1: string
+  readonly ociLayout: string
+  readonly index: string
+  readonly blobs: string
+  readonly ingest: string
+  readonly snapshots: string
+  readonly records: string
+  readonly files: string
+  readonly cache: string
+  readonly locks: string
+  readonly quarantine: string
+  readonly mounts: string
+  readonly builds: string
+
+  constructor(root: string) {
+    const v1 = join(root, 'v1')
+    this.root = root
+    this.version = join(root, 'version')
+    this.v1 = v1
+    this.ociLayout = join(v1, 'oci-layout')
+    this.index = join(v1, 'index.json')
+    this.blobs = join(v1, 'blobs', 'sha256')
+    this.ingest = join(v1, 'ingest')
+    this.snapshots = join(v1, 'snapshots')
+    this.records = join(v1, 'records')
+    this.files = join(v1, 'files')
+    this.cache = join(v1, 'cache')
+    this.locks = join(v1, 'locks')
+    this.quarantine = join(v1, 'quarantine')
+    this.mounts = join(v1, 'mounts')
+    this.builds = join(v1, 'builds')
+  }
+
+  /** Every directory of a complete store. */
+  directories(): readonly string[] {
+    return [
+      this.blobs,
+      this.ingest,
+      this.snapshots,
+      this.records,
+      this.files,
+      join(this.cache, 'fingerprints'),
+      join(this.cache, 'probe'),
+      this.locks,
+      this.quarantine,
+      this.mounts,
+      this.builds,
+    ]
+  }
+
+  blob(digest: Digest): string {
+    return join(this.blobs, digestHex(digest))
+  }
+
+  fileList(digest: Digest): string {
+    return join(this.files, digestHex(digest))
+  }
+
+  /** The directory and the file of a record. Shards keep directories small: 100,000 records are 400 a directory. */
+  record(key: Digest): { readonly directory: string; readonly path: string } {
+    const hex = digestHex(key)
+    const directory = join(this.records, hex.slice(0, 2))
+    return { directory, path: join(directory, `${hex}.json`) }
+  }
+
+  snapshot(id: SnapshotId): SnapshotPaths {
+    const directory = join(this.snapshots, id)
+    return {
+      directory,
+      fs: join(directory, 'fs'),
+      work: join(directory, 'work'),
+      marker: join(directory, 'snapshot.json'),
+      layer: join(directory, 'layer.json'),
+    }
+  }
+}
+
+/** The files of one snapshot. */
+export interface SnapshotPaths {
+  readonly directory: string
+  readonly fs: string
+  readonly work: string
+  /** Its presence makes a snapshot committed. */
+  readonly marker: string
+  readonly layer: string
+}

@@ -1,0 +1,132 @@
+import { EnvironmentError } from '@tsbuild/errors'
+import type { Descriptor } from '@tsbuild/oci'
+import { isObject, readDescriptor, writeDescriptor } from './descriptor-json.ts'
+import { type Disk, readSmallFile } from './disk.ts'
+import { onDiskSync } from './fs-failure.ts'
+import type { Layout } from './layout.ts'
+import type { Session } from './session.ts'
+import type { LocalImages, Locks, NamedImage } from './types.ts'
+
+const nameAnnotation = 'org.opencontainers.image.ref.name'
+/** Where containerd looks for the name of an image that it imports. */
+const containerdAnnotation = 'io.containerd.image.name'
+
+/** An index without images, as a new store has it. */
+export const emptyIndex = formatIndex([])
+
+/** One entry of `manifests`: as it was read, so that members that other tools wrote are kept. */
+interface Entry {
+  readonly raw: unknown
+  readonly name: string | undefined
+  readonly descriptor: Descriptor
+}
+
+/** {@link LocalImages} in `v1/index.json`. A missing file counts as an empty list. */
+export class IndexFileImages implements LocalImages {
+  readonly #layout: Layout
+  readonly #disk: Disk
+  readonly #session: Session
+  readonly #locks: Locks
+
+  constructor(layout: Layout, disk: Disk, session: Session, locks: Locks) {
+    this.#layout = layout
+    this.#disk = disk
+    this.#session = session
+    this.#locks = locks
+  }
+
+  async list(): Promise<readonly NamedImage[]> {
+    return this.#read().flatMap(({ name, descriptor }) => (name === undefined ? [] : [{ name, descriptor }]))
+  }
+
+  async get(name: string): Promise<Descriptor | undefined> {
+    return this.#read().findLast((entry) => entry.name === name)?.descriptor
+  }
+
+  async set(names: readonly string[], descriptor: Descriptor): Promise<void> {
+    const wanted = names.map((name) => newEntry(name, descriptor))
+    // What a repeated build asks for is there already: no lock, and its name is durable after one cheap call.
+    if (wanted.every((entry) => isPresent(this.#read(), entry))) {
+      return this.#disk.syncDirectories([this.#layout.v1])
+    }
+    const replaced = new Set(names)
+    await this.#update((entries) => [
+      ...entries.filter(({ name }) => name === undefined || !replaced.has(name)),
+      ...wanted,
+    ])
+  }
+
+  async remove(name: string): Promise<boolean> {
+    let found = false
+    await this.#update((entries) => {
+      const kept = entries.filter((entry) => entry.name !== name)
+      found = kept.length < entries.length
+      return kept
+    })
+    return found
+  }
+
+  async #update(change: (entries: readonly Entry[]) => readonly Entry[]): Promise<void> {
+    await this.#locks.withLock('index.json', async () => {
+      const text = formatIndex(change(this.#read()))
+      await this.#disk.replaceFile(this.#session.temporaryFile(), this.#layout.index, this.#layout.v1, text)
+    })
+  }
+
+  #read(): readonly Entry[] {
+    const path = this.#layout.index
+    const bytes = onDiskSync('read', path, () => readSmallFile(path))
+    return bytes === undefined ? [] : parseEntries(bytes.toString(), path)
+  }
+}
+
+function newEntry(name: string, descriptor: Descriptor): Entry {
+  const annotations = { ...descriptor.annotations, [nameAnnotation]: name, [containerdAnnotation]: name }
+  return { raw: writeDescriptor({ ...descriptor, annotations }), name, descriptor }
+}
+
+function isPresent(entries: readonly Entry[], wanted: Entry): boolean {
+  const text = JSON.stringify(wanted.raw)
+  return entries.some((entry) => entry.name === wanted.name && JSON.stringify(entry.raw) === text)
+}
+
+function formatIndex(entries: readonly Entry[]): string {
+  const index = {
+    schemaVersion: 2,
+    mediaType: 'application/vnd.oci.image.index.v1+json',
+    manifests: entries.map((entry) => entry.raw),
+  }
+  return `${JSON.stringify(index, undefined, 1)}\n`
+}
+
+function parseEntries(text: string, path: string): readonly Entry[] {
+  let index: unknown
+  try {
+    index = JSON.parse(text)
+  } catch (cause) {
+    throw corrupt(path, 'it is not JSON', cause)
+  }
+  if (!isObject(index) || index.schemaVersion !== 2 || !Array.isArray(index.manifests)) {
+    throw corrupt(path, 'it is no OCI image index')
+  }
+  return index.manifests.map((raw: unknown, position) => {
+    const full = readDescriptor(raw)
+    if (full === undefined) throw corrupt(path, `manifests[${position}] is no descriptor`)
+    const { annotations, ...descriptor } = full
+    const { [nameAnnotation]: name, [containerdAnnotation]: _, ...others } = annotations ?? {}
+    const named = Object.keys(others).length === 0 ? descriptor : { ...descriptor, annotations: others }
+    return { raw, name, descriptor: named }
+  })
+}
+
+function corrupt(path: string, state: string, cause?: unknown): EnvironmentError {
+  return new EnvironmentError(
+    'ERR_STORE_CORRUPT',
+    `Cannot read image list ${JSON.stringify(path)}: ${state}`,
+    {
+      cause,
+      details: { path },
+      hints: ['Move the file away; images get their names back when they are pulled or built again.'],
+    },
+  )
+}

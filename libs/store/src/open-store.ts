@@ -1,0 +1,61 @@
+import { join } from 'node:path'
+import { DirectoryBlobStore } from './blob-store.ts'
+import { ensureLayout } from './create-layout.ts'
+import { Disk } from './disk.ts'
+import { FileLists } from './file-lists.ts'
+import { GroupCommit } from './group-commit.ts'
+import { Layout, shortHash } from './layout.ts'
+import { IndexFileImages } from './local-images.ts'
+import { FileLocks } from './locks.ts'
+import { DirectoryRecordStore } from './record-store.ts'
+import { Session, sessionNames, sweepSessions } from './session.ts'
+import { DirectorySnapshotStore } from './snapshot-store.ts'
+import type { Store, StoreOptions } from './types.ts'
+
+/**
+ * Opens the store at a root, and makes it where there is none. What dead processes left half done is swept while the
+ * caller goes on; {@link Store.close} waits for that.
+ *
+ * @throws {EnvironmentError} `ERR_STORE_OPEN`, `ERR_STORE_FORMAT`, `ERR_STORE_CORRUPT`, `ERR_PERMISSION`,
+ *   `ERR_STORE_NO_SPACE`, `ERR_STORE_IO`
+ * @see docs/dev/store.md
+ */
+export async function openStore(options: StoreOptions): Promise<Store> {
+  const layout = new Layout(options.root)
+  const disk = new Disk(options)
+  const session = new Session(layout, options)
+  await ensureLayout(layout, disk, session)
+  const sweep = sweepInBackground(layout, options)
+
+  const commits = new GroupCommit(layout, disk, session)
+  const locks = new FileLocks(join(layout.locks, 'steps'))
+  const files = new FileLists(layout, session)
+  return {
+    root: options.root,
+    blobs: new DirectoryBlobStore(layout, disk, session, options.randomId),
+    images: new IndexFileImages(layout, disk, session, locks),
+    snapshots: new DirectorySnapshotStore({ layout, disk, session, commits, locks, options }),
+    records: new DirectoryRecordStore(layout, commits),
+    locks,
+    cacheFile: (kind, name) => join(layout.cache, kind, shortHash(name)),
+    putFileList: (digest, text) => files.put(digest, text),
+    getFileList: (digest) => files.get(digest),
+    close: async () => {
+      await commits.drain()
+      await sweep
+      await session.close()
+    },
+  }
+}
+
+/** Best effort: a failure (a read-only disk, a tree of other ids) must not fail a build, and the next open tries again. */
+async function sweepInBackground(layout: Layout, options: StoreOptions): Promise<void> {
+  try {
+    const names = sessionNames(layout)
+    if (names.length === 0) return
+    await new Promise(setImmediate)
+    await sweepSessions(layout, names, options.removeTrees)
+  } catch {
+    // See above.
+  }
+}

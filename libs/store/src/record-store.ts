@@ -1,0 +1,28 @@
+import type { Digest } from '@tsbuild/digest'
+import { readSmallFile } from './disk.ts'
+import { onDiskSync } from './fs-failure.ts'
+import type { GroupCommit } from './group-commit.ts'
+import type { Layout } from './layout.ts'
+import type { RecordStore, RecordWrite } from './types.ts'
+
+/** {@link RecordStore} in `v1/records`. */
+export class DirectoryRecordStore implements RecordStore {
+  readonly #layout: Layout
+  readonly #commits: GroupCommit
+
+  constructor(layout: Layout, commits: GroupCommit) {
+    this.#layout = layout
+    this.#commits = commits
+  }
+
+  get(key: Digest): string | undefined {
+    const { path } = this.#layout.record(key)
+    const bytes = onDiskSync('read record', path, () => readSmallFile(path))
+    // An empty file is what a power cut leaves of one that a careless copy of the store made.
+    return bytes === undefined || bytes.length === 0 ? undefined : bytes.toString()
+  }
+
+  async put(records: readonly RecordWrite[]): Promise<void> {
+    if (records.length > 0) await this.#commits.enqueue({ records })
+  }
+}

@@ -1,0 +1,133 @@
+import { chmodSync, mkdirSync, statSync } from 'node:fs'
+import { isDigest, parseDiffId } from '@tsbuild/digest'
+import type { Descriptor } from '@tsbuild/oci'
+import { readDescriptor, writeDescriptor } from './descriptor-json.ts'
+import { type Disk, readSmallFile } from './disk.ts'
+import { onDiskSync } from './fs-failure.ts'
+import type { GroupCommit } from './group-commit.ts'
+import type { Layout } from './layout.ts'
+import type { Session } from './session.ts'
+import type {
+  LayerInfo,
+  Locks,
+  RecordWrite,
+  SnapshotDraft,
+  SnapshotId,
+  SnapshotStore,
+  StoreOptions,
+} from './types.ts'
+
+/** What the snapshot store works with. */
+export interface SnapshotStoreParts {
+  readonly layout: Layout
+  readonly disk: Disk
+  readonly session: Session
+  readonly commits: GroupCommit
+  readonly locks: Locks
+  readonly options: Pick<StoreOptions, 'now' | 'removeTrees'>
+}
+
+/** {@link SnapshotStore} in `v1/snapshots`. */
+export class DirectorySnapshotStore implements SnapshotStore {
+  readonly #parts: SnapshotStoreParts
+
+  constructor(parts: SnapshotStoreParts) {
+    this.#parts = parts
+  }
+
+  async draft(): Promise<SnapshotDraft> {
+    const { layout, session } = this.#parts
+    const id = session.noteDraft()
+    const paths = layout.snapshot(id)
+    onDiskSync('make directory', paths.directory, () => {
+      mkdirSync(paths.directory, 0o700)
+      mkdirSync(paths.fs)
+      // It may become the root directory of an image, which the umask of our caller must not change.
+      chmodSync(paths.fs, 0o755)
+      mkdirSync(paths.work, 0o700)
+    })
+    return new Draft(id, this.#parts)
+  }
+
+  path(id: SnapshotId): string {
+    return this.#parts.layout.snapshot(id).fs
+  }
+
+  has(id: SnapshotId): boolean {
+    const { marker } = this.#parts.layout.snapshot(id)
+    return onDiskSync('look up', marker, () => statSync(marker, { throwIfNoEntry: false })) !== undefined
+  }
+
+  layer(id: SnapshotId): LayerInfo | undefined {
+    const { layer } = this.#parts.layout.snapshot(id)
+    const bytes = onDiskSync('read', layer, () => readSmallFile(layer))
+    return bytes === undefined ? undefined : parseLayer(bytes.toString())
+  }
+
+  async setLayer(id: SnapshotId, layer: LayerInfo): Promise<void> {
+    const { layout, disk, session, locks } = this.#parts
+    const paths = layout.snapshot(id)
+    await locks.withLock(`layer/${id}`, async () => {
+      const merged = mergeLayers(this.layer(id), layer)
+      const text = JSON.stringify({ diffId: merged.diffId, blobs: merged.blobs.map(writeDescriptor) })
+      await disk.replaceFile(session.temporaryFile(), paths.layer, paths.directory, text)
+    })
+  }
+}
+
+class Draft implements SnapshotDraft {
+  readonly id: SnapshotId
+  readonly upper: string
+  readonly work: string
+  readonly #parts: SnapshotStoreParts
+
+  constructor(id: SnapshotId, parts: SnapshotStoreParts) {
+    const paths = parts.layout.snapshot(id)
+    this.id = id
+    this.upper = paths.fs
+    this.work = paths.work
+    this.#parts = parts
+  }
+
+  commit(records: readonly RecordWrite[]): Promise<void> {
+    const text = JSON.stringify({ createdMs: this.#parts.options.now() })
+    return this.#parts.commits.enqueue({ snapshot: { id: this.id, text }, records })
+  }
+
+  async release(): Promise<void> {
+    const { layout, session, options } = this.#parts
+    await options.removeTrees([layout.snapshot(this.id).directory])
+    session.forgetDraft(this.id)
+  }
+}
+
+/** The newer facts, with the blobs of other digests that were known before. Facts about another tar are dropped. */
+function mergeLayers(known: LayerInfo | undefined, added: LayerInfo): LayerInfo {
+  if (known === undefined || known.diffId !== added.diffId) return added
+  const fresh = new Set(added.blobs.map((blob) => blob.digest))
+  return {
+    diffId: added.diffId,
+    blobs: [...known.blobs.filter((blob) => !fresh.has(blob.digest)), ...added.blobs],
+  }
+}
+
+/** @returns undefined for text that is no layer: it can be made again */
+function parseLayer(text: string): LayerInfo | undefined {
+  let value: unknown
+  try {
+    value = JSON.parse(text)
+  } catch {
+    return undefined
+  }
+  if (typeof value !== 'object' || value === null || !('diffId' in value) || !('blobs' in value))
+    return undefined
+  const { diffId, blobs } = value
+  if (typeof diffId !== 'string' || !isDigest(diffId) || !Array.isArray(blobs)) return undefined
+  const descriptors: Descriptor[] = []
+  for (const blob of blobs) {
+    const descriptor = readDescriptor(blob)
+    if (descriptor === undefined) return undefined
+    descriptors.push(descriptor)
+  }
+  return { diffId: parseDiffId(diffId), blobs: descriptors }
+}

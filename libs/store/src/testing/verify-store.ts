@@ -1,0 +1,53 @@
+import { lstatSync, readdirSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { digestBytes, parseDigest } from '@tsbuild/digest'
+import { expect } from 'vitest'
+import { isSnapshotId } from '../layout.ts'
+import type { Store } from '../types.ts'
+import { recordText } from './writer-protocol.ts'
+
+/**
+ * The invariants of a store that nobody uses at the moment, whatever happened to those who did: every blob has the bytes
+ * of its name, every record is whole and names a committed snapshot with its data, and nothing half done is left.
+ */
+export function verifyStore(store: Store): void {
+  const v1 = join(store.root, 'v1')
+  expect(readdirSync(join(v1, 'ingest')), 'temporary files').toEqual([])
+  verifyBlobs(store, join(v1, 'blobs', 'sha256'))
+  const committed = verifySnapshots(store, join(v1, 'snapshots'))
+  verifyRecords(join(v1, 'records'), committed)
+  verifyIndex(join(v1, 'index.json'))
+}
+
+function verifyBlobs(store: Store, directory: string): void {
+  for (const hex of readdirSync(directory)) {
+    const digest = parseDigest(`sha256:${hex}`)
+    expect(digestBytes(readFileSync(store.blobs.path(digest)))).toBe(digest)
+    expect(lstatSync(store.blobs.path(digest)).mode & 0o777).toBe(0o444)
+  }
+}
+
+function verifySnapshots(store: Store, directory: string): ReadonlySet<string> {
+  const names = readdirSync(directory)
+  for (const name of names) {
+    expect(isSnapshotId(name) && store.snapshots.has(name), `snapshot ${name} is committed`).toBe(true)
+    JSON.parse(readFileSync(join(directory, name, 'snapshot.json'), 'utf8'))
+    expect(readFileSync(join(directory, name, 'fs', 'data'), 'utf8')).toBe(`data of ${name}`)
+  }
+  return new Set(names)
+}
+
+function verifyRecords(directory: string, committed: ReadonlySet<string>): void {
+  for (const shard of readdirSync(directory)) {
+    for (const name of readdirSync(join(directory, shard))) {
+      const text = readFileSync(join(directory, shard, name), 'utf8')
+      const { snapshot } = JSON.parse(text)
+      expect(text).toBe(recordText(snapshot))
+      expect(committed.has(snapshot), `record ${name} names a committed snapshot`).toBe(true)
+    }
+  }
+}
+
+function verifyIndex(path: string): void {
+  expect(JSON.parse(readFileSync(path, 'utf8'))).toMatchObject({ schemaVersion: 2 })
+}

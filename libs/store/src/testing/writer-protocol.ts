@@ -1,0 +1,28 @@
+/** What a child process that uses a store is told to do. */
+export type WriterTask =
+  /** Puts one blob when a line arrives on stdin. */
+  | { readonly do: 'put'; readonly text: string }
+  /** Adds one to the number in a file, so many times, each time under the lock. */
+  | { readonly do: 'count'; readonly lock: string; readonly file: string; readonly times: number }
+  /** Takes a lock, reports `held` and keeps it. */
+  | { readonly do: 'hold'; readonly lock: string }
+  /** Begins a draft and a blob, reports `drafted`, and waits. */
+  | { readonly do: 'draft' }
+  /** Puts blobs, commits drafts with records, sets a name; reports each when it is durable. */
+  | {
+      readonly do: 'write'
+      readonly steps: number
+      readonly killAtSync?: { readonly call: number; readonly after: boolean }
+    }
+
+/** What it says, a line of JSON each. */
+export type WriterReport =
+  | { readonly type: 'ready' | 'held' | 'drafted' | 'end' }
+  | { readonly type: 'blob'; readonly digest: string }
+  | { readonly type: 'snapshot'; readonly id: string; readonly keys: readonly string[] }
+  | { readonly type: 'image'; readonly name: string }
+
+/** The text of a record that names a snapshot; long enough that half of it would be noticed. */
+export function recordText(snapshot: string): string {
+  return JSON.stringify({ snapshot, padding: 'x'.repeat(5_000) })
+}

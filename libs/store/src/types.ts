@@ -1,0 +1,161 @@
+import type { Readable } from 'node:stream'
+import type { DiffId, Digest } from '@tsbuild/digest'
+import type { Descriptor } from '@tsbuild/oci'
+
+declare const snapshotIdBrand: unique symbol
+/** Names a directory below `v1/snapshots`: 32 lowercase hex digits. */
+export type SnapshotId = string & { readonly [snapshotIdBrand]: true }
+
+/** What the store needs from outside. */
+export interface StoreOptions {
+  /** An absolute path, made with mode 0700 if missing. */
+  readonly root: string
+  /** Milliseconds since the Unix epoch. */
+  readonly now: () => number
+  /** 32 lowercase hex digits, different at each call. */
+  readonly randomId: () => string
+  /** Makes everything written so far below a path durable (`syncfs`). Not called with durability `none`. */
+  readonly sync: (path: string) => Promise<void>
+  /** Deletes trees, also those whose files belong to subordinate ids. */
+  readonly removeTrees: (paths: readonly string[]) => Promise<void>
+  readonly durability: 'full' | 'none'
+}
+
+/** A directory of content-addressed data that any number of processes share. */
+export interface Store {
+  readonly root: string
+  readonly blobs: BlobStore
+  readonly images: LocalImages
+  readonly snapshots: SnapshotStore
+  readonly records: RecordStore
+  readonly locks: Locks
+  /** The file in which a component keeps what it can always make again; its directory exists. `name` is hashed. */
+  cacheFile(kind: 'fingerprints' | 'probe', name: string): string
+  /** Lists of files with their digests, by their own digest: the readable part of a COPY's cache key. Idempotent. */
+  putFileList(digest: Digest, text: Uint8Array): Promise<void>
+  /** @returns undefined where it is not kept any more */
+  getFileList(digest: Digest): Promise<string | undefined>
+  /** Waits for commits under way and lets go of the session. */
+  close(): Promise<void>
+}
+
+/** Blobs, each named by the digest of its bytes: `v1/blobs/sha256/<hex>`. Safe for any number of processes. */
+export interface BlobStore {
+  /** Its size in bytes, undefined if it is not there. */
+  size(digest: Digest): Promise<number | undefined>
+  /** Where it is; it may be opened and never be written. */
+  path(digest: Digest): string
+  /**
+   * Reads a small blob whole and verifies it.
+   * @throws {EnvironmentError} `ERR_STORE_CORRUPT` if its bytes are not those of its name, when it is moved to
+   *   quarantine, or if it is not there
+   * @throws {UserError} `ERR_SIZE_MISMATCH` if it is larger than `maxBytes` (default 8 MiB)
+   */
+  read(digest: Digest, maxBytes?: number): Promise<Buffer>
+  /**
+   * Stores the bytes and returns their digest and size. Idempotent. Durable when it resolves. A stream is used up or
+   * destroyed in any case; its own errors leave as they are.
+   * @throws {UserError} `ERR_DIGEST_MISMATCH`, `ERR_SIZE_MISMATCH` if the bytes are not the expected ones
+   * @throws {EnvironmentError} `ERR_STORE_NO_SPACE`; nothing is left behind
+   */
+  put(
+    source: Readable | Uint8Array,
+    expected?: { readonly digest: Digest; readonly size?: number | undefined },
+  ): Promise<{ readonly digest: Digest; readonly size: number }>
+  /** A file under no final name that someone else writes: the helper, a resumable download. */
+  ingest(): Promise<Ingest>
+}
+
+/** Bytes on their way in. Ends in exactly one of `commit` and `abort`. */
+export interface Ingest {
+  readonly path: string
+  /** Opened for reading and writing; closed by `commit` and `abort`. */
+  readonly fd: number
+  /** Gives the blob its name, when it is durable. The caller has verified digest and size of every byte. */
+  commit(verified: { readonly digest: Digest; readonly size: number }): Promise<void>
+  abort(): Promise<void>
+}
+
+/** The local image list: `v1/index.json`, an OCI image index with `org.opencontainers.image.ref.name` annotations. */
+export interface LocalImages {
+  list(): Promise<readonly NamedImage[]>
+  /** @param name in full form, `docker.io/library/debian:bookworm` */
+  get(name: string): Promise<Descriptor | undefined>
+  /** Sets names to one image, atomically with regard to other processes; durable when it resolves. */
+  set(names: readonly string[], descriptor: Descriptor): Promise<void>
+  /** @returns whether the name was there */
+  remove(name: string): Promise<boolean>
+}
+
+/** A line of the local image list. */
+export interface NamedImage {
+  readonly name: string
+  readonly descriptor: Descriptor
+}
+
+/** A snapshot on its way: `upper` is overlayfs's upper directory. Ends in exactly one of `commit` and `release`. */
+export interface SnapshotDraft {
+  readonly id: SnapshotId
+  /** `v1/snapshots/<id>/fs`; keeps this path when it is committed. */
+  readonly upper: string
+  readonly work: string
+  /**
+   * Hands the snapshot and the records that name it to the next group commit, and resolves when all is durable:
+   * data, then the snapshot, then the records. Readers of this process may use `upper` at once, before it resolves.
+   */
+  commit(records: readonly RecordWrite[]): Promise<void>
+  /** Deletes it. */
+  release(): Promise<void>
+}
+
+/** How a committed snapshot looks as a layer, once somebody asked. */
+export interface LayerInfo {
+  readonly diffId: DiffId
+  /** Its blobs, one for each compression made so far. */
+  readonly blobs: readonly Descriptor[]
+}
+
+/** Committed snapshots: one layer's tree each, never changed again. */
+export interface SnapshotStore {
+  draft(): Promise<SnapshotDraft>
+  /** The tree of a snapshot. */
+  path(id: SnapshotId): string
+  /** Whether it is committed. Synchronous and cheap: asked for each cached step. */
+  has(id: SnapshotId): boolean
+  layer(id: SnapshotId): LayerInfo | undefined
+  /** Adds what is known of its layer form; blobs of other compressions are kept. */
+  setLayer(id: SnapshotId, layer: LayerInfo): Promise<void>
+}
+
+/** A record and the keys it is found by. */
+export interface RecordWrite {
+  readonly keys: readonly Digest[]
+  /** JSON text of one object; the store adds nothing to it. */
+  readonly text: string
+}
+
+/** Self-describing cache records: `v1/records/<2 hex>/<hex>.json`. */
+export interface RecordStore {
+  /** The text of the record with this key. Synchronous and cheap. */
+  get(key: Digest): string | undefined
+  /** Writes records that need no snapshot; durable when it resolves. A later record of one key replaces the earlier. */
+  put(records: readonly RecordWrite[]): Promise<void>
+}
+
+/** Kernel locks by name: released when their holder dies, in whatever way. */
+export interface Locks {
+  /**
+   * Runs `body` while this process holds the lock.
+   * @param onWait called once if another process has held it for `waitNoticeMs`
+   * @throws {UserError} `ERR_CANCELLED` if the signal fires before the lock is had
+   */
+  withLock<T>(name: string, body: () => Promise<T>, options?: LockOptions): Promise<T>
+}
+
+/** See {@link Locks}. */
+export interface LockOptions {
+  readonly signal?: AbortSignal | undefined
+  readonly onWait?: (() => void) | undefined
+  /** Default 5,000. */
+  readonly waitNoticeMs?: number | undefined
+}

@@ -1,0 +1,377 @@
+//! The directory a layer is unpacked into: finding parents, making the missing ones, removing what is replaced.
+
+use super::lower::{Lower, is_whiteout};
+use super::metadata::{self, opaque_name};
+use super::names::split;
+use crate::beneath::{Beneath, Links};
+use crate::error::{Failure, Fallible};
+use crate::overlay::Marks;
+use crate::tar::{Entry, Kind, Time};
+use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
+use rustix::fs::{AtFlags, FileType, Mode, OFlags, RenameFlags, Stat};
+use rustix::io::Errno;
+use std::collections::{HashMap, VecDeque};
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+use std::rc::Rc;
+
+/// Directories kept open; well below any limit on descriptors.
+const CACHE: usize = 128;
+/// Symlinks followed for one path, as the kernel has it.
+const LINKS: usize = 40;
+/// How a directory is opened to be changed.
+pub(crate) const DIR: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
+
+/// The tree in the making. Nobody else changes it while it is made.
+#[derive(Debug)]
+pub(crate) struct Target {
+    tree: Beneath,
+    /// The stack below.
+    pub(crate) lower: Lower,
+    /// Where overlayfs keeps its marks.
+    pub(crate) marks: Marks,
+    /// Resolved directories. Emptied when something that a resolution may have passed is removed.
+    cache: HashMap<Vec<u8>, Rc<OwnedFd>>,
+    pending: Vec<Pending>,
+}
+
+/// What a directory gets when nothing more is made in it.
+#[derive(Debug)]
+struct Pending {
+    path: Vec<u8>,
+    inode: u64,
+    mtime: Time,
+    default_acl: Option<Vec<u8>>,
+}
+
+/// What stood where something new goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Replaced {
+    /// Nothing, or a directory: what the layers below have here shows through.
+    Open,
+    /// A whiteout or a file: what the layers below have here is hidden.
+    Hiding,
+}
+
+impl Target {
+    /// Opens the empty directory and gives it the metadata of the root below.
+    pub(crate) fn open(path: &str, lower: Lower, marks: Marks) -> Fallible<Self> {
+        let tree = Beneath::open_root(Path::new(path))?;
+        let mut target = Self { tree, lower, marks, cache: HashMap::new(), pending: Vec::new() };
+        let mut root = Entry::new(Kind::Directory, Vec::new());
+        root.mode = 0o755;
+        if let Some(top) = target.lower.top() {
+            let fd = top.open(b".", DIR, Mode::empty(), Links::Refuse).map_err(refused("openat", b"/"))?;
+            root = describe(&fd, Vec::new())?;
+        }
+        let fd = target.reopen(b"")?;
+        target.set_directory(fd, &root)?;
+        Ok(target)
+    }
+
+    /// The directory that `path` (clean) names inside the root, symlinks followed, missing directories made.
+    pub(crate) fn directory(&mut self, path: &[u8]) -> Fallible<Rc<OwnedFd>> {
+        if let Some(known) = self.cache.get(path) {
+            return Ok(Rc::clone(known));
+        }
+        let found = match self.tree.open(path, OFlags::PATH | OFlags::DIRECTORY, Mode::empty(), Links::Follow) {
+            Ok(found) => found,
+            // Missing, a dangling link, a whiteout, or a path too long for one call: step by step.
+            Err(Errno::NOENT | Errno::NOTDIR | Errno::NAMETOOLONG) => self.walk(path)?,
+            Err(errno) => return Err(refused("openat2", path)(errno)),
+        };
+        Ok(self.remember(path, found))
+    }
+
+    /// As [`Target::directory`], but `None` where it does not exist.
+    pub(crate) fn existing(&self, path: &[u8]) -> Fallible<Option<Rc<OwnedFd>>> {
+        if let Some(known) = self.cache.get(path) {
+            return Ok(Some(Rc::clone(known)));
+        }
+        match self.tree.open(path, OFlags::PATH | OFlags::DIRECTORY, Mode::empty(), Links::Follow) {
+            Ok(found) => Ok(Some(Rc::new(found))),
+            Err(Errno::NOENT | Errno::NOTDIR) => Ok(None),
+            Err(errno) => Err(refused("openat2", path)(errno)),
+        }
+    }
+
+    fn remember(&mut self, path: &[u8], fd: OwnedFd) -> Rc<OwnedFd> {
+        if self.cache.len() >= CACHE {
+            self.cache.clear();
+        }
+        let fd = Rc::new(fd);
+        self.cache.insert(path.to_vec(), Rc::clone(&fd));
+        fd
+    }
+
+    /// Resolves one component after the other, as the kernel would inside the root, and makes what is missing.
+    fn walk(&mut self, path: &[u8]) -> Fallible<OwnedFd> {
+        let mut todo: VecDeque<Vec<u8>> = path.split(|&byte| byte == b'/').map(<[u8]>::to_vec).collect();
+        let mut place: Vec<u8> = Vec::new();
+        let mut dir = self.reopen(b"")?;
+        let mut links = 0;
+        while let Some(component) = todo.pop_front() {
+            match component.as_slice() {
+                b"" | b"." => continue,
+                b".." => {
+                    place.truncate(split(&place).0.len());
+                    dir = self.reopen(&place)?;
+                    continue;
+                }
+                _ => {}
+            }
+            let below = join(&place, &component);
+            match rustix::fs::openat(&dir, OsStr::from_bytes(&component), DIR, Mode::empty()) {
+                Ok(next) => (dir, place) = (next, below),
+                Err(Errno::NOENT) => (dir, place) = (self.imply(dir.as_fd(), &below, Replaced::Open)?, below),
+                Err(Errno::NOTDIR | Errno::LOOP) => {
+                    match rustix::fs::readlinkat(&dir, OsStr::from_bytes(&component), Vec::new()) {
+                        Ok(link) => {
+                            links += 1;
+                            if links > LINKS {
+                                return Err(refused("openat2", path)(Errno::LOOP));
+                            }
+                            if link.as_bytes().starts_with(b"/") {
+                                (dir, place) = (self.reopen(b"")?, Vec::new());
+                            }
+                            for component in link.as_bytes().split(|&byte| byte == b'/').rev() {
+                                todo.push_front(component.to_vec());
+                            }
+                        }
+                        Err(_) => (dir, place) = (self.unhide(dir.as_fd(), &below)?, below),
+                    }
+                }
+                Err(errno) => return Err(refused("openat", path)(errno)),
+            }
+        }
+        Ok(dir)
+    }
+
+    /// A whiteout stands where a directory is needed: the layer hides what was there and puts something new.
+    fn unhide(&mut self, dir: BorrowedFd<'_>, place: &[u8]) -> Fallible<OwnedFd> {
+        let name = OsStr::from_bytes(split(place).1);
+        let stat = stat(dir, name)?;
+        if !stat.is_some_and(|stat| is_whiteout(&stat)) {
+            return Err(refused("openat", place)(Errno::NOTDIR));
+        }
+        self.clear(dir, name, place)?;
+        self.imply(dir, place, Replaced::Hiding)
+    }
+
+    /// Makes a directory that the layer does not describe.
+    fn imply(&mut self, dir: BorrowedFd<'_>, place: &[u8], replaced: Replaced) -> Fallible<OwnedFd> {
+        let name = OsStr::from_bytes(split(place).1);
+        let mut entry = Entry::new(Kind::Directory, place.to_vec());
+        entry.mode = 0o755;
+        if replaced == Replaced::Open
+            && let Some(found) = self.lower.find(place)?
+        {
+            if let Ok(fd) = rustix::fs::openat(&found.parent, name, DIR, Mode::empty()) {
+                entry = describe(&fd, place.to_vec())?;
+            }
+        }
+        rustix::fs::mkdirat(dir, name, Mode::RWXU).map_err(refused("mkdirat", place))?;
+        let made = rustix::fs::openat(dir, name, DIR, Mode::empty()).map_err(refused("openat", place))?;
+        if replaced == Replaced::Hiding {
+            self.hide_below(made.as_fd(), place)?;
+        }
+        let copy = rustix::io::fcntl_dupfd_cloexec(&made, 3).map_err(refused("fcntl", place))?;
+        self.set_directory(copy, &entry)?;
+        Ok(made)
+    }
+
+    /// Gives a directory its metadata; the time and what is inherited wait for [`Target::finish`].
+    pub(crate) fn set_directory(&mut self, fd: OwnedFd, entry: &Entry) -> Fallible<()> {
+        metadata::set_open(fd.as_fd(), entry)?;
+        let stat = rustix::fs::fstat(&fd).map_err(refused("fstat", &entry.path))?;
+        let default_acl = entry.xattrs.iter().find(|(name, _)| name == metadata::DEFAULT_ACL);
+        self.pending.push(Pending {
+            path: entry.path.clone(),
+            inode: stat.st_ino,
+            mtime: entry.mtime,
+            default_acl: default_acl.map(|(_, value)| value.clone()),
+        });
+        self.remember(&entry.path, fd);
+        Ok(())
+    }
+
+    /// Marks a directory so that nothing of the layers below shows in it.
+    pub(crate) fn hide_below(&self, dir: BorrowedFd<'_>, path: &[u8]) -> Fallible<()> {
+        if self.lower.is_empty() {
+            return Ok(());
+        }
+        let fd = rustix::fs::openat(dir, ".", DIR, Mode::empty()).map_err(refused("openat", path))?;
+        let name = opaque_name(self.marks);
+        rustix::fs::fsetxattr(&fd, name, b"y", rustix::fs::XattrFlags::empty())
+            .map_err(|errno| Failure::syscall(format!("fsetxattr({:?}, {name:?}, \"y\")", lossy(path)), errno))
+    }
+
+    /// Makes a whiteout.
+    pub(crate) fn whiteout(&self, dir: BorrowedFd<'_>, name: &OsStr, path: &[u8]) -> Fallible<()> {
+        rustix::fs::mknodat(dir, name, FileType::CharacterDevice, Mode::empty(), 0)
+            .map_err(refused("mknodat(S_IFCHR, 0:0)", path))
+    }
+
+    /// Removes whatever has this name.
+    pub(crate) fn clear(&mut self, dir: BorrowedFd<'_>, name: &OsStr, path: &[u8]) -> Fallible<Replaced> {
+        let Some(stat) = stat(dir, name)? else { return Ok(Replaced::Open) };
+        let kind = FileType::from_raw_mode(stat.st_mode);
+        if kind.is_dir() {
+            self.cache.clear();
+            remove_tree(dir, name, path)?;
+            return Ok(Replaced::Open);
+        }
+        if kind.is_symlink() {
+            self.cache.clear();
+        }
+        rustix::fs::unlinkat(dir, name, AtFlags::empty()).map_err(refused("unlinkat", path))?;
+        Ok(Replaced::Hiding)
+    }
+
+    /// Hides everything that the layers below have in the root. The root of a layer cannot be opaque for overlayfs, so
+    /// each name gets its own mark.
+    pub(crate) fn hide_root(&self) -> Fallible<()> {
+        let root = self.reopen(b"")?;
+        for bytes in self.lower.root_names()? {
+            let name = OsStr::from_bytes(&bytes);
+            match stat(root.as_fd(), name)? {
+                None => self.whiteout(root.as_fd(), name, &bytes)?,
+                Some(stat) if FileType::from_raw_mode(stat.st_mode).is_dir() => {
+                    let dir = rustix::fs::openat(&root, name, DIR, Mode::empty()).map_err(refused("openat", &bytes))?;
+                    self.hide_below(dir.as_fd(), &bytes)?;
+                }
+                Some(_) => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// Sets the times of all directories, and what their content would have inherited.
+    pub(crate) fn finish(mut self) -> Fallible<()> {
+        for pending in std::mem::take(&mut self.pending) {
+            let Pending { path, inode, mtime, default_acl } = pending;
+            let Some(dir) = self.existing_directory(&path)? else { continue };
+            let stat = rustix::fs::fstat(&dir).map_err(refused("fstat", &path))?;
+            // A later entry may have put something else here.
+            if stat.st_ino != inode {
+                continue;
+            }
+            if let Some(value) = default_acl {
+                metadata::set_xattr(dir.as_fd(), &path, metadata::DEFAULT_ACL, &value)?;
+            }
+            metadata::set_time(&dir, &path, mtime)?;
+        }
+        Ok(())
+    }
+
+    fn existing_directory(&self, path: &[u8]) -> Fallible<Option<OwnedFd>> {
+        match self.tree.open(path, DIR, Mode::empty(), Links::Follow) {
+            Ok(dir) => Ok(Some(dir)),
+            Err(Errno::NAMETOOLONG) => self.reopen(path).map(Some),
+            Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => Ok(None),
+            Err(errno) => Err(refused("openat2", path)(errno)),
+        }
+    }
+
+    /// Opens a place that holds no symlinks, however long its path is.
+    fn reopen(&self, place: &[u8]) -> Fallible<OwnedFd> {
+        let mut dir = self.tree.open(b".", DIR, Mode::empty(), Links::Refuse).map_err(refused("openat2", place))?;
+        for component in place.split(|&byte| byte == b'/').filter(|component| !component.is_empty()) {
+            dir = rustix::fs::openat(&dir, OsStr::from_bytes(component), DIR, Mode::empty())
+                .map_err(refused("openat", place))?;
+        }
+        Ok(dir)
+    }
+}
+
+/// What an existing directory looks like as an entry.
+fn describe(fd: &OwnedFd, path: Vec<u8>) -> Fallible<Entry> {
+    let stat = rustix::fs::fstat(fd).map_err(refused("fstat", &path))?;
+    let mut entry = Entry::new(Kind::Directory, path);
+    entry.mode = stat.st_mode & 0o7777;
+    (entry.uid, entry.gid) = (stat.st_uid, stat.st_gid);
+    entry.mtime = Time { seconds: stat.st_mtime, nanos: u32::try_from(stat.st_mtime_nsec).unwrap_or(0) };
+    entry.xattrs = crate::sys::layers::xattrs(fd, metadata::is_kept)
+        .map_err(|errno| Failure::syscall(format!("flistxattr({:?})", lossy(&entry.path)), errno))?;
+    Ok(entry)
+}
+
+/// Removes a tree with a bounded number of descriptors however deep it is: each directory's subdirectories are moved up
+/// beside it, then it is empty.
+fn remove_tree(dir: BorrowedFd<'_>, name: &OsStr, path: &[u8]) -> Fallible<()> {
+    let top = rustix::fs::openat(dir, name, DIR, Mode::empty()).map_err(refused("openat", path))?;
+    let mut counter = 0_u64;
+    let mut queue = empty_out(&top, &top, &mut counter, path)?;
+    while let Some(next) = queue.pop() {
+        let sub =
+            rustix::fs::openat(&top, OsStr::from_bytes(&next), DIR, Mode::empty()).map_err(refused("openat", path))?;
+        queue.extend(empty_out(&sub, &top, &mut counter, path)?);
+        rustix::fs::unlinkat(&top, OsStr::from_bytes(&next), AtFlags::REMOVEDIR).map_err(refused("unlinkat", path))?;
+    }
+    rustix::fs::unlinkat(dir, name, AtFlags::REMOVEDIR).map_err(refused("unlinkat", path))
+}
+
+/// Unlinks the files of `dir` and moves its directories into `top`; gives their names there.
+fn empty_out(dir: &OwnedFd, top: &OwnedFd, counter: &mut u64, path: &[u8]) -> Fallible<Vec<Vec<u8>>> {
+    let is_top = std::ptr::eq(dir, top);
+    let mut names = Vec::new();
+    for entry in rustix::fs::Dir::read_from(dir).map_err(refused("getdents64", path))? {
+        let entry = entry.map_err(refused("getdents64", path))?;
+        let name = entry.file_name().to_bytes();
+        if name != b"." && name != b".." {
+            names.push(name.to_vec());
+        }
+    }
+    let mut dirs = Vec::new();
+    for name in names {
+        match rustix::fs::unlinkat(dir, OsStr::from_bytes(&name), AtFlags::empty()) {
+            Ok(()) => {}
+            Err(Errno::ISDIR | Errno::PERM) if is_top => dirs.push(name),
+            Err(Errno::ISDIR | Errno::PERM) => dirs.push(move_up(dir, top, &name, counter, path)?),
+            Err(errno) => return Err(refused("unlinkat", path)(errno)),
+        }
+    }
+    Ok(dirs)
+}
+
+fn move_up(dir: &OwnedFd, top: &OwnedFd, name: &[u8], counter: &mut u64, path: &[u8]) -> Fallible<Vec<u8>> {
+    loop {
+        *counter += 1;
+        let free = format!(".tsbuild-remove-{counter}");
+        match rustix::fs::renameat_with(dir, OsStr::from_bytes(name), top, &free, RenameFlags::NOREPLACE) {
+            Ok(()) => return Ok(free.into_bytes()),
+            Err(Errno::EXIST) => {}
+            Err(errno) => return Err(refused("renameat2", path)(errno)),
+        }
+    }
+}
+
+/// The entry with this name, links not followed.
+pub(crate) fn stat(dir: BorrowedFd<'_>, name: &OsStr) -> Fallible<Option<Stat>> {
+    match rustix::fs::statat(dir, name, AtFlags::SYMLINK_NOFOLLOW) {
+        Ok(stat) => Ok(Some(stat)),
+        Err(Errno::NOENT) => Ok(None),
+        Err(errno) => Err(refused("newfstatat", name.as_bytes())(errno)),
+    }
+}
+
+fn join(dir: &[u8], name: &[u8]) -> Vec<u8> {
+    if dir.is_empty() { name.to_vec() } else { [dir, name].join(&b'/') }
+}
+
+fn lossy(path: &[u8]) -> String {
+    String::from_utf8_lossy(path).into_owned()
+}
+
+/// A failed call about a name of the layer. Some errnos say that the layer, not the machine, is wrong.
+pub(crate) fn refused<'p>(call: &'p str, path: &'p [u8]) -> impl Fn(Errno) -> Failure + 'p {
+    move |errno| {
+        let mut failure = Failure::syscall(format!("{call}({:?})", lossy(path)), errno);
+        if matches!(errno, Errno::NAMETOOLONG | Errno::LOOP | Errno::NOTDIR) {
+            failure.kind = crate::protocol::ErrorKind::User;
+            failure.code = "ERR_LAYER_INVALID";
+        }
+        failure
+    }
+}

@@ -1,0 +1,342 @@
+//! Turns entries into files.
+
+use super::lower::{Found, is_whiteout};
+use super::metadata;
+use super::names::{self, Name, split};
+use super::target::{DIR, Replaced, Target, refused, stat};
+use crate::error::{Failure, Fallible};
+use crate::overlay::Marks;
+use crate::tar::header::invalid;
+use crate::tar::reader::{Chunks, Reader};
+use crate::tar::{Entry, Kind, Time};
+use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
+use rustix::fs::{AtFlags, FileType, Mode, OFlags, SeekFrom, Stat};
+use rustix::io::Errno;
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+use std::rc::Rc;
+
+/// Runs of zeros of this size become holes.
+const HOLE: usize = 64 << 10;
+
+/// Applies entries one after the other.
+#[derive(Debug)]
+pub(crate) struct Unpacker {
+    target: Target,
+    opaque_root: bool,
+}
+
+impl Unpacker {
+    /// Starts with an empty tree.
+    pub(crate) fn new(target: Target) -> Self {
+        Self { target, opaque_root: false }
+    }
+
+    /// Applies one entry; its content is read from `reader`.
+    pub(crate) fn apply<S: Chunks>(&mut self, mut entry: Entry, reader: &mut Reader<S>) -> Fallible<()> {
+        if let Some((name, _)) = entry.xattrs.iter().find(|(name, _)| metadata::is_reserved(name)) {
+            return Err(reserved(&entry.path, &format!("the attribute {}", String::from_utf8_lossy(name))));
+        }
+        match names::parse(&entry.path)? {
+            Name::Meta => Ok(()),
+            Name::Root => self.root(&entry),
+            Name::Whiteout(path) => self.mark(&entry, |unpacker| unpacker.whiteout(&path)),
+            Name::Opaque(dir) => self.mark(&entry, |unpacker| unpacker.opaque(&dir)),
+            Name::Place(path) => {
+                entry.path = path;
+                self.place(&entry, reader)
+            }
+        }
+    }
+
+    /// Sets what could not be set before.
+    pub(crate) fn finish(self) -> Fallible<()> {
+        if self.opaque_root {
+            self.target.hide_root()?;
+        }
+        self.target.finish()
+    }
+
+    fn root(&mut self, entry: &Entry) -> Fallible<()> {
+        if entry.kind != Kind::Directory {
+            return Err(invalid("the root of the layer is no directory"));
+        }
+        let root = self.target.directory(b"")?;
+        let root = rustix::fs::openat(&*root, ".", DIR, Mode::empty()).map_err(refused("openat", b"/"))?;
+        self.merge(root, &Entry { path: Vec::new(), ..entry.clone() })
+    }
+
+    /// Marks say something about the layers below, so they mean nothing in the first one.
+    fn mark(&mut self, entry: &Entry, make: impl FnOnce(&mut Self) -> Fallible<()>) -> Fallible<()> {
+        // AUFS wrote its whiteouts as hard links to one file.
+        if !matches!(entry.kind, Kind::Regular | Kind::Hardlink) {
+            let path = String::from_utf8_lossy(&entry.path);
+            return Err(Failure::user("ERR_LAYER_WHITEOUT", format!("a whiteout is no regular file: {path:?}")));
+        }
+        if self.target.lower.is_empty() { Ok(()) } else { make(self) }
+    }
+
+    fn whiteout(&mut self, path: &[u8]) -> Fallible<()> {
+        let (dir, name) = split(path);
+        let dir = self.target.directory(dir)?;
+        let name = OsStr::from_bytes(name);
+        match stat(dir.as_fd(), name)? {
+            None => self.target.whiteout(dir.as_fd(), name, path),
+            // What this layer itself put here stays; only what is below it goes.
+            Some(stat) if FileType::from_raw_mode(stat.st_mode).is_dir() => {
+                let own = rustix::fs::openat(&*dir, name, DIR, Mode::empty()).map_err(refused("openat", path))?;
+                self.target.hide_below(own.as_fd(), path)
+            }
+            Some(_) => Ok(()),
+        }
+    }
+
+    fn opaque(&mut self, path: &[u8]) -> Fallible<()> {
+        if path.is_empty() {
+            self.opaque_root = true;
+            return Ok(());
+        }
+        let dir = self.target.directory(path)?;
+        self.target.hide_below(dir.as_fd(), path)
+    }
+
+    fn place<S: Chunks>(&mut self, entry: &Entry, reader: &mut Reader<S>) -> Fallible<()> {
+        let (dir, name) = split(&entry.path);
+        let dir = self.target.directory(dir)?;
+        let name = OsStr::from_bytes(name);
+        match entry.kind {
+            Kind::Regular => self.file(&dir, name, entry, reader),
+            Kind::Directory => self.directory(&dir, name, entry),
+            Kind::Hardlink => self.hardlink(&dir, name, entry),
+            Kind::Symlink => {
+                if entry.link.is_empty() || entry.link.contains(&0) {
+                    return Err(invalid(format!(
+                        "the symlink {:?} has no target",
+                        String::from_utf8_lossy(&entry.path)
+                    )));
+                }
+                self.make(&dir, name, entry, || rustix::fs::symlinkat(OsStr::from_bytes(&entry.link), &*dir, name))
+            }
+            Kind::Character | Kind::Block | Kind::Fifo => self.node(&dir, name, entry),
+        }
+    }
+
+    fn file<S: Chunks>(
+        &mut self,
+        dir: &Rc<OwnedFd>,
+        name: &OsStr,
+        entry: &Entry,
+        reader: &mut Reader<S>,
+    ) -> Fallible<()> {
+        let file = self.create(dir.as_fd(), name, &entry.path)?;
+        let written = if entry.size < HOLE as u64 * 4 {
+            write_dense(&file, reader)
+        } else {
+            write_sparse(&file, reader, entry.size)
+        };
+        written.map_err(|failure| in_file(failure, &entry.path))?;
+        metadata::set_open(file.as_fd(), entry)?;
+        metadata::set_time(&file, &entry.path, entry.mtime)
+    }
+
+    /// Opens a new file, in place of whatever has the name.
+    fn create(&mut self, dir: BorrowedFd<'_>, name: &OsStr, path: &[u8]) -> Fallible<OwnedFd> {
+        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let open = || rustix::fs::openat(dir, name, flags, Mode::RUSR | Mode::WUSR);
+        match open() {
+            Err(Errno::EXIST) => {
+                self.target.clear(dir, name, path)?;
+                open().map_err(refused("openat(O_CREAT|O_EXCL)", path))
+            }
+            other => other.map_err(refused("openat(O_CREAT|O_EXCL)", path)),
+        }
+    }
+
+    /// As [`Unpacker::create`] for what is not opened.
+    fn make(
+        &mut self,
+        dir: &Rc<OwnedFd>,
+        name: &OsStr,
+        entry: &Entry,
+        call: impl Fn() -> Result<(), Errno>,
+    ) -> Fallible<()> {
+        if call() == Err(Errno::EXIST) {
+            self.target.clear(dir.as_fd(), name, &entry.path)?;
+            call().map_err(refused("mknodat", &entry.path))?;
+        } else if stat(dir.as_fd(), name)?.is_none() {
+            call().map_err(refused("mknodat", &entry.path))?;
+        }
+        metadata::set_at(dir.as_fd(), name, entry)
+    }
+
+    fn directory(&mut self, dir: &Rc<OwnedFd>, name: &OsStr, entry: &Entry) -> Fallible<()> {
+        let open = || rustix::fs::openat(&**dir, name, DIR, Mode::empty());
+        let make = || rustix::fs::mkdirat(&**dir, name, Mode::RWXU);
+        match make() {
+            Ok(()) => {
+                let made = open().map_err(refused("openat", &entry.path))?;
+                self.target.set_directory(made, entry)
+            }
+            Err(Errno::EXIST) => match open() {
+                Ok(known) => self.merge(known, entry),
+                Err(Errno::NOTDIR | Errno::LOOP) => {
+                    let replaced = self.target.clear(dir.as_fd(), name, &entry.path)?;
+                    make().map_err(refused("mkdirat", &entry.path))?;
+                    let made = open().map_err(refused("openat", &entry.path))?;
+                    if replaced == Replaced::Hiding {
+                        self.target.hide_below(made.as_fd(), &entry.path)?;
+                    }
+                    self.target.set_directory(made, entry)
+                }
+                Err(errno) => Err(refused("openat", &entry.path)(errno)),
+            },
+            Err(errno) => Err(refused("mkdirat", &entry.path)(errno)),
+        }
+    }
+
+    /// A directory that is there gets the metadata of this entry, and keeps no attribute of its own.
+    fn merge(&mut self, dir: OwnedFd, entry: &Entry) -> Fallible<()> {
+        let known = crate::sys::layers::xattrs(&dir, metadata::is_kept).map_err(refused("flistxattr", &entry.path))?;
+        for (name, _) in known {
+            rustix::fs::fremovexattr(&dir, OsStr::from_bytes(&name)).map_err(refused("fremovexattr", &entry.path))?;
+        }
+        self.target.set_directory(dir, entry)
+    }
+
+    fn node(&mut self, dir: &Rc<OwnedFd>, name: &OsStr, entry: &Entry) -> Fallible<()> {
+        let (kind, device) = match entry.kind {
+            Kind::Character => (FileType::CharacterDevice, entry.device),
+            Kind::Block => (FileType::BlockDevice, entry.device),
+            _ => (FileType::Fifo, (0, 0)),
+        };
+        if kind == FileType::CharacterDevice && device == (0, 0) {
+            return Err(reserved(&entry.path, "the device 0:0"));
+        }
+        if kind != FileType::Fifo && self.target.marks == Marks::User {
+            let path = String::from_utf8_lossy(&entry.path);
+            let message = format!("the layer holds the device {path:?}, which only root can make");
+            return Err(Failure::user("ERR_LAYER_DEVICE_ROOTLESS", message));
+        }
+        let device = rustix::fs::makedev(device.0, device.1);
+        self.make(dir, name, entry, || rustix::fs::mknodat(&**dir, name, kind, Mode::RUSR, device))
+    }
+
+    fn hardlink(&mut self, dir: &Rc<OwnedFd>, name: &OsStr, entry: &Entry) -> Fallible<()> {
+        let Name::Place(path) = names::parse(&entry.link)? else {
+            return Err(missing_target(entry, "is no file"));
+        };
+        let (from, from_stat, base) = self.link_target(entry, &path)?;
+        if let Some(known) = stat(dir.as_fd(), name)? {
+            if (known.st_dev, known.st_ino) == (from_stat.st_dev, from_stat.st_ino) {
+                return Ok(());
+            }
+            self.target.clear(dir.as_fd(), name, &entry.path)?;
+        }
+        match rustix::fs::linkat(&*from, OsStr::from_bytes(&base), &**dir, name, AtFlags::empty()) {
+            Ok(()) => Ok(()),
+            Err(Errno::NOENT) => Err(missing_target(entry, "does not exist")),
+            Err(errno) => Err(refused("linkat", &entry.path)(errno)),
+        }
+    }
+
+    /// The target of a hard link in this tree; one that is only below is copied up first.
+    fn link_target(&mut self, entry: &Entry, path: &[u8]) -> Fallible<(Rc<OwnedFd>, Stat, Vec<u8>)> {
+        let (dir, base) = split(path);
+        let name = OsStr::from_bytes(base);
+        if let Some(parent) = self.target.existing(dir)? {
+            if let Some(stat) = stat(parent.as_fd(), name)? {
+                if is_whiteout(&stat) {
+                    return Err(missing_target(entry, "is whited out"));
+                }
+                return if FileType::from_raw_mode(stat.st_mode).is_dir() {
+                    Err(missing_target(entry, "is a directory"))
+                } else {
+                    Ok((parent, stat, base.to_vec()))
+                };
+            }
+        }
+        let found = match self.target.lower.find(path)? {
+            Some(found) if !FileType::from_raw_mode(found.stat.st_mode).is_dir() => found,
+            Some(_) => return Err(missing_target(entry, "is a directory")),
+            None => return Err(missing_target(entry, "does not exist")),
+        };
+        let parent = self.target.directory(dir)?;
+        self.copy_up(&parent, path, &found)?;
+        match stat(parent.as_fd(), name)? {
+            Some(stat) => Ok((parent, stat, base.to_vec())),
+            None => Err(missing_target(entry, "does not exist")),
+        }
+    }
+
+    fn copy_up(&mut self, dir: &Rc<OwnedFd>, path: &[u8], found: &Found) -> Fallible<()> {
+        let name = OsStr::from_bytes(split(path).1);
+        let stat = &found.stat;
+        let mut entry = Entry::new(Kind::Regular, path.to_vec());
+        entry.mode = stat.st_mode & 0o7777;
+        (entry.uid, entry.gid) = (stat.st_uid, stat.st_gid);
+        entry.mtime = Time { seconds: stat.st_mtime, nanos: u32::try_from(stat.st_mtime_nsec).unwrap_or(0) };
+        match FileType::from_raw_mode(stat.st_mode) {
+            FileType::RegularFile => {
+                let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+                let from =
+                    rustix::fs::openat(&found.parent, name, flags, Mode::empty()).map_err(refused("openat", path))?;
+                entry.xattrs =
+                    crate::sys::layers::xattrs(&from, metadata::is_kept).map_err(refused("flistxattr", path))?;
+                let to = self.create(dir.as_fd(), name, path)?;
+                let mut to = std::fs::File::from(to);
+                std::io::copy(&mut std::fs::File::from(from), &mut to).map_err(|error| {
+                    Failure::io(format!("copy_file_range({:?})", String::from_utf8_lossy(path)), &error)
+                })?;
+                metadata::set_open(to.as_fd(), &entry)?;
+                metadata::set_time(&to, path, entry.mtime)
+            }
+            FileType::Symlink => {
+                entry.kind = Kind::Symlink;
+                let link =
+                    rustix::fs::readlinkat(&found.parent, name, Vec::new()).map_err(refused("readlinkat", path))?;
+                self.make(dir, name, &entry, || rustix::fs::symlinkat(&*link, &**dir, name))
+            }
+            kind => {
+                entry.kind = Kind::Fifo;
+                self.make(dir, name, &entry, || rustix::fs::mknodat(&**dir, name, kind, Mode::RUSR, stat.st_rdev))
+            }
+        }
+    }
+}
+
+fn write_dense<S: Chunks>(file: &OwnedFd, reader: &mut Reader<S>) -> Fallible<()> {
+    while let Some(piece) = reader.next_piece()? {
+        crate::digest::write_all(file, piece).map_err(|errno| Failure::syscall("write", errno))?;
+    }
+    Ok(())
+}
+
+/// Leaves zeros out, so that a file of zeros costs no disk.
+fn write_sparse<S: Chunks>(file: &OwnedFd, reader: &mut Reader<S>, size: u64) -> Fallible<()> {
+    let failed = |errno| Failure::syscall("write", errno);
+    while let Some(piece) = reader.next_piece()? {
+        for part in piece.chunks(HOLE) {
+            if part.len() == HOLE && part.iter().all(|&byte| byte == 0) {
+                rustix::fs::seek(file, SeekFrom::Current(HOLE as i64)).map_err(failed)?;
+            } else {
+                crate::digest::write_all(file, part).map_err(failed)?;
+            }
+        }
+    }
+    rustix::fs::ftruncate(file, size).map_err(failed)
+}
+
+fn in_file(mut failure: Failure, path: &[u8]) -> Failure {
+    failure.message = format!("{}, in {:?}", failure.message, String::from_utf8_lossy(path));
+    failure
+}
+
+fn reserved(path: &[u8], what: &str) -> Failure {
+    let path = String::from_utf8_lossy(path);
+    Failure::user("ERR_LAYER_RESERVED", format!("{path:?} of the layer has {what}, which overlayfs keeps for itself"))
+}
+
+fn missing_target(entry: &Entry, what: &str) -> Failure {
+    let (path, link) = (String::from_utf8_lossy(&entry.path), String::from_utf8_lossy(&entry.link));
+    invalid(format!("the target {link:?} of the hard link {path:?} {what}"))
+}

@@ -1,0 +1,230 @@
+//! The first process of the step's pid namespace. It builds the sandbox, starts the step, reaps whatever is orphaned,
+//! passes signals on and reports the end. When it dies, by the supervisor's death too, the kernel kills the rest.
+
+use super::ca::{self, Extended};
+use super::cgroup::Cgroup;
+use super::device::Devices;
+use super::exec::{self, Program, Streams};
+use super::kernel::{self, KernelTrees};
+use super::report::Note;
+use super::rootfs::{self, Scaffold};
+use super::stubs::{self, Kind, Stubs};
+use super::user::{self, Identity};
+use super::{mounts, tree};
+use crate::beneath::{Beneath, Links};
+use crate::error::{Failure, Fallible};
+use crate::overlay::Marks;
+use crate::protocol::{Network, Run};
+use crate::sys::process::{self, Ended, Side, Waited};
+use rustix::event::{PollFd, PollFlags};
+use rustix::fd::{AsFd, OwnedFd};
+use rustix::fs::{Mode, OFlags};
+use rustix::io::Errno;
+use rustix::process::{Gid, Signal, Uid};
+use rustix::thread::UnshareFlags;
+
+/// The signals that are passed on to the step.
+const FORWARDED: [i32; 6] = [libc::SIGTERM, libc::SIGINT, libc::SIGHUP, libc::SIGQUIT, libc::SIGUSR1, libc::SIGUSR2];
+const SUPERVISED: [i32; 7] =
+    [libc::SIGCHLD, libc::SIGTERM, libc::SIGINT, libc::SIGHUP, libc::SIGQUIT, libc::SIGUSR1, libc::SIGUSR2];
+/// Added to the step's badness when memory runs out.
+const OOM_SCORE: &str = "500";
+
+/// What init was given.
+#[derive(Debug)]
+pub(crate) struct Init<'r> {
+    /// The request.
+    pub(crate) run: &'r Run,
+    /// Which overlay marks this user may use.
+    pub(crate) marks: Marks,
+    /// Where it reports.
+    pub(crate) status: OwnedFd,
+    /// The step's standard descriptors.
+    pub(crate) streams: Streams,
+    /// Its cgroup.
+    pub(crate) cgroup: Option<&'r Cgroup>,
+}
+
+impl Init<'_> {
+    /// Does everything. Does not return.
+    pub(crate) fn be(self) -> ! {
+        let note = match self.supervise() {
+            Ok(note) => note,
+            Err(failure) => Note::failed(&failure),
+        };
+        note.send(self.status.as_fd());
+        process::exit_now(0)
+    }
+
+    fn supervise(&self) -> Fallible<Note> {
+        self.die_with_supervisor()?;
+        process::block_signals(&SUPERVISED);
+        let (program, identity, bundles) = self.build()?;
+        Note::Started { bundles }.send(self.status.as_fd());
+        match process::fork().map_err(|errno| Failure::syscall("fork()", errno))? {
+            Side::Child => exec::become_step(&program, &identity, &self.streams, self.marks),
+            Side::Parent(pid) => Ok(wait_for(pid)),
+        }
+    }
+
+    fn die_with_supervisor(&self) -> Fallible<()> {
+        rustix::process::set_parent_process_death_signal(Some(Signal::KILL))
+            .map_err(|errno| Failure::syscall("prctl(PR_SET_PDEATHSIG, SIGKILL)", errno))?;
+        // It may have died before the call. Its death closes the pipe's only reading end.
+        let mut polled = [PollFd::new(&self.status, PollFlags::empty())];
+        let now = rustix::event::Timespec { tv_sec: 0, tv_nsec: 0 };
+        let _ = rustix::event::poll(&mut polled, Some(&now));
+        if polled.iter().any(|fd| fd.revents().contains(PollFlags::ERR)) {
+            return Err(Failure::internal("the supervisor is gone"));
+        }
+        Ok(())
+    }
+
+    /// The sandbox, in the order that docs/dev/native.md gives.
+    fn build(&self) -> Fallible<(Program, Identity, Vec<Vec<u8>>)> {
+        let run = self.run;
+        if let Some(cgroup) = self.cgroup {
+            cgroup.join()?;
+        }
+        self.unshare()?;
+        rootfs::make_private()?;
+        let sources = mounts::open_sources(&run.mounts)?;
+        let devices = Devices::new(self.marks)?;
+        let kernel_trees = KernelTrees::new(run.network, self.marks)?;
+        kernel_trees.prefer_for_oom(OOM_SCORE)?;
+
+        let view = rootfs::view(&run.root, self.marks)?;
+        let scaffold = Scaffold::raise()?;
+        let mut stubs = Stubs::new(scaffold.stub_layer()?, &view);
+        let plan = mounts::plan(run, sources, &scaffold, &view, &mut stubs)?;
+        let extended = run.trust_ca.as_ref().map(|pem| ca::extend(&view, &mut stubs, pem)).transpose()?;
+        let root = rootfs::mount(&run.root, self.marks, &scaffold, stubs)?;
+
+        if let Some(extended) = &extended {
+            devices.add_bundle(&extended.bundle)?;
+        }
+        kernel_trees.attach(&root)?;
+        let null = devices.attach(&root)?;
+        plan.attach(&root)?;
+        kernel::mask(&root, null.as_fd())?;
+
+        let identity = user::look_up(&root, &run.user)?;
+        self.own_streams(&identity)?;
+        let program = Program::new(&run.argv, &environment(run, &identity, extended.is_some()))?;
+        let cwd = working_directory(&root, &run.cwd, &identity)?;
+        rootfs::enter(&root)?;
+        enter_directory(&cwd, &run.cwd)?;
+        Ok((program, identity, extended.map(|Extended { paths, .. }| paths).unwrap_or_default()))
+    }
+
+    fn unshare(&self) -> Fallible<()> {
+        let mut flags = UnshareFlags::NEWNS | UnshareFlags::NEWIPC | UnshareFlags::NEWUTS;
+        if self.run.network == Network::None {
+            flags |= UnshareFlags::NEWNET;
+        }
+        if kernel::cgroup_is_unified() {
+            flags |= UnshareFlags::NEWCGROUP;
+        }
+        process::unshare(flags).map_err(|errno| tree::denied(format!("unshare({flags:?})"), errno))?;
+        rustix::system::sethostname(self.run.hostname.as_bytes())
+            .map_err(|errno| Failure::syscall(format!("sethostname({:?})", self.run.hostname), errno))?;
+        if self.run.network == Network::None {
+            loopback_up().map_err(|errno| Failure::syscall("ioctl(SIOCSIFFLAGS, \"lo\", IFF_UP)", errno))?;
+        }
+        Ok(())
+    }
+
+    /// Programs reopen `/dev/stdout`, which the kernel allows to the pipe's owner only.
+    fn own_streams(&self, identity: &Identity) -> Fallible<()> {
+        for fd in [&self.streams.output, &self.streams.error] {
+            let (uid, gid) = (Uid::from_raw(identity.uid), Gid::from_raw(identity.gid));
+            rustix::fs::fchown(fd, Some(uid), Some(gid)).map_err(|errno| {
+                let call = format!("fchown(pipe, {}, {})", identity.uid, identity.gid);
+                if errno == Errno::INVAL { exec::unmapped(&call, errno) } else { Failure::syscall(call, errno) }
+            })?;
+        }
+        Ok(())
+    }
+}
+
+fn loopback_up() -> Result<(), Errno> {
+    use rustix::net::{AddressFamily, SocketFlags, SocketType};
+    let socket = rustix::net::socket_with(AddressFamily::INET, SocketType::DGRAM, SocketFlags::CLOEXEC, None)?;
+    crate::sys::tree::loopback_up(socket.as_fd())
+}
+
+fn environment(run: &Run, identity: &Identity, trusted: bool) -> Vec<Vec<u8>> {
+    let mut env: Vec<Vec<u8>> = run.env.iter().map(|entry| entry.clone().into_bytes()).collect();
+    let missing = |env: &[Vec<u8>], name: &str| {
+        !env.iter().any(|entry| entry.strip_prefix(name.as_bytes()).is_some_and(|rest| rest.starts_with(b"=")))
+    };
+    if missing(&env, "HOME") {
+        env.push([b"HOME=".as_slice(), &identity.home].concat());
+    }
+    if trusted {
+        for name in ca::VARIABLES {
+            if missing(&env, name) {
+                env.push(format!("{name}={}", ca::STEP_BUNDLE).into_bytes());
+            }
+        }
+    }
+    env
+}
+
+/// Opens the working directory, made where missing. No descriptor link and no way out of the root can name it.
+fn working_directory(root: &Beneath, path: &str, identity: &Identity) -> Fallible<OwnedFd> {
+    let open = |path: &[u8]| root.open(path, OFlags::PATH | OFlags::DIRECTORY, Mode::empty(), Links::Follow);
+    let opened = match open(path.as_bytes()) {
+        // The kernel followed every link on the way, none of them magic, and found nothing at the end: where that is
+        // inside the root, the directory is made.
+        Err(Errno::NOENT) => {
+            let place = stubs::resolve(root, path.as_bytes())?.path();
+            stubs::make(root, &place, Kind::Directory, Some((identity.uid, identity.gid))).and_then(|()| open(&place))
+        }
+        other => other,
+    };
+    opened.map_err(|errno| match errno {
+        Errno::LOOP | Errno::NOTDIR | Errno::NOENT | Errno::EXIST | Errno::XDEV => Failure::user(
+            "ERR_WORKDIR_INVALID",
+            format!("the working directory {path:?} is no directory of the image: {errno}"),
+        ),
+        _ => Failure::syscall(format!("openat2(root, {path:?}, O_PATH|O_DIRECTORY)"), errno),
+    })
+}
+
+fn enter_directory(cwd: &OwnedFd, path: &str) -> Fallible<()> {
+    rustix::process::fchdir(cwd).map_err(|errno| Failure::syscall(format!("fchdir({path:?})"), errno))?;
+    let now = rustix::process::getcwd(Vec::new()).map_err(|errno| Failure::syscall("getcwd()", errno))?;
+    // The kernel writes "(unreachable)" before a directory that lies outside the root.
+    if now.to_bytes().starts_with(b"/") {
+        return Ok(());
+    }
+    Err(Failure::user("ERR_WORKDIR_INVALID", format!("the working directory {path:?} is outside the image")))
+}
+
+/// Reaps children and passes signals on until the step ends, then ends what it left behind.
+fn wait_for(step: i32) -> Note {
+    let ended = loop {
+        let signal = process::wait_signal(&SUPERVISED);
+        if FORWARDED.contains(&signal) {
+            process::kill(step, signal);
+        }
+        if let Some(ended) = reap(step) {
+            break ended;
+        }
+    };
+    process::kill(-1, libc::SIGKILL);
+    while process::wait_child(-1, true) != Waited::NoChild {}
+    Note::ended(ended, process::children_used())
+}
+
+/// Waits for everything that has ended; returns how the step did, if it is among them.
+fn reap(step: i32) -> Option<Ended> {
+    let mut found = None;
+    while let Waited::Gone(pid, ended) = process::wait_child(-1, false) {
+        if pid == step {
+            found = Some(ended);
+        }
+    }
+    found
+}

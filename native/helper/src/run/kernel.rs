@@ -1,0 +1,131 @@
+//! The kernel's own file systems in a step: `/proc`, `/sys`, and what of them is hidden or read-only.
+
+use super::{rootfs, tree};
+use crate::beneath::{Beneath, Links};
+use crate::error::{Failure, Fallible};
+use crate::overlay::{self, Marks};
+use crate::protocol::Network;
+use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
+use rustix::fs::{FileType, Mode, OFlags};
+use rustix::io::Errno;
+
+/// Hidden: they tell about the host or control it.
+const MASKED: [&str; 11] = [
+    "proc/acpi",
+    "proc/asound",
+    "proc/kcore",
+    "proc/keys",
+    "proc/latency_stats",
+    "proc/timer_list",
+    "proc/timer_stats",
+    "proc/sched_debug",
+    "proc/scsi",
+    "sys/firmware",
+    "sys/devices/virtual/powercap",
+];
+
+/// Readable only.
+const READ_ONLY: [&str; 5] = ["proc/bus", "proc/fs", "proc/irq", "proc/sys", "proc/sysrq-trigger"];
+
+/// Where a cgroup hierarchy is shown.
+const CGROUP: &str = "/sys/fs/cgroup";
+/// `CGROUP2_SUPER_MAGIC`.
+const CGROUP2_MAGIC: i64 = 0x6367_7270;
+
+/// Whether this machine has the unified cgroup hierarchy, which can be shown from the step's own cgroup down.
+pub(crate) fn cgroup_is_unified() -> bool {
+    rustix::fs::statfs(CGROUP).is_ok_and(|stat| stat.f_type == CGROUP2_MAGIC)
+}
+
+/// The file systems, still detached.
+#[derive(Debug)]
+pub(crate) struct KernelTrees {
+    proc: OwnedFd,
+    sys: OwnedFd,
+    cgroup: OwnedFd,
+}
+
+impl KernelTrees {
+    /// Mounts them. Called by the first process of the new pid namespace, before the host's `/proc` and `/sys` are out
+    /// of reach.
+    pub(crate) fn new(network: Network, marks: Marks) -> Fallible<Self> {
+        let proc = overlay::open_fs("proc")
+            .and_then(|fs| overlay::create(fs.as_fd(), "proc", tree::PLAIN).map_err(explain_proc))?;
+        let sys = if marks == Marks::User && network == Network::Host {
+            // sysfs shows devices by network namespace, so only the owner of that may mount it.
+            let copy = tree::copy_of_path("/sys")?;
+            tree::restrict(copy.as_fd(), tree::PLAIN_READ_ONLY)?;
+            copy
+        } else {
+            let fs = overlay::open_fs("sysfs")?;
+            overlay::create(fs.as_fd(), "sysfs", tree::PLAIN_READ_ONLY)?
+        };
+        let cgroup = if cgroup_is_unified() {
+            let fs = overlay::open_fs("cgroup2")?;
+            overlay::create(fs.as_fd(), "cgroup2", tree::PLAIN_READ_ONLY)?
+        } else {
+            overlay::tmpfs(&[("mode", "0755"), ("size", "4k")], tree::PLAIN_READ_ONLY)?
+        };
+        Ok(Self { proc, sys, cgroup })
+    }
+
+    /// Makes the kernel prefer this process and its children when memory runs out, so that the builder survives.
+    pub(crate) fn prefer_for_oom(&self, score: &str) -> Fallible<()> {
+        let fd = rustix::fs::openat(&self.proc, c"self/oom_score_adj", OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty())
+            .map_err(|errno| Failure::syscall("openat(proc, \"self/oom_score_adj\", O_WRONLY)", errno))?;
+        rustix::io::write(&fd, score.as_bytes())
+            .map(drop)
+            .map_err(|errno| Failure::syscall(format!("write(oom_score_adj, {score:?})"), errno))
+    }
+
+    /// Attaches `/proc` and `/sys`.
+    pub(crate) fn attach(self, root: &Beneath) -> Fallible<()> {
+        tree::attach(self.proc.as_fd(), rootfs::open_real_dir(root, "proc")?.as_fd(), "procfs, \"/proc\"")?;
+        tree::attach(self.sys.as_fd(), rootfs::open_real_dir(root, "sys")?.as_fd(), "sysfs, \"/sys\"")?;
+        match open(root, "sys/fs/cgroup")? {
+            Some(point) => tree::attach(self.cgroup.as_fd(), point.as_fd(), "cgroup, \"/sys/fs/cgroup\""),
+            None => Ok(()),
+        }
+    }
+}
+
+fn explain_proc(mut failure: Failure) -> Failure {
+    if failure.errno == Some(Errno::PERM) {
+        failure.code = "ERR_NAMESPACE_DENIED";
+        failure.message.push_str(
+            ": a procfs can be mounted only where the machine's own /proc is not partly hidden; start the outer \
+             container with \"--security-opt systempaths=unconfined\"",
+        );
+    }
+    failure
+}
+
+/// Hides and protects. `null` is the step's own null device.
+pub(crate) fn mask(root: &Beneath, null: BorrowedFd<'_>) -> Fallible<()> {
+    let empty = overlay::tmpfs(&[("mode", "0555"), ("size", "4k")], tree::PLAIN_READ_ONLY)?;
+    for path in MASKED {
+        let Some(point) = open(root, path)? else { continue };
+        let stat = rustix::fs::fstat(&point).map_err(|errno| Failure::syscall(format!("fstat({path:?})"), errno))?;
+        let cover = match FileType::from_raw_mode(stat.st_mode) {
+            FileType::Directory => tree::copy_of(empty.as_fd(), path)?,
+            _ => tree::copy_of(null, path)?,
+        };
+        tree::attach(cover.as_fd(), point.as_fd(), path)?;
+    }
+    for path in READ_ONLY {
+        let Some(point) = open(root, path)? else { continue };
+        let copy = tree::copy_of(point.as_fd(), path)?;
+        tree::restrict(copy.as_fd(), tree::PLAIN_READ_ONLY)?;
+        tree::attach(copy.as_fd(), point.as_fd(), path)?;
+    }
+    Ok(())
+}
+
+/// Opens a path of our own kernel file systems; `None` if this kernel does not have it.
+fn open(root: &Beneath, path: &str) -> Fallible<Option<OwnedFd>> {
+    match root.open(path.as_bytes(), OFlags::PATH | OFlags::NOFOLLOW, Mode::empty(), Links::Refuse) {
+        Ok(fd) => Ok(Some(fd)),
+        Err(Errno::NOENT) => Ok(None),
+        Err(errno) => Err(Failure::syscall(format!("openat2(root, {path:?}, O_PATH)"), errno)),
+    }
+}

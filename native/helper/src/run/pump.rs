@@ -1,0 +1,165 @@
+//! The supervisor's loop: carries the step's output to the passed descriptors and listens to init and to signals.
+//!
+//! The step writes to pipes of its own, never to what the caller passed: a socket pair cannot be reopened as
+//! `/dev/stdout`, and its buffer would be shared with nobody who knows about this step.
+
+use crate::error::{Failure, Fallible};
+use rustix::event::{PollFd, PollFlags};
+use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
+use rustix::fs::FileType;
+use rustix::io::Errno;
+use rustix::net::SendFlags;
+
+const BUFFER_BYTES: usize = 64 << 10;
+/// A write of this size to a pipe that polls as writable does not block (PIPE_BUF).
+const PIPE_WRITE_BYTES: usize = 4096;
+
+/// One stream on its way.
+#[derive(Debug)]
+pub(crate) struct Stream {
+    from: Option<OwnedFd>,
+    to: Option<OwnedFd>,
+    socket: bool,
+    buffer: Vec<u8>,
+    start: usize,
+    end: usize,
+}
+
+impl Stream {
+    /// Carries `from`, the non-blocking reading end of a pipe, to `to`. Without `to` the bytes are dropped.
+    pub(crate) fn new(from: OwnedFd, to: Option<OwnedFd>) -> Self {
+        let stat = to.as_ref().and_then(|to| rustix::fs::fstat(to).ok());
+        let socket = stat.is_some_and(|stat| FileType::from_raw_mode(stat.st_mode) == FileType::Socket);
+        Self { from: Some(from), to, socket, buffer: vec![0; BUFFER_BYTES], start: 0, end: 0 }
+    }
+
+    fn is_done(&self) -> bool {
+        self.from.is_none() && self.start == self.end
+    }
+
+    /// What to poll for: input while the buffer is empty, else room for output.
+    fn interest(&self) -> Option<(BorrowedFd<'_>, PollFlags)> {
+        match (&self.to, &self.from) {
+            (Some(to), _) if self.start < self.end => Some((to.as_fd(), PollFlags::OUT)),
+            (_, Some(from)) => Some((from.as_fd(), PollFlags::IN)),
+            _ => None,
+        }
+    }
+
+    /// Goes one step on; called when the polled descriptor is ready.
+    fn advance(&mut self) {
+        if self.start < self.end {
+            self.write();
+        } else {
+            self.read();
+        }
+    }
+
+    fn read(&mut self) -> bool {
+        let Some(from) = &self.from else { return false };
+        match rustix::io::read(from, self.buffer.as_mut_slice()) {
+            Ok(0) => self.from = None,
+            Ok(length) => (self.start, self.end) = (0, length),
+            Err(Errno::INTR) => {}
+            Err(Errno::AGAIN) => return false,
+            Err(_) => self.from = None,
+        }
+        true
+    }
+
+    fn write(&mut self) {
+        let bytes = self.buffer.get(self.start..self.end).unwrap_or_default();
+        let Some(to) = &self.to else {
+            self.start = self.end;
+            return;
+        };
+        let written = if self.socket {
+            rustix::net::send(to, bytes, SendFlags::DONTWAIT | SendFlags::NOSIGNAL)
+        } else {
+            rustix::io::write(to, bytes.get(..PIPE_WRITE_BYTES).unwrap_or(bytes))
+        };
+        match written {
+            Ok(length) => self.start += length,
+            Err(Errno::INTR | Errno::AGAIN) => {}
+            // The reader is gone. The step must not hang for that: the rest is dropped.
+            Err(_) => {
+                self.to = None;
+                self.start = self.end;
+            }
+        }
+    }
+
+    /// Carries what the pipe still holds. Nobody of the step is left to write more.
+    fn drain(&mut self) {
+        loop {
+            while self.start < self.end {
+                if let Some((fd, flags)) = self.interest() {
+                    let _ = rustix::event::poll(&mut [PollFd::from_borrowed_fd(fd, flags)], None);
+                }
+                self.write();
+            }
+            if !self.read() || self.from.is_none() {
+                return;
+            }
+        }
+    }
+}
+
+/// Who else the loop listens to.
+pub(crate) trait Listener {
+    /// Bytes of init's status pipe; empty at its end.
+    fn status(&mut self, bytes: &[u8]);
+    /// A signal to the supervisor is pending on the signalfd.
+    fn signal(&mut self);
+}
+
+/// Runs until the status pipe ends, which is when init is gone, and carries everything that was written before.
+pub(crate) fn pump(
+    streams: &mut [Stream],
+    status: &OwnedFd,
+    signals: &OwnedFd,
+    listener: &mut dyn Listener,
+) -> Fallible<()> {
+    let mut buffer = [0_u8; 4096];
+    loop {
+        let ready = wait(streams, status, signals)?;
+        if ready.signals {
+            listener.signal();
+        }
+        for (stream, ready) in streams.iter_mut().zip(&ready.streams) {
+            if *ready {
+                stream.advance();
+            }
+        }
+        if ready.status {
+            match rustix::io::read(status, &mut buffer) {
+                Ok(0) => break,
+                Ok(length) => listener.status(buffer.get(..length).unwrap_or_default()),
+                Err(Errno::INTR | Errno::AGAIN) => {}
+                Err(errno) => return Err(Failure::syscall("read(status pipe)", errno)),
+            }
+        }
+    }
+    streams.iter_mut().for_each(Stream::drain);
+    Ok(())
+}
+
+struct Ready {
+    status: bool,
+    signals: bool,
+    streams: Vec<bool>,
+}
+
+fn wait(streams: &[Stream], status: &OwnedFd, signals: &OwnedFd) -> Fallible<Ready> {
+    let interests: Vec<_> = streams.iter().map(|stream| stream.interest().filter(|_| !stream.is_done())).collect();
+    let mut polled = vec![PollFd::new(status, PollFlags::IN), PollFd::new(signals, PollFlags::IN)];
+    polled.extend(interests.iter().flatten().map(|&(fd, flags)| PollFd::from_borrowed_fd(fd, flags)));
+    match rustix::event::poll(&mut polled, None) {
+        Ok(_) | Err(Errno::INTR) => {}
+        Err(errno) => return Err(Failure::syscall("poll()", errno)),
+    }
+    let mut ready = polled.iter().map(|fd| !fd.revents().is_empty());
+    let (status, signals) = (ready.next().unwrap_or_default(), ready.next().unwrap_or_default());
+    let streams = interests.iter().map(|interest| interest.is_some() && ready.next().unwrap_or_default()).collect();
+    Ok(Ready { status, signals, streams })
+}

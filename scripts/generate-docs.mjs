@@ -1,0 +1,59 @@
+// Writes the documents that are made from code: docs/reference/errors.md from libs/errors/src/codes.ts.
+// Usage: node scripts/generate-docs.mjs [--check]   (--check: exit code 1 when a document is not what would be written)
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { dirname, join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { build } from 'esbuild'
+
+const root = fileURLToPath(new URL('..', import.meta.url))
+const documents = new Map([['docs/reference/errors.md', errorsPage(await load('libs/errors/src/codes.ts'))]])
+
+const stale = [...documents].filter(([path, text]) => readOrEmpty(path) !== text)
+if (process.argv.includes('--check')) {
+  for (const [path] of stale)
+    process.stdout.write(`${path} is not fresh: run node scripts/generate-docs.mjs\n`)
+  if (stale.length === 0) process.stdout.write('fresh\n')
+  process.exit(stale.length === 0 ? 0 : 1)
+}
+for (const [path, text] of stale) {
+  mkdirSync(dirname(join(root, path)), { recursive: true })
+  writeFileSync(join(root, path), text)
+  process.stdout.write(`wrote ${path}\n`)
+}
+
+/** Imports a TypeScript file of the repository from its source, so that documents need no build. */
+async function load(path) {
+  const { outputFiles } = await build({
+    entryPoints: [join(root, path)],
+    bundle: true,
+    write: false,
+    format: 'esm',
+    platform: 'node',
+  })
+  return import(`data:text/javascript;base64,${Buffer.from(outputFiles[0].contents).toString('base64')}`)
+}
+
+function readOrEmpty(path) {
+  try {
+    return readFileSync(join(root, path), 'utf8')
+  } catch (error) {
+    if (error.code === 'ENOENT') return ''
+    throw error
+  }
+}
+
+function errorsPage({ errorCodes }) {
+  const exits = { user: '1 (2 for `ERR_USAGE`, 130 for `ERR_CANCELLED`)', environment: '3', internal: '70' }
+  const titles = {
+    user: 'The Dockerfile, the flags or a step',
+    environment: 'The machine, the network, a remote',
+    internal: 'A bug',
+  }
+  const parts = Object.entries(titles).map(([kind, title]) => {
+    const rows = Object.entries(errorCodes)
+      .filter(([, row]) => row.kind === kind)
+      .map(([code, row]) => `| \`${code}\` | ${row.meaning} | ${row.retryable ? 'yes' : ''} |`)
+    return `## ${title}\n\nExit code ${exits[kind]}.\n\n| code | meaning | may pass when tried again |\n| --- | --- | --- |\n${rows.join('\n')}\n`
+  })
+  return `<!-- Written by scripts/generate-docs.mjs from libs/errors/src/codes.ts. -->\n\n# Error codes\n\nEvery error of tsbuild has one of these codes: in brackets behind its message, as \`code\` of the error that the library\nthrows, and in the \`build.failed\` event.\n\n${parts.join('\n')}`
+}

@@ -1,0 +1,47 @@
+import { spawnSync } from 'node:child_process'
+import { accessSync, constants } from 'node:fs'
+import { delimiter, join } from 'node:path'
+import type { TestContext } from 'vitest'
+
+/** A program of the machine, or something it can do. */
+export type Capability = 'root' | 'loop devices' | 'the user tsbuild-test' | `program ${string}`
+
+const found = new Map<Capability, boolean>()
+
+/** Skips the running test, with the reason, unless the machine has everything named. */
+export function needs(context: TestContext, ...capabilities: readonly Capability[]): void {
+  const missing = capabilities.filter((capability) => !has(capability))
+  context.skip(
+    missing.length > 0,
+    `this machine lacks ${missing.join(', ')}; scripts/setup.sh test installs what it can`,
+  )
+}
+
+function has(capability: Capability): boolean {
+  const known = found.get(capability)
+  if (known !== undefined) return known
+  const answer = look(capability)
+  found.set(capability, answer)
+  return answer
+}
+
+function look(capability: Capability): boolean {
+  if (capability === 'root') return process.getuid?.() === 0
+  if (capability === 'loop devices') return spawnSync('losetup', ['--find']).status === 0
+  if (capability === 'the user tsbuild-test') return spawnSync('id', ['-u', 'tsbuild-test']).status === 0
+  return findProgram(capability.slice('program '.length)) !== undefined
+}
+
+/** The path of a program in `PATH`; Debian keeps some in the folders of the administrator. */
+export function findProgram(name: string): string | undefined {
+  return [...(process.env.PATH ?? '').split(delimiter), '/usr/sbin', '/sbin']
+    .map((folder) => join(folder, name))
+    .find((path) => {
+      try {
+        accessSync(path, constants.X_OK)
+        return true
+      } catch {
+        return false
+      }
+    })
+}

@@ -1,0 +1,98 @@
+import { chmodSync, copyFileSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { dirname, join } from 'node:path'
+import { findProgram } from './capabilities.ts'
+import { seedFolder } from './seed-store.ts'
+import { check, type Tsbuild, tsbuildWith } from './tsbuild.ts'
+
+/** Where stores live: a disk, since overlayfs refuses some of the file systems that temporary folders are on. */
+export const storesFolder = process.env.TMPDIR ?? '/var/tmp'
+
+/** A folder and a store of one test file. */
+export interface Workspace {
+  readonly folder: string
+  readonly tsbuild: Tsbuild
+  /** Writes a build context: file name → text, with a Dockerfile among them. Gives its absolute path. */
+  readonly context: (name: string, files: Readonly<Record<string, string>>) => string
+  /** A path in the folder. */
+  readonly path: (...parts: readonly string[]) => string
+  readonly remove: () => Promise<void>
+}
+
+/**
+ * Makes a workspace with an empty store.
+ *
+ * @param name appears in the folder's name
+ */
+export function openWorkspace(name: string): Workspace {
+  const folder = mkdtempSync(join(storesFolder, `tsbuild-e2e-${name}-`))
+  chmodSync(folder, 0o755)
+  const path = (...parts: readonly string[]) => join(folder, ...parts)
+  return {
+    folder,
+    path,
+    tsbuild: tsbuildWith(path('store')),
+    context: (contextName, files) => writeFiles(path(contextName), files),
+    // The store holds files that only the helper may delete when it ran rootless; as root plain deletion does.
+    remove: async () => rmSync(folder, { recursive: true, force: true }),
+  }
+}
+
+/** Makes a workspace whose store has the image `debian:bookworm`. */
+export async function openDebianWorkspace(name: string): Promise<Workspace> {
+  const workspace = openWorkspace(name)
+  await check('cp', ['-a', '--reflink=auto', join(seedFolder(), 'store'), workspace.path('store')])
+  return workspace
+}
+
+/**
+ * Makes a workspace whose store has the image `busybox:test`: a shell and the usual programs in 2 MB, made out of the
+ * host's static busybox by a build `FROM scratch`.
+ */
+export async function openBusyboxWorkspace(name: string): Promise<Workspace> {
+  const workspace = openWorkspace(name)
+  await addBusybox(workspace)
+  return workspace
+}
+
+/** Builds `busybox:test` into the store of a workspace. */
+export async function addBusybox(workspace: Workspace): Promise<void> {
+  const busybox = findProgram('busybox')
+  if (busybox === undefined)
+    throw new Error('busybox is not installed: scripts/setup.sh test installs busybox-static')
+  const context = workspace.context('busybox', {
+    Dockerfile: [
+      'FROM scratch',
+      'COPY --chmod=755 busybox /bin/busybox',
+      'RUN ["/bin/busybox", "--install", "-s", "/bin"]',
+      'COPY passwd group /etc/',
+      'RUN mkdir -p -m 1777 /tmp && mkdir -p /root',
+    ].join('\n'),
+    passwd: 'root:x:0:0:root:/root:/bin/sh\nweb:x:1000:1000:web:/:/bin/sh\n',
+    group: 'root:x:0:\nweb:x:1000:\n',
+  })
+  copyFileSync(busybox, join(context, 'busybox'))
+  await workspace.tsbuild.check(['-q', '-t', 'busybox:test', context])
+}
+
+/** Writes files below `folder`; gives `folder`. */
+export function writeFiles(folder: string, files: Readonly<Record<string, string>>): string {
+  mkdirSync(folder, { recursive: true })
+  for (const [name, text] of Object.entries(files)) {
+    mkdirSync(dirname(join(folder, name)), { recursive: true })
+    writeFileSync(join(folder, name), text)
+  }
+  return folder
+}
+
+/** The text of a file, without its last newline. */
+export function readLine(path: string): string {
+  return readFileSync(path, 'utf8').replace(/\n$/, '')
+}
+
+/** A folder outside of every store that hostile input aims at; a test compares it before and after. */
+export function makeCanary(): string {
+  const folder = mkdtempSync(join(tmpdir(), 'tsbuild-canary-'))
+  writeFileSync(join(folder, 'kept'), 'kept\n', { mode: 0o600 })
+  return folder
+}
