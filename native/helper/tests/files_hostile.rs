@@ -84,7 +84,7 @@ fn copy_takes_nothing_from_outside_when_a_directory_becomes_a_link() {
             let reply = bench.copy(round);
             if reply["event"] == "error" {
                 let code = reply["code"].as_str().unwrap();
-                let known = ["ERR_CONTEXT_CHANGED", "ERR_SOURCE_NOT_FOUND", "ERR_COPY_NOT_DIRECTORY"];
+                let known = ["ERR_CONTEXT_CHANGED", "ERR_COPY_SOURCE_NOT_FOUND", "ERR_COPY_NOT_DIRECTORY"];
                 assert!(known.contains(&code), "{reply}");
             }
         }
