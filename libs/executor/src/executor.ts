@@ -28,7 +28,7 @@ export interface ExecutorOptions {
   readonly randomId: () => string
   /** PEM certificates trusted while a process runs. */
   readonly trustCa: readonly string[]
-  /** Proxy variables that every process gets in both cases; in no key and no image. */
+  /** Proxy variables for every process that does not set them itself; in no key and no image. */
   readonly proxyEnv: readonly string[]
   /** Where the host's resolver is configured; default `/etc/resolv.conf`. */
   readonly resolvConfPath?: string | undefined
@@ -44,7 +44,7 @@ export function createExecutor(options: ExecutorOptions): Executor {
       const request = {
         root: process.root,
         argv: process.args,
-        env: [...options.proxyEnv, ...process.env],
+        env: [...without(options.proxyEnv, process.env), ...process.env],
         cwd: process.cwd,
         user: process.user,
         hostname: process.hostname,
@@ -59,6 +59,13 @@ export function createExecutor(options: ExecutorOptions): Executor {
       return options.native.run(request, output, finishing)
     },
   }
+}
+
+/** A name that is there twice means another value to each program: the step's own variable is the only one. */
+function without(defaults: readonly string[], own: readonly string[]): readonly string[] {
+  const nameOf = (entry: string) => entry.slice(0, entry.indexOf('='))
+  const names = new Set(own.map(nameOf))
+  return defaults.filter((entry) => !names.has(nameOf(entry)))
 }
 
 function hostResolvConf(path: string): string {
