@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events'
 import type { Digest } from '@tsbuild/digest'
 import { InternalError, UserError, withSource } from '@tsbuild/errors'
 import type { Vertex } from '@tsbuild/graph'
@@ -60,6 +61,8 @@ interface Run<R> extends SolveOptions<R> {
 export async function solve<R>(options: SolveOptions<R>): Promise<Solution<R>> {
   const abort = new AbortController()
   const signal = AbortSignal.any([options.signal, abort.signal])
+  // Every step under way listens: more than Node's ten are no leak.
+  setMaxListeners(0, signal)
   const limit = pLimit({ concurrency: options.parallelism, rejectOnClear: true })
   const run: Run<R> = {
     ...options,

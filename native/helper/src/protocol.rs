@@ -4,7 +4,7 @@
 //! one is `result`, or `durable` where a [`Finish`] was asked for, or `error`. The TypeScript twin is `libs/native/src/protocol.ts`; `test/protocol/*.json` holds one
 //! golden file per message and both sides' tests read all of them.
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 /// The version of every message below. A request of another version is refused.
 pub(crate) const PROTOCOL: u32 = 1;
@@ -16,6 +16,7 @@ pub(crate) struct Envelope {
     /// Must equal [`PROTOCOL`].
     pub(crate) protocol: u32,
     /// When given, the helper enters a new user namespace with these maps before it does anything else.
+    #[serde(deserialize_with = "given")]
     pub(crate) id_map: Option<IdMap>,
     /// What to do.
     pub(crate) request: Request,
@@ -84,6 +85,7 @@ pub(crate) enum Request {
         /// Their number.
         size_bytes: u64,
         /// The digest that the unpacked tar must have, where it is known.
+        #[serde(deserialize_with = "given")]
         diff_id: Option<String>,
         /// Refuses larger layers.
         limits: ApplyLimits,
@@ -96,6 +98,7 @@ pub(crate) enum Request {
         /// How to compress.
         compression: Compression,
         /// Times after this one (Unix seconds) are written as this one.
+        #[serde(deserialize_with = "given")]
         clamp_mtime: Option<i64>,
     },
     /// Writes the whole file system of a snapshot to a directory or, as tar, to fd 3.
@@ -137,8 +140,10 @@ pub(crate) struct Root {
     /// Lower directories, topmost first. May be empty (`FROM scratch`).
     pub(crate) lower: Vec<String>,
     /// Where changes go; without it the snapshot is a read-only view.
+    #[serde(deserialize_with = "given")]
     pub(crate) upper: Option<String>,
     /// overlayfs's own work directory, on the same file system as `upper`.
+    #[serde(deserialize_with = "given")]
     pub(crate) work: Option<String>,
 }
 
@@ -154,6 +159,7 @@ pub(crate) enum Tree {
         /// `.dockerignore` patterns, each already trimmed; a leading `!` re-includes.
         ignore: Vec<String>,
         /// A file this helper keeps: digests by stat fingerprint, so that unchanged files are not read again.
+        #[serde(deserialize_with = "given")]
         fingerprints: Option<String>,
     },
     /// The file system of a stage or image: owners are kept.
@@ -190,10 +196,13 @@ pub(crate) enum FileAction {
         /// Absolute path in the snapshot; a trailing slash says directory.
         dest: String,
         /// `--chown`: `user[:group]`, names looked up in the snapshot.
+        #[serde(deserialize_with = "given")]
         chown: Option<String>,
         /// `--chmod`: octal digits or a symbolic mode.
+        #[serde(deserialize_with = "given")]
         chmod: Option<String>,
         /// The digest `scan` gave for this selection; other content is refused with `ERR_CONTEXT_CHANGED`.
+        #[serde(deserialize_with = "given")]
         expect: Option<String>,
         /// ADD: unpack sources that are tar archives.
         unpack: bool,
@@ -206,6 +215,7 @@ pub(crate) enum FileAction {
         /// Permission bits.
         mode: u32,
         /// Owner as in `chown`; looked up in the snapshot.
+        #[serde(deserialize_with = "given")]
         owner: Option<String>,
     },
     /// COPY of a heredoc.
@@ -218,6 +228,7 @@ pub(crate) enum FileAction {
         /// The bytes, base64.
         data: String,
         /// Owner as in `chown`.
+        #[serde(deserialize_with = "given")]
         owner: Option<String>,
     },
 }
@@ -296,10 +307,12 @@ pub(crate) struct Run {
     /// Further mounts, parents first.
     pub(crate) mounts: Vec<Mount>,
     /// PEM certificates that the process trusts besides the image's own, for this run only.
+    #[serde(deserialize_with = "given")]
     pub(crate) trust_ca: Option<String>,
     /// Whether fd 5 is the input; otherwise it reads an empty pipe.
     pub(crate) stdin: bool,
     /// cgroup v2 directories are made below this one, where given; the process tree is killed through it at the end.
+    #[serde(deserialize_with = "given")]
     pub(crate) cgroup_parent: Option<String>,
     /// A name for this run, unique on the machine; used for the cgroup.
     pub(crate) id: String,
@@ -348,6 +361,7 @@ pub(crate) enum Mount {
         /// Absolute path in the snapshot.
         target: String,
         /// Its limit.
+        #[serde(deserialize_with = "given")]
         size_bytes: Option<u64>,
     },
 }
@@ -579,3 +593,13 @@ pub(crate) struct MissingSource {
     /// The index of the ignore pattern that hides it, if one does.
     pub(crate) ignored_by: Option<u32>,
 }
+
+/// Reads a member that may be `null` and may not be left out: serde lets an `Option` be missing by default.
+fn given<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<Option<T>, D::Error> {
+    Option::deserialize(deserializer)
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::panic)]
+#[path = "protocol_tests.rs"]
+mod tests;
