@@ -139,12 +139,11 @@ async function unpack(archive: string, name: string): Promise<string> {
   return join(bundle, 'rootfs')
 }
 
-/** Debian's umoci knows no zstd: skopeo turns the layers into gzip first, verifying their digests on the way. */
+/** Debian's umoci knows no zstd: skopeo unpacks the layers for docker's form, verifying their digests, and packs them again. */
 async function unpackByDockerForm(archive: string, name: string): Promise<string> {
+  const plain = `docker-archive:${workspace.path(`${name}-docker.tar`)}`
   const converted = workspace.path(`${name}-converted.tar`)
-  await check('skopeo', [
-    ...['copy', '--dest-compress-format', 'gzip', '--dest-force-compress-format'],
-    ...[`oci-archive:${archive}`, `oci-archive:${converted}:files`],
-  ])
+  await check('skopeo', ['copy', `oci-archive:${archive}`, `${plain}:files:1.0`])
+  await check('skopeo', ['copy', plain, `oci-archive:${converted}:files`])
   return await unpack(converted, `${name}-converted`)
 }
