@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events'
 import type { Digest } from '@tsbuild/digest'
 import { InternalError, UserError, withSource } from '@tsbuild/errors'
 import type { Vertex } from '@tsbuild/graph'
@@ -60,6 +61,8 @@ interface Run<R> extends SolveOptions<R> {
 export async function solve<R>(options: SolveOptions<R>): Promise<Solution<R>> {
   const abort = new AbortController()
   const signal = AbortSignal.any([options.signal, abort.signal])
+  // Every step under way listens: more than Node's ten are no leak.
+  setMaxListeners(0, signal)
   const limit = pLimit({ concurrency: options.parallelism, rejectOnClear: true })
   const run: Run<R> = {
     ...options,
@@ -176,14 +179,15 @@ async function describe<R>(run: Run<R>, state: State<R>, op: SourceOp<R>): Promi
 }
 
 async function make<R>(run: Run<R>, state: State<R>, op: StepOp<R>): Promise<Resolved<R>> {
-  const { definition, inputs, record } = await key(run, state)
-  if (definition === undefined || inputs === undefined)
+  const keyed = await key(run, state)
+  if (keyed.definition === undefined || keyed.inputs === undefined)
     throw new InternalError('ERR_INTERNAL', 'a step has no key')
-  const hit = await load(run, state, op, record)
+  const hit = await load(run, state, op, keyed.record)
   if (hit !== undefined) return hit
-  const results = (await Promise.all(state.inputs.map((input) => resolve(run, input)))).map(
-    ({ result }) => result,
-  )
+  const resolved = await Promise.all(state.inputs.map((input) => resolve(run, input)))
+  const results = resolved.map(({ result }) => result)
+  const inputs = keyed.inputs.map((input, index) => asResolved(input, resolved[index]))
+  const definition = definitionKey(op.key, inputs)
   const byContent = await contentInputs(run, op, inputs, results)
   const content = byContent === undefined ? undefined : contentKey(op.key, byContent)
   if (content !== undefined && !state.vertex.ignoreCache) {
@@ -196,6 +200,15 @@ async function make<R>(run: Run<R>, state: State<R>, op: StepOp<R>): Promise<Res
   }
   const keys = content === undefined ? [definition] : [definition, content]
   return await executeOnce(run, state, op, { keys, definition, inputs: byContent ?? inputs, results })
+}
+
+/**
+ * An input was keyed by its record, but ran again because what the record names is gone: it counts as what it is now, so
+ * that nothing is recorded over a result that no longer exists.
+ */
+function asResolved<R>(input: RecordedInput, resolved: Resolved<R> | undefined): RecordedInput {
+  if (input.kind !== 'result' || resolved?.input?.kind !== 'result') return input
+  return { ...input, key: resolved.input.key }
 }
 
 /** The inputs with content in the place of keys, or undefined if that changes nothing. */
@@ -231,14 +244,23 @@ async function load<R>(
       const base = state.inputs[index]
       if (base === undefined)
         throw new InternalError('ERR_INTERNAL', `"${state.vertex.name}" has no input ${index}`)
-      return (await resolve(run, base)).result
+      return { index, ...(await resolve(run, base)) }
     }),
   )
-  const result = op.load(record.stored, bases)
+  if (!bases.every(({ index, input }) => isBuiltUpon(record.inputs[index], input))) return undefined
+  const result = op.load(
+    record.stored,
+    bases.map((base) => base.result),
+  )
   if (result === undefined) return undefined
   run.cached++
   run.events({ type: 'vertex.cached', vertex: state.vertex.digest, from: 'local', at: run.now() })
   return { result, input: { kind: 'result', key: record.outputKey } }
+}
+
+/** A layer belongs onto the very result it was made upon, and not onto that of a later run of the same step. */
+function isBuiltUpon(recorded: RecordedInput | undefined, base: KeyedInput | undefined): boolean {
+  return recorded?.kind !== 'result' || base?.kind !== 'result' || recorded.key === base.key
 }
 
 interface Plan<R> {

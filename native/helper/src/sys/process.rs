@@ -105,7 +105,7 @@ pub(crate) fn close_on_exec(number: i32) {
 
 /// Clears close-on-exec on the descriptors that the parent passed, for [`execve_fd`] of this same program.
 pub(crate) fn keep_passed_on_exec() {
-    for number in 3..6 {
+    for number in 3..crate::sanitise::FIRST_UNUSED {
         // SAFETY: F_SETFD has no memory conditions and an unused number only gives EBADF.
         unsafe { libc::fcntl(number, libc::F_SETFD, 0) };
     }
