@@ -1,5 +1,6 @@
 import type { Readable, Writable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
+import { InternalError } from '@tsbuild/errors'
 import { type CallOptions, call, type HelperTarget } from './call.ts'
 import type {
   ApplyLimits,
@@ -133,14 +134,18 @@ async function scan(
   return { ...outcome, manifests: splitManifests(Buffer.concat(chunks)) }
 }
 
-/** Each manifest stands behind a line `# <digest> <length in bytes>`. */
+/**
+ * Each manifest stands behind a line `# <digest> <length in bytes>`.
+ * @throws {InternalError} `ERR_HELPER_PROTOCOL`
+ */
 function splitManifests(bytes: Buffer): Map<string, Buffer> {
   const manifests = new Map<string, Buffer>()
   for (let at = 0; at < bytes.length; ) {
     const end = bytes.indexOf(0x0a, at)
-    const [, digest, length] = bytes.toString('latin1', at, end).split(' ')
-    if (end < 0 || digest === undefined || length === undefined) break
+    const [, digest, length] = /^# (\S+) (\d+)$/.exec(bytes.toString('latin1', at, Math.max(at, end))) ?? []
     const stop = end + 1 + Number(length)
+    if (digest === undefined || stop > bytes.length)
+      throw new InternalError('ERR_HELPER_PROTOCOL', "Cannot read the helper's manifests")
     manifests.set(digest, bytes.subarray(end + 1, stop))
     at = stop
   }
@@ -157,16 +162,26 @@ async function exportTar(
   if (typeof dest === 'number')
     return await call(target, request, { ...cancellable(options), extraFds: [dest] })
   let copied: Promise<void> = Promise.resolve()
-  const outcome = await call(target, request, {
-    ...cancellable(options),
-    extraFds: ['pipe'],
-    onProcess: (child) => {
-      copied = pipeline(child.stdio[3] as Readable, dest, { end: false })
-      copied.catch(() => child.kill('SIGTERM'))
-    },
-  })
-  await copied
-  return outcome
+  let stopped = false
+  try {
+    const outcome = await call(target, request, {
+      ...cancellable(options),
+      extraFds: ['pipe'],
+      onProcess: (child) => {
+        copied = pipeline(child.stdio[3] as Readable, dest, { end: false })
+        copied.catch(() => {
+          stopped = child.kill('SIGTERM')
+        })
+      },
+    })
+    await copied
+    return outcome
+  } catch (error) {
+    if (!stopped || options?.signal?.aborted) throw error
+    // The helper was ended because the stream failed: that is the reason to give.
+    await copied
+    throw error
+  }
 }
 
 function run(
