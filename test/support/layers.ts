@@ -68,7 +68,7 @@ function readImports(root: string, file: string): readonly Import[] {
   return [...text.matchAll(importPattern)].map((match) => ({
     at: `${relative(root, file)}:${text.slice(0, match.index).split('\n').length}`,
     specifier: match[2] ?? '',
-    isTest: /\.(test|contract)\.ts$/.test(file),
+    isTest: /\.(test|contract)\.ts$|\/src\/testing\//.test(file),
   }))
 }
 

@@ -10,7 +10,7 @@ import {
   withDefaultTag,
 } from '@tsbuild/oci'
 import type { NamedImage } from '@tsbuild/store'
-import { type Machine, openMachine } from './machine.ts'
+import { type Machine, openMachine, randomId } from './machine.ts'
 import { runBuild } from './run-build.ts'
 import { runImage } from './run-image.ts'
 import type {
@@ -33,7 +33,7 @@ type StartOptions = Parameters<Builder['build']>[0]
 export async function createBuilder(options: BuilderOptions): Promise<Builder> {
   const machine = await openMachine(options)
   return {
-    build: (build) => startBuild(machine, build),
+    build: (build) => startBuild(build, machine.now, (started) => runBuild({ machine, ...started })),
     images: async () =>
       await Promise.all((await machine.store.images.list()).map((image) => describeImage(machine, image))),
     async removeImage(name) {
@@ -56,38 +56,35 @@ export async function createBuilder(options: BuilderOptions): Promise<Builder> {
 
 /** Opens a builder, builds once and closes it. */
 export function build(options: BuilderOptions & StartOptions): BuildHandle {
-  const abort = new AbortController()
-  const queue = createEventQueue()
-  let inner: BuildHandle | undefined
-  const result = (async () => {
-    const builder = await createBuilder(options)
+  return startBuild(options, Date.now, async (started) => {
+    const machine = await openMachine(options)
     try {
-      const onEvent = options.onEvent === undefined ? queue.push : teeSinks(queue.push, options.onEvent)
-      inner = builder.build({ ...options, onEvent, signal: composed(abort, options.signal) })
-      return await inner.result
+      return await runBuild({ machine, ...started })
     } finally {
-      await builder.close()
-      queue.end()
+      await machine.close()
     }
-  })()
-  result.catch(() => {})
-  return {
-    get ref() {
-      return inner?.ref ?? ''
-    },
-    events: queue.events,
-    result,
-    cancel: () => abort.abort(),
-  }
+  })
 }
 
-function startBuild(machine: Machine, options: StartOptions): BuildHandle {
-  const ref = machine.randomId().slice(0, 24)
+interface Started {
+  readonly ref: string
+  readonly options: BuildOptions
+  readonly events: EventSink
+  readonly signal: AbortSignal
+}
+
+/** Makes the handle of a build whose work is `perform`. */
+function startBuild(
+  options: StartOptions,
+  now: () => number,
+  perform: (started: Started) => Promise<BuildResult>,
+): BuildHandle {
+  const ref = randomId().slice(0, 24)
   const abort = new AbortController()
   const queue = createEventQueue()
   const events = options.onEvent === undefined ? queue.push : teeSinks(queue.push, options.onEvent)
   const signal = composed(abort, options.signal)
-  const result = watch(machine, { ref, options, events, signal })
+  const result = watch({ ref, options, events, signal }, now, perform)
   result.catch(() => {})
   return { ref, events: queue.events, result, cancel: () => abort.abort() }
 }
@@ -99,26 +96,25 @@ function composed(abort: AbortController, outer: AbortSignal | undefined): Abort
   return signal
 }
 
-interface Started {
-  readonly ref: string
-  readonly options: BuildOptions
-  readonly events: EventSink
-  readonly signal: AbortSignal
-}
-
 /** Frames a build with its first and its last event. */
-async function watch(machine: Machine, { ref, options, events, signal }: Started): Promise<BuildResult> {
+async function watch(
+  started: Started,
+  now: () => number,
+  perform: (started: Started) => Promise<BuildResult>,
+): Promise<BuildResult> {
+  const { ref, options, events, signal } = started
   const name = options.tags?.[0] ?? options.context
-  events({ type: 'build.started', ref, name, at: machine.now() })
+  events({ type: 'build.started', ref, name, at: now() })
   try {
-    const result = await runBuild({ machine, ref, options, events, signal })
-    events({ type: 'build.completed', ref, at: machine.now() })
+    signal.throwIfAborted()
+    const result = await perform(started)
+    events({ type: 'build.completed', ref, at: now() })
     return result
   } catch (error) {
     const failure = signal.aborted ? new UserError('ERR_CANCELLED', 'The build was cancelled') : error
     const code = isBuildError(failure) ? failure.code : 'ERR_INTERNAL'
     const message = failure instanceof Error ? failure.message : String(failure)
-    events({ type: 'build.failed', ref, code, message, at: machine.now() })
+    events({ type: 'build.failed', ref, code, message, at: now() })
     throw failure
   }
 }

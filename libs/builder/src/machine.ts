@@ -18,11 +18,15 @@ export interface Machine {
   close(): Promise<void>
 }
 
+/** 32 hex digits, different at each call. */
+export function randomId(): string {
+  return randomBytes(16).toString('hex')
+}
+
 /** Opens the store and finds the helper. As an ordinary user it also finds out which ids may be mapped. */
 export async function openMachine(options: BuilderOptions): Promise<Machine> {
   const helperPath = options.helperPath ?? findHelper()
   const native = createNative({ helperPath, idMap: await idMapOf(helperPath) })
-  const randomId = () => randomBytes(16).toString('hex')
   const now = () => Date.now()
   const store = await openStore({
     root: options.root,

@@ -68,12 +68,25 @@ export async function openDirectoryContext(options: DirectoryContextOptions): Pr
   }
 }
 
-/** @throws {UserError} `ERR_CONTEXT_NOT_FOUND` */
+/** @throws {UserError} `ERR_CONTEXT_NOT_FOUND`, `ERR_CONTEXT_UNREADABLE` */
 export function assertDirectory(path: string): void {
-  const stats = statSync(path, { throwIfNoEntry: false })
-  if (stats?.isDirectory()) return
-  const state = stats === undefined ? 'there is no such directory' : 'it is no directory'
+  const state = stateOf(path)
+  if (state === undefined) return
   throw new UserError('ERR_CONTEXT_NOT_FOUND', `Cannot use the build context "${path}": ${state}`)
+}
+
+/** What keeps a path from being a directory, if anything does. */
+function stateOf(path: string): string | undefined {
+  try {
+    return statSync(path).isDirectory() ? undefined : 'it is no directory'
+  } catch (cause) {
+    const code = cause instanceof Error && 'code' in cause ? cause.code : undefined
+    if (code === 'ENOENT' || code === 'ENOTDIR') return 'there is no such directory'
+    const reason = cause instanceof Error ? cause.message : String(cause)
+    throw new UserError('ERR_CONTEXT_UNREADABLE', `Cannot use the build context "${path}": ${reason}`, {
+      cause,
+    })
+  }
 }
 
 type Scanned = Awaited<ReturnType<Native['scan']>>['selections'][number]

@@ -28,7 +28,7 @@ export async function readDockerfile(
   const places =
     file === undefined ? [join(context, 'Dockerfile'), join(context, 'dockerfile')] : [resolve(cwd, file)]
   for (const path of places) {
-    const text = await readRegular(path)
+    const text = await readRegular(path, 'ERR_DOCKERFILE_NOT_FOUND')
     if (text !== undefined) return { path, shown: shownPath(path, cwd), text }
   }
   const hints =
@@ -47,6 +47,9 @@ export async function readDockerfile(
 /**
  * Reads the ignore file that applies: `<Dockerfile>.dockerignore` beside the Dockerfile, else `.dockerignore` of the
  * context. They are never merged.
+ *
+ * @throws {UserError} `ERR_CONTEXT_UNREADABLE`
+ * @see spec/dockerfile.md 1.7
  */
 export async function readIgnoreFile(
   context: string,
@@ -54,17 +57,20 @@ export async function readIgnoreFile(
   cwd: string,
 ): Promise<{ readonly shown: string; readonly text: string } | undefined> {
   for (const path of [`${dockerfilePath}.dockerignore`, join(context, '.dockerignore')]) {
-    const text = await readRegular(path)
+    const text = await readRegular(path, 'ERR_CONTEXT_UNREADABLE')
     if (text !== undefined) return { shown: shownPath(path, cwd), text }
   }
   return undefined
 }
 
-async function readRegular(path: string): Promise<string | undefined> {
+async function readRegular(
+  path: string,
+  otherFile: 'ERR_DOCKERFILE_NOT_FOUND' | 'ERR_CONTEXT_UNREADABLE',
+): Promise<string | undefined> {
   try {
     const stats = await stat(path)
     if (!stats.isFile()) {
-      throw new UserError('ERR_DOCKERFILE_NOT_FOUND', `Cannot read "${path}": it is no regular file`)
+      throw new UserError(otherFile, `Cannot read "${path}": it is no regular file`)
     }
     if (stats.size > maxBytes) {
       throw new UserError(
@@ -90,5 +96,5 @@ function isErrno(error: unknown, code: string): boolean {
 
 function shownPath(path: string, cwd: string): string {
   const short = relative(cwd, path)
-  return short.startsWith('..') ? path : short
+  return short === '..' || short.startsWith('../') ? path : short
 }

@@ -12,7 +12,7 @@ const maxEntries = 20_000
  * @param source as written in the COPY
  */
 export async function nearNames(root: string, source: string): Promise<readonly string[]> {
-  const wanted = source.replace(/^[./]+/, '')
+  const wanted = source.replace(/^(\.{0,2}\/)+/, '')
   const candidates: { readonly name: string; readonly distance: number }[] = []
   for (const name of await walk(root)) {
     const sameBase = basename(name) === basename(wanted)

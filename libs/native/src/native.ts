@@ -1,6 +1,7 @@
 import type { ChildProcess } from 'node:child_process'
 import type { Readable, Writable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
+import { InternalError } from '@tsbuild/errors'
 import { type CallOptions, call, type HelperTarget, type Started, start } from './call.ts'
 import type {
   ApplyLimits,
@@ -160,14 +161,18 @@ async function scan(
   return { ...outcome, manifests: splitManifests(Buffer.concat(chunks)) }
 }
 
-/** Each manifest stands behind a line `# <digest> <length in bytes>`. */
+/**
+ * Each manifest stands behind a line `# <digest> <length in bytes>`.
+ * @throws {InternalError} `ERR_HELPER_PROTOCOL`
+ */
 function splitManifests(bytes: Buffer): Map<string, Buffer> {
   const manifests = new Map<string, Buffer>()
   for (let at = 0; at < bytes.length; ) {
     const end = bytes.indexOf(0x0a, at)
-    const [, digest, length] = bytes.toString('latin1', at, end).split(' ')
-    if (end < 0 || digest === undefined || length === undefined) break
+    const [, digest, length] = /^# (\S+) (\d+)$/.exec(bytes.toString('latin1', at, Math.max(at, end))) ?? []
     const stop = end + 1 + Number(length)
+    if (digest === undefined || stop > bytes.length)
+      throw new InternalError('ERR_HELPER_PROTOCOL', "Cannot read the helper's manifests")
     manifests.set(digest, bytes.subarray(end + 1, stop))
     at = stop
   }
@@ -184,16 +189,26 @@ async function exportTar(
   if (typeof dest === 'number')
     return await call(target, request, { ...cancellable(options), extraFds: [dest] })
   let copied: Promise<void> = Promise.resolve()
-  const outcome = await call(target, request, {
-    ...cancellable(options),
-    extraFds: ['pipe'],
-    onProcess: (child) => {
-      copied = pipeline(child.stdio[3] as Readable, dest, { end: false })
-      copied.catch(() => child.kill('SIGTERM'))
-    },
-  })
-  await copied
-  return outcome
+  let stopped = false
+  try {
+    const outcome = await call(target, request, {
+      ...cancellable(options),
+      extraFds: ['pipe'],
+      onProcess: (child) => {
+        copied = pipeline(child.stdio[3] as Readable, dest, { end: false })
+        copied.catch(() => {
+          stopped = child.kill('SIGTERM')
+        })
+      },
+    })
+    await copied
+    return outcome
+  } catch (error) {
+    if (!stopped || options?.signal?.aborted) throw error
+    // The helper was ended because the stream failed: that is the reason to give.
+    await copied
+    throw error
+  }
 }
 
 function copy(
@@ -219,17 +234,32 @@ function run(
       ? [output.stdout, output.stderr, output.stdin ?? 'ignore']
       : ['pipe', 'pipe', 'ignore']
   const stdin = output.kind === 'fds' && output.stdin !== null
+  const carried: Promise<void>[] = []
   const onProcess = (child: ChildProcess) => {
     if (output.kind === 'fds') return
-    ;(child.stdio[3] as Readable | null)?.on('data', output.onStdout)
-    ;(child.stdio[4] as Readable | null)?.on('data', output.onStderr)
+    carried.push(carry(child.stdio[3] as Readable | null, output.onStdout))
+    carried.push(carry(child.stdio[4] as Readable | null, output.onStderr))
   }
   const extraFds = [
     ...fds,
     ...(options.layerFd === undefined ? [] : [options.layerFd]),
   ] as CallOptions['extraFds']
   const full = { op: 'run', ...request, stdin, finish: options.finish ?? null } as const
-  return staged(start(target, full, { ...cancellable(options), extraFds, onProcess }))
+  const { outcome, finished } = staged(start(target, full, { ...cancellable(options), extraFds, onProcess }))
+  // The result and the output come on different descriptors: the last lines of a step may arrive after its end.
+  const complete = outcome.then(async (result) => {
+    await Promise.all(carried)
+    return result
+  })
+  complete.catch(() => {})
+  return { outcome: complete, finished }
+}
+
+/** Hands chunks on until the helper has closed its side. */
+function carry(stream: Readable | null, onData: (chunk: Buffer) => void): Promise<void> {
+  if (stream === null) return Promise.resolve()
+  stream.on('data', onData)
+  return new Promise((resolve) => stream.once('close', resolve))
 }
 
 function staged<O extends 'copy' | 'run'>({ outcome, finished }: Started<O>): Staged<O> {

@@ -1,0 +1,1 @@
+export { storeOptions, temporaryDirectory, temporaryStore } from './temporary-store.ts'
