@@ -170,7 +170,10 @@ async function solveGraph(
     signal,
     parallelism: maxParallelSteps,
   })
-  return { ...solution, durable: Promise.all([solution.durable, cache.settled()]).then(() => undefined) }
+  const durable = Promise.all([solution.durable, cache.settled()]).then(() => undefined)
+  // An output may fail first, and then nobody waits for it.
+  durable.catch(() => {})
+  return { ...solution, durable }
 }
 
 /**

@@ -186,6 +186,10 @@ function assertEnd(op: string, hasResult: boolean, status: ExitStatus, complaint
   )
 }
 
+/** An ordinary user without subordinate ids has root as the only id. */
+const subordinateIdsHint =
+  'Give this user subordinate ids: a line `USER:100000:65536` in /etc/subuid and in /etc/subgid, and the package uidmap.'
+
 function toError(reply: Extract<Reply, { event: 'error' }>) {
   if (!isErrorCode(reply.code)) {
     return new InternalError(
@@ -194,11 +198,12 @@ function toError(reply: Extract<Reply, { event: 'error' }>) {
     )
   }
   const details = reply.errno === null ? {} : { errno: reply.errno }
+  const hints = reply.code === 'ERR_ROOTLESS_IDMAP' ? [subordinateIdsHint] : []
   switch (reply.kind) {
     case 'user':
-      return new UserError(reply.code, reply.message, { details })
+      return new UserError(reply.code, reply.message, { details, hints })
     case 'environment':
-      return new EnvironmentError(reply.code, reply.message, { details })
+      return new EnvironmentError(reply.code, reply.message, { details, hints })
     case 'internal':
       return new InternalError(reply.code, reply.message, { details })
   }

@@ -283,10 +283,11 @@ function executeOnce<R>(run: Run<R>, state: State<R>, op: StepOp<R>, plan: Plan<
         ? undefined
         : await load(run, state, op, run.cache.load(plan.definition))
       if (made !== undefined) return usable(made)
-      const { resolved, commit } = await execute(run, state, op, plan)
+      const { resolved, commit, ranAt } = await execute(run, state, op, plan)
       usable(resolved)
       await commit()
-      complete(run, vertex)
+      // Sent when it is durable, dated when it had run: that is how long the step took.
+      complete(run, vertex, ranAt)
     }
     const whole = run.exclusive(plan.definition, body, onWait, run.signal)
     run.commits.push(
@@ -323,7 +324,7 @@ async function execute<R>(run: Run<R>, state: State<R>, op: StepOp<R>, plan: Pla
       result: executed.result,
       input: { kind: 'result', key: record.outputKey },
     }
-    return { resolved, commit: () => executed.commit(plan.keys, record) }
+    return { resolved, commit: () => executed.commit(plan.keys, record), ranAt: createdAt }
   })
 }
 
@@ -357,7 +358,7 @@ function start<R>(run: Run<R>, vertex: Digest): number {
   return at
 }
 
-function complete<R>(run: Run<R>, vertex: Digest): void {
+function complete<R>(run: Run<R>, vertex: Digest, at: number = run.now()): void {
   run.running.delete(vertex)
-  run.events({ type: 'vertex.completed', vertex, at: run.now() })
+  run.events({ type: 'vertex.completed', vertex, at })
 }
