@@ -116,7 +116,9 @@ function checkImports(project: Project): readonly string[] {
     }
     const name = packageOf(specifier)
     const allowed =
-      project.dependencies.includes(name) || name === project.name || (isTest && ['vitest', 'esbuild'].includes(name))
+      project.dependencies.includes(name) ||
+      name === project.name ||
+      (isTest && ['vitest', 'esbuild'].includes(name))
     return allowed ? [] : [`${at} imports ${specifier}, which ${project.name} does not declare`]
   })
 }
