@@ -55,7 +55,7 @@ describe('protocol goldens', () => {
     expect(existsSync(folder)).toBe(true)
     const goldens = readdirSync(folder).filter((name) => name.endsWith('.json'))
     const ops = new Set(
-      goldens.map((name) => JSON.parse(readFileSync(join(folder, name), 'utf8'))?.request?.op),
+      goldens.map((name) => JSON.parse(readFileSync(join(folder, name), 'utf8'))?.envelope?.request?.op),
     )
     expect(requestNames().filter((name) => !ops.has(name))).toEqual([])
   })

@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events'
 import { isBuildError, UserError } from '@tsbuild/errors'
 import { createEventQueue, type EventSink, teeSinks } from '@tsbuild/events'
 import {
@@ -62,9 +63,7 @@ export function build(options: BuilderOptions & StartOptions): BuildHandle {
     const builder = await createBuilder(options)
     try {
       const onEvent = options.onEvent === undefined ? queue.push : teeSinks(queue.push, options.onEvent)
-      const signal =
-        options.signal === undefined ? abort.signal : AbortSignal.any([abort.signal, options.signal])
-      inner = builder.build({ ...options, onEvent, signal })
+      inner = builder.build({ ...options, onEvent, signal: composed(abort, options.signal) })
       return await inner.result
     } finally {
       await builder.close()
@@ -87,10 +86,17 @@ function startBuild(machine: Machine, options: StartOptions): BuildHandle {
   const abort = new AbortController()
   const queue = createEventQueue()
   const events = options.onEvent === undefined ? queue.push : teeSinks(queue.push, options.onEvent)
-  const signal = options.signal === undefined ? abort.signal : AbortSignal.any([abort.signal, options.signal])
+  const signal = composed(abort, options.signal)
   const result = watch(machine, { ref, options, events, signal })
   result.catch(() => {})
   return { ref, events: queue.events, result, cancel: () => abort.abort() }
+}
+
+/** A signal that fires when either does. Any number of steps may listen: more than Node's ten are no leak. */
+function composed(abort: AbortController, outer: AbortSignal | undefined): AbortSignal {
+  const signal = outer === undefined ? abort.signal : AbortSignal.any([abort.signal, outer])
+  setMaxListeners(0, signal)
+  return signal
 }
 
 interface Started {

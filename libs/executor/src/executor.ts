@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs'
-import type { Native, OutcomeOf, Root, RunOutput } from '@tsbuild/native'
+import type { Finishing, Native, Root, RunOutput, Staged } from '@tsbuild/native'
 import { hostsFor, resolvConfFor } from './resolv-conf.ts'
 
 /** One process in a snapshot. */
@@ -17,8 +17,8 @@ export interface Process {
 
 /** Runs processes. */
 export interface Executor {
-  /** Waits for a process and everything it started. A non-zero exit code is a result, not an error. */
-  run(process: Process, output: RunOutput, signal: AbortSignal): Promise<OutcomeOf<'run'>>
+  /** Runs a process to the end of everything it started. A non-zero exit code is a result, not an error. */
+  run(process: Process, output: RunOutput, options: Finishing): Staged<'run'>
 }
 
 /** See {@link createExecutor}. */
@@ -39,7 +39,7 @@ export function createExecutor(options: ExecutorOptions): Executor {
   const trustCa =
     options.trustCa.length === 0 ? null : `${options.trustCa.map((pem) => pem.trim()).join('\n')}\n`
   return {
-    run(process, output, signal) {
+    run(process, output, finishing) {
       const network = process.network === 'none' ? 'none' : 'host'
       const request = {
         root: process.root,
@@ -56,7 +56,7 @@ export function createExecutor(options: ExecutorOptions): Executor {
         cgroupParent: null,
         id: options.randomId(),
       } as const
-      return options.native.run(request, output, { signal })
+      return options.native.run(request, output, finishing)
     },
   }
 }

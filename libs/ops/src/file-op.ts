@@ -99,17 +99,18 @@ async function execute(
   context: ExecuteContext & { readonly seen: ReadonlyMap<number, Digest> },
 ) {
   const base = filesystemOf(op.rootfs === undefined ? undefined : results[op.rootfs])
-  const { draft, root } = await options.snapshotter.prepare(base, context.signal)
+  const snapshot = await options.snapshotter.prepare(base, context.signal, options.layerOf(context.vertex))
   try {
     const actions = await Promise.all(
       op.actions.map((action) => nativeAction(action, results, options, context)),
     )
     const lists = keepFileLists(op, results, context.seen)
-    await options.native.copy(root, actions, { signal: context.signal })
-    await lists
-    return executedLayer(base, draft, options.now())
+    const finishing = { ...snapshot.finishing, signal: context.signal }
+    const { outcome, finished } = options.native.copy(snapshot.root, actions, finishing)
+    await Promise.all([outcome, lists])
+    return executedLayer(base, snapshot, { createdAt: options.now(), finished })
   } catch (error) {
-    await draft.release()
+    await snapshot.release()
     throw error
   }
 }

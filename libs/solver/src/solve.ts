@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events'
 import type { Digest } from '@tsbuild/digest'
 import { InternalError, UserError, withSource } from '@tsbuild/errors'
 import type { Vertex } from '@tsbuild/graph'
@@ -60,6 +61,8 @@ interface Run<R> extends SolveOptions<R> {
 export async function solve<R>(options: SolveOptions<R>): Promise<Solution<R>> {
   const abort = new AbortController()
   const signal = AbortSignal.any([options.signal, abort.signal])
+  // Every step under way listens: more than Node's ten are no leak.
+  setMaxListeners(0, signal)
   const limit = pLimit({ concurrency: options.parallelism, rejectOnClear: true })
   const run: Run<R> = {
     ...options,
@@ -282,10 +285,11 @@ function executeOnce<R>(run: Run<R>, state: State<R>, op: StepOp<R>, plan: Plan<
         ? undefined
         : await load(run, state, op, run.cache.load(plan.definition))
       if (made !== undefined) return usable(made)
-      const { resolved, commit } = await execute(run, state, op, plan)
+      const { resolved, commit, ranAt } = await execute(run, state, op, plan)
       usable(resolved)
       await commit()
-      complete(run, vertex)
+      // Sent when it is durable, dated when it had run: that is how long the step took.
+      complete(run, vertex, ranAt)
     }
     const whole = run.exclusive(plan.definition, body, onWait, run.signal)
     run.commits.push(
@@ -322,7 +326,7 @@ async function execute<R>(run: Run<R>, state: State<R>, op: StepOp<R>, plan: Pla
       result: executed.result,
       input: { kind: 'result', key: record.outputKey },
     }
-    return { resolved, commit: () => executed.commit(plan.keys, record) }
+    return { resolved, commit: () => executed.commit(plan.keys, record), ranAt: createdAt }
   })
 }
 
@@ -356,7 +360,7 @@ function start<R>(run: Run<R>, vertex: Digest): number {
   return at
 }
 
-function complete<R>(run: Run<R>, vertex: Digest): void {
+function complete<R>(run: Run<R>, vertex: Digest, at: number = run.now()): void {
   run.running.delete(vertex)
-  run.events({ type: 'vertex.completed', vertex, at: run.now() })
+  run.events({ type: 'vertex.completed', vertex, at })
 }

@@ -1,10 +1,10 @@
 //! The messages between TypeScript and this program.
 //!
 //! One [`Envelope`] arrives on standard input, ended by end-of-file. [`Reply`] lines leave on standard output; the last
-//! one is `result` or `error`. The TypeScript twin is `libs/native/src/protocol.ts`; `test/protocol/*.json` holds one
+//! one is `result`, or `durable` where a [`Finish`] was asked for, or `error`. The TypeScript twin is `libs/native/src/protocol.ts`; `test/protocol/*.json` holds one
 //! golden file per message and both sides' tests read all of them.
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 /// The version of every message below. A request of another version is refused.
 pub(crate) const PROTOCOL: u32 = 1;
@@ -16,6 +16,7 @@ pub(crate) struct Envelope {
     /// Must equal [`PROTOCOL`].
     pub(crate) protocol: u32,
     /// When given, the helper enters a new user namespace with these maps before it does anything else.
+    #[serde(deserialize_with = "given")]
     pub(crate) id_map: Option<IdMap>,
     /// What to do.
     pub(crate) request: Request,
@@ -67,6 +68,8 @@ pub(crate) enum Request {
         root: Root,
         /// What to do in it.
         actions: Vec<FileAction>,
+        /// What follows the result.
+        finish: Option<Finish>,
     },
     /// Unpacks one layer from fd 3 into `target` and verifies it on the way.
     #[serde(rename_all = "camelCase")]
@@ -82,6 +85,7 @@ pub(crate) enum Request {
         /// Their number.
         size_bytes: u64,
         /// The digest that the unpacked tar must have, where it is known.
+        #[serde(deserialize_with = "given")]
         diff_id: Option<String>,
         /// Refuses larger layers.
         limits: ApplyLimits,
@@ -94,6 +98,7 @@ pub(crate) enum Request {
         /// How to compress.
         compression: Compression,
         /// Times after this one (Unix seconds) are written as this one.
+        #[serde(deserialize_with = "given")]
         clamp_mtime: Option<i64>,
     },
     /// Writes the whole file system of a snapshot to a directory or, as tar, to fd 3.
@@ -135,8 +140,10 @@ pub(crate) struct Root {
     /// Lower directories, topmost first. May be empty (`FROM scratch`).
     pub(crate) lower: Vec<String>,
     /// Where changes go; without it the snapshot is a read-only view.
+    #[serde(deserialize_with = "given")]
     pub(crate) upper: Option<String>,
     /// overlayfs's own work directory, on the same file system as `upper`.
+    #[serde(deserialize_with = "given")]
     pub(crate) work: Option<String>,
 }
 
@@ -152,6 +159,7 @@ pub(crate) enum Tree {
         /// `.dockerignore` patterns, each already trimmed; a leading `!` re-includes.
         ignore: Vec<String>,
         /// A file this helper keeps: digests by stat fingerprint, so that unchanged files are not read again.
+        #[serde(deserialize_with = "given")]
         fingerprints: Option<String>,
     },
     /// The file system of a stage or image: owners are kept.
@@ -188,10 +196,13 @@ pub(crate) enum FileAction {
         /// Absolute path in the snapshot; a trailing slash says directory.
         dest: String,
         /// `--chown`: `user[:group]`, names looked up in the snapshot.
+        #[serde(deserialize_with = "given")]
         chown: Option<String>,
         /// `--chmod`: octal digits or a symbolic mode.
+        #[serde(deserialize_with = "given")]
         chmod: Option<String>,
         /// The digest `scan` gave for this selection; other content is refused with `ERR_CONTEXT_CHANGED`.
+        #[serde(deserialize_with = "given")]
         expect: Option<String>,
         /// ADD: unpack sources that are tar archives.
         unpack: bool,
@@ -204,6 +215,7 @@ pub(crate) enum FileAction {
         /// Permission bits.
         mode: u32,
         /// Owner as in `chown`; looked up in the snapshot.
+        #[serde(deserialize_with = "given")]
         owner: Option<String>,
     },
     /// COPY of a heredoc.
@@ -216,6 +228,7 @@ pub(crate) enum FileAction {
         /// The bytes, base64.
         data: String,
         /// Owner as in `chown`.
+        #[serde(deserialize_with = "given")]
         owner: Option<String>,
     },
 }
@@ -294,13 +307,28 @@ pub(crate) struct Run {
     /// Further mounts, parents first.
     pub(crate) mounts: Vec<Mount>,
     /// PEM certificates that the process trusts besides the image's own, for this run only.
+    #[serde(deserialize_with = "given")]
     pub(crate) trust_ca: Option<String>,
     /// Whether fd 5 is the input; otherwise it reads an empty pipe.
     pub(crate) stdin: bool,
     /// cgroup v2 directories are made below this one, where given; the process tree is killed through it at the end.
+    #[serde(deserialize_with = "given")]
     pub(crate) cgroup_parent: Option<String>,
     /// A name for this run, unique on the machine; used for the cgroup.
     pub(crate) id: String,
+    /// What follows the result, if the exit code is 0.
+    pub(crate) finish: Option<Finish>,
+}
+
+/// What follows the result of an operation that changed a snapshot, while others use the snapshot already: the layer
+/// on fd 6, then one `syncfs`. Told by [`Reply::Layer`] and, last, [`Reply::Durable`].
+#[derive(Debug, Clone, Copy, Deserialize, Serialize, PartialEq, Eq)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(crate) struct Finish {
+    /// Writes the snapshot's changes to fd 6, as `diff` does.
+    pub(crate) layer: Option<Compression>,
+    /// Makes the snapshot, and fd 6 where it is on the same file system, durable.
+    pub(crate) sync: bool,
 }
 
 /// What a process can reach.
@@ -333,6 +361,7 @@ pub(crate) enum Mount {
         /// Absolute path in the snapshot.
         target: String,
         /// Its limit.
+        #[serde(deserialize_with = "given")]
         size_bytes: Option<u64>,
     },
 }
@@ -368,7 +397,20 @@ pub(crate) enum Reply {
         #[serde(rename = "result")]
         outcome: Outcome,
     },
-    /// The operation failed; nothing after it.
+    /// After the result: the layer that [`Finish`] asked for is on fd 6.
+    #[serde(rename_all = "camelCase")]
+    Layer {
+        /// The digest of its bytes.
+        digest: String,
+        /// Their number.
+        size_bytes: u64,
+        /// The digest of the tar.
+        diff_id: String,
+    },
+    /// After the result, last: everything that [`Finish`] asked for is done.
+    #[serde(rename_all = "camelCase")]
+    Durable {},
+    /// The operation, or what was to follow its result, failed; nothing after it.
     #[serde(rename_all = "camelCase")]
     Error {
         /// Who can mend it.
@@ -551,3 +593,13 @@ pub(crate) struct MissingSource {
     /// The index of the ignore pattern that hides it, if one does.
     pub(crate) ignored_by: Option<u32>,
 }
+
+/// Reads a member that may be `null` and may not be left out: serde lets an `Option` be missing by default.
+fn given<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<Option<T>, D::Error> {
+    Option::deserialize(deserializer)
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::panic)]
+#[path = "protocol_tests.rs"]
+mod tests;
