@@ -1,21 +1,21 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import type { Native } from '@tsbuild/native'
+import type { Native, Staged } from '@tsbuild/native'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { createExecutor, type ExecutorOptions, type Process } from './index.ts'
 
 type Run = Parameters<Native['run']>
-type Outcome = Awaited<ReturnType<Native['run']>>
 
-const outcome = { exitCode: 3, oomKilled: false } as Outcome
+/** What the helper answers; an executor hands it on as it is. */
+const staged = {} as Staged<'run'>
 
 /** The helper, as far as an executor uses it: it notes what it is asked to run. Anything else is refused. */
 function recordingNative() {
   const runs: Run[] = []
-  const run = async (...call: Run): Promise<Outcome> => {
+  const run = (...call: Run): Staged<'run'> => {
     runs.push(call)
-    return outcome
+    return staged
   }
   const native = new Proxy({ run } as unknown as Native, {
     get(target, name) {
@@ -48,23 +48,23 @@ function resolvConf(text: string): string {
 }
 
 /** Runs one process and gives the request that the helper got. */
-async function requestOf(changed: Partial<Process> = {}, options: Partial<ExecutorOptions> = {}) {
+function requestOf(changed: Partial<Process> = {}, options: Partial<ExecutorOptions> = {}) {
   const { native, runs } = recordingNative()
   const randomId = () => '0'.repeat(32)
   const executor = createExecutor({ native, randomId, trustCa: [], proxyEnv: [], ...options })
   const output = { kind: 'fds', stdin: null, stdout: 1, stderr: 2 } as const
-  const { signal } = new AbortController()
-  expect(await executor.run({ ...process, ...changed }, output, signal)).toBe(outcome)
+  const finishing = { signal: new AbortController().signal, layerFd: 3 }
+  expect(executor.run({ ...process, ...changed }, output, finishing)).toBe(staged)
   expect(runs).toHaveLength(1)
   const [[request, givenOutput, given] = []] = runs
   expect(givenOutput).toBe(output)
-  expect(given?.signal).toBe(signal)
+  expect(given).toBe(finishing)
   return request
 }
 
 describe('createExecutor()', () => {
-  it('run() hands the process to the helper, complete', async () => {
-    const request = await requestOf({}, { resolvConfPath: resolvConf('nameserver 127.0.0.53\n') })
+  it('run() hands the process to the helper, complete', () => {
+    const request = requestOf({}, { resolvConfPath: resolvConf('nameserver 127.0.0.53\n') })
     expect(request).toEqual({
       root,
       argv: ['/bin/sh', '-c', 'x'],
@@ -86,39 +86,39 @@ describe('createExecutor()', () => {
     ['default', 'host'],
     ['host', 'host'],
     ['none', 'none'],
-  ] as const)('run() gives a process with network %s that of %s', async (network, expected) => {
-    expect((await requestOf({ network }))?.network).toBe(expected)
+  ] as const)('run() gives a process with network %s that of %s', (network, expected) => {
+    expect(requestOf({ network })?.network).toBe(expected)
   })
 
-  it('run() takes no loopback server along where there is no network', async () => {
+  it('run() takes no loopback server along where there is no network', () => {
     const resolvConfPath = resolvConf('nameserver 127.0.0.53\nnameserver 10.0.0.1\n')
-    const request = await requestOf({ network: 'none' }, { resolvConfPath })
+    const request = requestOf({ network: 'none' }, { resolvConfPath })
     expect(request?.resolvConf).toBe('nameserver 10.0.0.1\n')
   })
 
-  it('run() works on a host without a resolver', async () => {
-    const request = await requestOf({}, { resolvConfPath: '/nonexistent/resolv.conf' })
+  it('run() works on a host without a resolver', () => {
+    const request = requestOf({}, { resolvConfPath: '/nonexistent/resolv.conf' })
     expect(request?.resolvConf).toBe('')
   })
 
-  it('run() gives proxies to a process that does not set them itself', async () => {
+  it('run() gives proxies to a process that does not set them itself', () => {
     const proxyEnv = ['HTTP_PROXY=p', 'http_proxy=p', 'NO_PROXY=n', 'no_proxy=n']
-    const request = await requestOf({ env: ['PATH=/bin', 'http_proxy=own', 'NO_PROXY='] }, { proxyEnv })
+    const request = requestOf({ env: ['PATH=/bin', 'http_proxy=own', 'NO_PROXY='] }, { proxyEnv })
     expect(request?.env).toEqual(['HTTP_PROXY=p', 'no_proxy=n', 'PATH=/bin', 'http_proxy=own', 'NO_PROXY='])
   })
 
-  it('run() joins certificates with one line feed behind each', async () => {
-    const request = await requestOf({}, { trustCa: ['A\n\n', ' B'] })
+  it('run() joins certificates with one line feed behind each', () => {
+    const request = requestOf({}, { trustCa: ['A\n\n', ' B'] })
     expect(request?.trustCa).toBe('A\nB\n')
   })
 
-  it('run() asks for an id for every process', async () => {
+  it('run() asks for an id for every process', () => {
     const { native, runs } = recordingNative()
     const ids = ['a', 'b'].map((digit) => digit.repeat(32))
     const rest = [...ids]
     const executor = createExecutor({ native, randomId: () => rest.shift() ?? '', trustCa: [], proxyEnv: [] })
     const output = { kind: 'fds', stdin: null, stdout: 1, stderr: 2 } as const
-    for (const _ of ids) await executor.run(process, output, new AbortController().signal)
+    for (const _ of ids) executor.run(process, output, {})
     expect(runs.map(([request]) => request.id)).toEqual(ids)
   })
 })
