@@ -3,7 +3,8 @@ import { describe, expect, it } from 'vitest'
 import { listFiles, readText } from '../support/repository.ts'
 
 const files = listFiles()
-const isTest = (path: string) => /\.(test|contract)\.ts$/.test(path) || path.startsWith('test/')
+const isTest = (path: string) =>
+  /\.(test|contract)\.ts$|\/src\/testing\//.test(path) || path.startsWith('test/')
 const sources = files.filter((path) => /\.(ts|mjs|rs|sh)$/.test(path))
 const librarySources = files.filter((path) => /^libs\/[^/]+\/src\/.*\.ts$/.test(path) && !isTest(path))
 /** Files that may name what the rules forbid: the rule itself builds its words from parts instead. */
