@@ -8,7 +8,7 @@ import {
   parseDiffId,
   parseDigest,
 } from '@tsbuild/digest'
-import { InternalError, UserError } from '@tsbuild/errors'
+import { InternalError, isBuildError, UserError } from '@tsbuild/errors'
 import type { Cancellable, Compression, LayerFormat, Native, Root } from '@tsbuild/native'
 import {
   isSnapshotId,
@@ -103,6 +103,17 @@ function memoised<T>(map: Map<string, Promise<T>>, key: string, make: () => Prom
   return made
 }
 
+/** Work that is shared is given up when its first caller is cancelled; the others begin it again. */
+async function untilDone<T>(signal: AbortSignal, work: () => Promise<T>): Promise<T> {
+  for (;;) {
+    try {
+      return await work()
+    } catch (error) {
+      if (signal.aborted || !isBuildError(error) || error.code !== 'ERR_CANCELLED') throw error
+    }
+  }
+}
+
 /** The trees of a file system, topmost first. Layers are unpacked from the lowest up: each may need those below. */
 async function lowerDirectories(
   options: SnapshotterOptions,
@@ -122,7 +133,9 @@ async function lowerDirectories(
     const chain = chainIdOf(diffIds)
     if (chain === undefined) throw new InternalError('ERR_INTERNAL', 'a layer has no chain')
     const below = [...lower]
-    const id = await memoised(unpacked, chain, () => unpack(options, chain, layer, below, signal))
+    const id = await untilDone(signal, () =>
+      memoised(unpacked, chain, () => unpack(options, chain, layer, below, signal)),
+    )
     lower.unshift(snapshots.path(id))
   }
   return lower
