@@ -21,7 +21,9 @@ function isOfSuite(name: string, suite: string): boolean {
 function selectLines(text: string, suite: string): string {
   const lines = text.split('\n').filter((line) => {
     const match = /^\s*deb\s+(?:\[[^\]]*\]\s+)?\S+\s+(\S+)\s+(.*)$/.exec(line)
-    return match !== null && isOfSuite(match[1] ?? '', suite) && /\bmain\b/.test(match[2] ?? '')
+    return (
+      match !== null && isOfSuite(match[1] ?? '', suite) && (match[2] ?? '').split(/\s+/).includes('main')
+    )
   })
   return lines.length === 0 ? '' : `${lines.join('\n')}\n`
 }
@@ -34,9 +36,15 @@ function selectStanzas(text: string, suite: string): string {
     .split(/\n\s*\n/)
     .map((stanza) => stanza.trim())
     .filter((stanza) => {
-      const suites = /^Suites:\s*(.*)$/im.exec(stanza)?.[1]?.split(/\s+/) ?? []
-      const isBinary = /^Types:.*\bdeb\b/im.test(stanza)
-      return isBinary && suites.length > 0 && suites.every((name) => isOfSuite(name, suite))
+      const suites = wordsOf(stanza, 'Suites')
+      const isUsed = wordsOf(stanza, 'Types').includes('deb') && !wordsOf(stanza, 'Enabled').includes('no')
+      return isUsed && suites.length > 0 && suites.every((name) => isOfSuite(name, suite))
     })
   return stanzas.length === 0 ? '' : `${stanzas.join('\n\n')}\n`
+}
+
+/** The words of a deb822 field, also of one that goes on in indented lines. */
+function wordsOf(stanza: string, field: string): readonly string[] {
+  const value = new RegExp(`^${field}:(.*(?:\\n[ \\t].*)*)`, 'im').exec(stanza)?.[1] ?? ''
+  return value.split(/\s+/).filter((word) => word !== '')
 }

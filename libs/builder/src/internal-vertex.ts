@@ -1,5 +1,5 @@
 import { type Digest, digestKey } from '@tsbuild/digest'
-import type { SourceRange } from '@tsbuild/errors'
+import { isBuildError, type SourceRange } from '@tsbuild/errors'
 import type { EventSink } from '@tsbuild/events'
 
 /** Shows what the builder itself does as vertices, as BuildKit does: `[internal] load build definition`. */
@@ -27,7 +27,9 @@ export function createInternalVertices(ref: string, events: EventSink, now: () =
         return result
       } catch (error) {
         const message = error instanceof Error ? error.message : String(error)
-        events({ type: 'vertex.failed', vertex, error: message, at: now() })
+        if (isBuildError(error) && error.code === 'ERR_CANCELLED')
+          events({ type: 'vertex.cancelled', vertex, at: now() })
+        else events({ type: 'vertex.failed', vertex, error: message, at: now() })
         throw error
       }
     },

@@ -10,7 +10,7 @@ import type { ExtraHost } from '@tsbuild/graph'
  */
 export function parseExtraHosts(values: readonly string[]): readonly ExtraHost[] {
   return values.map((value) => {
-    const match = /^([^:=]+)[:=](.+)$/.exec(value)
+    const match = /^([^\s:=]+)[:=](.+)$/.exec(value)
     const [, name = '', address = ''] = match ?? []
     const ip = address.replace(/^\[(.*)\]$/, '$1')
     if (isIP(ip) !== 0) return { name, ip }

@@ -8,11 +8,11 @@ import {
   type ImageReference,
   isIndexType,
   listPlatforms,
+  maxDocumentBytes,
   type Platform,
   parseImageConfig,
   parseIndex,
   parseManifest,
-  parseManifestOrIndex,
   parseReference,
   selectPlatform,
   withDefaultTag,
@@ -54,7 +54,9 @@ export function createImageSource({ store, registry }: ImageSourceOptions): Imag
       try {
         return await resolveRemote(store, registry(), reference, { platform, signal: options.signal })
       } catch (error) {
-        const fallback = options.pull ? await resolveLocal(store, reference, platform) : undefined
+        const isMissing = isBuildError(error) && error.code === 'ERR_IMAGE_NOT_FOUND'
+        const fallback =
+          options.pull && isMissing ? await resolveLocal(store, reference, platform) : undefined
         if (fallback !== undefined) return fallback
         throw withBootstrapHint(error, reference)
       }
@@ -83,6 +85,7 @@ async function resolveRemote(
 ): Promise<ResolvedImage> {
   const resolved = await registry.resolve(reference, { signal })
   const read: ReadBlob = async (descriptor) => {
+    assertSize(reference, descriptor)
     if ((await store.blobs.size(descriptor.digest)) === undefined) {
       if (isManifest(descriptor)) {
         const { bytes } = await registry.resolve(
@@ -95,19 +98,14 @@ async function resolveRemote(
     return await store.blobs.read(descriptor.digest)
   }
   const { descriptor, bytes } = resolved
-  assertManifest(formatReference(reference), descriptor, bytes)
   return await describe(formatReference(reference), bytes, { descriptor, platform, read })
 }
 
-/** A proxy's login page is no image that is broken, but a registry that is not there. */
-function assertManifest(name: string, { mediaType }: Descriptor, bytes: Buffer): void {
-  try {
-    parseManifestOrIndex(bytes, mediaType)
-  } catch (cause) {
-    if (/json/.test(mediaType)) throw cause
-    const message = `Cannot pull "${name}": its registry answers with "${mediaType}", which is no image manifest`
-    throw new EnvironmentError('ERR_REGISTRY_RESPONSE', message, { cause })
-  }
+/** Before a byte of it is fetched. */
+function assertSize(reference: ImageReference, { digest, size }: Descriptor): void {
+  if (size <= maxDocumentBytes) return
+  const message = `Cannot use image "${formatReference(reference)}": ${digest} would have ${size} bytes, at most ${maxDocumentBytes} are read`
+  throw new UserError('ERR_SIZE_MISMATCH', message)
 }
 
 function isManifest({ mediaType }: Descriptor): boolean {

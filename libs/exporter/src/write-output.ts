@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto'
+import { once } from 'node:events'
 import { createWriteStream } from 'node:fs'
-import { open, rename, rm } from 'node:fs/promises'
+import { open, realpath, rename, rm, stat } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
 import type { Writable } from 'node:stream'
 import { finished } from 'node:stream/promises'
@@ -8,7 +9,8 @@ import { EnvironmentError, isBuildError } from '@tsbuild/errors'
 
 /**
  * Gives `write` a stream to a file or to a caller's own stream. A file appears under its name only when it is complete and
- * durable; what was there before stays until then. A caller's stream is not ended.
+ * durable; what was there before stays until then, and a symlink stays one. What is no file (a device, a pipe) is written
+ * to as it is. A caller's stream is not ended.
  *
  * @throws {EnvironmentError} `ERR_OUTPUT`, or `ERR_STORE_NO_SPACE` if the disk is full
  */
@@ -17,19 +19,51 @@ export async function writeOutput(
   write: (out: Writable) => Promise<void>,
 ): Promise<void> {
   if (typeof dest !== 'string') return await write(dest)
-  const temporary = join(dirname(dest), `.${basename(dest)}.${randomBytes(6).toString('hex')}.tmp`)
   try {
-    const out = createWriteStream(temporary, { flags: 'wx', flush: true })
-    const done = finished(out)
-    done.catch(() => {})
+    const place = await lookUp(dest)
+    if (place.kind === 'special') await writeStream(createWriteStream(place.path), write)
+    else await replaceFile(place.path, write)
+  } catch (error) {
+    throw outputError(dest, error)
+  }
+}
+
+/** Where a name leads to. */
+async function lookUp(dest: string): Promise<{ readonly kind: 'file' | 'special'; readonly path: string }> {
+  const stats = await stat(dest).catch((error) => {
+    if (error.code === 'ENOENT') return undefined
+    throw error
+  })
+  if (stats === undefined) return { kind: 'file', path: dest }
+  // A rename would put a file in the place of /dev/null; the name /dev/stdout leads to no path that could be opened.
+  if (!stats.isFile() && !stats.isDirectory()) return { kind: 'special', path: dest }
+  return { kind: 'file', path: await realpath(dest) }
+}
+
+async function replaceFile(path: string, write: (out: Writable) => Promise<void>): Promise<void> {
+  const temporary = join(dirname(path), `.${basename(path)}.${randomBytes(6).toString('hex')}.tmp`)
+  try {
+    await writeStream(createWriteStream(temporary, { flags: 'wx', flush: true }), write)
+    await rename(temporary, path)
+    await syncDirectory(dirname(path))
+  } catch (error) {
+    await rm(temporary, { force: true })
+    throw error
+  }
+}
+
+/** Ends in any case with the file closed. */
+async function writeStream(out: Writable, write: (out: Writable) => Promise<void>): Promise<void> {
+  const done = finished(out)
+  done.catch(() => {})
+  try {
     await write(out)
     out.end()
     await done
-    await rename(temporary, dest)
-    await syncDirectory(dirname(dest))
   } catch (error) {
-    await rm(temporary, { force: true })
-    throw outputError(dest, error)
+    out.destroy()
+    if (!out.closed) await once(out, 'close')
+    throw error
   }
 }
 

@@ -7,6 +7,7 @@ import {
   type ImageReference,
   isIndexType,
   isManifestType,
+  type ManifestOrIndex,
   maxDocumentBytes,
   parseManifestOrIndex,
 } from '@tsbuild/oci'
@@ -156,9 +157,19 @@ async function readManifest(
   const digest = digestBytes(bytes)
   checkDigest(digest, reference.digest, reference)
   checkDigest(digest, response.header('docker-content-digest'), reference)
-  const parsed = parseManifestOrIndex(bytes, response.header('content-type'))
+  const parsed = parseAnswer(bytes, response.header('content-type'), purpose)
   const { mediaType } = parsed.type === 'index' ? parsed.index : parsed.manifest
   return { descriptor: { mediaType, digest, size: bytes.length }, bytes }
+}
+
+/** A proxy's login page is no image that is broken, but a registry that is not there. */
+function parseAnswer(bytes: Uint8Array, type: string | undefined, purpose: Purpose): ManifestOrIndex {
+  try {
+    return parseManifestOrIndex(bytes, type)
+  } catch (error) {
+    if (type === undefined || /json/i.test(type)) throw error
+    throw nonsense(purpose, `"${type}", which is no image manifest`)
+  }
 }
 
 function checkDigest(actual: Digest, expected: string | undefined, reference: ImageReference): void {

@@ -8,7 +8,7 @@ import {
   parseDiffId,
   parseDigest,
 } from '@tsbuild/digest'
-import { InternalError, UserError } from '@tsbuild/errors'
+import { InternalError, isBuildError, UserError } from '@tsbuild/errors'
 import type {
   Cancellable,
   Compression,
@@ -85,7 +85,11 @@ export function createSnapshotter(options: SnapshotterOptions): Snapshotter {
     async prepare(base, signal, layer) {
       const lower = await lowers(base, signal)
       const prepared = await prepareSnapshot(options.store, lower, layer)
-      if (layer !== undefined) blobs.set(blobKey(prepared.id, layer), prepared.blob)
+      if (layer !== undefined) {
+        const key = blobKey(prepared.id, layer)
+        blobs.set(key, prepared.blob)
+        prepared.blob.catch(() => blobs.delete(key))
+      }
       return prepared
     },
     async view(filesystem, signal) {
@@ -172,6 +176,17 @@ function layerBlob(
   return { diffId: parseDiffId(written.diffId), mediaType, digest: parseDigest(written.digest), size }
 }
 
+/** Work that is shared is given up when its first caller is cancelled; the others begin it again. */
+async function untilDone<T>(signal: AbortSignal, work: () => Promise<T>): Promise<T> {
+  for (;;) {
+    try {
+      return await work()
+    } catch (error) {
+      if (signal.aborted || !isBuildError(error) || error.code !== 'ERR_CANCELLED') throw error
+    }
+  }
+}
+
 /** The trees of a file system, topmost first. Layers are unpacked from the lowest up: each may need those below. */
 async function lowerDirectories(
   options: SnapshotterOptions,
@@ -191,7 +206,9 @@ async function lowerDirectories(
     const chain = chainIdOf(diffIds)
     if (chain === undefined) throw new InternalError('ERR_INTERNAL', 'a layer has no chain')
     const below = [...lower]
-    const id = await memoised(unpacked, chain, () => unpack(options, chain, layer, below, signal))
+    const id = await untilDone(signal, () =>
+      memoised(unpacked, chain, () => unpack(options, chain, layer, below, signal)),
+    )
     lower.unshift(snapshots.path(id))
   }
   return lower

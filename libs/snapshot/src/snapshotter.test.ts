@@ -1,0 +1,327 @@
+import { mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { gunzipSync, gzipSync } from 'node:zlib'
+import { chainIdOf, digestBytes, parseDiffId } from '@tsbuild/digest'
+import { UserError } from '@tsbuild/errors'
+import type { Native } from '@tsbuild/native'
+import { realHelper } from '@tsbuild/native/testing'
+import type { Store } from '@tsbuild/store'
+import { temporaryStore } from '@tsbuild/store/testing'
+import { beforeEach, describe, expect, it } from 'vitest'
+import {
+  createSnapshotter,
+  emptyFilesystem,
+  type ImageLayerRef,
+  type SnapshotterOptions,
+  withLayer,
+} from './index.ts'
+
+const signal = new AbortController().signal
+const gzip = { format: 'gzip', level: 6 } as const
+
+/** A ustar archive of one regular file. */
+function tarOf(name: string, text: string): Buffer {
+  const header = Buffer.alloc(512)
+  const put = (at: number, value: string) => header.write(value, at, 'latin1')
+  put(0, name)
+  for (const [at, value] of [
+    [100, '0000644'],
+    [108, '0000000'],
+    [116, '0000000'],
+    [124, text.length.toString(8).padStart(11, '0')],
+    [136, '00000000000'],
+    [148, '        '],
+    [156, '0'],
+    [257, 'ustar\u000000'],
+  ] as const)
+    put(at, value)
+  put(
+    148,
+    `${header
+      .reduce((sum, byte) => sum + byte, 0)
+      .toString(8)
+      .padStart(6, '0')}\0 `,
+  )
+  return Buffer.concat([header, Buffer.from(text.padEnd(512, '\0')), Buffer.alloc(1024)])
+}
+
+interface Layer extends ImageLayerRef {
+  readonly bytes: Buffer
+}
+
+function layerOf(name: string, text: string): Layer {
+  const tar = tarOf(name, text)
+  const bytes = gzipSync(tar)
+  const reference = 'registry.example/base:1'
+  const mediaType = 'application/vnd.oci.image.layer.v1.tar+gzip'
+  const diffId = parseDiffId(digestBytes(tar))
+  return {
+    kind: 'image',
+    reference,
+    mediaType,
+    digest: digestBytes(bytes),
+    size: bytes.length,
+    diffId,
+    bytes,
+  }
+}
+
+/** Both as root's layers of an image, lowest first. */
+const [lower, upper] = [layerOf('etc', 'lower'), layerOf('motd', 'upper')]
+const base = { layers: [lower, upper] }
+
+let store: Store
+let fetched: string[]
+beforeEach(async () => {
+  store = await temporaryStore()
+  fetched = []
+})
+
+const fetch: SnapshotterOptions['fetch'] = async (layer) => {
+  fetched.push(layer.digest)
+  await store.blobs.put((layer as Layer).bytes, { digest: layer.digest, size: layer.size })
+}
+
+/** The helper, with the operations that are counted. */
+function counting(native: Native) {
+  const applied: string[] = []
+  const diffed: string[] = []
+  const counted: Native = {
+    ...native,
+    apply: (layer, fd, options) => {
+      applied.push(layer.digest)
+      return native.apply(layer, fd, options)
+    },
+    diff: (request, fd, options) => {
+      diffed.push(request.upper)
+      return native.diff(request, fd, options)
+    },
+  }
+  return { native: counted, applied, diffed }
+}
+
+const fail = () => Promise.reject(new Error('not to be called'))
+/** For tests that reach no helper. */
+const noHelper = { apply: fail, diff: fail } as Partial<Native> as Native
+
+/** Directories of snapshots, committed or not. */
+const snapshotNames = () => readdirSync(join(store.root, 'v1/snapshots'))
+
+describe('Snapshotter.prepare()', () => {
+  it('gives an empty writable root for FROM scratch, which can be committed', async () => {
+    const snapshotter = createSnapshotter({ store, native: noHelper, fetch })
+    const { draft, root } = await snapshotter.prepare(emptyFilesystem, signal)
+    expect(root).toEqual({ lower: [], upper: draft.upper, work: draft.work })
+    expect(store.snapshots.has(draft.id)).toBe(false)
+    await draft.commit([])
+    expect(store.snapshots.has(draft.id)).toBe(true)
+  })
+
+  it('puts what was committed below what comes next, topmost first', async () => {
+    const snapshotter = createSnapshotter({ store, native: noHelper, fetch })
+    let filesystem = emptyFilesystem
+    const uppers: string[] = []
+    for (const createdAt of [1, 2]) {
+      const { draft } = await snapshotter.prepare(filesystem, signal)
+      await draft.commit([])
+      uppers.unshift(draft.upper)
+      filesystem = withLayer(filesystem, { kind: 'snapshot', id: draft.id, createdAt })
+    }
+    expect((await snapshotter.prepare(filesystem, signal)).root.lower).toEqual(uppers)
+    expect(await snapshotter.view(filesystem, signal)).toEqual({ lower: uppers, upper: null, work: null })
+  })
+
+  it('unpacks the layers of an image below it', async (test) => {
+    const { native, applied } = counting(realHelper(test))
+    const { root } = await createSnapshotter({ store, native, fetch }).prepare(base, signal)
+    expect(root.lower.map((tree) => readdirSync(tree))).toEqual([['motd'], ['etc']])
+    expect(readFileSync(join(root.lower[0] ?? '', 'motd'), 'utf8')).toBe('upper')
+    expect(applied).toEqual([lower.digest, upper.digest])
+  })
+})
+
+describe('Snapshotter.view()', () => {
+  it('fetches and unpacks once for two callers at a time', async (test) => {
+    const { native, applied } = counting(realHelper(test))
+    const snapshotter = createSnapshotter({ store, native, fetch })
+    const [one, two] = await Promise.all([snapshotter.view(base, signal), snapshotter.view(base, signal)])
+    expect(one).toEqual(two)
+    expect([applied, fetched]).toEqual([
+      [lower.digest, upper.digest],
+      [lower.digest, upper.digest],
+    ])
+  })
+
+  it('unpacks once for two snapshotters over one store, as two processes have', async (test) => {
+    const { native, applied } = counting(realHelper(test))
+    const views = [0, 1].map(() => createSnapshotter({ store, native, fetch }).view(base, signal))
+    const [one, two] = await Promise.all(views)
+    expect(one).toEqual(two)
+    expect(applied).toHaveLength(2)
+  })
+
+  it('finds what an earlier builder unpacked', async (test) => {
+    const native = realHelper(test)
+    const before = await createSnapshotter({ store, native, fetch }).view(base, signal)
+    expect(await createSnapshotter({ store, native: noHelper, fetch: fail }).view(base, signal)).toEqual(
+      before,
+    )
+  })
+
+  it('unpacks one layer on different layers twice: what it means depends on those below', async (test) => {
+    const { native, applied } = counting(realHelper(test))
+    const snapshotter = createSnapshotter({ store, native, fetch })
+    await snapshotter.view({ layers: [lower, upper] }, signal)
+    await snapshotter.view({ layers: [upper] }, signal)
+    expect(applied).toEqual([lower.digest, upper.digest, upper.digest])
+    expect(fetched).toEqual([lower.digest, upper.digest])
+  })
+
+  it('leaves nothing behind when a fetch fails, and fetches again the next time', async (test) => {
+    const native = realHelper(test)
+    const failure = new Error('the line is dead')
+    let dead = true
+    const snapshotter = createSnapshotter({
+      store,
+      native,
+      fetch: (layer, aborted) => (dead ? Promise.reject(failure) : fetch(layer, aborted)),
+    })
+    await expect(snapshotter.view(base, signal)).rejects.toBe(failure)
+    expect(snapshotNames()).toEqual([])
+    dead = false
+    expect((await snapshotter.view(base, signal)).lower).toHaveLength(2)
+  })
+
+  it('leaves nothing behind when a layer has another diffID than its config says', async (test) => {
+    const native = realHelper(test)
+    const wrong = { ...lower, diffId: upper.diffId }
+    const view = createSnapshotter({ store, native, fetch }).view({ layers: [wrong] }, signal)
+    await expect(view).rejects.toMatchObject({ code: 'ERR_DIFFID_MISMATCH' })
+    expect(snapshotNames()).toEqual([])
+  })
+
+  it('does not give up the unpacking of one caller when another one is cancelled', async (test) => {
+    const native = realHelper(test)
+    const abort = new AbortController()
+    let go = () => {}
+    const gate = new Promise<void>((resolve) => {
+      go = resolve
+    })
+    const snapshotter = createSnapshotter({
+      store,
+      native,
+      fetch: async (layer, aborted) => {
+        await gate
+        if (aborted.aborted) throw new UserError('ERR_CANCELLED', 'cancelled')
+        await fetch(layer, aborted)
+      },
+    })
+    const cancelled = snapshotter.view(base, abort.signal)
+    const other = snapshotter.view(base, signal)
+    abort.abort()
+    go()
+    await expect(cancelled).rejects.toMatchObject({ code: 'ERR_CANCELLED' })
+    expect((await other).lower).toHaveLength(2)
+  })
+})
+
+describe('Snapshotter.adopt()', () => {
+  it('makes a later image of the same layers find the snapshots of the build', async () => {
+    const snapshotter = createSnapshotter({ store, native: noHelper, fetch: fail })
+    const { draft } = await snapshotter.prepare(emptyFilesystem, signal)
+    await draft.commit([])
+    const chain = chainIdOf([lower.diffId])
+    if (chain === undefined) throw new Error('one layer has a chain')
+    await snapshotter.adopt([{ chain, id: draft.id, diffId: lower.diffId }])
+    const view = await createSnapshotter({ store, native: noHelper, fetch: fail }).view(
+      { layers: [lower] },
+      signal,
+    )
+    expect(view.lower).toEqual([draft.upper])
+  })
+
+  it('does not take the place of what is unpacked already', async (test) => {
+    const snapshotter = createSnapshotter({ store, native: realHelper(test), fetch })
+    const before = await snapshotter.view({ layers: [lower] }, signal)
+    const { draft } = await snapshotter.prepare(emptyFilesystem, signal)
+    await draft.commit([])
+    const chain = chainIdOf([lower.diffId])
+    if (chain === undefined) throw new Error('one layer has a chain')
+    await snapshotter.adopt([{ chain, id: draft.id, diffId: lower.diffId }])
+    const after = createSnapshotter({ store, native: noHelper, fetch: fail })
+    expect(await after.view({ layers: [lower] }, signal)).toEqual(before)
+  })
+})
+
+describe('Snapshotter.layerBlob()', () => {
+  async function committed(snapshotter: ReturnType<typeof createSnapshotter>) {
+    const { draft } = await snapshotter.prepare(emptyFilesystem, signal)
+    mkdirSync(join(draft.upper, 'app'))
+    writeFileSync(join(draft.upper, 'app/data'), 'data')
+    await draft.commit([])
+    return draft.id
+  }
+
+  it('makes and stores the layer, with the digests of its bytes', async (test) => {
+    const snapshotter = createSnapshotter({ store, native: realHelper(test), fetch })
+    const id = await committed(snapshotter)
+    const blob = await snapshotter.layerBlob(id, gzip, { signal })
+    expect(blob.mediaType).toBe('application/vnd.oci.image.layer.v1.tar+gzip')
+    const bytes = await store.blobs.read(blob.digest)
+    expect([bytes.length, statSync(store.blobs.path(blob.digest)).size]).toEqual([blob.size, blob.size])
+    expect(digestBytes(gunzipSync(bytes))).toBe(blob.diffId)
+  })
+
+  it('makes it once for two callers, and not again for the next process', async (test) => {
+    const { native, diffed } = counting(realHelper(test))
+    const snapshotter = createSnapshotter({ store, native, fetch })
+    const id = await committed(snapshotter)
+    const [one, two] = await Promise.all([0, 1].map(() => snapshotter.layerBlob(id, gzip, { signal })))
+    const later = createSnapshotter({ store, native: noHelper, fetch })
+    expect([two, await later.layerBlob(id, gzip, { signal })]).toEqual([one, one])
+    expect(diffed).toHaveLength(1)
+  })
+
+  it('makes one blob for each compression, of one diffID', async (test) => {
+    const snapshotter = createSnapshotter({ store, native: realHelper(test), fetch })
+    const id = await committed(snapshotter)
+    const blobs = await Promise.all(
+      (['none', 'gzip', 'zstd'] as const).map((format) =>
+        snapshotter.layerBlob(id, { format, level: 3 }, { signal }),
+      ),
+    )
+    expect(new Set(blobs.map(({ diffId }) => diffId)).size).toBe(1)
+    expect(new Set(blobs.map(({ digest }) => digest)).size).toBe(3)
+    expect(blobs[0]?.digest).toBe(blobs[0]?.diffId)
+  })
+
+  it('makes the blob again when it is gone from the store', async (test) => {
+    const { native, diffed } = counting(realHelper(test))
+    const snapshotter = createSnapshotter({ store, native, fetch })
+    const id = await committed(snapshotter)
+    await store.snapshots.setLayer(id, {
+      diffId: lower.diffId,
+      blobs: [{ mediaType: lower.mediaType, digest: lower.digest, size: lower.size }],
+    })
+    const blob = await snapshotter.layerBlob(id, gzip, { signal })
+    expect(await store.blobs.size(blob.digest)).toBe(blob.size)
+    expect(diffed).toHaveLength(1)
+  })
+
+  it('leaves no bytes behind when it fails, and tries again the next time', async () => {
+    const failure = new Error('out of cheese')
+    let calls = 0
+    const diff: Native['diff'] = () => {
+      calls++
+      return Promise.reject(failure)
+    }
+    const snapshotter = createSnapshotter({ store, native: { diff } as Partial<Native> as Native, fetch })
+    const id = await committed(snapshotter)
+    const ingest = () => readdirSync(join(store.root, 'v1/ingest'), { recursive: true })
+    const before = ingest()
+    for (const _ of ['first', 'second'])
+      await expect(snapshotter.layerBlob(id, gzip, { signal })).rejects.toBe(failure)
+    expect(calls).toBe(2)
+    expect(ingest()).toEqual(before)
+  })
+})
