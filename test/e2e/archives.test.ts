@@ -1,4 +1,5 @@
-import { mkdirSync, readFileSync } from 'node:fs'
+import { createHash } from 'node:crypto'
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { needs } from '../support/capabilities.ts'
@@ -56,7 +57,7 @@ describe('the OCI archive', () => {
       expect(inspected.layers.at(-1).mediaType).toBe(`application/vnd.oci.image.layer.v1.${media}`)
       const rootfs =
         compression === 'zstd'
-          ? await unpackByDockerForm(archive, compression)
+          ? await unpack(archive, compression, decompressLayers)
           : await unpack(archive, compression)
       expect(describeTree(rootfs)).toEqual(await snapshotTree())
     },
@@ -128,23 +129,38 @@ describe('the docker archive', () => {
 })
 
 /** Unpacks an archive with umoci; gives the folder of its files. */
-async function unpack(archive: string, name: string): Promise<string> {
+async function unpack(
+  archive: string,
+  name: string,
+  prepare?: (layout: string) => Promise<void>,
+): Promise<string> {
   const layout = workspace.path(`${name}-layout`)
   const bundle = workspace.path(`${name}-bundle`)
   mkdirSync(layout)
   await check('tar', ['-xf', archive, '-C', layout])
+  await prepare?.(layout)
   const index = JSON.parse(readFileSync(join(layout, 'index.json'), 'utf8'))
   const tag = index.manifests[0].annotations['org.opencontainers.image.ref.name']
   await check('umoci', ['unpack', '--image', `${layout}:${tag}`, bundle])
   return join(bundle, 'rootfs')
 }
 
-/** Debian's umoci knows no zstd: skopeo turns the layers into gzip first, verifying their digests on the way. */
-async function unpackByDockerForm(archive: string, name: string): Promise<string> {
-  const converted = workspace.path(`${name}-converted.tar`)
-  await check('skopeo', [
-    ...['copy', '--dest-compress-format', 'gzip', '--dest-force-compress-format'],
-    ...[`oci-archive:${archive}`, `oci-archive:${converted}:files`],
-  ])
-  return await unpack(converted, `${name}-converted`)
+/** Debian's umoci and skopeo cannot unpack zstd: puts the unpacked layers and a manifest of them into a layout. */
+async function decompressLayers(layout: string): Promise<void> {
+  const blob = (digest: string) => join(layout, 'blobs/sha256', digest.slice('sha256:'.length))
+  const put = (bytes: Buffer) => {
+    const digest = `sha256:${createHash('sha256').update(bytes).digest('hex')}`
+    writeFileSync(blob(digest), bytes)
+    return { digest, size: bytes.length }
+  }
+  const index = JSON.parse(readFileSync(join(layout, 'index.json'), 'utf8'))
+  const manifest = JSON.parse(readFileSync(blob(index.manifests[0].digest), 'utf8'))
+  for (const layer of manifest.layers) {
+    await check('zstd', ['-q', '-d', '-f', blob(layer.digest), '-o', join(layout, 'layer.tar')])
+    Object.assign(layer, put(readFileSync(join(layout, 'layer.tar'))), {
+      mediaType: 'application/vnd.oci.image.layer.v1.tar',
+    })
+  }
+  Object.assign(index.manifests[0], put(Buffer.from(JSON.stringify(manifest))))
+  writeFileSync(join(layout, 'index.json'), JSON.stringify(index))
 }

@@ -52,7 +52,7 @@ describe('examples/use-as-library', () => {
     })
     const program = join(repository, 'examples/use-as-library/build.js')
     const output = await check(process.execPath, [program, context, archive, workspace.tsbuild.root])
-    const digest = /sha256:[0-9a-f]{64}/.exec(output)?.[0]
+    const digest = /^(sha256:[0-9a-f]{64}) in /m.exec(output)?.[1]
     expect(output).toContain('2 of')
     expect(JSON.parse(await check('skopeo', ['inspect', `oci-archive:${archive}`])).Digest).toBe(digest)
     const again = await check(process.execPath, [program, context, archive, workspace.tsbuild.root])

@@ -1,8 +1,8 @@
-import { chmodSync, cpSync, readFileSync } from 'node:fs'
+import { chmodSync, cpSync, readFileSync, readlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it, type TestContext } from 'vitest'
 import { findProgram, needs } from '../support/capabilities.ts'
-import { check, command, readSteps, run } from '../support/tsbuild.ts'
+import { check, command, readSteps, run, start } from '../support/tsbuild.ts'
 import { openWorkspace, type Workspace } from '../support/workspace.ts'
 
 let workspace: Workspace
@@ -101,16 +101,30 @@ describe('an ordinary user', () => {
     expect(outcome.code).toBe(1)
   })
 
-  it('without subordinate ids gets an error that says how to get them', async (t) => {
+  it('without subordinate ids builds what needs no other id, and is told what else would', async (t) => {
     needs(t, 'root')
-    // A user namespace without newuidmap's help: nobody has no ranges in /etc/subuid.
-    const context = project('no-ids', ['RUN true'])
+    // `nobody` has no ranges in /etc/subuid: only its own id can be mapped.
     const store = workspace.context('nobody', {})
     await check('chown', ['nobody', store])
-    const outcome = await run(
-      'setpriv',
-      ['--reuid', 'nobody', '--regid', 'nogroup', '--clear-groups', command, '--progress', 'plain', context],
-      { env: { TSBUILD_ROOT: join(store, 'store') }, cwd: '/' },
+    const runAsNobody = (context: string) =>
+      run(
+        'setpriv',
+        [
+          '--reuid',
+          'nobody',
+          '--regid',
+          'nogroup',
+          '--clear-groups',
+          command,
+          '--progress',
+          'plain',
+          context,
+        ],
+        { env: { TSBUILD_ROOT: join(store, 'store') }, cwd: '/' },
+      )
+    expect((await runAsNobody(project('no-ids', ['RUN true']))).code).toBe(0)
+    const outcome = await runAsNobody(
+      project('other-id', ['COPY --chown=1234:1234 file /file'], { file: '' }),
     )
     expect(outcome.stderr).toContain('[ERR_ROOTLESS_IDMAP]')
     expect(outcome.stderr).toContain('/etc/subuid')
@@ -120,33 +134,26 @@ describe('an ordinary user', () => {
 
 describe('a machine without user namespaces', () => {
   it('gets an error that says what is missing and how to get it', async (t) => {
-    needs(t, 'root', 'the user tsbuild-test', 'program unshare')
+    needs(t, 'root', 'program unshare', 'program setpriv')
     const context = project('no-namespaces', ['RUN true'])
-    // Inside one more user namespace the limit can be set to zero without touching the machine.
-    const script = `echo 0 > /proc/sys/user/max_user_namespaces && exec setpriv --reuid 1 --regid 1 --clear-groups "$0" "$@"`
     const store = workspace.context('limited', {})
     chmodSync(store, 0o777)
-    const outcome = await run(
+    // Inside a user namespace its own limit can be set to zero without touching the machine. Its maps are ours to write.
+    const script = [
+      'while [ "$(id -u)" != 0 ]; do sleep 0.05; done',
+      'exec sh -c \'echo 0 > /proc/sys/user/max_user_namespaces && exec setpriv --reuid 1 --regid 1 --clear-groups "$0" "$@"\' "$0" "$@"',
+    ].join('\n')
+    const running = start(
       'unshare',
-      [
-        '--user',
-        '--map-users',
-        '0,0,65536',
-        '--map-groups',
-        '0,0,65536',
-        '--',
-        'sh',
-        '-c',
-        script,
-        command,
-        '--progress',
-        'plain',
-        context,
-      ],
+      ['--user', '--keep-caps', 'sh', '-c', script, command, '--progress', 'plain', context],
       { env: { TSBUILD_ROOT: join(store, 'store') }, cwd: '/' },
     )
-    expect(outcome.stderr).toMatch(/\[ERR_(NAMESPACE_DENIED|ROOTLESS_IDMAP)\]/)
-    expect(outcome.stderr).toMatch(/max_user_namespaces|user namespace/)
+    const pid = running.child.pid ?? 0
+    await expect.poll(() => readlinkSync(`/proc/${pid}/ns/user`)).not.toBe(readlinkSync('/proc/self/ns/user'))
+    for (const kind of ['gid', 'uid']) writeFileSync(`/proc/${pid}/${kind}_map`, '0 0 65536\n')
+    const outcome = await running.outcome
+    expect(outcome.stderr).toContain('[ERR_NAMESPACE_DENIED]')
+    expect(outcome.stderr).toContain('max_user_namespaces')
     expect(outcome.code).toBe(3)
   })
 })

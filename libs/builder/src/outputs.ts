@@ -17,7 +17,7 @@ import type { Compression } from '@tsbuild/native'
 import type { Filesystem, Snapshotter } from '@tsbuild/snapshot'
 import type { InternalVertices } from './internal-vertex.ts'
 import type { BuildRun } from './run-build.ts'
-import type { CompressionSpec, OutputSpec } from './types.ts'
+import type { BuildOptions, CompressionSpec, OutputSpec } from './types.ts'
 
 /** What the outputs of a build are made from. */
 export interface OutputParts {
@@ -38,7 +38,7 @@ type ImageOutput = Extract<OutputSpec, { type: 'oci' | 'docker' | 'image' | 'reg
  * @returns the image, if an output needed one; with several compressions that of the first
  */
 export async function writeOutputs(parts: OutputParts): Promise<AssembledImage | undefined> {
-  const outputs = parts.run.options.outputs ?? (parts.tags.length > 0 ? [{ type: 'image' } as const] : [])
+  const outputs = outputsOf(parts.run.options)
   const exporter: ExporterOptions = {
     store: parts.run.machine.store,
     native: parts.run.machine.native,
@@ -52,6 +52,16 @@ export async function writeOutputs(parts: OutputParts): Promise<AssembledImage |
     first ??= image
   }
   return first
+}
+
+/** The outputs asked for, or the local image list for a build with a name. */
+export function outputsOf({ outputs, tags }: BuildOptions): readonly OutputSpec[] {
+  return outputs ?? (tags !== undefined && tags.length > 0 ? [{ type: 'image' }] : [])
+}
+
+/** Whether an output is made of layers. */
+export function hasLayers(output: OutputSpec): output is ImageOutput {
+  return ['oci', 'docker', 'image', 'registry'].includes(output.type)
 }
 
 async function writeOne(
@@ -135,7 +145,8 @@ function destination(parts: OutputParts, dest: string | Writable): string | Writ
   return typeof dest === 'string' ? resolve(parts.run.options.cwd, dest) : dest
 }
 
-function compressionOf(spec: CompressionSpec = { type: 'gzip' }): Compression {
+/** How the layers of an output are compressed; gzip 6 where it does not say. */
+export function compressionOf(spec: CompressionSpec = { type: 'gzip' }): Compression {
   switch (spec.type) {
     case 'gzip':
       return { format: 'gzip', level: spec.level ?? 6 }

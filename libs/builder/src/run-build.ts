@@ -1,11 +1,14 @@
 import { resolve } from 'node:path'
 import { createLocalCache } from '@tsbuild/cache'
 import { assertDirectory, type BuildContext, openDirectoryContext, readDockerfile } from '@tsbuild/context'
+import type { Digest } from '@tsbuild/digest'
 import { parseDockerfile } from '@tsbuild/dockerfile'
 import { UserError } from '@tsbuild/errors'
 import type { EventSink } from '@tsbuild/events'
 import { createExecutor } from '@tsbuild/executor'
 import { type FrontendResult, toGraph } from '@tsbuild/frontend'
+import type { Graph, Vertex } from '@tsbuild/graph'
+import type { Compression } from '@tsbuild/native'
 import {
   formatPlatform,
   formatReference,
@@ -20,9 +23,9 @@ import { createSnapshotter, emptyFilesystem, type Snapshotter } from '@tsbuild/s
 import { solve } from '@tsbuild/solver'
 import { createInternalVertices, type InternalVertices } from './internal-vertex.ts'
 import type { Machine } from './machine.ts'
-import { writeOutputs } from './outputs.ts'
+import { compressionOf, hasLayers, outputsOf, writeOutputs } from './outputs.ts'
 import { parseExtraHosts } from './parse-extra-hosts.ts'
-import type { BuildOptions, BuildResult } from './types.ts'
+import type { BuildOptions, BuildResult, OutputSpec } from './types.ts'
 
 /** Steps wait for the network as often as for a processor, so more run at once than there are processors. */
 const maxParallelSteps = 8
@@ -152,6 +155,7 @@ async function solveGraph(
     snapshotter: parts.snapshotter,
     executor,
     hasSnapshot: (id) => store.snapshots.has(id),
+    layerOf: wantedLayers(parts.frontend.graph, outputsOf(run.options)),
     contexts: new Map([['context', parts.context]]),
     now: machine.now,
   })
@@ -166,5 +170,30 @@ async function solveGraph(
     signal,
     parallelism: maxParallelSteps,
   })
-  return { ...solution, durable: Promise.all([solution.durable, cache.settled()]).then(() => undefined) }
+  const durable = Promise.all([solution.durable, cache.settled()]).then(() => undefined)
+  // An output may fail first, and then nobody waits for it.
+  durable.catch(() => {})
+  return { ...solution, durable }
+}
+
+/**
+ * The layers that the first output with layers is going to need: those of the target's own stack. They are compressed
+ * while later steps run.
+ */
+function wantedLayers(
+  graph: Graph,
+  outputs: readonly OutputSpec[],
+): (vertex: Vertex) => Compression | undefined {
+  const wanted = new Set<Digest>()
+  const vertices = new Map(graph.vertices.map((vertex) => [vertex.digest, vertex]))
+  for (let vertex = graph.target && vertices.get(graph.target); vertex !== undefined; ) {
+    wanted.add(vertex.digest)
+    const base = vertex.op.kind === 'exec' || vertex.op.kind === 'file' ? vertex.op.rootfs : undefined
+    const input = base === undefined ? undefined : vertex.inputs[base]
+    vertex = input === undefined ? undefined : vertices.get(input)
+  }
+  const output = outputs.find(hasLayers)
+  if (output === undefined) return () => undefined
+  const compression = compressionOf(output.compression)
+  return ({ digest }) => (wanted.has(digest) ? compression : undefined)
 }

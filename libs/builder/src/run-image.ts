@@ -33,10 +33,10 @@ export async function runImage(machine: Machine, options: RunImageOptions): Prom
   const layers = image.layers.map(
     (layer) => ({ kind: 'image', reference: image.reference, ...layer }) as const,
   )
-  const { draft, root } = await snapshotter.prepare({ layers }, signal)
+  const snapshot = await snapshotter.prepare({ layers }, signal)
   const [stdin, stdout, stderr] = options.stdio ?? [0, 1, 2]
   const program = {
-    root,
+    root: snapshot.root,
     args,
     env: [
       ...(config.env ?? []),
@@ -49,9 +49,11 @@ export async function runImage(machine: Machine, options: RunImageOptions): Prom
     extraHosts: [],
   } as const
   try {
-    return (await executor.run(program, { kind: 'fds', stdin, stdout, stderr }, signal)).exitCode
+    const { outcome, finished } = executor.run(program, { kind: 'fds', stdin, stdout, stderr }, { signal })
+    await finished
+    return (await outcome).exitCode
   } finally {
-    await draft.release()
+    await snapshot.release()
   }
 }
 

@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs'
-import type { Native, OutcomeOf, Root, RunOutput } from '@tsbuild/native'
+import type { Finishing, Native, Root, RunOutput, Staged } from '@tsbuild/native'
 import { hostsFor, resolvConfFor } from './resolv-conf.ts'
 
 /** One process in a snapshot. */
@@ -17,8 +17,8 @@ export interface Process {
 
 /** Runs processes. */
 export interface Executor {
-  /** Waits for a process and everything it started. A non-zero exit code is a result, not an error. */
-  run(process: Process, output: RunOutput, signal: AbortSignal): Promise<OutcomeOf<'run'>>
+  /** Runs a process to the end of everything it started. A non-zero exit code is a result, not an error. */
+  run(process: Process, output: RunOutput, options: Finishing): Staged<'run'>
 }
 
 /** See {@link createExecutor}. */
@@ -28,7 +28,7 @@ export interface ExecutorOptions {
   readonly randomId: () => string
   /** PEM certificates trusted while a process runs. */
   readonly trustCa: readonly string[]
-  /** Proxy variables that every process gets in both cases; in no key and no image. */
+  /** Proxy variables for every process that does not set them itself; in no key and no image. */
   readonly proxyEnv: readonly string[]
   /** Where the host's resolver is configured; default `/etc/resolv.conf`. */
   readonly resolvConfPath?: string | undefined
@@ -39,12 +39,12 @@ export function createExecutor(options: ExecutorOptions): Executor {
   const trustCa =
     options.trustCa.length === 0 ? null : `${options.trustCa.map((pem) => pem.trim()).join('\n')}\n`
   return {
-    run(process, output, signal) {
+    run(process, output, finishing) {
       const network = process.network === 'none' ? 'none' : 'host'
       const request = {
         root: process.root,
         argv: process.args,
-        env: [...options.proxyEnv, ...process.env],
+        env: [...without(options.proxyEnv, process.env), ...process.env],
         cwd: process.cwd,
         user: process.user,
         hostname: process.hostname,
@@ -56,9 +56,16 @@ export function createExecutor(options: ExecutorOptions): Executor {
         cgroupParent: null,
         id: options.randomId(),
       } as const
-      return options.native.run(request, output, { signal })
+      return options.native.run(request, output, finishing)
     },
   }
+}
+
+/** A name that is there twice means another value to each program: the step's own variable is the only one. */
+function without(defaults: readonly string[], own: readonly string[]): readonly string[] {
+  const nameOf = (entry: string) => entry.slice(0, entry.indexOf('='))
+  const names = new Set(own.map(nameOf))
+  return defaults.filter((entry) => !names.has(nameOf(entry)))
 }
 
 function hostResolvConf(path: string): string {

@@ -2,7 +2,7 @@ import { type ArgInstruction, resolveStage } from '@tsbuild/dockerfile'
 import { didYouMean } from '@tsbuild/errors'
 import { isPredefined, proxyEnvironment } from './scope.ts'
 import { createStageBuilder } from './stage-builder.ts'
-import { defaultPath, type StageState, withEnv } from './stage-state.ts'
+import type { StageState } from './stage-state.ts'
 import type { FrontendOptions, FrontendResult, ImageDraft } from './types.ts'
 
 /**
@@ -16,27 +16,23 @@ export async function toGraph(options: FrontendOptions): Promise<FrontendResult>
   const stages = createStageBuilder(options)
   const target = resolveStage(options.dockerfile, options.target ?? null)
   const state = await stages.build(target)
-  const declared = declaredArgs(options)
-  warnUnused(options, declared)
+  warnUnused(options, new Set([...declaredArgs(options), ...stages.declared]))
   return {
     graph: stages.graph.build(state.rootfs),
     image: imageDraft(state, options),
-    proxyEnv: proxyEnvironment(options.buildArgs, declared),
+    proxyEnv: proxyEnvironment(options.buildArgs),
   }
 }
 
 function imageDraft(state: StageState, options: FrontendOptions): ImageDraft {
-  const env = state.config.env ?? []
-  const hasPath = env.some((entry) => entry.startsWith('PATH='))
   const labels = { ...state.config.labels, ...options.labels }
   return {
     platform: options.platform,
     author: state.author,
     config: {
       ...state.config,
-      env: hasPath ? env : withEnv(env, 'PATH', defaultPath),
       ...(Object.keys(labels).length === 0 ? {} : { labels }),
-      workingDir: state.config.workingDir ?? '/',
+      workingDir: state.config.workingDir || '/',
     },
     baseHistory: state.baseHistory,
     baseCreated: state.baseCreated,
@@ -44,6 +40,7 @@ function imageDraft(state: StageState, options: FrontendOptions): ImageDraft {
   }
 }
 
+/** What the file declares anywhere, reachable or not: an argument of another target is not mistyped. */
 function declaredArgs({ dockerfile }: FrontendOptions): ReadonlySet<string> {
   const instructions = [...dockerfile.globalArgs, ...dockerfile.stages.flatMap((stage) => stage.instructions)]
   const args = instructions.filter((instruction): instruction is ArgInstruction => instruction.kind === 'arg')
@@ -53,7 +50,7 @@ function declaredArgs({ dockerfile }: FrontendOptions): ReadonlySet<string> {
 /** BuildKit ignores them silently; a mistyped name is worth a word. @see spec/cache.md 8.1 */
 function warnUnused(options: FrontendOptions, declared: ReadonlySet<string>): void {
   for (const name of Object.keys(options.buildArgs)) {
-    if (declared.has(name) || isPredefined(name) || /^(?:TARGET|BUILD)[A-Z]+$/.test(name)) continue
+    if (declared.has(name) || isPredefined(name)) continue
     const hint = didYouMean(name, declared).join(' ')
     const message = `The build argument "${name}" is not declared by any ARG${hint === '' ? '' : `. ${hint}`}`
     options.warn({ rule: 'UnusedBuildArg', message, source: null })

@@ -16,7 +16,8 @@ export async function addCopy(
   const word = (text: string) => state.scope.expand(text, source)
   const sources = instruction.sources.map(word)
   refuseUnsupported(instruction, sources)
-  const dest = copyDestination(state.config.workingDir ?? '/', word(instruction.destination))
+  const destination = word(instruction.destination)
+  const dest = copyDestination(state.config.workingDir ?? '/', destination)
   const inputs: Digest[] = state.rootfs === undefined ? [] : [state.rootfs]
   const actions: FileAction[] = []
   const chown = instruction.chown === null ? undefined : word(instruction.chown)
@@ -50,7 +51,7 @@ export async function addCopy(
     { inputs, name: nextStepName(state, instruction.original), source, ignoreCache: state.ignoreCache },
   )
   state.history.push({
-    createdBy: createdBy(instruction, sources, dest, { chown, chmod }),
+    createdBy: createdBy(instruction, sources, destination, { chown, chmod }),
     emptyLayer: false,
   })
 }
@@ -62,7 +63,7 @@ async function inputOf(
   instruction: CopyInstruction | AddInstruction,
 ): Promise<Digest | undefined> {
   if (instruction.kind === 'copy' && instruction.from !== null) {
-    return await builder.fromName(instruction.from, state.stage, instruction.source)
+    return await builder.fromName(instruction.from, state, instruction.source)
   }
   return builder.graph.add(
     { kind: 'local', name: 'context' },
@@ -70,18 +71,18 @@ async function inputOf(
   )
 }
 
+/** With words as written, variables expanded. */
 function createdBy(
   instruction: CopyInstruction | AddInstruction,
   sources: readonly string[],
-  dest: string,
+  destination: string,
   flags: { readonly chown: string | undefined; readonly chmod: string | undefined },
 ): string {
   const words = [instruction.kind.toUpperCase()]
   if (flags.chown !== undefined) words.push(`--chown=${flags.chown}`)
   if (flags.chmod !== undefined) words.push(`--chmod=${flags.chmod}`)
-  return [...words, ...sources, ...instruction.inlineFiles.map(({ name }) => name), dest, '# buildkit'].join(
-    ' ',
-  )
+  const inline = instruction.inlineFiles.map(({ name }) => `<<${name}`)
+  return [...words, ...sources, ...inline, destination, '# buildkit'].join(' ')
 }
 
 function octal(chmod: string | undefined, source: SourceRange): number {

@@ -1,4 +1,5 @@
 import { type Instruction, parseExposePort, parseSignal } from '@tsbuild/dockerfile'
+import { type SourceRange, UserError } from '@tsbuild/errors'
 import type { Healthcheck } from '@tsbuild/oci'
 import { argvOf, history } from './history.ts'
 import { resolveInImage } from './paths.ts'
@@ -46,6 +47,7 @@ function change(state: StageState, instruction: MetadataInstruction): string {
       return applyExpose(state, instruction)
     case 'volume': {
       const paths = instruction.paths.map((path) => state.scope.expand(path, source))
+      if (paths.includes('')) throw emptyVolume(source)
       state.config = { ...state.config, volumes: union(state.config.volumes, paths) }
       return history.list('VOLUME', paths)
     }
@@ -122,6 +124,12 @@ function applyHealthcheck(state: StageState, { command, options }: Of<'healthche
   }
   state.config = { ...state.config, healthcheck }
   return history.command('HEALTHCHECK', test)
+}
+
+function emptyVolume(source: SourceRange): UserError {
+  return new UserError('ERR_DOCKERFILE_SYNTAX', 'Cannot declare a volume: its path expands to nothing', {
+    source,
+  })
 }
 
 function union(old: readonly string[] | undefined, added: readonly string[]): readonly string[] {

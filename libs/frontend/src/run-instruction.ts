@@ -4,7 +4,7 @@ import { formatPlatform } from '@tsbuild/oci'
 import { argvOf, history } from './history.ts'
 import { shellOf } from './metadata-instructions.ts'
 import type { StageBuilder } from './stage-builder.ts'
-import { defaultPath, nextStepName, type StageState } from './stage-state.ts'
+import { nextStepName, type StageState } from './stage-state.ts'
 
 /** BuildKit's, so that what a build sees of its host is always the same. */
 const hostname = 'buildkitsandbox'
@@ -18,19 +18,17 @@ export function addRun(
   const { source } = instruction
   refuseUnsupported(instruction)
   const args = commandOf(instruction, shellOf(state))
-  const environment = state.scope.environment()
-  const hasPath = environment.some((entry) => entry.startsWith('PATH='))
   const op = {
     kind: 'exec',
     rootfs: state.rootfs === undefined ? undefined : 0,
     args,
-    env: hasPath ? environment : [`PATH=${defaultPath}`, ...environment],
+    env: state.scope.environment(),
     cwd: state.config.workingDir || '/',
     user: state.config.user ?? '',
     network: networkOf(instruction, options.network),
     hostname,
     extraHosts: options.extraHosts,
-    platform: formatPlatform(options.platform),
+    platform: formatPlatform(state.platform),
   } as const
   state.rootfs = graph.add(op, {
     inputs: state.rootfs === undefined ? [] : [state.rootfs],
@@ -54,7 +52,8 @@ function commandOf(instruction: RunInstruction, shell: readonly string[]): reado
   const { command, heredocs, source } = instruction
   const [first] = heredocs
   if (command.form === 'exec' || first === undefined) return argvOf(command, shell)
-  const alone = heredocs.length === 1 && /^\d*<<-?\s*\S+$/.test(command.text.trim())
+  // With a file descriptor's number it is a redirection, and the shell's.
+  const alone = heredocs.length === 1 && /^<<-?\s*\S+$/.test(command.text.trim())
   if (!alone) {
     const bodies = heredocs.map((heredoc) => `${heredoc.content}${heredoc.name}`)
     return [...shell, [command.text, ...bodies].join('\n')]

@@ -18,7 +18,7 @@ const builderArgs = new Set([
 export interface Scope {
   /** `NAME=value` in order of first appearance. */
   environment(): readonly string[]
-  /** Declared ARGs with their values, for the history of RUN. */
+  /** Declared ARGs as `NAME=value` with what RUN sees, which may be the value of an ENV; for the history of RUN. */
   args(): readonly string[]
   setEnv(name: string, value: string): void
   /** @param value undefined declares without a value */
@@ -31,16 +31,16 @@ export interface Scope {
 /** Starts the scope of a stage from that of its base: an image's environment, or all that an earlier stage knows. */
 export function createScope(base: Pick<Scope, 'environment' | 'args'>, escapeToken: EscapeToken): Scope {
   const values = new Map(base.environment().map(splitAssignment))
-  const args = new Map(base.args().map(splitAssignment))
+  const args = new Set(base.args().map((assignment) => splitAssignment(assignment)[0]))
   const lookUp: Environment = (name) => values.get(name)
   return {
     environment: () => [...values].map(([name, value]) => `${name}=${value}`),
-    args: () => [...args].map(([name, value]) => `${name}=${value}`),
+    args: () => [...args].map((name) => `${name}=${values.get(name) ?? ''}`),
     setEnv: (name, value) => void values.set(name, value),
     setArg(name, value) {
       if (value === undefined) return
       values.set(name, value)
-      args.set(name, value)
+      args.add(name)
     },
     expand: (word, source) => expand(word, lookUp, { escape: escapeToken, source }),
     expandWords: (word, source) => expandWords(word, lookUp, { escape: escapeToken, source }),
@@ -72,18 +72,25 @@ export function platformArgs(target: Platform, build: Platform): ReadonlyMap<str
 
 /** Whether a build argument needs no ARG to have an effect. */
 export function isPredefined(name: string): boolean {
-  return proxyNames.includes(name.toUpperCase()) || builderArgs.has(name) || name.startsWith('BUILDKIT_')
+  if (builderArgs.has(name) || name.startsWith('BUILDKIT_') || name === 'TARGETSTAGE') return true
+  return isProxy(name) || /^(?:TARGET|BUILD)(?:PLATFORM|OS|OSVERSION|ARCH|VARIANT)$/.test(name)
 }
 
-/** The proxy variables among build arguments, in both cases, without those that the Dockerfile declares. */
-export function proxyEnvironment(
-  buildArgs: Readonly<Record<string, string>>,
-  declared: ReadonlySet<string>,
-): readonly string[] {
+function isProxy(name: string): boolean {
+  return proxyNames.some((proxy) => name === proxy || name === proxy.toLowerCase())
+}
+
+/** A build argument as given; undefined when it is not, whatever its name is (`constructor`). */
+export function buildArgOf(buildArgs: Readonly<Record<string, string>>, name: string): string | undefined {
+  return Object.hasOwn(buildArgs, name) ? buildArgs[name] : undefined
+}
+
+/** The proxy variables among build arguments, in both cases. A step that declares one gets its own value in that place. */
+export function proxyEnvironment(buildArgs: Readonly<Record<string, string>>): readonly string[] {
   const result: string[] = []
   for (const name of proxyNames) {
     const value = buildArgs[name] ?? buildArgs[name.toLowerCase()]
-    if (value === undefined || declared.has(name) || declared.has(name.toLowerCase())) continue
+    if (value === undefined) continue
     result.push(`${name}=${value}`, `${name.toLowerCase()}=${value}`)
   }
   return result

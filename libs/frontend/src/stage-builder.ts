@@ -7,8 +7,8 @@ import { addCopy } from './copy-instruction.ts'
 import { completeHistory } from './history.ts'
 import { applyMetadata, applyWorkdir } from './metadata-instructions.ts'
 import { addRun } from './run-instruction.ts'
-import { createScope, platformArgs } from './scope.ts'
-import { nextStepName, type StageState } from './stage-state.ts'
+import { buildArgOf, createScope, platformArgs } from './scope.ts'
+import { defaultPath, nextStepName, type StageState, withEnv } from './stage-state.ts'
 import type { FrontendOptions, ResolvedImage } from './types.ts'
 
 /** Builds stages on demand, each once. */
@@ -17,7 +17,9 @@ export interface StageBuilder {
   readonly options: FrontendOptions
   build(stage: Stage): Promise<StageState>
   /** The file system that a `--from` names: an earlier stage by name or index, or an image. */
-  fromName(name: string, reader: Stage, source: SourceRange): Promise<Digest | undefined>
+  fromName(name: string, reader: StageState, source: SourceRange): Promise<Digest | undefined>
+  /** Names of the ARGs met so far, those of triggers included. */
+  readonly declared: Set<string>
 }
 
 /** Starts with no stage built. */
@@ -27,6 +29,7 @@ export function createStageBuilder(options: FrontendOptions): StageBuilder {
   const builder: StageBuilder = {
     graph: createGraphBuilder(),
     options,
+    declared: new Set(),
     build(stage) {
       const known = built.get(stage)
       if (known !== undefined) return known
@@ -40,26 +43,23 @@ export function createStageBuilder(options: FrontendOptions): StageBuilder {
 }
 
 /** Values of the ARGs before the first FROM, and of the platform arguments. */
-function globalScope({
-  dockerfile,
-  buildArgs,
-  platform,
-  buildPlatform,
-}: FrontendOptions): ReadonlyMap<string, string> {
-  const values = new Map(platformArgs(platform, buildPlatform))
+function globalScope(options: FrontendOptions): ReadonlyMap<string, string> {
+  const { dockerfile, buildArgs } = options
+  const values = new Map(platformArgs(options.platform, options.buildPlatform))
+  values.set('TARGETSTAGE', options.target ?? dockerfile.stages.at(-1)?.name ?? 'default')
   for (const name of values.keys()) {
-    const given = buildArgs[name]
+    const given = buildArgOf(buildArgs, name)
     if (given !== undefined) values.set(name, given)
   }
   for (const { args, source } of dockerfile.globalArgs) {
     for (const { name, value } of args) {
-      const word = buildArgs[name] ?? value
-      if (word === null) continue
-      const expandable = buildArgs[name] === undefined
-      values.set(
-        name,
-        expandable ? expand(word, (key) => values.get(key), { escape: dockerfile.escape, source }) : word,
-      )
+      const given = buildArgOf(buildArgs, name)
+      if (given !== undefined) values.set(name, given)
+      else if (value !== null)
+        values.set(
+          name,
+          expand(value, (key) => values.get(key), { escape: dockerfile.escape, source }),
+        )
     }
   }
   return values
@@ -81,6 +81,7 @@ async function buildStage(
 interface Base {
   readonly state: StageState | undefined
   readonly image: ResolvedImage | undefined
+  readonly platform: Platform
   readonly onBuild: readonly string[]
 }
 
@@ -94,38 +95,49 @@ async function resolveBase(
   const look = (word: string) =>
     expand(word, (name) => globals.get(name), { escape: dockerfile.escape, source: from.source })
   const name = look(from.image)
-  if (name === '') {
-    throw new UserError(
-      'ERR_REFERENCE_INVALID',
-      `Cannot use base image "${from.image}": it expands to nothing`,
-      {
-        source: from.source,
-        hints: ['Give the ARG a default before the first FROM, or pass it with --build-arg.'],
-      },
-    )
-  }
+  if (name === '') throw emptyBase(stage)
+  const own = from.platform === null ? undefined : platformOf(look(from.platform), from.source)
+  const platform = own ?? builder.options.platform
   const earlier = findStage(dockerfile.stages.slice(0, stage.index), name)
   // FROM takes names only: a number is an image.
   if (earlier !== undefined && earlier.name === name.toLowerCase()) {
     const state = await builder.build(earlier)
-    return { state, image: undefined, onBuild: state.config.onBuild ?? [] }
+    const { platform: inherited, config } = state
+    return { state, image: undefined, platform: own ?? inherited, onBuild: config.onBuild ?? [] }
   }
-  if (name.toLowerCase() === 'scratch') return { state: undefined, image: undefined, onBuild: [] }
-  const platform = from.platform === null ? builder.options.platform : parsePlatform(look(from.platform))
-  const image = await resolveImage(builder, { name, platform }, stage)
-  return { state: undefined, image, onBuild: image.config.config.onBuild ?? [] }
+  if (name.toLowerCase() === 'scratch') return { state: undefined, image: undefined, platform, onBuild: [] }
+  const image = await resolveImage(builder, { name, platform }, { reader: stage, source: from.source })
+  return { state: undefined, image, platform, onBuild: image.config.config.onBuild ?? [] }
 }
 
+function emptyBase({ from }: Stage): UserError {
+  const message = `Cannot use base image "${from.image}": it expands to nothing`
+  return new UserError('ERR_REFERENCE_INVALID', message, {
+    source: from.source,
+    hints: ['Give the ARG a default before the first FROM, or pass it with --build-arg.'],
+  })
+}
+
+function platformOf(text: string, source: SourceRange): Platform {
+  try {
+    return parsePlatform(text)
+  } catch (error) {
+    throw withSource(error, source)
+  }
+}
+
+/** Asks for an image; a stage that could have been meant is a hint. */
 async function resolveImage(
   { options }: StageBuilder,
   wanted: { readonly name: string; readonly platform: Platform },
-  stage: Stage,
+  { reader, source }: { readonly reader: Stage; readonly source: SourceRange },
 ): Promise<ResolvedImage> {
   try {
     return await options.resolveImage(wanted.name, wanted.platform)
   } catch (error) {
-    const names = options.dockerfile.stages.map(({ name }) => name).filter((name) => name !== null)
-    throw withSource(withStageHint(error, wanted.name, names), stage.from.source)
+    const earlier = options.dockerfile.stages.slice(0, reader.index)
+    const names = earlier.map(({ name }) => name).filter((name) => name !== null)
+    throw withSource(withStageHint(error, wanted.name, names), source)
   }
 }
 
@@ -149,15 +161,17 @@ function startState(
   )
   const onlyOne = options.dockerfile.stages.length === 1
   const inherited = base.state?.config ?? base.image?.config.config ?? {}
+  const env = withDefaultPath(inherited.env ?? [])
   const state: StageState = {
     stage,
-    scope: createScope(base.state?.scope ?? imageScope(inherited.env ?? []), options.dockerfile.escape),
+    scope: createScope(base.state?.scope ?? imageScope(env), options.dockerfile.escape),
     label: stage.name ?? (onlyOne ? '' : `stage-${stage.index}`),
     ignoreCache: ignoresCache(options, stage),
+    platform: base.platform,
     total: steps.length + (base.image === undefined ? 0 : 1),
     number: 0,
     rootfs: base.state?.rootfs,
-    config: { ...inherited, onBuild: undefined },
+    config: { ...inherited, env, onBuild: undefined },
     author: base.state?.author ?? base.image?.config.author,
     baseHistory:
       base.state?.baseHistory ??
@@ -168,6 +182,11 @@ function startState(
   }
   if (base.image !== undefined) state.rootfs = addImage(builder.graph, base.image, state, stage.from.source)
   return state
+}
+
+/** So that `ENV PATH=/opt/bin:$PATH` works over an image that sets none, as it does over scratch with BuildKit. */
+function withDefaultPath(env: readonly string[]): readonly string[] {
+  return env.some((entry) => entry.startsWith('PATH=')) ? env : withEnv(env, 'PATH', defaultPath)
 }
 
 function imageScope(env: readonly string[]) {
@@ -201,7 +220,7 @@ async function apply(
     case 'from':
       return
     case 'arg':
-      return applyArgs(builder.options, globals, state, instruction)
+      return applyArgs(builder, globals, state, instruction)
     case 'run':
       return addRun(builder, state, instruction)
     case 'copy':
@@ -216,7 +235,7 @@ async function apply(
 
 /** A build argument wins, then the default, then the global ARG of the same name. @see spec/dockerfile.md 1.2 */
 function applyArgs(
-  { buildArgs }: FrontendOptions,
+  { options, declared }: StageBuilder,
   globals: ReadonlyMap<string, string>,
   state: StageState,
   { args, source }: Extract<Instruction, { kind: 'arg' }>,
@@ -224,7 +243,8 @@ function applyArgs(
   const words: string[] = []
   for (const { name, value } of args) {
     const fallback = value === null ? globals.get(name) : undefined
-    const given = buildArgs[name]
+    declared.add(name)
+    const given = buildArgOf(options.buildArgs, name)
     const effective = given ?? (value === null ? fallback : state.scope.expand(value, source))
     state.scope.setArg(name, effective)
     words.push(effective === undefined ? name : `${name}=${effective}`)
@@ -256,25 +276,25 @@ function addWorkdir(
 async function fromName(
   builder: StageBuilder,
   name: string,
-  reader: Stage,
+  reader: StageState,
   source: SourceRange,
 ): Promise<Digest | undefined> {
-  const { dockerfile } = builder.options
-  const earlier = findStage(dockerfile.stages.slice(0, reader.index), name)
+  const { stages } = builder.options.dockerfile
+  const { stage, platform } = reader
+  if (name.includes('$')) throw expandedFrom(name, source)
+  const earlier = findStage(stages.slice(0, stage.index), name)
   if (earlier !== undefined) return (await builder.build(earlier)).rootfs
-  const later = findStage(dockerfile.stages, name)
-  if (later !== undefined) throw notEarlier(dockerfile.stages, later, reader, source)
+  const later = findStage(stages, name)
+  if (later !== undefined) throw notEarlier(stages, later, stage, source)
   if (name.toLowerCase() === 'scratch') return undefined
-  try {
-    const image = await builder.options.resolveImage(name, builder.options.platform)
-    return addImage(builder.graph, image, undefined, source)
-  } catch (error) {
-    const names = dockerfile.stages
-      .slice(0, reader.index)
-      .map((stage) => stage.name)
-      .filter((stage) => stage !== null)
-    throw withSource(withStageHint(error, name, names), source)
-  }
+  const image = await resolveImage(builder, { name, platform }, { reader: stage, source })
+  return addImage(builder.graph, image, undefined, source)
+}
+
+/** No stage and no image has such a name. @see spec/dockerfile.md 1.3 */
+function expandedFrom(name: string, source: SourceRange): UserError {
+  const message = `Cannot copy from "${name}": variable expansion is not supported for --from, define a new stage with FROM using ARG from global scope as a workaround`
+  return new UserError('ERR_DOCKERFILE_SYNTAX', message, { source })
 }
 
 function notEarlier(stages: readonly Stage[], named: Stage, reader: Stage, source: SourceRange): UserError {
@@ -292,11 +312,9 @@ function dependsOn(stages: readonly Stage[], stage: Stage, other: Stage, seen: S
   if (stage === other) return true
   if (seen.has(stage)) return false
   seen.add(stage)
-  const names = stage.instructions.flatMap((instruction) =>
-    instruction.kind === 'copy' && instruction.from !== null ? [instruction.from] : [],
+  const base = stages.slice(0, stage.index).findLast(({ name }) => name === stage.from.image.toLowerCase())
+  const copied = stage.instructions.flatMap((instruction) =>
+    instruction.kind === 'copy' && instruction.from !== null ? [findStage(stages, instruction.from)] : [],
   )
-  return [stage.from.image, ...names].some((name) => {
-    const found = findStage(stages, name)
-    return found !== undefined && dependsOn(stages, found, other, seen)
-  })
+  return [base, ...copied].some((found) => found !== undefined && dependsOn(stages, found, other, seen))
 }

@@ -1,6 +1,6 @@
 import type { Digest } from '@tsbuild/digest'
 import type { Stage } from '@tsbuild/dockerfile'
-import type { HistoryEntry, RuntimeConfig } from '@tsbuild/oci'
+import type { HistoryEntry, Platform, RuntimeConfig } from '@tsbuild/oci'
 import type { Scope } from './scope.ts'
 import type { HistoryDraft } from './types.ts'
 
@@ -14,6 +14,8 @@ export interface StageState {
   /** As in BuildKit's step names: `build`, `stage-1`, or empty in a file with one unnamed stage. */
   readonly label: string
   readonly ignoreCache: boolean
+  /** What its steps run on, and what its `--from` images are chosen for: `FROM --platform`, else that of the base stage. */
+  readonly platform: Platform
   readonly total: number
   number: number
   /** The file system so far; undefined is empty. */

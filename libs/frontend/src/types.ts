@@ -47,7 +47,7 @@ export interface FrontendWarning {
 export interface FrontendResult {
   readonly graph: Graph
   readonly image: ImageDraft
-  /** Proxy variables given as build arguments and not declared by the Dockerfile: for every RUN, in no key. */
+  /** Proxy variables given as build arguments, for every RUN and in no key; a variable of the step itself comes first. */
   readonly proxyEnv: readonly string[]
 }
 

@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { createInterface } from 'node:readline'
-import { EnvironmentError, InternalError, isErrorCode, UserError } from '@tsbuild/errors'
+import { EnvironmentError, InternalError, isBuildError, isErrorCode, UserError } from '@tsbuild/errors'
 import { parseReply } from './parse-reply.ts'
 import type { IdMap } from './protocol.ts'
 import {
@@ -16,7 +16,7 @@ import {
 export interface CallOptions {
   readonly signal?: AbortSignal | undefined
   /** Descriptors 3 and up of the helper: numbers of this process, or a pipe that `onProcess` finds in `stdio`. */
-  readonly extraFds?: readonly (number | 'pipe')[] | undefined
+  readonly extraFds?: readonly (number | 'pipe' | 'ignore')[] | undefined
   readonly onProcess?: ((child: ChildProcess) => void) | undefined
   readonly onReply?: ((reply: Reply) => void) | undefined
 }
@@ -30,8 +30,16 @@ export interface HelperTarget {
 /** How long an operation may take to end after SIGTERM before it is killed. */
 const graceMs = 1000
 
+/** An operation whose result can be used before it has ended. */
+export interface Started<O extends Outcome['op']> {
+  /** @throws what {@link call} throws */
+  readonly outcome: Promise<OutcomeOf<O>>
+  /** The replies after the result. Resolves when the helper has ended well; rejects whenever `outcome` does. */
+  readonly finished: Promise<readonly Reply[]>
+}
+
 /**
- * Starts the helper with one request and waits for its result.
+ * Starts the helper with one request and waits until it has ended.
  *
  * The helper gets an empty environment and its own session, so that a Ctrl-C of the terminal reaches this process only.
  *
@@ -44,7 +52,36 @@ export async function call<O extends Outcome['op']>(
   request: Request & { readonly op: O },
   options: CallOptions = {},
 ): Promise<OutcomeOf<O>> {
-  options.signal?.throwIfAborted()
+  const { outcome, finished } = start<O>(target, request, options)
+  await finished
+  return await outcome
+}
+
+/** As {@link call}, for an operation that has something to do after its result. */
+export function start<O extends Outcome['op']>(
+  target: HelperTarget,
+  request: Request & { readonly op: O },
+  options: CallOptions = {},
+): Started<O> {
+  let usable: (outcome: OutcomeOf<O>) => void = () => {}
+  let failed: (error: unknown) => void = () => {}
+  const outcome = new Promise<OutcomeOf<O>>((resolve, reject) => {
+    usable = resolve
+    failed = reject
+  })
+  const finished = perform<O>(target, request, options, usable)
+  finished.catch(failed)
+  outcome.catch(() => {})
+  return { outcome, finished }
+}
+
+async function perform<O extends Outcome['op']>(
+  target: HelperTarget,
+  request: Request & { readonly op: O },
+  options: CallOptions,
+  usable: (outcome: OutcomeOf<O>) => void,
+): Promise<readonly Reply[]> {
+  if (options.signal?.aborted) throw cancelled()
   const child = spawn(target.helperPath, [], {
     stdio: ['pipe', 'pipe', 'pipe', ...(options.extraFds ?? [])],
     env: {},
@@ -58,19 +95,37 @@ export async function call<O extends Outcome['op']>(
     options.onProcess?.(child)
     send(child, { protocol: protocolVersion, idMap: target.idMap ?? null, request })
     const complaint = collect(child)
-    const last = await readReplies(child, options.onReply)
-    const status = await ended
-    if (options.signal?.aborted) throw cancelled()
-    return settle(request.op, last, status, complaint())
-  } catch (error) {
-    if (options.signal?.aborted) {
-      await ended.catch(() => {})
-      throw cancelled()
+    const after: Reply[] = []
+    let result: OutcomeOf<O> | undefined
+    for await (const reply of replies(child)) {
+      if (reply.event === 'error') throw toError(reply)
+      if (reply.event !== 'result') {
+        if (result === undefined) options.onReply?.(reply)
+        else after.push(reply)
+      } else if (result === undefined && reply.result.op === request.op) {
+        result = reply.result as OutcomeOf<O>
+        usable(result)
+      } else throw unexpected(request.op, reply.result.op)
     }
-    throw error
+    assertEnd(request.op, result !== undefined, await ended, complaint())
+    if (options.signal?.aborted) throw cancelled()
+    return after
+  } catch (error) {
+    // A helper that reported its own error ends by itself; whatever else went wrong, nothing may be left running.
+    if (!isBuildError(error) || error.code === 'ERR_HELPER_PROTOCOL') child.kill('SIGKILL')
+    child.stdout?.resume()
+    await ended.catch(() => {})
+    throw options.signal?.aborted ? cancelled() : error
   } finally {
     stop()
   }
+}
+
+function unexpected(asked: string, answered: string): InternalError {
+  return new InternalError(
+    'ERR_HELPER_PROTOCOL',
+    `The helper was asked "${asked}" and gave a result of "${answered}"`,
+  )
 }
 
 function cancelled(): UserError {
@@ -91,15 +146,11 @@ function collect(child: ChildProcess): () => string {
   return () => text.trim()
 }
 
-async function readReplies(child: ChildProcess, onReply: CallOptions['onReply']): Promise<Reply | undefined> {
-  let last: Reply | undefined
-  if (child.stdout === null) return undefined
+async function* replies(child: ChildProcess): AsyncGenerator<Reply> {
+  if (child.stdout === null) return
   for await (const line of createInterface({ input: child.stdout, crlfDelay: Number.POSITIVE_INFINITY })) {
-    const reply = parseReply(line)
-    if (reply.event === 'result' || reply.event === 'error') last = reply
-    else onReply?.(reply)
+    yield parseReply(line)
   }
-  return last
 }
 
 interface ExitStatus {
@@ -136,20 +187,18 @@ function cancellation(child: ChildProcess, signal: AbortSignal | undefined): () 
   }
 }
 
-function settle<O extends Outcome['op']>(
-  op: O,
-  last: Reply | undefined,
-  status: ExitStatus,
-  complaint: string,
-): OutcomeOf<O> {
-  if (last?.event === 'result' && last.result.op === op) return last.result as OutcomeOf<O>
-  if (last?.event === 'error') throw toError(last)
+function assertEnd(op: string, hasResult: boolean, status: ExitStatus, complaint: string): void {
+  if (hasResult && status.code === 0) return
   const end = status.signal === null ? `exit code ${status.code}` : `signal ${status.signal}`
   throw new InternalError(
     'ERR_HELPER_PROTOCOL',
-    `The helper ended with ${end} and without a result of "${op}"${complaint === '' ? '' : `: ${complaint}`}`,
+    `The helper ended with ${end} before it had done "${op}"${complaint === '' ? '' : `: ${complaint}`}`,
   )
 }
+
+/** An ordinary user without subordinate ids has root as the only id. */
+const subordinateIdsHint =
+  'Give this user subordinate ids: a line `USER:100000:65536` in /etc/subuid and in /etc/subgid, and the package uidmap.'
 
 function toError(reply: Extract<Reply, { event: 'error' }>) {
   if (!isErrorCode(reply.code)) {
@@ -159,11 +208,12 @@ function toError(reply: Extract<Reply, { event: 'error' }>) {
     )
   }
   const details = reply.errno === null ? {} : { errno: reply.errno }
+  const hints = reply.code === 'ERR_ROOTLESS_IDMAP' ? [subordinateIdsHint] : []
   switch (reply.kind) {
     case 'user':
-      return new UserError(reply.code, reply.message, { details })
+      return new UserError(reply.code, reply.message, { details, hints })
     case 'environment':
-      return new EnvironmentError(reply.code, reply.message, { details })
+      return new EnvironmentError(reply.code, reply.message, { details, hints })
     case 'internal':
       return new InternalError(reply.code, reply.message, { details })
   }

@@ -5,10 +5,13 @@ export type {
   ApplyRequest,
   Cancellable,
   DiffRequest,
+  Finishing,
   Native,
   RunOutput,
   ScanOptions,
   ScanResult,
+  Staged,
+  WrittenLayer,
 } from './native.ts'
 export { createNative } from './native.ts'
 export { parseReply } from './parse-reply.ts'
@@ -17,6 +20,7 @@ export type {
   Compression,
   Envelope,
   FileAction,
+  Finish,
   IdMap,
   IdRange,
   LayerFormat,

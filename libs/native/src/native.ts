@@ -1,13 +1,16 @@
+import type { ChildProcess } from 'node:child_process'
 import type { Readable, Writable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import { InternalError } from '@tsbuild/errors'
-import { type CallOptions, call, type HelperTarget } from './call.ts'
+import { type CallOptions, call, type HelperTarget, type Started, start } from './call.ts'
 import type {
   ApplyLimits,
   Compression,
   FileAction,
+  Finish,
   LayerFormat,
   OutcomeOf,
+  Reply,
   Root,
   RunRequest,
   Selection,
@@ -21,7 +24,7 @@ export interface Native {
   probe(): Promise<OutcomeOf<'probe'>>
   /** Digests selections; `manifests` has the preimage of each digest, in the same order. */
   scan(tree: Tree, selections: readonly Selection[], options?: ScanOptions): Promise<ScanResult>
-  copy(root: Root, actions: readonly FileAction[], options?: Cancellable): Promise<OutcomeOf<'copy'>>
+  copy(root: Root, actions: readonly FileAction[], options?: Finishing): Staged<'copy'>
   /** Unpacks the layer that `fd` reads from its current position. */
   apply(layer: ApplyRequest, fd: number, options?: Cancellable): Promise<OutcomeOf<'apply'>>
   /** Writes the layer of a tree to `fd`. */
@@ -30,10 +33,10 @@ export interface Native {
   /** Writes the file system as tar to a descriptor of this process, or into a stream, which is not ended. */
   exportTar(root: Root, dest: number | Writable, options?: Cancellable): Promise<OutcomeOf<'export'>>
   run(
-    request: Omit<RunRequest, 'op' | 'stdin'>,
+    request: Omit<RunRequest, 'op' | 'stdin' | 'finish'>,
     output: RunOutput,
-    options?: Cancellable,
-  ): Promise<OutcomeOf<'run'>>
+    options?: Finishing,
+  ): Staged<'run'>
   sync(paths: readonly string[]): Promise<void>
   remove(paths: readonly string[]): Promise<void>
   usage(paths: readonly string[]): Promise<readonly number[]>
@@ -45,6 +48,31 @@ export interface Cancellable {
   /** Bytes done so far. */
   readonly onProgress?: ((bytes: number) => void) | undefined
   readonly onWarning?: ((message: string) => void) | undefined
+}
+
+/** An operation that changed a snapshot: what it made can be used before it is durable. */
+export interface Staged<O extends 'copy' | 'run'> {
+  readonly outcome: Promise<OutcomeOf<O>>
+  /**
+   * Resolves when what `finish` asked for is done: to the layer that is on `layerFd`, or undefined without one. Rejects
+   * whenever `outcome` does.
+   */
+  readonly finished: Promise<WrittenLayer | undefined>
+}
+
+/** A layer that the helper wrote; not parsed yet. */
+export interface WrittenLayer {
+  readonly digest: string
+  readonly sizeBytes: number
+  readonly diffId: string
+}
+
+/** For operations that change a snapshot. */
+export interface Finishing extends Cancellable {
+  /** What follows the result; nothing without it. */
+  readonly finish?: Finish | undefined
+  /** Receives the layer that `finish` asks for. */
+  readonly layerFd?: number | undefined
 }
 
 /** See {@link Native.scan}. */
@@ -90,7 +118,7 @@ export function createNative(target: HelperTarget): Native {
     rootless: target.idMap !== undefined,
     probe: () => call(target, { op: 'probe' }),
     scan: (tree, selections, options = {}) => scan(target, tree, selections, options),
-    copy: (root, actions, options) => call(target, { op: 'copy', root, actions }, cancellable(options)),
+    copy: (root, actions, options) => copy(target, root, actions, options),
     apply: (layer, fd, options) =>
       call(target, { op: 'apply', ...layer }, { ...cancellable(options), extraFds: [fd] }),
     diff: (request, fd, options) =>
@@ -184,30 +212,65 @@ async function exportTar(
   }
 }
 
+function copy(
+  target: HelperTarget,
+  root: Root,
+  actions: readonly FileAction[],
+  options: Finishing = {},
+): Staged<'copy'> {
+  const request = { op: 'copy', root, actions, finish: options.finish ?? null } as const
+  const extraFds =
+    options.layerFd === undefined ? [] : (['ignore', 'ignore', 'ignore', options.layerFd] as const)
+  return staged(start(target, request, { ...cancellable(options), extraFds }), request.finish)
+}
+
 function run(
   target: HelperTarget,
-  request: Omit<RunRequest, 'op' | 'stdin'>,
+  request: Omit<RunRequest, 'op' | 'stdin' | 'finish'>,
   output: RunOutput,
-  options: Cancellable = {},
-): Promise<OutcomeOf<'run'>> {
-  if (output.kind === 'fds') {
-    const extraFds = [output.stdout, output.stderr, ...(output.stdin === null ? [] : [output.stdin])]
-    return call(
-      target,
-      { op: 'run', ...request, stdin: output.stdin !== null },
-      { ...cancellable(options), extraFds },
-    )
+  options: Finishing = {},
+): Staged<'run'> {
+  const fds =
+    output.kind === 'fds'
+      ? [output.stdout, output.stderr, output.stdin ?? 'ignore']
+      : ['pipe', 'pipe', 'ignore']
+  const stdin = output.kind === 'fds' && output.stdin !== null
+  const onProcess = (child: ChildProcess) => {
+    if (output.kind === 'fds') return
+    ;(child.stdio[3] as Readable | null)?.on('data', output.onStdout)
+    ;(child.stdio[4] as Readable | null)?.on('data', output.onStderr)
   }
-  return call(
-    target,
-    { op: 'run', ...request, stdin: false },
-    {
-      ...cancellable(options),
-      extraFds: ['pipe', 'pipe'],
-      onProcess: (child) => {
-        ;(child.stdio[3] as Readable | null)?.on('data', output.onStdout)
-        ;(child.stdio[4] as Readable | null)?.on('data', output.onStderr)
-      },
-    },
-  )
+  const extraFds = [
+    ...fds,
+    ...(options.layerFd === undefined ? [] : [options.layerFd]),
+  ] as CallOptions['extraFds']
+  const full = { op: 'run', ...request, stdin, finish: options.finish ?? null } as const
+  return staged(start(target, full, { ...cancellable(options), extraFds, onProcess }), full.finish)
+}
+
+function staged<O extends 'copy' | 'run'>(
+  { outcome, finished }: Started<O>,
+  finish: Finish | null,
+): Staged<O> {
+  const layer = finished.then(async (replies) => writtenLayer(await outcome, replies, finish))
+  layer.catch(() => {})
+  return { outcome, finished: layer }
+}
+
+/** @throws {InternalError} `ERR_HELPER_PROTOCOL` unless everything was done that should follow the outcome */
+function writtenLayer(
+  outcome: OutcomeOf<'copy' | 'run'>,
+  replies: readonly Reply[],
+  finish: Finish | null,
+): WrittenLayer | undefined {
+  const failed = outcome.op === 'run' && outcome.exitCode !== 0
+  if (finish === null || failed) return undefined
+  const layers = replies.filter((reply) => reply.event === 'layer')
+  const wanted = finish.layer === null ? 0 : 1
+  if (replies.at(-1)?.event !== 'durable' || layers.length !== wanted)
+    throw new InternalError('ERR_HELPER_PROTOCOL', `The helper did not finish "${outcome.op}"`)
+  const [layer] = layers
+  if (layer === undefined) return undefined
+  const { digest, sizeBytes, diffId } = layer
+  return { digest, sizeBytes, diffId }
 }

@@ -75,6 +75,8 @@ const replies: Readonly<Record<Reply['event'], Shape>> = {
   progress: { event: text, bytes: count },
   warning: { event: text, code: text, message: text },
   result: { event: text, result: outcome },
+  layer: { event: text, digest: text, sizeBytes: count, diffId: text },
+  durable: { event: text },
   error: { event: text, kind, code: text, message: text, errno: orNull(text) },
 }
 

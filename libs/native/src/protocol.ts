@@ -94,6 +94,14 @@ export type Mount =
   | { readonly kind: 'bind'; readonly source: string; readonly target: string; readonly readonly: boolean }
   | { readonly kind: 'tmpfs'; readonly target: string; readonly sizeBytes: number | null }
 
+/** What follows the result of an operation that changed a snapshot, while others use the snapshot already. */
+export interface Finish {
+  /** Writes the changes as a layer to fd 6. */
+  readonly layer: Compression | null
+  /** Makes the snapshot and the layer durable. */
+  readonly sync: boolean
+}
+
 /** The process of a step. */
 export interface RunRequest {
   readonly op: 'run'
@@ -111,6 +119,7 @@ export interface RunRequest {
   readonly stdin: boolean
   readonly cgroupParent: string | null
   readonly id: string
+  readonly finish: Finish | null
 }
 
 /** What the helper can be asked. */
@@ -122,7 +131,12 @@ export type Request =
       readonly selections: readonly Selection[]
       readonly manifest: boolean
     }
-  | { readonly op: 'copy'; readonly root: Root; readonly actions: readonly FileAction[] }
+  | {
+      readonly op: 'copy'
+      readonly root: Root
+      readonly actions: readonly FileAction[]
+      readonly finish: Finish | null
+    }
   | {
       readonly op: 'apply'
       readonly target: string
@@ -228,6 +242,8 @@ export type Reply =
   | { readonly event: 'progress'; readonly bytes: number }
   | { readonly event: 'warning'; readonly code: string; readonly message: string }
   | { readonly event: 'result'; readonly result: Outcome }
+  | { readonly event: 'layer'; readonly digest: string; readonly sizeBytes: number; readonly diffId: string }
+  | { readonly event: 'durable' }
   | {
       readonly event: 'error'
       readonly kind: 'user' | 'environment' | 'internal'

@@ -120,7 +120,7 @@ describe('archives', () => {
       'sha256:1b04b4de855907b3e80d7eb4706e840e47064efac9c9bb20f9c00712fec4c797',
     )
     expect(digestBytes(await archived(writeDockerArchive, image))).toBe(
-      'sha256:8e13a8c4294ca5d46500aca20fceebd09284e33b38c8382ce75d0807b43e2194',
+      'sha256:b47463268c69ea4fd9efd6d4c7f1e13cbb45b6f502317cf54aec224ee3f8ef2e',
     )
   })
 
@@ -148,7 +148,11 @@ describe('archives', () => {
     const entries = await unpack(await archived(writeDockerArchive, image))
     const path = (descriptor: Descriptor) => descriptor.digest.replace('sha256:', 'blobs/sha256/')
     expect(JSON.parse(entries.get('manifest.json')?.bytes.toString() ?? '')).toEqual([
-      { Config: path(manifest.config), RepoTags: ['app:1.0'], Layers: manifest.layers.map(path) },
+      {
+        Config: path(manifest.config),
+        RepoTags: ['docker.io/library/app:1.0'],
+        Layers: manifest.layers.map(path),
+      },
     ])
     expect(entries.has('index.json')).toBe(true)
   })

@@ -2,13 +2,13 @@ import { Readable, type Writable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import { type Digest, digestHex } from '@tsbuild/digest'
 import { UserError } from '@tsbuild/errors'
-import { pack as createPack, type Pack } from 'tar-stream'
+import type { Pack } from 'tar-stream'
 import { descriptorToJson } from './descriptor.ts'
 import { collectImageBlobs, type ImageBlobs } from './image-blobs.ts'
 import { jsonBytes } from './manifest.ts'
 import { mediaTypes } from './media-types.ts'
 import { isAttestation } from './platform.ts'
-import { familiarName, formatReference, parseReference, withDefaultTag } from './reference.ts'
+import { formatReference, parseReference, withDefaultTag } from './reference.ts'
 import type { ArchiveImage, Descriptor } from './types.ts'
 
 const layoutMarker = { imageLayoutVersion: '1.0.0' }
@@ -62,7 +62,7 @@ export async function writeDockerArchive(
   const manifest = [
     {
       Config: blobPath(only.manifest.config.digest),
-      RepoTags: image.names.map((name) => familiarName(withDefaultTag(parseReference(name)))),
+      RepoTags: image.names.map((name) => formatReference(withDefaultTag(parseReference(name)))),
       Layers: only.manifest.layers.map((layer) => blobPath(layer.digest)),
     },
   ]
@@ -112,6 +112,8 @@ async function writeArchive(
   documents: readonly SmallFile[],
   archive: ArchiveContent,
 ): Promise<void> {
+  // Loaded here because most builds that a developer runs write no archive, and it takes longer than the rest of this lib.
+  const { pack: createPack } = await import('tar-stream')
   const pack = createPack()
   const written = pipeline(pack, out, {
     end: false,

@@ -43,7 +43,7 @@ async function execute(
   context: ExecuteContext,
 ) {
   const base = filesystemOf(input)
-  const { draft, root } = await options.snapshotter.prepare(base, context.signal)
+  const snapshot = await options.snapshotter.prepare(base, context.signal, options.layerOf(context.vertex))
   try {
     const tail = createOutputTail()
     const send = logger(context.vertex.digest, context.events, options.now)
@@ -58,11 +58,18 @@ async function execute(
         send('stderr', data)
       },
     } as const
-    const { exitCode, oomKilled } = await options.executor.run({ ...op, root }, output, context.signal)
-    if (exitCode !== 0) throw stepFailed(op, exitCode, oomKilled, tail.lines())
-    return executedLayer(base, draft, options.now())
+    const process = { ...op, root: snapshot.root }
+    const finishing = { ...snapshot.finishing, signal: context.signal }
+    const { outcome, finished } = options.executor.run(process, output, finishing)
+    const { exitCode, oomKilled } = await outcome
+    if (exitCode !== 0) {
+      // Its last output may still be on its way.
+      await finished
+      throw stepFailed(op, exitCode, oomKilled, tail.lines())
+    }
+    return executedLayer(base, snapshot, { createdAt: options.now(), finished })
   } catch (error) {
-    await draft.release()
+    await snapshot.release()
     throw error
   }
 }

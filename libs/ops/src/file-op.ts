@@ -9,7 +9,7 @@ import type { OpResult, OpsOptions } from './types.ts'
 type CopyAction = Extract<FileAction, { kind: 'copy' }>
 
 /*
- * The key of a file op, `file.v1`: its actions in order. A copy counts with dest, chown, chmod, exclude, parents and
+ * The key of a file op, `file.v1`: its actions in order. A copy counts with input, dest, chown, chmod, exclude, parents and
  * unpack; its sources count as the input's selector where the input counts by its key, and not at all where it counts by
  * content. A mkfile counts with its bytes, a mkdir with path, mode and owner. spec/dockerfile.md 2.6 and 3.5; its golden
  * digest is in file-op.test.ts.
@@ -17,6 +17,7 @@ type CopyAction = Extract<FileAction, { kind: 'copy' }>
 export function fileOp(op: FileOp, inputCount: number, options: OpsOptions): StepOp<OpResult> {
   const seen = new Map<number, Digest>()
   const copies = op.actions.filter((action): action is CopyAction => action.kind === 'copy')
+  refuseSharedInputs(op, copies)
   const inputs = Array.from({ length: inputCount }, (_, index): InputKeying<OpResult> => {
     const copy = copies.find((action) => action.input === index)
     if (copy === undefined) return {}
@@ -38,11 +39,18 @@ export function fileOp(op: FileOp, inputCount: number, options: OpsOptions): Ste
   }
 }
 
+/** An input has one selector and one content digest, so a second reader of it would not count. */
+function refuseSharedInputs({ rootfs }: FileOp, copies: readonly CopyAction[]): void {
+  const read = [...copies.map(({ input }) => input), ...(rootfs === undefined ? [] : [rootfs])]
+  if (new Set(read).size === read.length) return
+  throw new InternalError('ERR_INTERNAL', 'two parts of a file op read the same input')
+}
+
 function actionKey(action: FileAction): KeyValue {
   switch (action.kind) {
     case 'copy': {
-      const { kind, dest, chown, chmod, exclude, parents, unpack } = action
-      return { kind, dest, chown, chmod, exclude, parents, unpack }
+      const { kind, input, dest, chown, chmod, exclude, parents, unpack } = action
+      return { kind, input, dest, chown, chmod, exclude, parents, unpack }
     }
     case 'mkdir': {
       const { kind, path, mode, owner } = action
@@ -91,17 +99,18 @@ async function execute(
   context: ExecuteContext & { readonly seen: ReadonlyMap<number, Digest> },
 ) {
   const base = filesystemOf(op.rootfs === undefined ? undefined : results[op.rootfs])
-  const { draft, root } = await options.snapshotter.prepare(base, context.signal)
+  const snapshot = await options.snapshotter.prepare(base, context.signal, options.layerOf(context.vertex))
   try {
     const actions = await Promise.all(
       op.actions.map((action) => nativeAction(action, results, options, context)),
     )
     const lists = keepFileLists(op, results, context.seen)
-    await options.native.copy(root, actions, { signal: context.signal })
-    await lists
-    return executedLayer(base, draft, options.now())
+    const finishing = { ...snapshot.finishing, signal: context.signal }
+    const { outcome, finished } = options.native.copy(snapshot.root, actions, finishing)
+    await Promise.all([outcome, lists])
+    return executedLayer(base, snapshot, { createdAt: options.now(), finished })
   } catch (error) {
-    await draft.release()
+    await snapshot.release()
     throw error
   }
 }

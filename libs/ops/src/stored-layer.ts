@@ -1,9 +1,10 @@
 import { encodeRecord } from '@tsbuild/cache'
-import type { Digest, KeyValue } from '@tsbuild/digest'
-import type { Filesystem, LayerRef } from '@tsbuild/snapshot'
+import type { KeyValue } from '@tsbuild/digest'
+import type { WrittenLayer } from '@tsbuild/native'
+import type { Filesystem, LayerRef, PreparedSnapshot } from '@tsbuild/snapshot'
 import { emptyFilesystem, withLayer } from '@tsbuild/snapshot'
-import type { CacheRecord, Executed } from '@tsbuild/solver'
-import { isSnapshotId, type SnapshotDraft, type SnapshotId } from '@tsbuild/store'
+import type { Executed } from '@tsbuild/solver'
+import { isSnapshotId, type SnapshotId } from '@tsbuild/store'
 import type { OpResult } from './types.ts'
 
 /** The file system of a base input; empty for a step without one. */
@@ -12,15 +13,17 @@ export function filesystemOf(result: OpResult | undefined): Filesystem {
 }
 
 /** What a step that made one layer hands to the solver. */
-export function executedLayer(base: Filesystem, draft: SnapshotDraft, createdAt: number): Executed<OpResult> {
+export function executedLayer(
+  base: Filesystem,
+  snapshot: PreparedSnapshot,
+  made: { readonly createdAt: number; readonly finished: Promise<WrittenLayer | undefined> },
+): Executed<OpResult> {
+  const { id } = snapshot
+  const { createdAt, finished } = made
   return {
-    result: {
-      kind: 'filesystem',
-      filesystem: withLayer(base, { kind: 'snapshot', id: draft.id, createdAt }),
-    },
-    stored: { snapshot: draft.id, createdAt },
-    commit: (keys: readonly Digest[], record: CacheRecord) =>
-      draft.commit([{ keys, text: encodeRecord(record) }]),
+    result: { kind: 'filesystem', filesystem: withLayer(base, { kind: 'snapshot', id, createdAt }) },
+    stored: { snapshot: id, createdAt },
+    commit: (keys, record) => snapshot.commit([{ keys, text: encodeRecord(record) }], finished),
   }
 }
 

@@ -1,6 +1,7 @@
 import type { BuildContext } from '@tsbuild/context'
 import type { Executor } from '@tsbuild/executor'
-import type { Native } from '@tsbuild/native'
+import type { Vertex } from '@tsbuild/graph'
+import type { Compression, Native } from '@tsbuild/native'
 import type { Filesystem, Snapshotter } from '@tsbuild/snapshot'
 import type { SnapshotId } from '@tsbuild/store'
 
@@ -16,6 +17,8 @@ export interface OpsOptions {
   readonly executor: Executor
   /** Whether a committed snapshot is still there. */
   readonly hasSnapshot: (id: SnapshotId) => boolean
+  /** The compression in which the layer of a vertex will be wanted; undefined if it will not. */
+  readonly layerOf: (vertex: Vertex) => Compression | undefined
   /** The local contexts by name. */
   readonly contexts: ReadonlyMap<string, BuildContext>
   /** Unix ms. */

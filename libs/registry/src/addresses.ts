@@ -27,9 +27,19 @@ export function isLoopbackHost(hostname: string): boolean {
 }
 
 /** Whether a host is written as an address that {@link isInternalAddress}, or as a name for one. */
-export function isInternalHost(hostname: string): boolean {
+function isInternalHost(hostname: string): boolean {
   const bare = withoutBrackets(hostname).toLowerCase()
   return isLoopbackHost(bare) || isInternalAddress(bare) || bare === 'metadata.google.internal'
+}
+
+/** Whether `to` may be another machine than `from`: what a server says about such a host is not taken on trust. */
+export function isForeignHost(from: string, to: string): boolean {
+  return from !== to && !(isLoopbackHost(from) && isLoopbackHost(to))
+}
+
+/** Whether a server on `from` that names `to` would make us talk to our own machine or its metadata service. */
+export function leadsInside(from: string, to: string): boolean {
+  return isForeignHost(from, to) && isInternalHost(to)
 }
 
 /** `[::1]` is how URLs write what the address functions call `::1`. */

@@ -3,11 +3,9 @@ import { digestBytes } from '@tsbuild/digest'
 import { EnvironmentError } from '@tsbuild/errors'
 import { type Descriptor, mediaTypes, parseReference, serializeManifest } from '@tsbuild/oci'
 import { afterEach, describe, expect, it } from 'vitest'
-import { parseChallenges } from './challenge.ts'
 import { createRegistryClient } from './client.ts'
 import { dockerConfigCredentials } from './docker-config.ts'
 import { endpointOf, resolveLocation } from './endpoint.ts'
-import { isSameSite } from './same-site.ts'
 import { type Access, type Fault, memorySink, reply, replyError, startFakeRegistry } from './testing/index.ts'
 import type { Credentials, RegistryClientOptions } from './types.ts'
 
@@ -96,14 +94,17 @@ describe('tokens', () => {
     expect(registry.requests.filter(({ path }) => path.startsWith('/token'))).toHaveLength(2)
   })
 
-  it('calls at the same time wait for one token', async () => {
-    const registry = await start(bearer())
-    const client = clientWith(undefined)
+  it('calls at the same time share one token, the first time and when it has ended', async () => {
+    let now = 0
+    const registry = await start(bearer({ expiresIn: 300 }))
+    const client = clientWith(undefined, { now: () => now })
     const reference = parseReference(`${registry.host}/app:1`)
-    await client.resolve(reference)
-    const before = registry.requests.length
+    const tokens = () => registry.requests.filter(({ path }) => path.startsWith('/token')).length
     await Promise.all([1, 2, 3, 4].map(() => client.resolve(reference)))
-    expect(registry.requests.slice(before).filter(({ path }) => path.startsWith('/token'))).toHaveLength(0)
+    expect(tokens()).toBe(1)
+    now = 300_000
+    await Promise.all([1, 2, 3, 4].map(() => client.resolve(reference)))
+    expect(tokens()).toBe(2)
   })
 
   it('the password goes to the token server only, the token to the registry', async () => {
@@ -199,7 +200,6 @@ describe('credentials stay where they belong', () => {
     'https://localhost/token',
     'https://a.localhost/token',
     'https://metadata.google.internal/token',
-    'http://auth.good.example/token',
     'file:///etc/passwd',
     'not a url',
   ])('a realm %s is refused, with credentials or without (REG-02)', async (realm) => {
@@ -211,10 +211,9 @@ describe('credentials stay where they belong', () => {
         asked += name === 'registry.good.example' ? 0 : 1
         everywhere(name, options, callback)
       }
-      const insecureHosts = realm.startsWith('http:') ? [] : [host]
-      const client = clientWith(credentials, { lookup, insecureHosts })
+      const client = clientWith(credentials, { lookup, insecureHosts: [host] })
       const error = await client.resolve(parseReference(`${host}/app:1`)).catch((reason) => reason)
-      expect(error).toMatchObject({ code: expect.stringMatching(/^ERR_REGISTRY_(AUTH|TLS)$/) })
+      expect(error).toMatchObject({ code: 'ERR_REGISTRY_AUTH' })
       expect(asked).toBe(0)
     }
   })
@@ -353,146 +352,6 @@ describe('plain HTTP', () => {
 
   it('endpointOf() knows where the Hub is', () => {
     expect(endpointOf('docker.io', []).origin.href).toBe('https://registry-1.docker.io/')
-  })
-})
-
-describe('isSameSite()', () => {
-  it.each([
-    ['registry-1.docker.io', 'auth.docker.io'],
-    ['ghcr.io', 'ghcr.io'],
-    ['quay.io', 'quay.io'],
-    ['registry.gitlab.com', 'gitlab.com'],
-    ['gcr.io', 'gcr.io'],
-    ['europe-docker.pkg.dev', 'europe-docker.pkg.dev'],
-    ['me.azurecr.io', 'me.azurecr.io'],
-    ['nvcr.io', 'nvcr.io'],
-    ['us.icr.io', 'icr.io'],
-    ['public.ecr.aws', 'public.ecr.aws'],
-    ['registry.digitalocean.com', 'api.digitalocean.com'],
-    ['registry.corp.co.uk', 'login.corp.co.uk'],
-    ['127.0.0.1', 'localhost'],
-    ['registry', 'registry'],
-  ])('lets %s send to %s', (registry, realm) => {
-    expect(isSameSite(registry, realm)).toBe(true)
-  })
-
-  it.each([
-    ['registry-1.docker.io', 'auth.docker.io.evil.com'],
-    ['docker.io', 'notdocker.io'],
-    ['a.co.uk', 'b.co.uk'],
-    ['a.azurecr.io', 'b.azurecr.io'],
-    ['a.github.io', 'b.github.io'],
-    ['1.dkr.ecr.eu-west-1.amazonaws.com', 'evil.s3.amazonaws.com.cn'],
-    ['10.0.0.1', '10.0.0.2'],
-    ['registry', 'auth'],
-    ['a.com', 'com'],
-    ['com', 'a.com'],
-  ])('does not let %s send to %s', (registry, realm) => {
-    expect(isSameSite(registry, realm)).toBe(false)
-  })
-})
-
-describe('parseChallenges()', () => {
-  it.each([
-    ['Basic realm="x"', [['basic', { realm: 'x' }]]],
-    ['basic', [['basic', {}]]],
-    [
-      'Bearer realm="https://a/token",service="s",scope="repository:a/b:pull,push"',
-      [['bearer', { realm: 'https://a/token', service: 's', scope: 'repository:a/b:pull,push' }]],
-    ],
-    [
-      'Negotiate, Basic realm="a, b", Bearer realm = "c\\"d" , Service=e',
-      [
-        ['negotiate', {}],
-        ['basic', { realm: 'a, b' }],
-        ['bearer', { realm: 'c"d', service: 'e' }],
-      ],
-    ],
-    ['', []],
-    ['"""', []],
-    ['realm="x"', []],
-  ])('reads %s', (header, expected) => {
-    const found = parseChallenges(header).map(({ scheme, parameters }) => [
-      scheme,
-      Object.fromEntries(parameters),
-    ])
-    expect(found).toEqual(expected)
-  })
-
-  it('reads a hostile header in time that grows with its length', () => {
-    expect(parseChallenges(`Bearer realm="${'\\'.repeat(1_000_000)}`).length).toBeLessThan(3)
-  })
-})
-
-describe('dockerConfigCredentials()', () => {
-  const auth = Buffer.from('me:p:w').toString('base64')
-  const never = async () => {
-    throw new Error('a helper was asked')
-  }
-
-  it.each([
-    ['https://index.docker.io/v1/', 'docker.io'],
-    ['docker.io', 'docker.io'],
-    ['https://ghcr.io', 'ghcr.io'],
-    ['localhost:5000', 'localhost:5000'],
-  ])('finds %s for %s', async (key, registry) => {
-    const find = dockerConfigCredentials(JSON.stringify({ auths: { [key]: { auth } } }), never)
-    expect(await find(registry)).toEqual({ type: 'basic', username: 'me', password: 'p:w' })
-    expect(await find('ghcr.io.evil.com')).toBeUndefined()
-  })
-
-  it('reads user name and password, and prefers an identity token', async () => {
-    const auths = {
-      a: { username: 'u', password: 'p' },
-      b: { auth, identitytoken: 'i' },
-      c: {},
-      d: { auth: '!!' },
-    }
-    const find = dockerConfigCredentials(JSON.stringify({ auths }), never)
-    expect(await find('a')).toEqual({ type: 'basic', username: 'u', password: 'p' })
-    expect(await find('b')).toEqual({ type: 'identityToken', token: 'i' })
-    expect(await find('c')).toBeUndefined()
-    expect(await find('d')).toBeUndefined()
-  })
-
-  it('asks the helper of the registry, else the store, else reads the file', async () => {
-    const asked: string[] = []
-    const ask = async (helper: string, server: string) => {
-      asked.push(`${helper} ${server}`)
-      return helper === 'none' ? undefined : ({ type: 'basic', username: helper, password: 'x' } as const)
-    }
-    const config = {
-      auths: { 'c.io': { auth } },
-      credHelpers: { 'a.io': 'ecr-login', 'c.io': 'none' },
-      credsStore: 'pass',
-    }
-    const find = dockerConfigCredentials(JSON.stringify(config), ask)
-    expect(await find('a.io')).toMatchObject({ username: 'ecr-login' })
-    expect(await find('docker.io')).toMatchObject({ username: 'pass' })
-    expect(await find('c.io')).toMatchObject({ username: 'me' })
-    expect(asked).toEqual(['ecr-login a.io', 'pass https://index.docker.io/v1/', 'none c.io'])
-  })
-
-  it.each(['../../bin/sh', '/bin/sh', 'A', '', 'a b', '-x', 'a/b', `${'a'.repeat(65)}`])(
-    'refuses the helper name %j (REG-09)',
-    async (helper) => {
-      const find = dockerConfigCredentials(JSON.stringify({ credHelpers: { 'a.io': helper } }))
-      const outcome = find('a.io')
-      if (helper === '') expect(await outcome).toBeUndefined()
-      else await expect(outcome).rejects.toMatchObject({ code: 'ERR_CONFIG' })
-    },
-  )
-
-  it('says which helper is not installed', async () => {
-    const find = dockerConfigCredentials('{"credsStore":"tsbuild-missing"}')
-    await expect(find('a.io')).rejects.toMatchObject({
-      code: 'ERR_TOOL_MISSING',
-      message: expect.stringContaining('docker-credential-tsbuild-missing'),
-    })
-  })
-
-  it.each(['', '[]', 'null', '{"auths":'])('refuses %j without quoting it', (text) => {
-    expect(() => dockerConfigCredentials(text)).toThrow(expect.objectContaining({ code: 'ERR_CONFIG' }))
   })
 })
 

@@ -1,5 +1,5 @@
 import { EnvironmentError } from '@tsbuild/errors'
-import { isInternalHost, isLoopbackHost } from './addresses.ts'
+import { leadsInside } from './addresses.ts'
 import { type Challenge, parseChallenges } from './challenge.ts'
 import type { Endpoint } from './endpoint.ts'
 import type { Purpose } from './failures.ts'
@@ -61,15 +61,25 @@ export function createAuthorizer(options: AuthorizerOptions): Authorizer {
     for (const secret of secretsOf(found)) secrets.add(secret)
     return found
   }
+  /** Calls at the same time share one request: whoever finds a token ended first replaces it for all. */
   const tokenFor = async (request: TokenRequest): Promise<Token> => {
     const key = tokenKey(request.endpoint.registry, request.call.scopes)
-    const known = await tokens.get(key)?.catch(() => undefined)
-    if (known !== undefined && known.expiresAtMs > options.now()) return known
-    const fetched = fetchToken(options.sender, request, options.now)
-    tokens.set(key, fetched)
-    const token = await fetched
-    secrets.add(token.value)
-    return token
+    for (;;) {
+      const existing = tokens.get(key)
+      const known = await existing?.catch(() => undefined)
+      if (known !== undefined && known.expiresAtMs > options.now()) return known
+      if (tokens.get(key) !== existing) continue
+      const fetched = fetchToken(options.sender, request, options.now)
+      tokens.set(key, fetched)
+      const token = await fetched
+      secrets.add(token.value)
+      return token
+    }
+  }
+  const forget = async (key: string, sent: string): Promise<void> => {
+    const existing = tokens.get(key)
+    const known = await existing?.catch(() => undefined)
+    if (sent === `Bearer ${known?.value}` && tokens.get(key) === existing) tokens.delete(key)
   }
 
   return {
@@ -91,7 +101,7 @@ export function createAuthorizer(options: AuthorizerOptions): Authorizer {
       if (method.type === 'bearer')
         checkRealm(endpoint, method.realm, known, options.trustedRealms, call.purpose)
       methods.set(endpoint.registry, method)
-      tokens.delete(tokenKey(endpoint.registry, call.scopes))
+      if (sent !== undefined) await forget(tokenKey(endpoint.registry, call.scopes), sent)
     },
     hide: (text) => {
       let hidden = text
@@ -135,11 +145,7 @@ function checkRealm(
   trusted: readonly string[],
   purpose: Purpose,
 ): void {
-  if (
-    isInternalHost(realm.hostname) &&
-    !isLoopbackHost(endpoint.origin.hostname) &&
-    !trusted.includes(realm.hostname)
-  ) {
+  if (leadsInside(endpoint.origin.hostname, realm.hostname) && !trusted.includes(realm.hostname)) {
     throw refused(purpose, `its token server ${realm.host} is an address of this machine`)
   }
   if (realm.protocol !== 'https:' && !(realm.protocol === 'http:' && endpoint.insecure)) {

@@ -1,7 +1,9 @@
 import type { Readable } from 'node:stream'
+import { isForeignHost } from './addresses.ts'
 import { type Authorizer, createAuthorizer } from './authorization.ts'
 import { type Endpoint, endpointOf, resolveLocation } from './endpoint.ts'
 import { nonsense, type Purpose, readErrorAnswer, statusFailure, TransientFailure } from './failures.ts'
+import { makeFirstContact } from './first-contact.ts'
 import { type RetryContext, type Tries, withRetry } from './retry.ts'
 import type { TokenSender } from './token.ts'
 import type { HttpRequest, HttpResponse, Transport } from './transport.ts'
@@ -41,6 +43,8 @@ export interface Connection {
   /** Makes the error of an unexpected status, with what the server says and without secrets; throw it. */
   failure(response: HttpResponse, purpose: Purpose): Promise<Error>
   endpoint(registry: string): Endpoint
+  /** Milliseconds since the Unix epoch. */
+  now(): number
 }
 
 /** See {@link createConnection}. */
@@ -81,14 +85,14 @@ export function createConnection(options: ConnectionOptions): Connection {
   }
   const exchange = createExchange(options, authorizer, {
     endpoint,
-    upgrade: (to) => endpoints.set(to.registry, to),
+    settled: (to) => endpoints.set(to.registry, to),
   })
-  return { exchange, retry, failure, endpoint }
+  return { exchange, retry, failure, endpoint, now: options.now }
 }
 
 interface Endpoints {
   readonly endpoint: (registry: string) => Endpoint
-  readonly upgrade: (endpoint: Endpoint) => void
+  readonly settled: (endpoint: Endpoint) => void
 }
 
 function createExchange(
@@ -96,18 +100,19 @@ function createExchange(
   authorizer: Authorizer,
   endpoints: Endpoints,
 ): Connection['exchange'] {
+  const settle = async (endpoint: Endpoint, sendTo: (to: Endpoint) => Promise<HttpResponse>) => {
+    const first = await makeFirstContact(endpoint, sendTo)
+    endpoints.settled(first.endpoint)
+    return first.response
+  }
   const attempt = async (request: RegistryRequest, authorized: boolean): Promise<HttpResponse> => {
     const endpoint = endpoints.endpoint(request.registry)
     const url = new URL(request.target, endpoint.origin)
     const home = url.origin === endpoint.origin.origin
     const authorization = home ? await authorizer.authorization(endpoint, request) : undefined
-    const response = await sendFollowing({ options, endpoint, request }, url, authorization)
-    if (await isPlainRefusal(endpoint, response)) {
-      const secure = new URL(endpoint.origin)
-      secure.protocol = 'https:'
-      endpoints.upgrade({ ...endpoint, origin: secure })
-      return attempt(request, authorized)
-    }
+    const sendTo = (to: Endpoint) =>
+      sendFollowing({ options, endpoint: to, request }, new URL(request.target, to.origin), authorization)
+    const response = endpoint.settled ? await sendTo(endpoint) : await settle(endpoint, sendTo)
     if (response.status === 429) options.onThrottled(request.registry)
     if (response.status !== 401 || authorized || !home) return response
     const header = response.header('www-authenticate') ?? ''
@@ -147,7 +152,7 @@ async function sendFollowing(
       headers,
       body: typeof request.body === 'function' ? request.body() : request.body,
       insecure: endpoint.insecure,
-      foreign: url.hostname !== endpoint.origin.hostname,
+      foreign: isForeignHost(endpoint.origin.hostname, url.hostname),
       signal: request.signal,
     })
     const location = response.header('location')
@@ -158,13 +163,4 @@ async function sendFollowing(
     url = resolveLocation(endpoint, url, location)
     if (url.origin !== first.origin) trusted = undefined
   }
-}
-
-/** Servers of HTTPS say in plain text that they were spoken to in plain text. */
-async function isPlainRefusal(endpoint: Endpoint, response: HttpResponse): Promise<boolean> {
-  if (endpoint.origin.protocol !== 'http:' || response.status !== 400) return false
-  if (response.header('docker-distribution-api-version') !== undefined) return false
-  if (response.header('content-type')?.includes('json') === true) return false
-  const answer = await readErrorAnswer(response, (text) => text)
-  return /HTTP request .*HTTPS (?:server|port)/i.test(answer.text)
 }

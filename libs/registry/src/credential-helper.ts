@@ -3,7 +3,7 @@ import { EnvironmentError, UserError } from '@tsbuild/errors'
 import type { Credentials } from './types.ts'
 
 const helperName = /^[a-z0-9][a-z0-9-]{0,63}$/
-const timeoutMs = 10_000
+const defaultTimeoutMs = 10_000
 const maxOutputBytes = 64 * 1024
 
 /** Asks a credential helper for a registry. @returns undefined if it knows none */
@@ -15,12 +15,13 @@ export type AskHelper = (helper: string, serverUrl: string) => Promise<Credentia
  *
  * @throws {UserError} `ERR_CONFIG` if the name could be anything else than the end of a program's name
  * @throws {EnvironmentError} `ERR_TOOL_MISSING` if there is no such program; `ERR_REGISTRY_AUTH` if it fails, is silent for
- *   10 s, or says something else
+ *   `timeoutMs` (10 s), or says something else
  * @see https://github.com/docker/docker-credential-helpers
  */
 export async function askCredentialHelper(
   helper: string,
   serverUrl: string,
+  timeoutMs = defaultTimeoutMs,
 ): Promise<Credentials | undefined> {
   if (!helperName.test(helper)) {
     throw new UserError(
@@ -29,7 +30,7 @@ export async function askCredentialHelper(
     )
   }
   const program = `docker-credential-${helper}`
-  const { code, output } = await run(program, serverUrl)
+  const { code, output } = await run(program, serverUrl, timeoutMs)
   if (code !== 0) {
     if (output.includes('credentials not found')) return undefined
     throw failed(program, `it ended with code ${code}`)
@@ -37,34 +38,46 @@ export async function askCredentialHelper(
   return readAnswer(program, output)
 }
 
-function run(program: string, input: string): Promise<{ code: number | null; output: string }> {
+interface HelperRun {
+  readonly code: number | null
+  readonly output: string
+}
+
+function run(program: string, input: string, timeoutMs: number): Promise<HelperRun> {
   return new Promise((resolve, reject) => {
-    const child = spawn(program, ['get'], {
-      stdio: ['pipe', 'pipe', 'ignore'],
-      timeout: timeoutMs,
-      killSignal: 'SIGKILL',
-    })
+    const child = spawn(program, ['get'], { stdio: ['pipe', 'pipe', 'ignore'] })
+    // What a helper starts may hold the pipe open after its death, so the timer lets go of the pipe as well.
+    const give = (error: EnvironmentError) => {
+      child.kill('SIGKILL')
+      child.stdout.destroy()
+      reject(error)
+    }
+    const timer = setTimeout(() => give(failed(program, `it is silent for ${timeoutMs} ms`)), timeoutMs)
     const chunks: Buffer[] = []
     let length = 0
-    child.once('error', (error) => {
-      reject(
-        'code' in error && error.code === 'ENOENT'
-          ? new EnvironmentError('ERR_TOOL_MISSING', `Cannot run ${program}: it is not installed`, {
-              cause: error,
-            })
-          : failed(program, 'it cannot be started', error),
-      )
-    })
     child.stdout.on('data', (chunk: Buffer) => {
       length += chunk.length
-      if (length <= maxOutputBytes) chunks.push(chunk)
-      else child.kill('SIGKILL')
+      chunks.push(chunk)
+      if (length > maxOutputBytes) give(failed(program, `its answer is longer than ${maxOutputBytes} bytes`))
     })
-    child.once('close', (code) => resolve({ code, output: Buffer.concat(chunks).toString() }))
+    child.once('error', (error) => {
+      clearTimeout(timer)
+      reject(startFailure(program, error))
+    })
+    child.once('close', (code) => {
+      clearTimeout(timer)
+      resolve({ code, output: Buffer.concat(chunks).toString() })
+    })
     // A helper that does not read its input is no reason to die of EPIPE.
     child.stdin.on('error', () => undefined)
     child.stdin.end(`${input}\n`)
   })
+}
+
+function startFailure(program: string, error: Error): EnvironmentError {
+  return 'code' in error && error.code === 'ENOENT'
+    ? new EnvironmentError('ERR_TOOL_MISSING', `Cannot run ${program}: it is not installed`, { cause: error })
+    : failed(program, 'it cannot be started', error)
 }
 
 function readAnswer(program: string, output: string): Credentials | undefined {

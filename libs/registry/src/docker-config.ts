@@ -17,7 +17,7 @@ const hubAliases = [hubKey, 'index.docker.io/v1/', 'index.docker.io', 'docker.io
  */
 export function dockerConfigCredentials(
   text: string,
-  ask: AskHelper = askCredentialHelper,
+  ask: AskHelper = (helper, server) => askCredentialHelper(helper, server),
 ): CredentialProvider {
   const config = parseConfig(text)
   const auths = objectMember(config, 'auths') ?? {}

@@ -4,8 +4,9 @@ import { digestFromHex } from '@tsbuild/digest'
 import { isBuildError, UserError } from '@tsbuild/errors'
 import type { Descriptor, ImageReference } from '@tsbuild/oci'
 import type { Connection } from './connection.ts'
-import { LocalFailure, nonsense, type Purpose, TransientFailure } from './failures.ts'
+import { interrupted, LocalFailure, nonsense, type Purpose, TransientFailure } from './failures.ts'
 import { notFound, pullScope, purposeOf } from './manifests.ts'
+import { startPace } from './pace.ts'
 import type { Tries } from './retry.ts'
 import type { HttpResponse } from './transport.ts'
 import type { BlobSink, CallOptions, TransferOptions } from './types.ts'
@@ -72,7 +73,7 @@ async function copyBlob(
 ): Promise<void> {
   const { reference, descriptor } = blob
   const purpose = purposeOf('pull', reference, descriptor.digest)
-  const copy: Copy = { blob, sink, purpose, hash: createHash('sha256'), position: 0 }
+  const copy: Copy = { blob, sink, purpose, now: connection.now, hash: createHash('sha256'), position: 0 }
   await connection.retry(purpose, options.signal, async (tries) => {
     if (copy.position === descriptor.size && descriptor.size > 0) return
     const { body, skip } = await openBlob(connection, blob, copy.position, options)
@@ -87,11 +88,15 @@ async function copyBlob(
   }
 }
 
+/** So much must an answer have brought for its end to count as the first fault again. */
+const progressBytes = 16 * 1024
+
 interface Copy {
   readonly blob: RemoteBlob
   readonly sink: BlobSink
   readonly purpose: Purpose
   readonly hash: Hash
+  readonly now: () => number
   /** Bytes that are written and hashed. */
   position: number
 }
@@ -103,16 +108,19 @@ async function copyBody(
   { tries, options }: { tries: Tries; options: TransferOptions },
 ): Promise<void> {
   const { size } = copy.blob.descriptor
+  const start = copy.position
+  const pace = startPace(copy.now, start)
   for await (const chunk of withoutFirst(body, skip)) {
     if (copy.position + chunk.length > size) throw tooLong(copy.purpose, size)
     await writeToSink(copy, chunk)
     copy.hash.update(chunk)
     copy.position += chunk.length
-    tries.reset()
+    if (copy.position - start >= progressBytes) tries.reset()
     options.onProgress?.(copy.position)
+    if (pace.isTooSlow(copy.position) && copy.position < size)
+      throw interrupted(copy.purpose, 'hardly any bytes')
   }
-  if (copy.position === size) return
-  throw new TransientFailure(nonsense(copy.purpose, `only ${copy.position} of ${size} bytes`))
+  if (copy.position !== size) throw interrupted(copy.purpose, `only ${copy.position} of ${size} bytes`)
 }
 
 /** The stream without its first bytes: for servers that answer a range with the whole. */

@@ -1,5 +1,5 @@
 import { EnvironmentError } from '@tsbuild/errors'
-import { isInternalHost, isLoopbackHost } from './addresses.ts'
+import { isLoopbackHost, leadsInside } from './addresses.ts'
 
 /** Where a registry of a reference is spoken to, and how much it is trusted. */
 export interface Endpoint {
@@ -8,6 +8,8 @@ export interface Endpoint {
   readonly origin: URL
   /** Plain HTTP and unproven certificates are borne: loopback, and hosts that the user declared insecure. */
   readonly insecure: boolean
+  /** Whether the scheme of `origin` is known to be the right one. */
+  readonly settled: boolean
 }
 
 const hubHost = 'registry-1.docker.io'
@@ -22,7 +24,7 @@ export function endpointOf(registry: string, insecureHosts: readonly string[]): 
   const https = new URL(`https://${host}`)
   const listed = insecureHosts.includes(registry) || insecureHosts.includes(https.hostname)
   const insecure = listed || isLoopbackHost(https.hostname)
-  return { registry, origin: insecure ? new URL(`http://${host}`) : https, insecure }
+  return { registry, origin: insecure ? new URL(`http://${host}`) : https, insecure, settled: !insecure }
 }
 
 /**
@@ -42,13 +44,11 @@ export function resolveLocation(endpoint: Endpoint, base: URL, location: string)
   if (url === undefined) throw refuse('it is no URL')
   if (url.protocol !== 'https:' && url.protocol !== 'http:') throw refuse('it is neither https nor http')
   if (url.username !== '' || url.password !== '') throw refuse('it has credentials in it')
+  if (leadsInside(endpoint.origin.hostname, url.hostname)) throw refuse('it is an address of this machine')
   if (url.protocol === 'http:' && !endpoint.insecure) {
     if (url.hostname !== endpoint.origin.hostname) throw refuse('it leaves HTTPS')
     url.protocol = 'https:'
     if (url.port === '80') url.port = ''
-  }
-  if (isInternalHost(url.hostname) && !isInternalHost(endpoint.origin.hostname)) {
-    throw refuse('it is an address of this machine')
   }
   url.hash = ''
   return url

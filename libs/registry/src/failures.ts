@@ -52,7 +52,7 @@ const plainAnswerCodes = new Set(['ERR_SSL_WRONG_VERSION_NUMBER', 'ERR_SSL_PACKE
 /** Gives an error of the network its class: what to try again, and what the user can do. */
 export function networkFailure(error: unknown, purpose: Purpose): BuildError | TransientFailure {
   if (error instanceof TransientFailure || isBuildError(error)) return error
-  const code = codeOf(error)
+  const code = errorCode(error)
   const cannot = `Cannot ${purpose.what}:`
   if (code !== undefined && plainAnswerCodes.has(code)) {
     return new EnvironmentError('ERR_REGISTRY_TLS', `${cannot} ${purpose.host} does not speak HTTPS`, {
@@ -144,6 +144,13 @@ export function nonsense(purpose: Purpose, fault: string): BuildError {
   )
 }
 
+/** The failure of an answer that does not come to its end; worth another try. */
+export function interrupted(purpose: Purpose, sent: string): TransientFailure {
+  return new TransientFailure(
+    new EnvironmentError('ERR_REGISTRY_UNREACHABLE', `Cannot ${purpose.what}: ${purpose.host} sends ${sent}`),
+  )
+}
+
 /** @throws {EnvironmentError} `ERR_REGISTRY_RESPONSE` if it is longer than `maxBytes` */
 export async function readBody(response: HttpResponse, maxBytes: number): Promise<Buffer> {
   const chunks: Buffer[] = []
@@ -200,8 +207,8 @@ function shorten(text: string): string {
   return line.length > shownTextLength ? `${line.slice(0, shownTextLength)}…` : line
 }
 
-/** undici wraps several failed connections into one error, and TLS errors into its own. */
-function codeOf(error: unknown): string | undefined {
+/** The system's or undici's code of a network error: several failed connections are wrapped into one, TLS errors into undici's. */
+export function errorCode(error: unknown): string | undefined {
   for (let current = error, depth = 0; current instanceof Error && depth < 5; depth++) {
     if (current instanceof AggregateError && current.errors.length > 0) current = current.errors[0]
     else if ('code' in current && typeof current.code === 'string') return current.code

@@ -53,8 +53,8 @@ async function setUp(options: RegistryClientOptions = {}, ...faults: Fault[]) {
   return { registry, client, reference, pauses, download }
 }
 
-/** Announces all, sends a part and cuts the line. */
-const cutAt = (bytes: number): Fault => ({
+/** Announces all and sends a part; then the line is cut, or nothing more happens. */
+const sendPart = (bytes: number, then: 'cut' | 'silence'): Fault => ({
   path: blobPath,
   act: ({ request, response }) => {
     const start = Number(/\d+/.exec(request.headers.range ?? '0')?.[0])
@@ -62,9 +62,10 @@ const cutAt = (bytes: number): Fault => ({
     const headers: Record<string, string> = { 'content-length': String(rest.length) }
     if (start > 0) headers['content-range'] = `bytes ${start}-${layer.length - 1}/${layer.length}`
     response.writeHead(start > 0 ? 206 : 200, headers)
-    response.write(rest.subarray(0, bytes), () => response.destroy())
+    response.write(rest.subarray(0, bytes), () => then === 'cut' && response.destroy())
   },
 })
+const cutAt = (bytes: number) => sendPart(bytes, 'cut')
 
 describe('downloadBlob()', () => {
   it.each(Array.from({ length: 20 }, (_, index) => Math.floor((index * (layer.length - 1)) / 19)))(
@@ -151,10 +152,38 @@ describe('downloadBlob()', () => {
       },
     ],
   ])('leaves a server that %s and asks again (REGF-04)', async (_, act) => {
-    const timeouts = { headersMs: 100, bodyMs: 100 }
+    const timeouts = { headersMs: 1000, bodyMs: 1000 }
     const { registry, download } = await setUp({ timeouts }, { path: blobPath, act })
     expect((await download()).bytes().equals(layer)).toBe(true)
     expect(registry.requests).toHaveLength(2)
+  })
+
+  it('leaves a server that sends byte by byte, in a bounded time (REGF-04)', async () => {
+    let now = 0
+    const drip: Fault = { ...sendPart(1, 'silence'), times: 20 }
+    const later = () => {
+      now += 31_000
+      return now
+    }
+    const { registry, download } = await setUp({ now: later }, drip)
+    await expect(download()).rejects.toMatchObject({ code: 'ERR_REGISTRY_UNREACHABLE' })
+    expect(registry.requests).toHaveLength(6)
+  })
+
+  it.each([
+    ['says that a layer is encoded with gzip', { 'content-encoding': 'gzip' }],
+    ['ends its answers by closing the connection', { connection: 'close' }],
+  ])('takes the bytes of a server that %s (REGF-10)', async (_, headers) => {
+    const odd: Fault = {
+      path: blobPath,
+      act: ({ response }) => {
+        response.useChunkedEncodingByDefault = false
+        response.writeHead(200, headers)
+        response.end(layer)
+      },
+    }
+    const { download } = await setUp({}, odd)
+    expect((await download()).bytes().equals(layer)).toBe(true)
   })
 
   it('rejects at once when its signal fires while the server is silent', async () => {

@@ -1,4 +1,5 @@
 import { EnvironmentError } from '@tsbuild/errors'
+import { isForeignHost } from './addresses.ts'
 import { type AuthorizationCall, basicHeader } from './authorization.ts'
 import type { Endpoint } from './endpoint.ts'
 import { nonsense, readBody } from './failures.ts'
@@ -44,7 +45,7 @@ export async function fetchToken(
 ): Promise<Token> {
   const { call, endpoint, realm, credentials } = request
   const purpose = { what: call.purpose.what, host: realm.host }
-  const foreign = realm.hostname !== endpoint.origin.hostname
+  const foreign = isForeignHost(endpoint.origin.hostname, realm.hostname)
   const askedAt = now()
   const response = await sender(
     () => ({

@@ -1,6 +1,6 @@
 import { Readable } from 'node:stream'
 import type { Digest } from '@tsbuild/digest'
-import { EnvironmentError, isBuildError } from '@tsbuild/errors'
+import { EnvironmentError, isBuildError, UserError } from '@tsbuild/errors'
 import type { Connection, RegistryRequest } from './connection.ts'
 import type { RemoteBlob } from './download.ts'
 import { resolveLocation } from './endpoint.ts'
@@ -12,7 +12,10 @@ import type { CallOptions, UploadOptions, UploadOutcome } from './types.ts'
 
 /** Up to here a blob is sent with the request that also closes the upload: one round trip less, nothing to continue. */
 const singleRequestBytes = 1024 * 1024
+/** How often a registry may refuse to go on with an upload. */
 const maxRestarts = 2
+/** How many uploads are begun for one blob, whatever happens to them: each may send all of it. */
+const maxSessions = 6
 
 /** A blob on its way to a registry. */
 export interface LocalBlob extends RemoteBlob {
@@ -101,6 +104,7 @@ class Upload {
   #location: URL | undefined
   #offset = 0
   #restarts = 0
+  #sessions = 0
   /** Whether the registry's count of bytes must be asked for: after each fault. */
   #unsure = false
 
@@ -125,7 +129,7 @@ class Upload {
 
   async #step(tries: Tries): Promise<void> {
     const { size } = this.#blob.descriptor
-    if (this.#unsure && (await this.#recover())) return
+    if (this.#unsure && (await this.#recover(tries))) return
     const location = this.#location ?? (await this.#start())
     if (size <= singleRequestBytes && this.#offset === 0) return this.#close(location, 0)
     while (this.#offset < size) await this.#send(tries)
@@ -133,6 +137,8 @@ class Upload {
   }
 
   async #start(): Promise<URL> {
+    if (++this.#sessions > maxSessions)
+      throw nonsense(this.#purpose, 'as if the upload had never begun, each time')
     const { repository } = this.#blob.reference
     const response = await this.#exchange('POST', `/v2/${repository}/blobs/uploads/`, {
       'content-length': '0',
@@ -165,7 +171,8 @@ class Upload {
   async #close(location: URL, from: number): Promise<void> {
     const { digest, size } = this.#blob.descriptor
     const url = new URL(location)
-    url.searchParams.set('digest', digest)
+    // The registry's own query may be signed: it goes back as it came.
+    url.search = `${url.search === '' ? '?' : `${url.search}&`}digest=${encodeURIComponent(digest)}`
     const headers = from < size ? this.#bodyHeaders(from, false) : { 'content-length': '0' }
     const response = await this.#exchange('PUT', url, headers, from < size ? from : undefined)
     if (response.status === 201 || response.status === 204) return response.discard()
@@ -176,7 +183,7 @@ class Upload {
   }
 
   /** After a fault: perhaps all arrived and only the answer was lost; perhaps part of it did; perhaps all is gone. */
-  async #recover(): Promise<boolean> {
+  async #recover(tries: Tries): Promise<boolean> {
     if (await hasBlob(this.#connection, this.#blob, this.#options)) return true
     this.#unsure = false
     const { size } = this.#blob.descriptor
@@ -191,6 +198,7 @@ class Upload {
     const received = receivedBytes(response.header('range'), size)
     if (response.status === 204 && received !== undefined && received > 1) {
       this.#moveTo(response, location)
+      if (received > this.#offset) tries.reset()
       this.#offset = received
     } else {
       // "0-0" means nothing to some registries and one byte to others; a new upload is never wrong.
@@ -241,11 +249,9 @@ class Upload {
   #read(from: number): Readable {
     const { openRange, descriptor } = this.#blob
     const last = descriptor.size - 1
-    let sent = from
-    return readLocal(openRange(from), (bytes) => {
-      sent += bytes
+    return readLocal(openRange(from), descriptor.size - from, (bytes) => {
       // The end is told when the registry has said that it has it.
-      this.#options.onProgress?.(Math.min(sent, last))
+      this.#options.onProgress?.(Math.min(from + bytes, last))
     })
   }
 
@@ -264,23 +270,38 @@ class Upload {
 }
 
 /** Tells errors of the local file from those of the connection, which undici would mix. */
-function readLocal(source: Readable, onChunk: (bytes: number) => void): Readable {
-  const chunks = Readable.from(readChunks(source, onChunk), { objectMode: false })
+function readLocal(source: Readable, size: number, onRead: (bytes: number) => void): Readable {
+  const chunks = Readable.from(readChunks(source, size, onRead), { objectMode: false })
   // A request may fail before it has read anything: then nobody else listens, and nobody else closes the file.
   source.on('error', () => undefined)
   chunks.once('close', () => source.destroy())
   return chunks
 }
 
-async function* readChunks(source: Readable, onChunk: (bytes: number) => void): AsyncGenerator<Buffer> {
+async function* readChunks(
+  source: Readable,
+  size: number,
+  onRead: (bytes: number) => void,
+): AsyncGenerator<Buffer> {
+  let length = 0
   try {
     for await (const chunk of source) {
+      length += chunk.length
+      if (length > size) break
       yield chunk
-      onChunk(chunk.length)
+      onRead(length)
     }
   } catch (error) {
     throw new LocalFailure(error)
   }
+  if (length === size) return
+  const relation = length > size ? 'more' : `only ${length}`
+  throw new LocalFailure(
+    new UserError(
+      'ERR_SIZE_MISMATCH',
+      `Cannot send a blob: it has ${relation} bytes where ${size} were to be sent`,
+    ),
+  )
 }
 
 /** `0-99` means 100 bytes; more than there are to send makes no sense. */

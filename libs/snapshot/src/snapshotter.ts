@@ -9,15 +9,16 @@ import {
   parseDigest,
 } from '@tsbuild/digest'
 import { InternalError, isBuildError, UserError } from '@tsbuild/errors'
-import type { Cancellable, Compression, LayerFormat, Native, Root } from '@tsbuild/native'
-import {
-  isSnapshotId,
-  type LayerInfo,
-  type RecordWrite,
-  type SnapshotDraft,
-  type SnapshotId,
-  type Store,
-} from '@tsbuild/store'
+import type {
+  Cancellable,
+  Compression,
+  Finishing,
+  LayerFormat,
+  Native,
+  Root,
+  WrittenLayer,
+} from '@tsbuild/native'
+import { isSnapshotId, type LayerInfo, type RecordWrite, type SnapshotId, type Store } from '@tsbuild/store'
 import type { Filesystem, LayerRef } from './layers.ts'
 
 /** Limits of a base image's layer, against decompression bombs. */
@@ -34,10 +35,19 @@ export interface SnapshotterOptions {
 /** The kind of {@link LayerRef} that comes with an image. */
 export type ImageLayerRef = Extract<LayerRef, { kind: 'image' }>
 
-/** A snapshot that a step changes. */
+/** A snapshot that a step changes. Ends in exactly one of `commit` and `release`. */
 export interface PreparedSnapshot {
-  readonly draft: SnapshotDraft
+  readonly id: SnapshotId
   readonly root: Root
+  /** For the operation of {@link Native} that changes it. */
+  readonly finishing: Pick<Finishing, 'finish' | 'layerFd'>
+  /**
+   * Makes the snapshot, its layer and its records durable.
+   * @param finished of the operation
+   */
+  commit(records: readonly RecordWrite[], finished: Promise<WrittenLayer | undefined>): Promise<void>
+  /** Deletes it. */
+  release(): Promise<void>
 }
 
 /** How a layer blob is described. */
@@ -50,8 +60,11 @@ export interface LayerBlob {
 
 /** Turns described file systems into trees, and trees into layers. Safe for concurrent use. */
 export interface Snapshotter {
-  /** A writable snapshot over a file system. The caller commits or releases the draft. */
-  prepare(base: Filesystem, signal: AbortSignal): Promise<PreparedSnapshot>
+  /**
+   * A writable snapshot over a file system.
+   * @param layer the compression in which its layer will be wanted: it is written as soon as the step has ended
+   */
+  prepare(base: Filesystem, signal: AbortSignal, layer?: Compression): Promise<PreparedSnapshot>
   /** A read-only view of a file system, unpacked as far as needed. */
   view(filesystem: Filesystem, signal: AbortSignal): Promise<Root>
   /** The layer blob of a snapshot in a compression; made and stored on the first call. */
@@ -69,16 +82,17 @@ export function createSnapshotter(options: SnapshotterOptions): Snapshotter {
   const lowers = (filesystem: Filesystem, signal: AbortSignal) =>
     lowerDirectories(options, unpacked, filesystem, signal)
   return {
-    async prepare(base, signal) {
+    async prepare(base, signal, layer) {
       const lower = await lowers(base, signal)
-      const draft = await options.store.snapshots.draft()
-      return { draft, root: { lower, upper: draft.upper, work: draft.work } }
+      const prepared = await prepareSnapshot(options.store, lower, layer)
+      if (layer !== undefined) blobs.set(blobKey(prepared.id, layer), prepared.blob)
+      return prepared
     },
     async view(filesystem, signal) {
       return { lower: await lowers(filesystem, signal), upper: null, work: null }
     },
     layerBlob(id, compression, cancellable) {
-      return memoised(blobs, `${id} ${compression.format} ${compression.level}`, () =>
+      return memoised(blobs, blobKey(id, compression), () =>
         makeLayerBlob(options, id, compression, cancellable),
       )
     },
@@ -91,6 +105,10 @@ export function createSnapshotter(options: SnapshotterOptions): Snapshotter {
       )
     },
   }
+}
+
+function blobKey(id: SnapshotId, { format, level }: Compression): string {
+  return `${id} ${format} ${level}`
 }
 
 /** A failed attempt is not kept. */
@@ -112,6 +130,57 @@ async function untilDone<T>(signal: AbortSignal, work: () => Promise<T>): Promis
       if (signal.aborted || !isBuildError(error) || error.code !== 'ERR_CANCELLED') throw error
     }
   }
+}
+
+async function prepareSnapshot(
+  store: Store,
+  lower: readonly string[],
+  layer: Compression | undefined,
+): Promise<PreparedSnapshot & { readonly blob: Promise<LayerBlob> }> {
+  const draft = await store.snapshots.draft()
+  const ingest = layer === undefined ? undefined : await store.blobs.ingest()
+  let settle: (blob: LayerBlob) => void = () => {}
+  let fail: (error: unknown) => void = () => {}
+  const blob = new Promise<LayerBlob>((resolve, reject) => {
+    settle = resolve
+    fail = reject
+  })
+  // Nobody may ask for it.
+  blob.catch(() => {})
+  const release = async () => {
+    fail(new InternalError('ERR_INTERNAL', 'the step of a layer failed'))
+    await Promise.all([draft.release(), ingest?.abort()])
+  }
+  return {
+    id: draft.id,
+    root: { lower, upper: draft.upper, work: draft.work },
+    finishing: { finish: { layer: layer ?? null, sync: store.durable }, layerFd: ingest?.fd },
+    blob,
+    release,
+    async commit(records, finished) {
+      try {
+        const made = layerBlob(await finished, layer)
+        if (made !== undefined) await ingest?.commit({ digest: made.digest, size: made.size, synced: true })
+        await draft.commit(records, { synced: true, layer: made === undefined ? undefined : layerInfo(made) })
+        if (made !== undefined) settle(made)
+      } catch (error) {
+        fail(error)
+        await ingest?.abort()
+        throw error
+      }
+    },
+  }
+}
+
+/** What the helper wrote, as a blob. */
+function layerBlob(
+  written: WrittenLayer | undefined,
+  compression: Compression | undefined,
+): LayerBlob | undefined {
+  if (written === undefined || compression === undefined) return undefined
+  const mediaType = layerMediaType(compression.format)
+  const { sizeBytes: size } = written
+  return { diffId: parseDiffId(written.diffId), mediaType, digest: parseDigest(written.digest), size }
 }
 
 /** The trees of a file system, topmost first. Layers are unpacked from the lowest up: each may need those below. */
@@ -195,7 +264,7 @@ function unpackedSnapshot(store: Store, key: Digest): SnapshotId | undefined {
   }
 }
 
-function layerInfo(layer: ImageLayerRef): LayerInfo {
+function layerInfo(layer: LayerBlob): LayerInfo {
   const { diffId, mediaType, digest, size } = layer
   return { diffId, blobs: [{ mediaType, digest, size }] }
 }
@@ -247,12 +316,11 @@ async function makeLayerBlob(
   const ingest = await store.blobs.ingest()
   try {
     const request = { upper: store.snapshots.path(id), compression, clampMtime: null }
-    const made = await native.diff(request, ingest.fd, options)
-    const digest = parseDigest(made.digest)
-    await ingest.commit({ digest, size: made.sizeBytes })
-    const diffId = parseDiffId(made.diffId)
-    await store.snapshots.setLayer(id, { diffId, blobs: [{ mediaType, digest, size: made.sizeBytes }] })
-    return { diffId, mediaType, digest, size: made.sizeBytes }
+    const blob = layerBlob(await native.diff(request, ingest.fd, options), compression)
+    if (blob === undefined) throw new InternalError('ERR_INTERNAL', 'a diff gave no layer')
+    await ingest.commit({ digest: blob.digest, size: blob.size })
+    await store.snapshots.setLayer(id, layerInfo(blob))
+    return blob
   } catch (error) {
     await ingest.abort()
     throw error

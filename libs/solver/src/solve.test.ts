@@ -61,7 +61,8 @@ function createWorld() {
       key: { name: step.name },
       inputs: (step.inputs ?? []).map(() => (step.readsContent ? { content } : {})),
       pure: step.pure ?? false,
-      bases: [],
+      // As a layer: upon the first input.
+      bases: (step.inputs ?? []).length === 0 || step.readsContent === true ? [] : [0],
       load: (stored) =>
         typeof stored === 'string' && !gone.has(stored) ? stored.replace(/#\d+$/, '') : undefined,
       execute: async (inputs, { signal }) => {
@@ -119,7 +120,7 @@ describe('solve', () => {
     const world = createWorld()
     expect(await world.start(chain, 'c')).toMatchObject({ result: 'c', executed: 3, cached: 0 })
     expect(world.runs).toEqual(['a', 'b', 'c'])
-    expect(await world.start(chain, 'c')).toMatchObject({ result: 'c', executed: 0, cached: 1 })
+    expect(await world.start(chain, 'c')).toMatchObject({ result: 'c', executed: 0, cached: 3 })
     expect(world.runs).toEqual([])
   })
 
@@ -155,6 +156,29 @@ describe('solve', () => {
     expect(world.runs).toEqual(['a'])
     await world.start(chain, 'c')
     expect(world.runs).toEqual(['b', 'c'])
+  })
+
+  it('solve() puts no recorded layer upon a base that had to run again', async () => {
+    const world = createWorld()
+    await world.start(chain, 'c')
+    const stored = [...world.records.values()].find((record) => record.name === 'a')?.stored
+    world.gone.add(String(stored))
+    await world.start(chain, 'c')
+    expect(world.runs).toEqual(['a', 'b', 'c'])
+    await world.start(chain, 'c')
+    expect(world.runs).toEqual([])
+  })
+
+  it('solve() keeps what stands upon a pure step that had to run again', async () => {
+    const world = createWorld()
+    const steps = chain.map((step) => ({ ...step, pure: step.name === 'a' }))
+    await world.start(steps, 'c')
+    const stored = [...world.records.values()].find((record) => record.name === 'a')?.stored
+    world.gone.add(String(stored))
+    await world.start(steps, 'c')
+    expect(world.runs).toEqual(['a'])
+    await world.start(steps, 'c')
+    expect(world.runs).toEqual([])
   })
 
   it('solve() matches by content when an input changed and what is read of it did not', async () => {

@@ -179,14 +179,15 @@ async function describe<R>(run: Run<R>, state: State<R>, op: SourceOp<R>): Promi
 }
 
 async function make<R>(run: Run<R>, state: State<R>, op: StepOp<R>): Promise<Resolved<R>> {
-  const { definition, inputs, record } = await key(run, state)
-  if (definition === undefined || inputs === undefined)
+  const keyed = await key(run, state)
+  if (keyed.definition === undefined || keyed.inputs === undefined)
     throw new InternalError('ERR_INTERNAL', 'a step has no key')
-  const hit = await load(run, state, op, record)
+  const hit = await load(run, state, op, keyed.record)
   if (hit !== undefined) return hit
-  const results = (await Promise.all(state.inputs.map((input) => resolve(run, input)))).map(
-    ({ result }) => result,
-  )
+  const resolved = await Promise.all(state.inputs.map((input) => resolve(run, input)))
+  const results = resolved.map(({ result }) => result)
+  const inputs = keyed.inputs.map((input, index) => asResolved(input, resolved[index]))
+  const definition = definitionKey(op.key, inputs)
   const byContent = await contentInputs(run, op, inputs, results)
   const content = byContent === undefined ? undefined : contentKey(op.key, byContent)
   if (content !== undefined && !state.vertex.ignoreCache) {
@@ -199,6 +200,15 @@ async function make<R>(run: Run<R>, state: State<R>, op: StepOp<R>): Promise<Res
   }
   const keys = content === undefined ? [definition] : [definition, content]
   return await executeOnce(run, state, op, { keys, definition, inputs: byContent ?? inputs, results })
+}
+
+/**
+ * An input was keyed by its record, but ran again because what the record names is gone: it counts as what it is now, so
+ * that nothing is recorded over a result that no longer exists.
+ */
+function asResolved<R>(input: RecordedInput, resolved: Resolved<R> | undefined): RecordedInput {
+  if (input.kind !== 'result' || resolved?.input?.kind !== 'result') return input
+  return { ...input, key: resolved.input.key }
 }
 
 /** The inputs with content in the place of keys, or undefined if that changes nothing. */
@@ -234,14 +244,23 @@ async function load<R>(
       const base = state.inputs[index]
       if (base === undefined)
         throw new InternalError('ERR_INTERNAL', `"${state.vertex.name}" has no input ${index}`)
-      return (await resolve(run, base)).result
+      return { index, ...(await resolve(run, base)) }
     }),
   )
-  const result = op.load(record.stored, bases)
+  if (!bases.every(({ index, input }) => isBuiltUpon(record.inputs[index], input))) return undefined
+  const result = op.load(
+    record.stored,
+    bases.map((base) => base.result),
+  )
   if (result === undefined) return undefined
   run.cached++
   run.events({ type: 'vertex.cached', vertex: state.vertex.digest, from: 'local', at: run.now() })
   return { result, input: { kind: 'result', key: record.outputKey } }
+}
+
+/** A layer belongs onto the very result it was made upon, and not onto that of a later run of the same step. */
+function isBuiltUpon(recorded: RecordedInput | undefined, base: KeyedInput | undefined): boolean {
+  return recorded?.kind !== 'result' || base?.kind !== 'result' || recorded.key === base.key
 }
 
 interface Plan<R> {
@@ -264,10 +283,11 @@ function executeOnce<R>(run: Run<R>, state: State<R>, op: StepOp<R>, plan: Plan<
         ? undefined
         : await load(run, state, op, run.cache.load(plan.definition))
       if (made !== undefined) return usable(made)
-      const { resolved, commit } = await execute(run, state, op, plan)
+      const { resolved, commit, ranAt } = await execute(run, state, op, plan)
       usable(resolved)
       await commit()
-      complete(run, vertex)
+      // Sent when it is durable, dated when it had run: that is how long the step took.
+      complete(run, vertex, ranAt)
     }
     const whole = run.exclusive(plan.definition, body, onWait, run.signal)
     run.commits.push(
@@ -304,7 +324,7 @@ async function execute<R>(run: Run<R>, state: State<R>, op: StepOp<R>, plan: Pla
       result: executed.result,
       input: { kind: 'result', key: record.outputKey },
     }
-    return { resolved, commit: () => executed.commit(plan.keys, record) }
+    return { resolved, commit: () => executed.commit(plan.keys, record), ranAt: createdAt }
   })
 }
 
@@ -338,7 +358,7 @@ function start<R>(run: Run<R>, vertex: Digest): number {
   return at
 }
 
-function complete<R>(run: Run<R>, vertex: Digest): void {
+function complete<R>(run: Run<R>, vertex: Digest, at: number = run.now()): void {
   run.running.delete(vertex)
-  run.events({ type: 'vertex.completed', vertex, at: run.now() })
+  run.events({ type: 'vertex.completed', vertex, at })
 }

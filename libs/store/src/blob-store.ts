@@ -15,7 +15,7 @@ import type { BlobStore, Ingest, StoreOptions } from './types.ts'
 const defaultMaxBytes = 8 * 1024 * 1024
 
 type Expected = { readonly digest: Digest; readonly size?: number | undefined }
-type Stored = { readonly digest: Digest; readonly size: number }
+type Stored = { readonly digest: Digest; readonly size: number; readonly synced?: boolean | undefined }
 
 /** {@link BlobStore} in the `blobs/sha256` of an OCI image layout. */
 export class DirectoryBlobStore implements BlobStore {
@@ -76,13 +76,13 @@ export class DirectoryBlobStore implements BlobStore {
   }
 
   /** Makes the bytes durable, then gives them their name. The first writer's file stays; it holds the same bytes. */
-  async #name(temporary: string, written: FileHandle, { digest, size }: Stored): Promise<void> {
+  async #name(temporary: string, written: FileHandle, { digest, size, synced }: Stored): Promise<void> {
     const path = this.#layout.blob(digest)
     await onDisk('write blob', path, async () => {
       const actual = (await written.stat()).size
       if (actual !== size) throw sizeMismatch(digest, `${actual} bytes were written, expected ${size}`)
       await written.chmod(0o444)
-      await this.#disk.syncFile(written)
+      if (synced !== true) await this.#disk.syncFile(written)
       const present = this.#sizeOf(digest)
       if (present !== size) this.#link(temporary, digest, size)
       await this.#disk.syncDirectories([this.#layout.blobs])

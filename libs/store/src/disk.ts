@@ -23,6 +23,11 @@ export class Disk {
     if (this.#full) await file.sync()
   }
 
+  /** The bytes of files that are closed already. */
+  async syncPaths(paths: readonly string[]): Promise<void> {
+    if (this.#full) await Promise.all(paths.map(syncPath))
+  }
+
   /** The names in directories; each is synced once. */
   async syncDirectories(paths: Iterable<string>): Promise<void> {
     if (!this.#full) return
@@ -52,6 +57,17 @@ export class Disk {
       await file.close()
     }
   }
+}
+
+async function syncPath(path: string): Promise<void> {
+  await onDisk('make durable', path, async () => {
+    const file = await open(path, constants.O_RDONLY)
+    try {
+      await file.sync()
+    } finally {
+      await file.close()
+    }
+  })
 }
 
 async function syncDirectory(path: string): Promise<void> {

@@ -7,8 +7,12 @@ import type { RecordWrite, SnapshotId } from './types.ts'
 
 /** What becomes durable and visible together. */
 export interface CommitJob {
-  /** A draft whose data is complete. */
-  readonly snapshot?: { readonly id: SnapshotId; readonly text: string } | undefined
+  /** A draft whose data is complete; `layer` is the text of what is known of its layer form. */
+  readonly snapshot?:
+    | { readonly id: SnapshotId; readonly text: string; readonly layer?: string | undefined }
+    | undefined
+  /** The draft's data is durable: only the files that are written here need a sync. */
+  readonly synced?: boolean | undefined
   readonly records: readonly RecordWrite[]
 }
 
@@ -30,7 +34,8 @@ interface Staged {
  * that follow each other closely share one `syncfs` instead of paying for one each, and none of them waits for it.
  *
  * A batch: write every file under a temporary name → one sync of the file system, which covers those files and the
- * drafts' trees → rename, a job's snapshot before its records → fsync the directories → done.
+ * drafts' trees → rename, a job's snapshot before its records → fsync the directories → done. Where every draft of the
+ * batch was made durable by the process that wrote it, an fsync of each file takes the place of the sync.
  */
 export class GroupCommit {
   readonly #layout: Layout
@@ -73,7 +78,9 @@ export class GroupCommit {
     const staged = phase(jobs, ({ waiting }) => this.#stage(waiting.job))
     if (staged.length === 0) return
     try {
-      await this.#disk.syncTree(this.#layout.root)
+      if (batch.every(({ job }) => job.synced === true)) {
+        await this.#disk.syncPaths(staged.flatMap(({ value }) => value.map(({ temporary }) => temporary)))
+      } else await this.#disk.syncTree(this.#layout.root)
     } catch (error) {
       // The kernel reports lost writes once and then forgets them, so a later sync that succeeds proves nothing.
       this.#broken = error
@@ -90,7 +97,7 @@ export class GroupCommit {
   async #finish(named: readonly Step<readonly string[]>[]): Promise<void> {
     const waiting = named.map((entry) => entry.waiting)
     try {
-      await this.#disk.syncDirectories(named.flatMap(({ value }) => value))
+      await this.#disk.syncDirectories([this.#layout.records, ...named.flatMap(({ value }) => value)])
     } catch (error) {
       this.#broken = error
       return rejectAll(waiting, error)
@@ -118,7 +125,8 @@ export class GroupCommit {
 
   *#files({ snapshot, records }: CommitJob): Generator<{ path: string; directory: string; text: string }> {
     if (snapshot !== undefined) {
-      const { marker, directory } = this.#layout.snapshot(snapshot.id)
+      const { marker, layer, directory } = this.#layout.snapshot(snapshot.id)
+      if (snapshot.layer !== undefined) yield { path: layer, directory, text: snapshot.layer }
       yield { path: marker, directory, text: snapshot.text }
     }
     for (const { keys, text } of records) {
@@ -130,7 +138,7 @@ export class GroupCommit {
     }
   }
 
-  /** Its name in `records` is made durable by the sync that follows. */
+  /** Its name in `records` is made durable by the syncs that follow. */
   #makeShard(directory: string): void {
     if (this.#knownShards.has(directory)) return
     onDiskSync('make directory', directory, () => makeDirectory(directory))

@@ -2,6 +2,7 @@ export { isSnapshotId } from './layout.ts'
 export { openStore } from './open-store.ts'
 export type {
   BlobStore,
+  DraftCommitOptions,
   Ingest,
   LayerInfo,
   LocalImages,

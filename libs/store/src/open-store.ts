@@ -32,6 +32,7 @@ export async function openStore(options: StoreOptions): Promise<Store> {
   const files = new FileLists(layout, session)
   return {
     root: options.root,
+    durable: options.durability === 'full',
     blobs: new DirectoryBlobStore(layout, disk, session, options.randomId),
     images: new IndexFileImages(layout, disk, session, locks),
     snapshots: new DirectorySnapshotStore({ layout, disk, session, commits, locks, options }),

@@ -8,6 +8,7 @@ import type { GroupCommit } from './group-commit.ts'
 import type { Layout } from './layout.ts'
 import type { Session } from './session.ts'
 import type {
+  DraftCommitOptions,
   LayerInfo,
   Locks,
   RecordWrite,
@@ -69,8 +70,7 @@ export class DirectorySnapshotStore implements SnapshotStore {
     const paths = layout.snapshot(id)
     await locks.withLock(`layer/${id}`, async () => {
       const merged = mergeLayers(this.layer(id), layer)
-      const text = JSON.stringify({ diffId: merged.diffId, blobs: merged.blobs.map(writeDescriptor) })
-      await disk.replaceFile(session.temporaryFile(), paths.layer, paths.directory, text)
+      await disk.replaceFile(session.temporaryFile(), paths.layer, paths.directory, layerText(merged))
     })
   }
 }
@@ -89,9 +89,11 @@ class Draft implements SnapshotDraft {
     this.#parts = parts
   }
 
-  commit(records: readonly RecordWrite[]): Promise<void> {
+  commit(records: readonly RecordWrite[], options: DraftCommitOptions = {}): Promise<void> {
     const text = JSON.stringify({ createdMs: this.#parts.options.now() })
-    return this.#parts.commits.enqueue({ snapshot: { id: this.id, text }, records })
+    const layer = options.layer === undefined ? undefined : layerText(options.layer)
+    const { synced } = options
+    return this.#parts.commits.enqueue({ snapshot: { id: this.id, text, layer }, records, synced })
   }
 
   async release(): Promise<void> {
@@ -109,6 +111,10 @@ function mergeLayers(known: LayerInfo | undefined, added: LayerInfo): LayerInfo 
     diffId: added.diffId,
     blobs: [...known.blobs.filter((blob) => !fresh.has(blob.digest)), ...added.blobs],
   }
+}
+
+function layerText({ diffId, blobs }: LayerInfo): string {
+  return JSON.stringify({ diffId, blobs: blobs.map(writeDescriptor) })
 }
 
 /** @returns undefined for text that is no layer: it can be made again */

@@ -24,6 +24,8 @@ export interface StoreOptions {
 /** A directory of content-addressed data that any number of processes share. */
 export interface Store {
   readonly root: string
+  /** Whether commits survive a power cut; otherwise nothing needs to be synced. */
+  readonly durable: boolean
   readonly blobs: BlobStore
   readonly images: LocalImages
   readonly snapshots: SnapshotStore
@@ -71,8 +73,15 @@ export interface Ingest {
   readonly path: string
   /** Opened for reading and writing; closed by `commit` and `abort`. */
   readonly fd: number
-  /** Gives the blob its name, when it is durable. The caller has verified digest and size of every byte. */
-  commit(verified: { readonly digest: Digest; readonly size: number }): Promise<void>
+  /**
+   * Gives the blob its name, when it is durable. The caller has verified digest and size of every byte.
+   * @param verified with `synced` the bytes are durable already
+   */
+  commit(verified: {
+    readonly digest: Digest
+    readonly size: number
+    readonly synced?: boolean | undefined
+  }): Promise<void>
   abort(): Promise<void>
 }
 
@@ -103,9 +112,17 @@ export interface SnapshotDraft {
    * Hands the snapshot and the records that name it to the next group commit, and resolves when all is durable:
    * data, then the snapshot, then the records. Readers of this process may use `upper` at once, before it resolves.
    */
-  commit(records: readonly RecordWrite[]): Promise<void>
+  commit(records: readonly RecordWrite[], options?: DraftCommitOptions): Promise<void>
   /** Deletes it. */
   release(): Promise<void>
+}
+
+/** See {@link SnapshotDraft.commit}. */
+export interface DraftCommitOptions {
+  /** The tree is durable already; the file system is not synced again for it. */
+  readonly synced?: boolean | undefined
+  /** What is known of its layer form; the blobs are in the store. */
+  readonly layer?: LayerInfo | undefined
 }
 
 /** How a committed snapshot looks as a layer, once somebody asked. */

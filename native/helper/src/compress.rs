@@ -4,6 +4,7 @@
 //! know of the one before does not depend on who compresses it, so any number of threads gives the same stream.
 
 mod gzip;
+mod joint;
 mod pool;
 mod zstandard;
 
@@ -48,7 +49,10 @@ impl Sink {
         let level = compression.level;
         let encoder = match compression.format {
             LayerFormat::None => Encoder::Plain,
-            LayerFormat::Gzip if level <= 9 => Encoder::Gzip(Box::new(gzip::Encoder::new(level, threads))),
+            LayerFormat::Gzip if level <= 9 => match gzip::Encoder::new(level, threads) {
+                Some(encoder) => Encoder::Gzip(Box::new(encoder)),
+                None => return Err(Failure::internal(format!("libdeflate has no level {level}"))),
+            },
             LayerFormat::Zstd if level <= 22 => Encoder::Zstd(zstandard::Encoder::new(level, threads)),
             format => return Err(Failure::internal(format!("{format:?} has no level {level}"))),
         };
@@ -147,4 +151,51 @@ pub(crate) enum ReadError {
 /// Threads worth starting on this machine.
 pub(crate) fn threads() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from).min(16)
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::expect_used)]
+mod tests {
+    use super::*;
+    use std::io::{Read, Seek};
+
+    fn stream(tar: &[u8], format: LayerFormat, level: u32, threads: usize) -> (Vec<u8>, Written) {
+        let mut file = tempfile::tempfile().unwrap();
+        let mut sink = Sink::new(file.try_clone().unwrap().into(), Compression { format, level }, threads).unwrap();
+        // Odd pieces, so that they cross the blocks anywhere.
+        for piece in tar.chunks(77_777) {
+            sink.write(piece).unwrap();
+        }
+        let written = sink.finish().unwrap();
+        let mut bytes = Vec::new();
+        file.rewind().unwrap();
+        file.read_to_end(&mut bytes).unwrap();
+        (bytes, written)
+    }
+
+    #[test]
+    fn sink_gives_the_same_bytes_for_any_number_of_threads() {
+        let sizes = [1024, BLOCK - 1, BLOCK, BLOCK + 1, 3 * BLOCK, 20 * BLOCK + 5];
+        for size in sizes {
+            let tar: Vec<u8> = (0..size / 8 + 1).flat_map(|at| (at * at % 65_521).to_le_bytes()).take(size).collect();
+            for (format, level) in
+                [(LayerFormat::None, 0), (LayerFormat::Gzip, 1), (LayerFormat::Gzip, 6), (LayerFormat::Zstd, 3)]
+            {
+                let (one, written) = stream(&tar, format, level, 1);
+                for threads in [2, 3, 7] {
+                    assert!(stream(&tar, format, level, threads).0 == one, "{format:?} {size} {threads}");
+                }
+                assert_eq!(written.tar.bytes(), size as u64);
+                assert_eq!(written.blob.bytes(), one.len() as u64);
+                let mut back = Vec::new();
+                match format {
+                    LayerFormat::None => back.clone_from(&one),
+                    // Not the decoder for several members: it must be one.
+                    LayerFormat::Gzip => drop(flate2::read::GzDecoder::new(&one[..]).read_to_end(&mut back).unwrap()),
+                    LayerFormat::Zstd => back = zstd::decode_all(&one[..]).unwrap(),
+                }
+                assert!(back == tar, "{format:?} {size}");
+            }
+        }
+    }
 }

@@ -14,6 +14,7 @@ mod error;
 mod export;
 mod export_tar;
 mod fingerprint;
+mod finish;
 mod maintenance;
 mod overlay;
 mod owner;
@@ -21,6 +22,7 @@ mod pattern;
 mod probe;
 mod progress;
 mod protocol;
+mod quote;
 mod run;
 mod sanitise;
 mod scan;
@@ -33,14 +35,14 @@ mod workers;
 
 use error::{Failure, Fallible};
 use overlay::Marks;
-use protocol::{Envelope, Outcome, PROTOCOL, Reply, Request};
+use protocol::{Envelope, PROTOCOL, Reply, Request};
 use std::io::{Read, Write};
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
     match serve() {
-        Ok(outcome) => {
-            report(&Reply::Result { outcome });
+        Ok(last) => {
+            report(&last);
             ExitCode::SUCCESS
         }
         Err(failure) => {
@@ -50,7 +52,7 @@ fn main() -> ExitCode {
     }
 }
 
-fn serve() -> Fallible<Outcome> {
+fn serve() -> Fallible<Reply> {
     sanitise::sanitise()?;
     let text = read()?;
     let envelope = parse(&text)?;
@@ -84,21 +86,29 @@ fn parse(text: &str) -> Fallible<Envelope> {
     Ok(envelope)
 }
 
-fn act(request: Request, marks: Marks) -> Fallible<Outcome> {
-    match request {
+/// Does what is asked and gives the last reply.
+fn act(request: Request, marks: Marks) -> Fallible<Reply> {
+    let outcome = match request {
+        Request::Copy { root, actions, finish } => {
+            let outcome = copy::copy(&root, &actions, marks)?;
+            return finish::finish(&root, outcome, finish, marks);
+        }
+        Request::Run(run) => {
+            let outcome = run::run(&run, marks)?;
+            return finish::finish(&run.root, outcome, run.finish, marks);
+        }
         Request::Probe {} => probe::probe(),
         Request::Scan { tree, selections, manifest } => scan::scan(&tree, &selections, manifest, marks),
-        Request::Copy { root, actions } => copy::copy(&root, &actions, marks),
         Request::Apply { target, lower, compression, digest, size_bytes, diff_id, limits } => {
             apply::apply(&apply::Layer { target, lower, compression, digest, size_bytes, diff_id, limits }, marks)
         }
         Request::Diff { upper, compression, clamp_mtime } => diff::diff(&upper, compression, clamp_mtime, marks),
         Request::Export { root, dest } => export::export(&root, &dest, marks),
-        Request::Run(run) => run::run(&run, marks),
         Request::Sync { paths } => maintenance::sync(&paths),
         Request::Remove { paths } => maintenance::remove(&paths),
         Request::Usage { paths } => maintenance::usage(&paths),
-    }
+    };
+    outcome.map(|outcome| Reply::Result { outcome })
 }
 
 /// Writes one line. A reader that went away is no reason to fail: the parent's death signal ends this process.

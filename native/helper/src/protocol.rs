@@ -1,7 +1,7 @@
 //! The messages between TypeScript and this program.
 //!
 //! One [`Envelope`] arrives on standard input, ended by end-of-file. [`Reply`] lines leave on standard output; the last
-//! one is `result` or `error`. The TypeScript twin is `libs/native/src/protocol.ts`; `test/protocol/*.json` holds one
+//! one is `result`, or `durable` where a [`Finish`] was asked for, or `error`. The TypeScript twin is `libs/native/src/protocol.ts`; `test/protocol/*.json` holds one
 //! golden file per message and both sides' tests read all of them.
 
 use serde::{Deserialize, Deserializer, Serialize};
@@ -68,6 +68,9 @@ pub(crate) enum Request {
         root: Root,
         /// What to do in it.
         actions: Vec<FileAction>,
+        /// What follows the result.
+        #[serde(deserialize_with = "given")]
+        finish: Option<Finish>,
     },
     /// Unpacks one layer from fd 3 into `target` and verifies it on the way.
     #[serde(rename_all = "camelCase")]
@@ -314,6 +317,21 @@ pub(crate) struct Run {
     pub(crate) cgroup_parent: Option<String>,
     /// A name for this run, unique on the machine; used for the cgroup.
     pub(crate) id: String,
+    /// What follows the result, if the exit code is 0.
+    #[serde(deserialize_with = "given")]
+    pub(crate) finish: Option<Finish>,
+}
+
+/// What follows the result of an operation that changed a snapshot, while others use the snapshot already: the layer
+/// on fd 6, then one `syncfs`. Told by [`Reply::Layer`] and, last, [`Reply::Durable`].
+#[derive(Debug, Clone, Copy, Deserialize, Serialize, PartialEq, Eq)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(crate) struct Finish {
+    /// Writes the snapshot's changes to fd 6, as `diff` does.
+    #[serde(deserialize_with = "given")]
+    pub(crate) layer: Option<Compression>,
+    /// Makes the snapshot, and fd 6 where it is on the same file system, durable.
+    pub(crate) sync: bool,
 }
 
 /// What a process can reach.
@@ -382,7 +400,20 @@ pub(crate) enum Reply {
         #[serde(rename = "result")]
         outcome: Outcome,
     },
-    /// The operation failed; nothing after it.
+    /// After the result: the layer that [`Finish`] asked for is on fd 6.
+    #[serde(rename_all = "camelCase")]
+    Layer {
+        /// The digest of its bytes.
+        digest: String,
+        /// Their number.
+        size_bytes: u64,
+        /// The digest of the tar.
+        diff_id: String,
+    },
+    /// After the result, last: everything that [`Finish`] asked for is done.
+    #[serde(rename_all = "camelCase")]
+    Durable {},
+    /// The operation, or what was to follow its result, failed; nothing after it.
     #[serde(rename_all = "camelCase")]
     Error {
         /// Who can mend it.

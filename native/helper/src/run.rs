@@ -31,7 +31,6 @@ use pump::{Listener, Stream};
 use report::Note;
 use rustix::fd::OwnedFd;
 use rustix::pipe::PipeFlags;
-use rustix::thread::UnshareFlags;
 
 /// Attaches a detached mount at a directory of the current namespace.
 pub(crate) use rootfs::attach_at;
@@ -87,14 +86,14 @@ fn supervise(run: &Run, marks: Marks, cgroup: Option<&Cgroup>) -> Fallible<Finis
         rustix::io::ioctl_fionbio(fd, true).map_err(|errno| Failure::syscall("ioctl(pipe, FIONBIO)", errno))?;
     }
     process::block_signals(&END);
-    process::unshare(UnshareFlags::NEWPID).map_err(|errno| tree::denied("unshare(CLONE_NEWPID)".into(), errno))?;
-    let init = match process::fork().map_err(|errno| Failure::syscall("fork()", errno))? {
-        Side::Child => {
-            drop((status, output, error));
-            Init { run, marks, status: status_end, streams, cgroup }.be()
-        }
-        Side::Parent(pid) => pid,
-    };
+    let init =
+        match process::fork_into_pid_namespace().map_err(|errno| tree::denied("clone(CLONE_NEWPID)".into(), errno))? {
+            Side::Child => {
+                drop((status, output, error));
+                Init { run, marks, status: status_end, streams, cgroup }.be()
+            }
+            Side::Parent(pid) => pid,
+        };
     drop((status_end, streams));
     let signals = process::signal_fd(&END).map_err(|errno| Failure::syscall("signalfd(SIGTERM, SIGINT)", errno))?;
     let mut carried =

@@ -1,33 +1,38 @@
-//! A copy of this program that nothing can change.
+//! A file of this program that nothing can change.
 //!
 //! The process that becomes a step executes a file the image chose. That file may be `/proc/self/exe`, or name it as
 //! its interpreter: then the step runs *this* program and gets a handle of its file, through which root of a step
-//! could write to, or change the mode of, a file of the host (CVE-2019-5736). So `run` executes itself anew from a
-//! sealed memory file first; a handle of that is worth nothing.
+//! could write to, or change the mode of, a file of the host (CVE-2019-5736). So `run` executes itself anew first: as
+//! root from a read-only mount of the same file, which no other process can name or make writable; in other cases from
+//! a sealed memory file with a copy.
 
 use crate::error::{Failure, Fallible};
 use crate::sys::process::{self, Vector};
 use rustix::fd::{AsFd, OwnedFd};
-use rustix::fs::{CWD, MemfdFlags, Mode, OFlags, SealFlags};
+use rustix::fs::{CWD, MemfdFlags, Mode, OFlags, SealFlags, StatVfsMountFlags};
 use rustix::io::Errno;
+use rustix::mount::OpenTreeFlags;
 use std::fs::File;
 use std::io::{Seek, SeekFrom, Write};
 
 const PROGRAM: &str = "/proc/self/exe";
 const NAME: &std::ffi::CStr = c"tsbuild-helper";
 
-/// Returns if this process already runs from a sealed copy; else makes one and executes it with `request` as its
-/// standard input and the same descriptors.
+/// Returns if this process already runs from such a file; else makes one and executes it with `request` as its standard
+/// input and the same descriptors.
 ///
 /// # Errors
 /// A failed call; `ERR_NAMESPACE_DENIED` where the machine forbids executable memory files.
 pub(crate) fn ensure(request: &str) -> Fallible<()> {
     let program = rustix::fs::openat(CWD, PROGRAM, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())
         .map_err(|errno| Failure::syscall(format!("open({PROGRAM:?})"), errno))?;
-    if rustix::fs::fcntl_get_seals(&program).is_ok_and(|seals| seals.contains(SealFlags::WRITE)) {
+    if is_unchangeable(&program) {
         return Ok(());
     }
-    let copy = sealed_copy(program)?;
+    let copy = match read_only_mount() {
+        Some(mount) => mount,
+        None => sealed_copy(program)?,
+    };
     let mut input = File::from(memory_file(MemfdFlags::CLOEXEC | MemfdFlags::NOEXEC_SEAL)?);
     input
         .write_all(request.as_bytes())
@@ -36,7 +41,20 @@ pub(crate) fn ensure(request: &str) -> Fallible<()> {
     process::dup_onto(input.as_fd(), 0).map_err(|errno| Failure::syscall("dup2(memfd, 0)", errno))?;
     process::keep_passed_on_exec();
     let errno = process::execve_fd(copy.as_fd(), &Vector::new(vec![NAME.to_owned()]), &Vector::new(Vec::new()));
-    Err(Failure::syscall("execveat(memfd, \"\", AT_EMPTY_PATH)", errno))
+    Err(Failure::syscall("execveat(program, \"\", AT_EMPTY_PATH)", errno))
+}
+
+fn is_unchangeable(program: &OwnedFd) -> bool {
+    rustix::fs::fcntl_get_seals(program).is_ok_and(|seals| seals.contains(SealFlags::WRITE))
+        || rustix::fs::fstatvfs(program).is_ok_and(|stat| stat.f_flag.contains(StatVfsMountFlags::RDONLY))
+}
+
+/// A detached, read-only mount of the program's file; `None` where this process may not mount.
+fn read_only_mount() -> Option<OwnedFd> {
+    let flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC;
+    let mount = rustix::mount::open_tree(CWD, PROGRAM, flags).ok()?;
+    crate::sys::mount_set_read_only(mount.as_fd()).ok()?;
+    is_unchangeable(&mount).then_some(mount)
 }
 
 fn sealed_copy(program: OwnedFd) -> Fallible<OwnedFd> {

@@ -225,7 +225,8 @@ fn copy_applies_chown_and_chmod() {
     if !can_mount() {
         return;
     }
-    let rows: &[(&[(&str, &str)], &[&str], &str, &[&str])] = &[
+    type Row<'r> = (&'r [(&'r str, &'r str)], &'r [&'r str], &'r str, &'r [&'r str]);
+    let rows: &[Row<'_>] = &[
         (
             &[("chown", "app")],
             &["a.txt"],

@@ -39,8 +39,8 @@ fn remove_deletes_trees_and_nothing_else() {
     symlink("../canary", tree.join("plain/file")).unwrap();
     symlink(sandbox.image(), tree.join("plain/dir")).unwrap();
     sandbox.give(&tree);
-    fs::set_permissions(tree.join("locked/inner"), fs::Permissions::from_mode(0)).unwrap();
-    fs::set_permissions(tree.join("locked"), fs::Permissions::from_mode(0)).unwrap();
+    fs::set_permissions(tree.join("locked/inner"), fs::Permissions::from_mode(0o000)).unwrap();
+    fs::set_permissions(tree.join("locked"), fs::Permissions::from_mode(0o000)).unwrap();
     fs::set_permissions(tree.join("plain"), fs::Permissions::from_mode(0o555)).unwrap();
     // The directory that holds the tree must be the user's own.
     let holder = sandbox.path("holder");

@@ -5,8 +5,8 @@ mod sandbox;
 use sandbox::{Sandbox, tree};
 use serde_json::json;
 use std::fs;
-use std::os::unix::fs::symlink;
-use std::path::PathBuf;
+use std::os::unix::fs::{MetadataExt, symlink};
+use std::path::{Path, PathBuf};
 
 /// A directory of the host with one file.
 fn canary(sandbox: &Sandbox) -> PathBuf {
@@ -16,7 +16,7 @@ fn canary(sandbox: &Sandbox) -> PathBuf {
     dir
 }
 
-fn assert_untouched(dir: &PathBuf) {
+fn assert_untouched(dir: &Path) {
     assert_eq!(tree(dir), ["file"]);
     assert_eq!(fs::read_to_string(dir.join("file")).unwrap(), "untouched");
 }
@@ -147,4 +147,62 @@ fn run_cannot_be_escaped_by_chroot() {
         "mkdir /j; cd /; chroot /j /bin/true; cd ../../../../..; pwd; ls -d /work /proc/1/root/boot 2>/dev/null; true",
     );
     assert_eq!(done.ok().trim(), "/");
+}
+
+#[test]
+fn run_opens_no_device_that_the_step_or_the_image_made() {
+    let Some(sandbox) = Sandbox::root() else { return };
+    // The device of the host's root file system: reading it would read every file of the host.
+    let device = fs::metadata("/").unwrap().dev();
+    let (major, minor) = (rustix::fs::major(device), rustix::fs::minor(device));
+    let (kind, mode) = (rustix::fs::FileType::BlockDevice, rustix::fs::Mode::RWXU);
+    rustix::fs::mknodat(rustix::fs::CWD, sandbox.image().join("disk"), kind, mode, device).unwrap();
+    fs::create_dir(sandbox.path("cache")).unwrap();
+    let mut request = sandbox.shell(&format!(
+        "for dir in / /tmp /dev /dev/shm /cache /ram; do mknod $dir/made b {major} {minor} || exit 9; \
+         head -c 1 $dir/made && echo READ; done; head -c 1 /disk && echo READ; mknod /dev/mynull c 1 3; echo x > /dev/mynull && echo OPENED"
+    ));
+    request["mounts"] = json!([
+        {"kind": "bind", "source": sandbox.path("cache"), "target": "/cache", "readonly": false},
+        {"kind": "tmpfs", "target": "/ram", "sizeBytes": null},
+    ]);
+    let done = sandbox.run(request);
+    assert_eq!(done.stdout, "", "{done:?}");
+    assert_eq!(done.stderr.matches("Permission denied").count(), 8, "{done:?}");
+}
+
+/// Two steps share a cache. One exchanges a directory of it with a symlink to the host, over and over, while the other
+/// mounts below that name.
+#[test]
+fn run_wins_the_race_for_a_mount_point_in_a_shared_mount() {
+    let Some(sandbox) = Sandbox::root() else { return };
+    let canary = canary(&sandbox);
+    let cache = sandbox.path("cache");
+    fs::create_dir_all(cache.join("sub")).unwrap();
+    symlink(&canary, cache.join("link")).unwrap();
+    let stop = std::sync::atomic::AtomicBool::new(false);
+    let mut request = sandbox.shell("true");
+    request["mounts"] = json!([
+        {"kind": "bind", "source": cache, "target": "/cache", "readonly": false},
+        {"kind": "tmpfs", "target": "/cache/sub/new", "sizeBytes": null},
+    ]);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !stop.load(std::sync::atomic::Ordering::Relaxed) {
+                let (a, b) = (cache.join("sub"), cache.join("link"));
+                let cwd = rustix::fs::CWD;
+                rustix::fs::renameat_with(cwd, &a, cwd, &b, rustix::fs::RenameFlags::EXCHANGE).unwrap();
+            }
+        });
+        for _ in 0..60 {
+            let done = sandbox.run(request.clone());
+            let refused = done.last["code"].as_str();
+            assert!(
+                refused.is_none_or(|code| code == "ERR_ROOTFS_INVALID" || code == "ERR_HELPER_SYSCALL"),
+                "{done:?}"
+            );
+        }
+        stop.store(true, std::sync::atomic::Ordering::Relaxed);
+    });
+    assert_untouched(&canary);
 }

@@ -134,6 +134,15 @@ fn run_works_on_a_read_only_view() {
 }
 
 #[test]
+fn run_refuses_a_work_directory_that_was_used() {
+    let Some(sandbox) = Sandbox::root() else { return };
+    assert_eq!(sandbox.sh("true").code(), 0);
+    let done = sandbox.call(sandbox.shell("true"));
+    assert_eq!(done.error(), "ERR_OVERLAY_MOUNT");
+    assert!(done.last["message"].as_str().unwrap().contains("each mount needs a new one"), "{done:?}");
+}
+
+#[test]
 fn run_mounts_what_the_request_names() {
     let Some(sandbox) = Sandbox::root() else { return };
     fs::create_dir_all(sandbox.path("cache/deep")).unwrap();

@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import { once } from 'node:events'
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
+import { createServer as createSecureServer } from 'node:https'
 import { digestBytes } from '@tsbuild/digest'
 import { type Access, authorize } from './fake-auth.ts'
 import { reply, replyError } from './replies.ts'
@@ -57,6 +58,8 @@ export interface FakeRegistryOptions {
   readonly access?: Access | undefined
   /** The form of the Location of an upload. Default `relative`. */
   readonly locations?: 'relative' | 'absolute' | 'changing' | undefined
+  /** Speaks HTTPS with this certificate and its key, PEM texts. */
+  readonly tls?: { readonly cert: string; readonly key: string } | undefined
 }
 
 interface State {
@@ -72,7 +75,7 @@ export async function startFakeRegistry(options: FakeRegistryOptions = {}): Prom
   const state: State = { blobs: new Map(), manifests: new Map(), uploads: new Map(), options, host: '' }
   const requests: SeenRequest[] = []
   const script: { fault: Fault; left: number }[] = []
-  const server = createServer((request, response) => {
+  const onRequest = (request: IncomingMessage, response: ServerResponse) => {
     const seen = logRequest(request)
     requests.push(seen)
     request.on('data', (chunk: Buffer) => {
@@ -88,7 +91,9 @@ export async function startFakeRegistry(options: FakeRegistryOptions = {}): Prom
     Promise.resolve(outcome).catch((error: unknown) =>
       response.destroy(error instanceof Error ? error : undefined),
     )
-  })
+  }
+  const server =
+    options.tls === undefined ? createServer(onRequest) : createSecureServer(options.tls, onRequest)
   server.listen(0, '127.0.0.1')
   await once(server, 'listening')
   const address = server.address()

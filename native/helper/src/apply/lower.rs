@@ -3,6 +3,7 @@
 use crate::beneath::{Beneath, Links};
 use crate::error::{Failure, Fallible};
 use crate::overlay::Marks;
+use crate::quote::quote;
 use rustix::fd::OwnedFd;
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, Stat};
 use rustix::io::Errno;
@@ -120,5 +121,5 @@ pub(crate) fn has_mark(fd: &OwnedFd, name: &str) -> bool {
 }
 
 fn failed(path: &[u8]) -> impl Fn(Errno) -> Failure + '_ {
-    move |errno| Failure::syscall(format!("openat(lower, {:?})", String::from_utf8_lossy(path)), errno)
+    move |errno| Failure::syscall(format!("openat(lower, {})", quote(path)), errno)
 }

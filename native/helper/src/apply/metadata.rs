@@ -3,6 +3,7 @@
 use crate::error::{Failure, Fallible};
 use crate::overlay::Marks;
 use crate::protocol::Reply;
+use crate::quote::quote;
 use crate::tar::{Entry, Kind, Time};
 use rustix::fd::{AsFd, BorrowedFd};
 use rustix::fs::{AtFlags, Gid, Mode, Timespec, Timestamps, UTIME_OMIT, Uid, XattrFlags};
@@ -50,7 +51,7 @@ pub(crate) fn set_xattr(fd: BorrowedFd<'_>, path: &[u8], name: &[u8], value: &[u
 }
 
 fn call(name: &str, path: &[u8], argument: &[u8]) -> String {
-    format!("{name}({:?}, {:?})", String::from_utf8_lossy(path), String::from_utf8_lossy(argument))
+    format!("{name}({}, {})", quote(path), quote(argument))
 }
 
 /// Owner, mode and attributes of an open file or directory. `chown` clears the setuid bit and capabilities, so it is first.

@@ -1,6 +1,7 @@
 //! What the name of an entry means: a place below the root, or a mark about one.
 
 use crate::error::{Failure, Fallible};
+use crate::quote::quote;
 
 /// A checked name.
 #[derive(Debug, PartialEq, Eq)]
@@ -57,8 +58,8 @@ pub(crate) fn clean(path: &[u8]) -> Fallible<Vec<u8>> {
         match component {
             b"" | b"." => {}
             b".." => {
-                let path = String::from_utf8_lossy(path);
-                return Err(Failure::user("ERR_LAYER_ESCAPE", format!("the layer names {path:?}, which holds \"..\"")));
+                let path = quote(path);
+                return Err(Failure::user("ERR_LAYER_ESCAPE", format!("the layer names {path}, which holds \"..\"")));
             }
             _ => {
                 if !out.is_empty() {
@@ -80,7 +81,7 @@ pub(crate) fn split(path: &[u8]) -> (&[u8], &[u8]) {
 }
 
 fn refuse(what: &str, path: &[u8]) -> Failure {
-    Failure::user("ERR_LAYER_WHITEOUT", format!("{what}: {:?}", String::from_utf8_lossy(path)))
+    Failure::user("ERR_LAYER_WHITEOUT", format!("{what}: {}", quote(path)))
 }
 
 #[cfg(test)]

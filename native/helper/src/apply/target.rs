@@ -1,16 +1,17 @@
 //! The directory a layer is unpacked into: finding parents, making the missing ones, removing what is replaced.
 
-use super::lower::{Lower, is_whiteout};
+use super::lower::{Lower, has_mark};
 use super::metadata::{self, opaque_name};
 use super::names::split;
 use crate::beneath::{Beneath, Links};
 use crate::error::{Failure, Fallible};
 use crate::overlay::Marks;
+use crate::quote::quote;
 use crate::tar::{Entry, Kind, Time};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, RenameFlags, Stat};
 use rustix::io::Errno;
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
@@ -33,14 +34,20 @@ pub(crate) struct Target {
     pub(crate) marks: Marks,
     /// Resolved directories. Emptied when something that a resolution may have passed is removed.
     cache: HashMap<Vec<u8>, Rc<OwnedFd>>,
-    pending: Vec<Pending>,
+    /// By inode, so that the last description of a directory counts.
+    pending: HashMap<u64, Pending>,
+    /// Places, free of symlinks, that are hidden in the layers below.
+    whiteouts: BTreeSet<Vec<u8>>,
+    /// The directory of the last one, as written and as resolved.
+    last_whiteout: Option<(Vec<u8>, Vec<u8>)>,
+    /// Nothing below the root shows.
+    opaque_root: bool,
 }
 
 /// What a directory gets when nothing more is made in it.
 #[derive(Debug)]
 struct Pending {
     path: Vec<u8>,
-    inode: u64,
     mtime: Time,
     default_acl: Option<Vec<u8>>,
 }
@@ -50,7 +57,7 @@ struct Pending {
 pub(crate) enum Replaced {
     /// Nothing, or a directory: what the layers below have here shows through.
     Open,
-    /// A whiteout or a file: what the layers below have here is hidden.
+    /// A file: what the layers below have here was hidden, and stays so.
     Hiding,
 }
 
@@ -58,7 +65,16 @@ impl Target {
     /// Opens the empty directory and gives it the metadata of the root below.
     pub(crate) fn open(path: &str, lower: Lower, marks: Marks) -> Fallible<Self> {
         let tree = Beneath::open_root(Path::new(path))?;
-        let mut target = Self { tree, lower, marks, cache: HashMap::new(), pending: Vec::new() };
+        let mut target = Self {
+            tree,
+            lower,
+            marks,
+            cache: HashMap::new(),
+            pending: HashMap::new(),
+            whiteouts: BTreeSet::new(),
+            last_whiteout: None,
+            opaque_root: false,
+        };
         let mut root = Entry::new(Kind::Directory, Vec::new());
         root.mode = 0o755;
         if let Some(top) = target.lower.top() {
@@ -77,8 +93,8 @@ impl Target {
         }
         let found = match self.tree.open(path, OFlags::PATH | OFlags::DIRECTORY, Mode::empty(), Links::Follow) {
             Ok(found) => found,
-            // Missing, a dangling link, a whiteout, or a path too long for one call: step by step.
-            Err(Errno::NOENT | Errno::NOTDIR | Errno::NAMETOOLONG) => self.walk(path)?,
+            // Missing, a dangling link, or a path too long for one call: step by step.
+            Err(Errno::NOENT | Errno::NOTDIR | Errno::NAMETOOLONG) => self.walk(path)?.0,
             Err(errno) => return Err(refused("openat2", path)(errno)),
         };
         Ok(self.remember(path, found))
@@ -96,6 +112,12 @@ impl Target {
         }
     }
 
+    /// Something that a resolution may have passed is about to go.
+    fn forget(&mut self) {
+        self.cache.clear();
+        self.last_whiteout = None;
+    }
+
     fn remember(&mut self, path: &[u8], fd: OwnedFd) -> Rc<OwnedFd> {
         if self.cache.len() >= CACHE {
             self.cache.clear();
@@ -106,7 +128,7 @@ impl Target {
     }
 
     /// Resolves one component after the other, as the kernel would inside the root, and makes what is missing.
-    fn walk(&mut self, path: &[u8]) -> Fallible<OwnedFd> {
+    fn walk(&mut self, path: &[u8]) -> Fallible<(OwnedFd, Vec<u8>)> {
         let mut todo: VecDeque<Vec<u8>> = path.split(|&byte| byte == b'/').map(<[u8]>::to_vec).collect();
         let mut place: Vec<u8> = Vec::new();
         let mut dir = self.reopen(b"")?;
@@ -124,7 +146,7 @@ impl Target {
             let below = join(&place, &component);
             match rustix::fs::openat(&dir, OsStr::from_bytes(&component), DIR, Mode::empty()) {
                 Ok(next) => (dir, place) = (next, below),
-                Err(Errno::NOENT) => (dir, place) = (self.imply(dir.as_fd(), &below, Replaced::Open)?, below),
+                Err(Errno::NOENT) => (dir, place) = (self.imply(dir.as_fd(), &below)?, below),
                 Err(Errno::NOTDIR | Errno::LOOP) => {
                     match rustix::fs::readlinkat(&dir, OsStr::from_bytes(&component), Vec::new()) {
                         Ok(link) => {
@@ -139,43 +161,28 @@ impl Target {
                                 todo.push_front(component.to_vec());
                             }
                         }
-                        Err(_) => (dir, place) = (self.unhide(dir.as_fd(), &below)?, below),
+                        Err(_) => return Err(refused("openat", path)(Errno::NOTDIR)),
                     }
                 }
                 Err(errno) => return Err(refused("openat", path)(errno)),
             }
         }
-        Ok(dir)
-    }
-
-    /// A whiteout stands where a directory is needed: the layer hides what was there and puts something new.
-    fn unhide(&mut self, dir: BorrowedFd<'_>, place: &[u8]) -> Fallible<OwnedFd> {
-        let name = OsStr::from_bytes(split(place).1);
-        let stat = stat(dir, name)?;
-        if !stat.is_some_and(|stat| is_whiteout(&stat)) {
-            return Err(refused("openat", place)(Errno::NOTDIR));
-        }
-        self.clear(dir, name, place)?;
-        self.imply(dir, place, Replaced::Hiding)
+        Ok((dir, place))
     }
 
     /// Makes a directory that the layer does not describe.
-    fn imply(&mut self, dir: BorrowedFd<'_>, place: &[u8], replaced: Replaced) -> Fallible<OwnedFd> {
+    fn imply(&mut self, dir: BorrowedFd<'_>, place: &[u8]) -> Fallible<OwnedFd> {
         let name = OsStr::from_bytes(split(place).1);
         let mut entry = Entry::new(Kind::Directory, place.to_vec());
         entry.mode = 0o755;
-        if replaced == Replaced::Open
+        if !self.hides(place)?
             && let Some(found) = self.lower.find(place)?
+            && let Ok(fd) = rustix::fs::openat(&found.parent, name, DIR, Mode::empty())
         {
-            if let Ok(fd) = rustix::fs::openat(&found.parent, name, DIR, Mode::empty()) {
-                entry = describe(&fd, place.to_vec())?;
-            }
+            entry = describe(&fd, place.to_vec())?;
         }
         rustix::fs::mkdirat(dir, name, Mode::RWXU).map_err(refused("mkdirat", place))?;
         let made = rustix::fs::openat(dir, name, DIR, Mode::empty()).map_err(refused("openat", place))?;
-        if replaced == Replaced::Hiding {
-            self.hide_below(made.as_fd(), place)?;
-        }
         let copy = rustix::io::fcntl_dupfd_cloexec(&made, 3).map_err(refused("fcntl", place))?;
         self.set_directory(copy, &entry)?;
         Ok(made)
@@ -186,14 +193,21 @@ impl Target {
         metadata::set_open(fd.as_fd(), entry)?;
         let stat = rustix::fs::fstat(&fd).map_err(refused("fstat", &entry.path))?;
         let default_acl = entry.xattrs.iter().find(|(name, _)| name == metadata::DEFAULT_ACL);
-        self.pending.push(Pending {
-            path: entry.path.clone(),
-            inode: stat.st_ino,
-            mtime: entry.mtime,
-            default_acl: default_acl.map(|(_, value)| value.clone()),
-        });
+        let default_acl = default_acl.map(|(_, value)| value.clone());
+        let pending = Pending { path: entry.path.clone(), mtime: entry.mtime, default_acl };
+        self.pending.insert(stat.st_ino, pending);
         self.remember(&entry.path, fd);
         Ok(())
+    }
+
+    /// Hides everything that the layers below have in `path`.
+    pub(crate) fn opaque(&mut self, path: &[u8]) -> Fallible<()> {
+        if path.is_empty() {
+            self.opaque_root = true;
+            return Ok(());
+        }
+        let dir = self.directory(path)?;
+        self.hide_below(dir.as_fd(), path)
     }
 
     /// Marks a directory so that nothing of the layers below shows in it.
@@ -204,13 +218,64 @@ impl Target {
         let fd = rustix::fs::openat(dir, ".", DIR, Mode::empty()).map_err(refused("openat", path))?;
         let name = opaque_name(self.marks);
         rustix::fs::fsetxattr(&fd, name, b"y", rustix::fs::XattrFlags::empty())
-            .map_err(|errno| Failure::syscall(format!("fsetxattr({:?}, {name:?}, \"y\")", lossy(path)), errno))
+            .map_err(|errno| Failure::syscall(format!("fsetxattr({}, {name:?}, \"y\")", quote(path)), errno))
     }
 
-    /// Makes a whiteout.
-    pub(crate) fn whiteout(&self, dir: BorrowedFd<'_>, name: &OsStr, path: &[u8]) -> Fallible<()> {
-        rustix::fs::mknodat(dir, name, FileType::CharacterDevice, Mode::empty(), 0)
-            .map_err(refused("mknodat(S_IFCHR, 0:0)", path))
+    /// Whether this layer has hidden what the layers below have at `place` (clean, without symlinks).
+    pub(crate) fn hides(&self, place: &[u8]) -> Fallible<bool> {
+        if self.lower.is_empty() || self.whiteouts.contains(place) {
+            return Ok(true);
+        }
+        let mut dir = self.reopen(b"")?;
+        for (at, _) in place.iter().enumerate().filter(|(_, byte)| **byte == b'/') {
+            let above = place.get(..at).unwrap_or_default();
+            if self.whiteouts.contains(above) {
+                return Ok(true);
+            }
+            match rustix::fs::openat(&dir, OsStr::from_bytes(split(above).1), DIR, Mode::empty()) {
+                Ok(next) => dir = next,
+                Err(Errno::NOENT) => return Ok(false),
+                Err(Errno::NOTDIR | Errno::LOOP) => return Ok(true),
+                Err(errno) => return Err(refused("openat", place)(errno)),
+            }
+            if has_mark(&dir, opaque_name(self.marks)) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// Hides what the layers below have at `path`. The node is made at the end: what this layer itself puts there stays,
+    /// whether it comes before or after the whiteout.
+    pub(crate) fn whiteout(&mut self, path: &[u8]) -> Fallible<()> {
+        let (dir, name) = split(path);
+        let place = match &self.last_whiteout {
+            Some((known, place)) if known == dir => place.clone(),
+            _ => self.walk(dir)?.1,
+        };
+        self.whiteouts.insert(join(&place, name));
+        self.last_whiteout = Some((dir.to_vec(), place));
+        Ok(())
+    }
+
+    /// Makes the nodes. Only where something below would show: overlayfs does not merge a directory that exists in one
+    /// layer alone, and there a whiteout would be listed as a name without a file.
+    fn make_whiteouts(&mut self) -> Fallible<()> {
+        for place in std::mem::take(&mut self.whiteouts) {
+            let (dir, name) = split(&place);
+            let Some(dir) = self.descend(dir).ok() else { continue };
+            let name = OsStr::from_bytes(name);
+            match stat(dir.as_fd(), name)? {
+                Some(stat) if FileType::from_raw_mode(stat.st_mode).is_dir() => {
+                    let own = rustix::fs::openat(&dir, name, DIR, Mode::empty()).map_err(refused("openat", &place))?;
+                    self.hide_below(own.as_fd(), &place)?;
+                }
+                Some(_) => {}
+                None if self.hides(&place)? || self.lower.find(&place)?.is_none() => {}
+                None => make_whiteout(dir.as_fd(), name, &place)?,
+            }
+        }
+        Ok(())
     }
 
     /// Removes whatever has this name.
@@ -218,12 +283,12 @@ impl Target {
         let Some(stat) = stat(dir, name)? else { return Ok(Replaced::Open) };
         let kind = FileType::from_raw_mode(stat.st_mode);
         if kind.is_dir() {
-            self.cache.clear();
+            self.forget();
             remove_tree(dir, name, path)?;
             return Ok(Replaced::Open);
         }
         if kind.is_symlink() {
-            self.cache.clear();
+            self.forget();
         }
         rustix::fs::unlinkat(dir, name, AtFlags::empty()).map_err(refused("unlinkat", path))?;
         Ok(Replaced::Hiding)
@@ -231,12 +296,12 @@ impl Target {
 
     /// Hides everything that the layers below have in the root. The root of a layer cannot be opaque for overlayfs, so
     /// each name gets its own mark.
-    pub(crate) fn hide_root(&self) -> Fallible<()> {
+    fn hide_root(&self) -> Fallible<()> {
         let root = self.reopen(b"")?;
         for bytes in self.lower.root_names()? {
             let name = OsStr::from_bytes(&bytes);
             match stat(root.as_fd(), name)? {
-                None => self.whiteout(root.as_fd(), name, &bytes)?,
+                None => make_whiteout(root.as_fd(), name, &bytes)?,
                 Some(stat) if FileType::from_raw_mode(stat.st_mode).is_dir() => {
                     let dir = rustix::fs::openat(&root, name, DIR, Mode::empty()).map_err(refused("openat", &bytes))?;
                     self.hide_below(dir.as_fd(), &bytes)?;
@@ -247,10 +312,13 @@ impl Target {
         Ok(())
     }
 
-    /// Sets the times of all directories, and what their content would have inherited.
+    /// Makes the whiteouts, then sets the times of all directories, and what their content would have inherited.
     pub(crate) fn finish(mut self) -> Fallible<()> {
-        for pending in std::mem::take(&mut self.pending) {
-            let Pending { path, inode, mtime, default_acl } = pending;
+        self.make_whiteouts()?;
+        if self.opaque_root {
+            self.hide_root()?;
+        }
+        for (inode, Pending { path, mtime, default_acl }) in std::mem::take(&mut self.pending) {
             let Some(dir) = self.existing_directory(&path)? else { continue };
             let stat = rustix::fs::fstat(&dir).map_err(refused("fstat", &path))?;
             // A later entry may have put something else here.
@@ -268,7 +336,7 @@ impl Target {
     fn existing_directory(&self, path: &[u8]) -> Fallible<Option<OwnedFd>> {
         match self.tree.open(path, DIR, Mode::empty(), Links::Follow) {
             Ok(dir) => Ok(Some(dir)),
-            Err(Errno::NAMETOOLONG) => self.reopen(path).map(Some),
+            Err(Errno::NAMETOOLONG) => Ok(self.descend(path).ok()),
             Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => Ok(None),
             Err(errno) => Err(refused("openat2", path)(errno)),
         }
@@ -276,10 +344,13 @@ impl Target {
 
     /// Opens a place that holds no symlinks, however long its path is.
     fn reopen(&self, place: &[u8]) -> Fallible<OwnedFd> {
-        let mut dir = self.tree.open(b".", DIR, Mode::empty(), Links::Refuse).map_err(refused("openat2", place))?;
+        self.descend(place).map_err(refused("openat", place))
+    }
+
+    fn descend(&self, place: &[u8]) -> Result<OwnedFd, Errno> {
+        let mut dir = self.tree.open(b".", DIR, Mode::empty(), Links::Refuse)?;
         for component in place.split(|&byte| byte == b'/').filter(|component| !component.is_empty()) {
-            dir = rustix::fs::openat(&dir, OsStr::from_bytes(component), DIR, Mode::empty())
-                .map_err(refused("openat", place))?;
+            dir = rustix::fs::openat(&dir, OsStr::from_bytes(component), DIR, Mode::empty())?;
         }
         Ok(dir)
     }
@@ -293,8 +364,13 @@ fn describe(fd: &OwnedFd, path: Vec<u8>) -> Fallible<Entry> {
     (entry.uid, entry.gid) = (stat.st_uid, stat.st_gid);
     entry.mtime = Time { seconds: stat.st_mtime, nanos: u32::try_from(stat.st_mtime_nsec).unwrap_or(0) };
     entry.xattrs = crate::sys::layers::xattrs(fd, metadata::is_kept)
-        .map_err(|errno| Failure::syscall(format!("flistxattr({:?})", lossy(&entry.path)), errno))?;
+        .map_err(|errno| Failure::syscall(format!("flistxattr({})", quote(&entry.path)), errno))?;
     Ok(entry)
+}
+
+fn make_whiteout(dir: BorrowedFd<'_>, name: &OsStr, path: &[u8]) -> Fallible<()> {
+    rustix::fs::mknodat(dir, name, FileType::CharacterDevice, Mode::empty(), 0)
+        .map_err(refused("mknodat(S_IFCHR, 0:0)", path))
 }
 
 /// Removes a tree with a bounded number of descriptors however deep it is: each directory's subdirectories are moved up
@@ -360,14 +436,10 @@ fn join(dir: &[u8], name: &[u8]) -> Vec<u8> {
     if dir.is_empty() { name.to_vec() } else { [dir, name].join(&b'/') }
 }
 
-fn lossy(path: &[u8]) -> String {
-    String::from_utf8_lossy(path).into_owned()
-}
-
 /// A failed call about a name of the layer. Some errnos say that the layer, not the machine, is wrong.
 pub(crate) fn refused<'p>(call: &'p str, path: &'p [u8]) -> impl Fn(Errno) -> Failure + 'p {
     move |errno| {
-        let mut failure = Failure::syscall(format!("{call}({:?})", lossy(path)), errno);
+        let mut failure = Failure::syscall(format!("{call}({})", quote(path)), errno);
         if matches!(errno, Errno::NAMETOOLONG | Errno::LOOP | Errno::NOTDIR) {
             failure.kind = crate::protocol::ErrorKind::User;
             failure.code = "ERR_LAYER_INVALID";

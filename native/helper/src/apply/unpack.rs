@@ -1,11 +1,12 @@
 //! Turns entries into files.
 
-use super::lower::{Found, is_whiteout};
+use super::lower::Found;
 use super::metadata;
 use super::names::{self, Name, split};
 use super::target::{DIR, Replaced, Target, refused, stat};
 use crate::error::{Failure, Fallible};
 use crate::overlay::Marks;
+use crate::quote::quote;
 use crate::tar::header::invalid;
 use crate::tar::reader::{Chunks, Reader};
 use crate::tar::{Entry, Kind, Time};
@@ -23,25 +24,24 @@ const HOLE: usize = 64 << 10;
 #[derive(Debug)]
 pub(crate) struct Unpacker {
     target: Target,
-    opaque_root: bool,
 }
 
 impl Unpacker {
     /// Starts with an empty tree.
     pub(crate) fn new(target: Target) -> Self {
-        Self { target, opaque_root: false }
+        Self { target }
     }
 
     /// Applies one entry; its content is read from `reader`.
     pub(crate) fn apply<S: Chunks>(&mut self, mut entry: Entry, reader: &mut Reader<S>) -> Fallible<()> {
         if let Some((name, _)) = entry.xattrs.iter().find(|(name, _)| metadata::is_reserved(name)) {
-            return Err(reserved(&entry.path, &format!("the attribute {}", String::from_utf8_lossy(name))));
+            return Err(reserved(&entry.path, &format!("the attribute {}", quote(name))));
         }
         match names::parse(&entry.path)? {
             Name::Meta => Ok(()),
             Name::Root => self.root(&entry),
-            Name::Whiteout(path) => self.mark(&entry, |unpacker| unpacker.whiteout(&path)),
-            Name::Opaque(dir) => self.mark(&entry, |unpacker| unpacker.opaque(&dir)),
+            Name::Whiteout(path) => self.mark(&entry, |target| target.whiteout(&path)),
+            Name::Opaque(dir) => self.mark(&entry, |target| target.opaque(&dir)),
             Name::Place(path) => {
                 entry.path = path;
                 self.place(&entry, reader)
@@ -51,9 +51,6 @@ impl Unpacker {
 
     /// Sets what could not be set before.
     pub(crate) fn finish(self) -> Fallible<()> {
-        if self.opaque_root {
-            self.target.hide_root()?;
-        }
         self.target.finish()
     }
 
@@ -67,37 +64,13 @@ impl Unpacker {
     }
 
     /// Marks say something about the layers below, so they mean nothing in the first one.
-    fn mark(&mut self, entry: &Entry, make: impl FnOnce(&mut Self) -> Fallible<()>) -> Fallible<()> {
+    fn mark(&mut self, entry: &Entry, make: impl FnOnce(&mut Target) -> Fallible<()>) -> Fallible<()> {
         // AUFS wrote its whiteouts as hard links to one file.
         if !matches!(entry.kind, Kind::Regular | Kind::Hardlink) {
-            let path = String::from_utf8_lossy(&entry.path);
-            return Err(Failure::user("ERR_LAYER_WHITEOUT", format!("a whiteout is no regular file: {path:?}")));
+            let path = quote(&entry.path);
+            return Err(Failure::user("ERR_LAYER_WHITEOUT", format!("a whiteout is no regular file: {path}")));
         }
-        if self.target.lower.is_empty() { Ok(()) } else { make(self) }
-    }
-
-    fn whiteout(&mut self, path: &[u8]) -> Fallible<()> {
-        let (dir, name) = split(path);
-        let dir = self.target.directory(dir)?;
-        let name = OsStr::from_bytes(name);
-        match stat(dir.as_fd(), name)? {
-            None => self.target.whiteout(dir.as_fd(), name, path),
-            // What this layer itself put here stays; only what is below it goes.
-            Some(stat) if FileType::from_raw_mode(stat.st_mode).is_dir() => {
-                let own = rustix::fs::openat(&*dir, name, DIR, Mode::empty()).map_err(refused("openat", path))?;
-                self.target.hide_below(own.as_fd(), path)
-            }
-            Some(_) => Ok(()),
-        }
-    }
-
-    fn opaque(&mut self, path: &[u8]) -> Fallible<()> {
-        if path.is_empty() {
-            self.opaque_root = true;
-            return Ok(());
-        }
-        let dir = self.target.directory(path)?;
-        self.target.hide_below(dir.as_fd(), path)
+        if self.target.lower.is_empty() { Ok(()) } else { make(&mut self.target) }
     }
 
     fn place<S: Chunks>(&mut self, entry: &Entry, reader: &mut Reader<S>) -> Fallible<()> {
@@ -110,10 +83,7 @@ impl Unpacker {
             Kind::Hardlink => self.hardlink(&dir, name, entry),
             Kind::Symlink => {
                 if entry.link.is_empty() || entry.link.contains(&0) {
-                    return Err(invalid(format!(
-                        "the symlink {:?} has no target",
-                        String::from_utf8_lossy(&entry.path)
-                    )));
+                    return Err(invalid(format!("the symlink {} has no target", quote(&entry.path))));
                 }
                 self.make(&dir, name, entry, || rustix::fs::symlinkat(OsStr::from_bytes(&entry.link), &*dir, name))
             }
@@ -160,11 +130,12 @@ impl Unpacker {
         entry: &Entry,
         call: impl Fn() -> Result<(), Errno>,
     ) -> Fallible<()> {
-        if call() == Err(Errno::EXIST) {
-            self.target.clear(dir.as_fd(), name, &entry.path)?;
-            call().map_err(refused("mknodat", &entry.path))?;
-        } else if stat(dir.as_fd(), name)?.is_none() {
-            call().map_err(refused("mknodat", &entry.path))?;
+        match call() {
+            Err(Errno::EXIST) => {
+                self.target.clear(dir.as_fd(), name, &entry.path)?;
+                call().map_err(refused("mknodat", &entry.path))?;
+            }
+            other => other.map_err(refused("mknodat", &entry.path))?,
         }
         metadata::set_at(dir.as_fd(), name, entry)
     }
@@ -213,8 +184,8 @@ impl Unpacker {
             return Err(reserved(&entry.path, "the device 0:0"));
         }
         if kind != FileType::Fifo && self.target.marks == Marks::User {
-            let path = String::from_utf8_lossy(&entry.path);
-            let message = format!("the layer holds the device {path:?}, which only root can make");
+            let path = quote(&entry.path);
+            let message = format!("the layer holds the device {path}, which only root can make");
             return Err(Failure::user("ERR_LAYER_DEVICE_ROOTLESS", message));
         }
         let device = rustix::fs::makedev(device.0, device.1);
@@ -243,17 +214,16 @@ impl Unpacker {
     fn link_target(&mut self, entry: &Entry, path: &[u8]) -> Fallible<(Rc<OwnedFd>, Stat, Vec<u8>)> {
         let (dir, base) = split(path);
         let name = OsStr::from_bytes(base);
-        if let Some(parent) = self.target.existing(dir)? {
-            if let Some(stat) = stat(parent.as_fd(), name)? {
-                if is_whiteout(&stat) {
-                    return Err(missing_target(entry, "is whited out"));
-                }
-                return if FileType::from_raw_mode(stat.st_mode).is_dir() {
-                    Err(missing_target(entry, "is a directory"))
-                } else {
-                    Ok((parent, stat, base.to_vec()))
-                };
-            }
+        if let Some(parent) = self.target.existing(dir)?
+            && let Some(stat) = stat(parent.as_fd(), name)?
+        {
+            return match FileType::from_raw_mode(stat.st_mode) {
+                FileType::Directory => Err(missing_target(entry, "is a directory")),
+                _ => Ok((parent, stat, base.to_vec())),
+            };
+        }
+        if self.target.hides(path)? {
+            return Err(missing_target(entry, "is hidden by a whiteout"));
         }
         let found = match self.target.lower.find(path)? {
             Some(found) if !FileType::from_raw_mode(found.stat.st_mode).is_dir() => found,
@@ -284,9 +254,8 @@ impl Unpacker {
                     crate::sys::layers::xattrs(&from, metadata::is_kept).map_err(refused("flistxattr", path))?;
                 let to = self.create(dir.as_fd(), name, path)?;
                 let mut to = std::fs::File::from(to);
-                std::io::copy(&mut std::fs::File::from(from), &mut to).map_err(|error| {
-                    Failure::io(format!("copy_file_range({:?})", String::from_utf8_lossy(path)), &error)
-                })?;
+                std::io::copy(&mut std::fs::File::from(from), &mut to)
+                    .map_err(|error| Failure::io(format!("copy_file_range({})", quote(path)), &error))?;
                 metadata::set_open(to.as_fd(), &entry)?;
                 metadata::set_time(&to, path, entry.mtime)
             }
@@ -327,16 +296,16 @@ fn write_sparse<S: Chunks>(file: &OwnedFd, reader: &mut Reader<S>, size: u64) ->
 }
 
 fn in_file(mut failure: Failure, path: &[u8]) -> Failure {
-    failure.message = format!("{}, in {:?}", failure.message, String::from_utf8_lossy(path));
+    failure.message = format!("{}, in {}", failure.message, quote(path));
     failure
 }
 
 fn reserved(path: &[u8], what: &str) -> Failure {
-    let path = String::from_utf8_lossy(path);
-    Failure::user("ERR_LAYER_RESERVED", format!("{path:?} of the layer has {what}, which overlayfs keeps for itself"))
+    let path = quote(path);
+    Failure::user("ERR_LAYER_RESERVED", format!("{path} of the layer has {what}, which overlayfs keeps for itself"))
 }
 
 fn missing_target(entry: &Entry, what: &str) -> Failure {
-    let (path, link) = (String::from_utf8_lossy(&entry.path), String::from_utf8_lossy(&entry.link));
-    invalid(format!("the target {link:?} of the hard link {path:?} {what}"))
+    let (path, link) = (quote(&entry.path), quote(&entry.link));
+    invalid(format!("the target {link} of the hard link {path} {what}"))
 }

@@ -1,33 +1,36 @@
 //! One gzip stream (RFC 1952, one member) from blocks that are deflated independently.
 //!
-//! Each block is raw deflate with the last 32 KiB of the block before as dictionary, and ends on a byte with an empty
-//! stored block, so the blocks can simply be joined; any inflater reads the result as one stream.
+//! Each block is a raw deflate stream that is opened at its end (see [`super::joint`]), so the blocks can simply be
+//! joined; any inflater reads the result as one stream. Blocks do not look into the one before: libdeflate cannot, and
+//! at 1 MiB that costs less than it gains over zlib (measured at level 6: 101 MB/s against 71 MB/s for each core, and
+//! 3 % smaller).
 
 use super::pool::{Pool, Task};
 use crate::digest::HashingWriter;
 use crate::error::{Failure, Fallible};
-use flate2::{Compress, FlushCompress, Status};
-use std::sync::Arc;
-
-/// How far deflate looks back.
-const WINDOW: usize = 32 << 10;
+use libdeflater::{CompressionLvl, Compressor};
+use std::fmt;
 
 /// A stream in the making.
-#[derive(Debug)]
 pub(crate) struct Encoder {
-    level: u32,
+    level: CompressionLvl,
+    header: [u8; 10],
     threads: usize,
     pool: Option<Pool<Job>>,
-    before: Option<Arc<Vec<u8>>>,
     crc: crc32fast::Hasher,
     started: bool,
+}
+
+impl fmt::Debug for Encoder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Gzip({:?})", self.pool)
+    }
 }
 
 /// One block to deflate.
 #[derive(Debug)]
 struct Job {
-    block: Arc<Vec<u8>>,
-    before: Option<Arc<Vec<u8>>>,
+    block: Vec<u8>,
     last: bool,
 }
 
@@ -39,30 +42,43 @@ struct Deflated {
 }
 
 impl Task for Job {
-    type Scratch = Compress;
+    type Scratch = Compressor;
     type Done = Fallible<Deflated>;
 
-    fn run(self, scratch: &mut Compress) -> Fallible<Deflated> {
+    fn run(self, scratch: &mut Compressor) -> Fallible<Deflated> {
         let mut crc = crc32fast::Hasher::new();
         crc.update(&self.block);
-        let window = self.before.as_deref().map(|before| before.split_at(before.len().saturating_sub(WINDOW)).1);
-        let bytes = deflate(scratch, window, &self.block, self.last)?;
+        let bytes = deflate(scratch, &self.block, self.last)?;
         Ok(Deflated { bytes, crc })
     }
 }
 
 impl Encoder {
-    pub(super) fn new(level: u32, threads: usize) -> Self {
-        Self { level, threads, pool: None, before: None, crc: crc32fast::Hasher::new(), started: false }
+    /// `None` if libdeflate has no such level.
+    pub(super) fn new(level: u32, threads: usize) -> Option<Self> {
+        let extra = match level {
+            9 => 2,
+            1 => 4,
+            _ => 0,
+        };
+        Some(Self {
+            level: CompressionLvl::new(i32::try_from(level).ok()?).ok()?,
+            // No name, no time, unknown operating system: nothing of this machine.
+            header: [0x1f, 0x8b, 8, 0, 0, 0, 0, 0, extra, 255],
+            threads,
+            pool: None,
+            crc: crc32fast::Hasher::new(),
+            started: false,
+        })
     }
 
     /// Takes a full block that is not the last.
     pub(super) fn block(&mut self, block: Vec<u8>, out: &mut HashingWriter) -> Fallible<()> {
         self.start(out)?;
-        let job = self.job(block, false);
+        let job = Job { block, last: false };
         let (level, threads) = (self.level, self.threads);
         if self.pool.is_none() {
-            self.pool = Some(Pool::start(threads, move || compressor(level))?);
+            self.pool = Some(Pool::start(threads, move || Compressor::new(level))?);
         }
         let ready = match self.pool.as_mut() {
             Some(pool) => pool.submit(job)?,
@@ -74,9 +90,9 @@ impl Encoder {
     /// Takes the last block and ends the stream.
     pub(super) fn finish(mut self, block: Vec<u8>, length: u64, out: &mut HashingWriter) -> Fallible<()> {
         self.start(out)?;
-        let job = self.job(block, true);
+        let job = Job { block, last: true };
         match self.pool.take() {
-            None => self.write(&job.run(&mut compressor(self.level))?, out)?,
+            None => self.write(&job.run(&mut Compressor::new(self.level))?, out)?,
             Some(mut pool) => {
                 if let Some(done) = pool.submit(job)? {
                     self.write(&done?, out)?;
@@ -96,19 +112,7 @@ impl Encoder {
         if std::mem::replace(&mut self.started, true) {
             return Ok(());
         }
-        let extra = match self.level {
-            9 => 2,
-            1 => 4,
-            _ => 0,
-        };
-        // No name, no time, unknown operating system: nothing of this machine.
-        out.write_all(&[0x1f, 0x8b, 8, 0, 0, 0, 0, 0, extra, 255])
-    }
-
-    fn job(&mut self, block: Vec<u8>, last: bool) -> Job {
-        let block = Arc::new(block);
-        let before = self.before.replace(Arc::clone(&block));
-        Job { block, before, last }
+        out.write_all(&self.header)
     }
 
     fn write(&mut self, done: &Deflated, out: &mut HashingWriter) -> Fallible<()> {
@@ -117,27 +121,14 @@ impl Encoder {
     }
 }
 
-fn compressor(level: u32) -> Compress {
-    Compress::new(flate2::Compression::new(level), false)
-}
-
-fn deflate(scratch: &mut Compress, window: Option<&[u8]>, block: &[u8], last: bool) -> Fallible<Vec<u8>> {
-    let failed = |error| Failure::internal(format!("deflate: {error:?}"));
-    scratch.reset();
-    if let Some(window) = window {
-        scratch.set_dictionary(window).map_err(|error| failed(error.to_string()))?;
+fn deflate(compressor: &mut Compressor, block: &[u8], last: bool) -> Fallible<Vec<u8>> {
+    let mut out = vec![0; compressor.deflate_compress_bound(block.len())];
+    let length = compressor
+        .deflate_compress(block, &mut out)
+        .map_err(|error| Failure::internal(format!("libdeflate: {error}")))?;
+    out.truncate(length);
+    if last {
+        return Ok(out);
     }
-    let flush = if last { FlushCompress::Finish } else { FlushCompress::Sync };
-    let mut out = Vec::with_capacity(block.len() / 2 + 256);
-    loop {
-        let taken = usize::try_from(scratch.total_in()).unwrap_or(usize::MAX);
-        let rest = block.get(taken..).unwrap_or_default();
-        let status = scratch.compress_vec(rest, &mut out, flush).map_err(|error| failed(error.to_string()))?;
-        let all_taken = scratch.total_in() == block.len() as u64;
-        // A sync flush is complete when there is room left behind it.
-        if status == Status::StreamEnd || (!last && all_taken && out.len() < out.capacity()) {
-            return Ok(out);
-        }
-        out.reserve(out.capacity().max(256));
-    }
+    super::joint::open_end(out).ok_or_else(|| Failure::internal("libdeflate wrote a stream that is none"))
 }

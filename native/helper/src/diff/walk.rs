@@ -7,6 +7,7 @@ use crate::error::{Failure, Fallible};
 use crate::overlay::Marks;
 use crate::progress::Progress;
 use crate::protocol::Reply;
+use crate::quote::quote;
 use crate::tar::writer::{END, header};
 use crate::tar::{Entry, Kind, Time, padding};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -74,7 +75,7 @@ pub(crate) struct Walker {
 /// Opens a tree of the store.
 pub(crate) fn open_root(path: &str) -> Fallible<OwnedFd> {
     rustix::fs::open(Path::new(path), DIR.difference(OFlags::NOFOLLOW), Mode::empty())
-        .map_err(|errno| Failure::syscall(format!("open({path:?}, O_DIRECTORY)"), errno))
+        .map_err(|errno| Failure::syscall(format!("open({path}, O_DIRECTORY)"), errno))
 }
 
 impl Walker {
@@ -146,7 +147,7 @@ impl Walker {
     fn visit(&mut self, name: &[u8], kind: FileType) -> Fallible<()> {
         if matches!(self.view, View::Layer { .. }) && name.starts_with(b".wh.") {
             let path = self.full(name);
-            let message = format!("no layer can hold {:?}: names with \".wh.\" mean whiteouts", lossy(&path));
+            let message = format!("no layer can hold {}: names with \".wh.\" mean whiteouts", quote(&path));
             return Err(Failure::user("ERR_LAYER_UNREPRESENTABLE", message));
         }
         match kind {
@@ -235,7 +236,7 @@ impl Walker {
         let path = self.full(name);
         crate::report(&Reply::Warning {
             code: "WARN_SOCKET_SKIPPED".to_owned(),
-            message: format!("the socket {:?} is left out: no layer can hold one", lossy(&path)),
+            message: format!("the socket {} is left out: no layer can hold one", quote(&path)),
         });
         Ok(())
     }
@@ -310,7 +311,21 @@ impl Walker {
     }
 
     fn xattrs(&self, fd: &OwnedFd, name: &[u8]) -> Fallible<Vec<(Vec<u8>, Vec<u8>)>> {
-        crate::sys::layers::xattrs(fd, is_kept).map_err(|errno| self.failed("flistxattr", name, errno))
+        let mut xattrs =
+            crate::sys::layers::xattrs(fd, is_kept).map_err(|errno| self.failed("flistxattr", name, errno))?;
+        xattrs.retain(|(attribute, _)| {
+            // PAX ends a key at the first `=`.
+            let fits = !attribute.contains(&b'=');
+            if !fits {
+                let (attribute, path) = (quote(attribute), quote(&self.full(name)));
+                crate::report(&Reply::Warning {
+                    code: "WARN_XATTR_SKIPPED".to_owned(),
+                    message: format!("the attribute {attribute} of {path} is left out: no layer can hold its name"),
+                });
+            }
+            fits
+        });
+        Ok(xattrs)
     }
 
     fn full(&self, name: &[u8]) -> Vec<u8> {
@@ -318,15 +333,11 @@ impl Walker {
     }
 
     fn failed(&self, call: &str, name: &[u8], errno: Errno) -> Failure {
-        Failure::syscall(format!("{call}({:?})", lossy(&self.full(name))), errno)
+        Failure::syscall(format!("{call}({})", quote(&self.full(name))), errno)
     }
 
     fn changed(&self, name: &[u8]) -> Failure {
         let path = self.full(name);
-        Failure::internal(format!("{:?} changed while it was read; a snapshot must not", lossy(&path)))
+        Failure::internal(format!("{} changed while it was read; a snapshot must not", quote(&path)))
     }
-}
-
-fn lossy(path: &[u8]) -> String {
-    String::from_utf8_lossy(path).into_owned()
 }

@@ -18,6 +18,8 @@ pub(crate) struct Matcher {
 #[derive(Debug)]
 struct Entry {
     rule: Rule,
+    /// First and last byte of whatever matches: one comparison turns most rules away.
+    ends: (Option<u8>, Option<u8>),
     /// A `!` rule.
     exception: bool,
     /// The pattern without its trailing glob, with a slash at its end.
@@ -70,6 +72,7 @@ impl Matcher {
                 rules_anywhere |= anywhere;
             }
             rules.push(Entry {
+                ends: rule.ends(),
                 rule,
                 exception,
                 reach: format!("{prefix}/").into_bytes(),
@@ -131,6 +134,7 @@ impl Matcher {
 
     fn ask(&self, path: &[u8], parent: &State, mut note: impl FnMut(usize, bool)) -> bool {
         let inherited = parent.matched.as_deref().unwrap_or_default();
+        let (first, last) = (path.first().copied(), path.last().copied());
         let mut matched = false;
         for (at, entry) in self.rules.iter().enumerate() {
             let mut hit = inherited.get(at).copied().unwrap_or(false);
@@ -140,7 +144,9 @@ impl Matcher {
                 if entry.exception != matched {
                     continue;
                 }
-                hit = entry.rule.matches(path);
+                let possible = (entry.ends.0.is_none() || entry.ends.0 == first)
+                    && (entry.ends.1.is_none() || entry.ends.1 == last);
+                hit = possible && entry.rule.matches(path);
             }
             note(at, hit);
             if hit {

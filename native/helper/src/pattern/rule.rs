@@ -70,6 +70,17 @@ impl Rule {
         }
     }
 
+    /// The first and the last byte of whatever matches, where they are always the same.
+    pub(crate) fn ends(&self) -> (Option<u8>, Option<u8>) {
+        match self {
+            Self::Exact(exact) => (exact.first().copied(), exact.last().copied()),
+            Self::Prefix(prefix) => (prefix.first().copied(), None),
+            Self::Suffix(suffix) => (None, suffix.last().copied()),
+            Self::Steps(steps) => (steps.head.first().copied(), steps.tail.last().copied()),
+            Self::Expression(_) => (None, None),
+        }
+    }
+
     /// Whether this very path matches; its parents are the caller's concern.
     pub(crate) fn matches(&self, path: &[u8]) -> bool {
         match self {

@@ -134,3 +134,23 @@ fn without(bytes: &[u8], extra: &[u8]) -> Option<Vec<u8>> {
 fn find(bytes: &[u8], wanted: &[u8]) -> Option<usize> {
     bytes.windows(wanted.len()).position(|window| window == wanted)
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn without_takes_out_exactly_the_added_bytes() {
+        for (bytes, wanted) in [
+            ("a\nPEM\nb", Some("ab")),
+            ("\nPEM\n", Some("")),
+            ("x\nPEM\ny\nPEM\nz", Some("xyz")),
+            ("\nPEM", None),
+            ("", None),
+        ] {
+            let got = without(bytes.as_bytes(), &appended("PEM\n\n"));
+            assert_eq!(got.as_deref(), wanted.map(str::as_bytes), "{bytes:?}");
+        }
+    }
+}

@@ -1,5 +1,9 @@
 //! The step's `/dev`: our own tmpfs, never the image's.
+//!
+//! Nothing that the step can write to lets device nodes be opened, for root of a step may make them. So `/dev` itself is
+//! `nodev` too, and its nodes are mounts of their own from a directory that the step cannot reach.
 
+use super::rootfs::Scaffold;
 use super::tree;
 use crate::beneath::Beneath;
 use crate::error::{Failure, Fallible};
@@ -24,28 +28,28 @@ const LINKS: [(&str, &str); 6] = [
     ("pts/ptmx", "ptmx"),
 ];
 
-/// Everything of `/dev`, still detached.
+/// Everything of `/dev`, made but not attached.
 #[derive(Debug)]
 pub(crate) struct Devices {
+    /// In the scaffold; replaced by its `nodev` copy when that is attached.
     dir: OwnedFd,
-    /// Nodes of the host to bind where this process may not make its own.
-    bound: Vec<(&'static str, OwnedFd)>,
+    nodes: Vec<(&'static str, OwnedFd)>,
     marks: Marks,
 }
 
 impl Devices {
-    /// Makes the tmpfs and the nodes. Called before the host's `/dev` is out of reach.
-    pub(crate) fn new(marks: Marks) -> Fallible<Self> {
-        let attributes = MountAttrFlags::MOUNT_ATTR_NOSUID | MountAttrFlags::MOUNT_ATTR_STRICTATIME;
-        let dir = overlay::tmpfs(&[("mode", "0755"), ("size", "64m")], attributes)?;
-        let mut bound = Vec::new();
+    /// Makes the directory and the nodes. Called before the host's `/dev` is out of reach.
+    pub(crate) fn new(scaffold: &Scaffold, marks: Marks) -> Fallible<Self> {
+        let dir = scaffold.open(c"dev")?;
+        let made = scaffold.open(c"nodes")?;
+        let mut nodes = Vec::new();
         for (name, major, minor) in NODES {
-            if marks == Marks::User {
-                bound.push((name, host_node(name, major, minor)?));
-                make_file(&dir, name, &[], 0o666)?;
-            } else {
-                make_node(&dir, name, major, minor)?;
-            }
+            make_file(&dir, name, &[], 0o666)?;
+            let node = match marks {
+                Marks::Trusted => made_node(&made, name, major, minor)?,
+                Marks::User => host_node(name, major, minor)?,
+            };
+            nodes.push((name, node));
         }
         for (target, name) in LINKS {
             rustix::fs::symlinkat(target, &dir, name)
@@ -54,7 +58,7 @@ impl Devices {
         for name in ["pts", "shm", "mqueue"] {
             make_dir(&dir, name)?;
         }
-        Ok(Self { dir, bound, marks })
+        Ok(Self { dir, nodes, marks })
     }
 
     /// Puts the certificates of [`super::ca::STEP_BUNDLE`] in.
@@ -64,10 +68,12 @@ impl Devices {
     }
 
     /// Attaches `/dev` and what is mounted in it, and returns the null device for masks.
-    pub(crate) fn attach(self, root: &Beneath) -> Fallible<OwnedFd> {
+    pub(crate) fn attach(mut self, root: &Beneath) -> Fallible<OwnedFd> {
         let point = super::rootfs::open_real_dir(root, "dev")?;
+        self.dir = tree::copy_of(self.dir.as_fd(), "dev")?;
+        tree::restrict(self.dir.as_fd(), MountAttrFlags::MOUNT_ATTR_NOSUID | MountAttrFlags::MOUNT_ATTR_NODEV)?;
         tree::attach(self.dir.as_fd(), point.as_fd(), "tmpfs, \"/dev\"")?;
-        for (name, node) in &self.bound {
+        for (name, node) in &self.nodes {
             tree::attach(node.as_fd(), self.open(name)?.as_fd(), name)?;
         }
         let quiet = MountAttrFlags::MOUNT_ATTR_NOSUID | MountAttrFlags::MOUNT_ATTR_NOEXEC;
@@ -96,12 +102,16 @@ impl Devices {
     }
 }
 
-fn make_node(dir: &OwnedFd, name: &str, major: u32, minor: u32) -> Fallible<()> {
-    let call = || format!("mknodat(dev, {name:?}, S_IFCHR, {major}:{minor})");
+/// Makes a node in the scaffold, which lets devices be opened, and returns a detached copy of it.
+fn made_node(dir: &OwnedFd, name: &str, major: u32, minor: u32) -> Fallible<OwnedFd> {
+    let call = || format!("mknodat(nodes, {name:?}, S_IFCHR, {major}:{minor})");
     let device = rustix::fs::makedev(major, minor);
+    let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     rustix::fs::mknodat(dir, name, FileType::CharacterDevice, Mode::from_raw_mode(0o666), device)
         .and_then(|()| rustix::fs::chmodat(dir, name, Mode::from_raw_mode(0o666), AtFlags::empty()))
+        .and_then(|()| rustix::fs::openat(dir, name, flags, Mode::empty()))
         .map_err(|errno| tree::denied(call(), errno))
+        .and_then(|fd| tree::copy_of(fd.as_fd(), name))
 }
 
 /// A copy of a node of the host, once it is known to be the device it is named for.

@@ -59,6 +59,8 @@ impl Init<'_> {
     fn supervise(&self) -> Fallible<Note> {
         self.die_with_supervisor()?;
         process::block_signals(&SUPERVISED);
+        // Out of the terminal's process group: what the user types reaches the step through the supervisor only.
+        rustix::process::setsid().map_err(|errno| Failure::syscall("setsid()", errno))?;
         let (program, identity, bundles) = self.build()?;
         Note::Started { bundles }.send(self.status.as_fd());
         match process::fork().map_err(|errno| Failure::syscall("fork()", errno))? {
@@ -89,12 +91,12 @@ impl Init<'_> {
         self.unshare()?;
         rootfs::make_private()?;
         let sources = mounts::open_sources(&run.mounts)?;
-        let devices = Devices::new(self.marks)?;
         let kernel_trees = KernelTrees::new(run.network, self.marks)?;
         kernel_trees.prefer_for_oom(OOM_SCORE)?;
 
         let view = rootfs::view(&run.root, self.marks)?;
         let scaffold = Scaffold::raise()?;
+        let devices = Devices::new(&scaffold, self.marks)?;
         let mut stubs = Stubs::new(scaffold.stub_layer()?, &view);
         let plan = mounts::plan(run, sources, &scaffold, &view, &mut stubs)?;
         let extended = run.trust_ca.as_ref().map(|pem| ca::extend(&view, &mut stubs, pem)).transpose()?;
@@ -103,10 +105,10 @@ impl Init<'_> {
         if let Some(extended) = &extended {
             devices.add_bundle(&extended.bundle)?;
         }
-        kernel_trees.attach(&root)?;
+        kernel_trees.attach(&root, &scaffold)?;
         let null = devices.attach(&root)?;
         plan.attach(&root)?;
-        kernel::mask(&root, null.as_fd())?;
+        kernel::mask(&root, &scaffold, null.as_fd())?;
 
         let identity = user::look_up(&root, &run.user)?;
         self.own_streams(&identity)?;
@@ -227,4 +229,54 @@ fn reap(step: i32) -> Option<Ended> {
         }
     }
     found
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
+mod tests {
+    use super::*;
+
+    /// What stands in backticks at the head of each numbered item of the section about init.
+    fn documented() -> Vec<String> {
+        let text = include_str!("../../../../docs/dev/native.md");
+        let section = text.split("## `run`: the order inside init").nth(1).unwrap().split("\n## ").next().unwrap();
+        let item = |line: &str| line.split_once(". ").is_some_and(|(number, _)| number.parse::<u32>().is_ok());
+        section
+            .lines()
+            .filter(|line| item(line))
+            .flat_map(|line| {
+                let head = line.split(" — ").next().unwrap();
+                head.split('`').skip(1).step_by(2).map(str::to_owned).collect::<Vec<_>>()
+            })
+            .collect()
+    }
+
+    #[test]
+    fn build_does_what_the_document_lists_in_that_order() {
+        let source = include_str!("init.rs");
+        let build = source.split("fn build(&self)").nth(1).unwrap().split("\n    }\n").next().unwrap();
+        let mut rest = build;
+        let documented = documented();
+        assert!(documented.len() >= 18, "{documented:?}");
+        for call in documented {
+            let at = rest.find(&format!("{call}(")).unwrap_or_else(|| panic!("{call} is not called, or earlier"));
+            rest = &rest[at..];
+        }
+    }
+
+    #[test]
+    fn environment_adds_only_what_is_missing() {
+        let run: Run = serde_json::from_str(
+            r#"{"root": {"lower": [], "upper": null, "work": null}, "argv": [], "env": ["HOMEX=1", "PIP_CERT="], "cwd": "/",
+                "user": "", "hostname": "", "network": "none", "hosts": "", "resolvConf": "", "mounts": [],
+                "trustCa": null, "stdin": false, "cgroupParent": null, "id": ""}"#,
+        )
+        .unwrap();
+        let identity = Identity { uid: 0, gid: 0, groups: vec![0], home: b"/h".to_vec() };
+        let env = environment(&run, &identity, false);
+        assert_eq!(env, [b"HOMEX=1".to_vec(), b"PIP_CERT=".to_vec(), b"HOME=/h".to_vec()]);
+        let env = environment(&run, &identity, true);
+        assert_eq!(env.len(), 3 + ca::VARIABLES.len() - 1);
+        assert_eq!(env.iter().filter(|entry| entry.starts_with(b"PIP_CERT=")).count(), 1);
+    }
 }

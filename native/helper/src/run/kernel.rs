@@ -1,5 +1,6 @@
 //! The kernel's own file systems in a step: `/proc`, `/sys`, and what of them is hidden or read-only.
 
+use super::rootfs::Scaffold;
 use super::{rootfs, tree};
 use crate::beneath::{Beneath, Links};
 use crate::error::{Failure, Fallible};
@@ -42,7 +43,7 @@ pub(crate) fn cgroup_is_unified() -> bool {
 pub(crate) struct KernelTrees {
     proc: OwnedFd,
     sys: OwnedFd,
-    cgroup: OwnedFd,
+    cgroup: Option<OwnedFd>,
 }
 
 impl KernelTrees {
@@ -62,9 +63,9 @@ impl KernelTrees {
         };
         let cgroup = if cgroup_is_unified() {
             let fs = overlay::open_fs("cgroup2")?;
-            overlay::create(fs.as_fd(), "cgroup2", tree::PLAIN_READ_ONLY)?
+            Some(overlay::create(fs.as_fd(), "cgroup2", tree::PLAIN_READ_ONLY)?)
         } else {
-            overlay::tmpfs(&[("mode", "0755"), ("size", "4k")], tree::PLAIN_READ_ONLY)?
+            None
         };
         Ok(Self { proc, sys, cgroup })
     }
@@ -79,14 +80,20 @@ impl KernelTrees {
     }
 
     /// Attaches `/proc` and `/sys`.
-    pub(crate) fn attach(self, root: &Beneath) -> Fallible<()> {
+    pub(crate) fn attach(self, root: &Beneath, scaffold: &Scaffold) -> Fallible<()> {
         tree::attach(self.proc.as_fd(), rootfs::open_real_dir(root, "proc")?.as_fd(), "procfs, \"/proc\"")?;
         tree::attach(self.sys.as_fd(), rootfs::open_real_dir(root, "sys")?.as_fd(), "sysfs, \"/sys\"")?;
-        match open(root, "sys/fs/cgroup")? {
-            Some(point) => tree::attach(self.cgroup.as_fd(), point.as_fd(), "cgroup, \"/sys/fs/cgroup\""),
-            None => Ok(()),
-        }
+        let Some(point) = open(root, "sys/fs/cgroup")? else { return Ok(()) };
+        let cgroup = self.cgroup.map_or_else(|| empty(scaffold, "cgroup"), Ok)?;
+        tree::attach(cgroup.as_fd(), point.as_fd(), "cgroup, \"/sys/fs/cgroup\"")
     }
+}
+
+/// An empty, read-only directory to lie over another one.
+fn empty(scaffold: &Scaffold, what: &str) -> Fallible<OwnedFd> {
+    let copy = tree::copy_of(scaffold.open(c"empty")?.as_fd(), what)?;
+    tree::restrict(copy.as_fd(), tree::PLAIN_READ_ONLY)?;
+    Ok(copy)
 }
 
 fn explain_proc(mut failure: Failure) -> Failure {
@@ -101,13 +108,12 @@ fn explain_proc(mut failure: Failure) -> Failure {
 }
 
 /// Hides and protects. `null` is the step's own null device.
-pub(crate) fn mask(root: &Beneath, null: BorrowedFd<'_>) -> Fallible<()> {
-    let empty = overlay::tmpfs(&[("mode", "0555"), ("size", "4k")], tree::PLAIN_READ_ONLY)?;
+pub(crate) fn mask(root: &Beneath, scaffold: &Scaffold, null: BorrowedFd<'_>) -> Fallible<()> {
     for path in MASKED {
         let Some(point) = open(root, path)? else { continue };
         let stat = rustix::fs::fstat(&point).map_err(|errno| Failure::syscall(format!("fstat({path:?})"), errno))?;
         let cover = match FileType::from_raw_mode(stat.st_mode) {
-            FileType::Directory => tree::copy_of(empty.as_fd(), path)?,
+            FileType::Directory => empty(scaffold, path)?,
             _ => tree::copy_of(null, path)?,
         };
         tree::attach(cover.as_fd(), point.as_fd(), path)?;

@@ -187,3 +187,86 @@ const fn statement(code: u32, k: u32) -> sock_filter {
 const fn jump(test: u32, k: u32, jt: u8, jf: u8) -> sock_filter {
     sock_filter { code: (BPF_JMP | test | BPF_K) as u16, jt, jf, k }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
+mod tests {
+    use super::*;
+
+    /// Runs the program as the kernel would, for one call.
+    fn verdict(program: &[sock_filter], arch: u32, number: u32, argument: u64) -> u32 {
+        let mut data = [0_u8; 64];
+        data[0..4].copy_from_slice(&number.to_le_bytes());
+        data[4..8].copy_from_slice(&arch.to_le_bytes());
+        data[16..24].copy_from_slice(&argument.to_le_bytes());
+        let (mut at, mut value) = (0, 0_u32);
+        loop {
+            let instruction = program[at];
+            let k = instruction.k;
+            at += 1;
+            let (jt, jf) = (usize::from(instruction.jt), usize::from(instruction.jf));
+            match u32::from(instruction.code) {
+                code if code == BPF_LD | BPF_W | BPF_ABS => {
+                    let from = k as usize;
+                    value = u32::from_le_bytes(data[from..from + 4].try_into().unwrap());
+                }
+                code if code == BPF_JMP | BPF_JA => at += k as usize,
+                code if code == BPF_JMP | BPF_JEQ | BPF_K => at += if value == k { jt } else { jf },
+                code if code == BPF_JMP | BPF_JGT | BPF_K => at += if value > k { jt } else { jf },
+                code if code == BPF_JMP | BPF_JGE | BPF_K => at += if value >= k { jt } else { jf },
+                code if code == BPF_JMP | BPF_JSET | BPF_K => at += if value & k != 0 { jt } else { jf },
+                code if code == BPF_RET | BPF_K => return k,
+                code => panic!("instruction {code:#x}"),
+            }
+        }
+    }
+
+    const ALLOWED_VERDICT: u32 = SECCOMP_RET_ALLOW;
+    const EPERM: u32 = SECCOMP_RET_ERRNO | 1;
+    const ENOSYS: u32 = SECCOMP_RET_ERRNO | 38;
+
+    #[test]
+    fn filter_gives_every_number_the_verdict_of_the_list() {
+        let program = filter();
+        assert!(program.len() < 4096);
+        let conditional: Vec<u32> = CONDITIONAL.iter().map(|(number, _)| narrow(*number)).collect();
+        for number in (0..600).filter(|number| !conditional.contains(number)) {
+            let wanted = match number {
+                _ if ALLOWED.contains(&c_long::from(number)) => ALLOWED_VERDICT,
+                0..=NEWEST => EPERM,
+                _ => ENOSYS,
+            };
+            assert_eq!(verdict(&program, ARCH, number, 0), wanted, "{number}");
+        }
+    }
+
+    #[test]
+    fn filter_looks_at_the_first_argument_where_it_decides() {
+        let program = filter();
+        let row = |number: c_long, argument: u64| verdict(&program, ARCH, narrow(number), argument);
+        for bit in 0..32_u32 {
+            let namespace = CLONE_NAMESPACES & (1 << bit) != 0;
+            let wanted = if namespace { EPERM } else { ALLOWED_VERDICT };
+            assert_eq!(row(libc::SYS_clone, 1 << bit), wanted, "clone flag {bit}");
+        }
+        for family in 0..64 {
+            let wanted = if family == 38 || family == 40 { EPERM } else { ALLOWED_VERDICT };
+            assert_eq!(row(libc::SYS_socket, family), wanted, "family {family}");
+        }
+        // The kernel takes the family as a 32-bit value, so the upper half must not hide it.
+        assert_eq!(row(libc::SYS_socket, (1 << 32) | 38), EPERM);
+        for (persona, wanted) in
+            [(0, ALLOWED_VERDICT), (8, ALLOWED_VERDICT), (0xffff_ffff, ALLOWED_VERDICT), (1, EPERM)]
+        {
+            assert_eq!(row(libc::SYS_personality, persona), wanted, "{persona:#x}");
+        }
+        assert_eq!(row(libc::SYS_clone3, 0), ENOSYS);
+    }
+
+    #[test]
+    fn filter_refuses_other_architectures() {
+        let program = filter();
+        assert_eq!(verdict(&program, 0x4000_0003, narrow(libc::SYS_read), 0), ENOSYS);
+        assert_eq!(verdict(&program, ARCH, 0x4000_0000, 0), ENOSYS);
+    }
+}

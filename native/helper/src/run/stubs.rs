@@ -39,6 +39,8 @@ impl Place {
     }
 }
 
+/// The kernel's own limit for the list of names and for a value.
+const MAX_XATTR_BYTES: usize = 64 << 10;
 /// The kernel's own limit of symlinks in one resolution.
 const MAX_LINKS: usize = 40;
 
@@ -233,23 +235,20 @@ pub(crate) fn times(stat: &rustix::fs::Stat) -> Timestamps {
 }
 
 fn copy_xattrs(from: BorrowedFd<'_>, to: BorrowedFd<'_>) -> Result<(), Errno> {
-    let mut none: [u8; 0] = [];
-    let length = match rustix::fs::flistxattr(from, &mut none) {
+    let mut names = vec![0_u8; MAX_XATTR_BYTES];
+    let length = match rustix::fs::flistxattr(from, names.as_mut_slice()) {
         Ok(0) | Err(Errno::OPNOTSUPP) => return Ok(()),
         other => other?,
     };
-    let mut names = vec![0_u8; length];
-    let length = rustix::fs::flistxattr(from, names.as_mut_slice())?;
     names.truncate(length);
+    let mut value = vec![0_u8; MAX_XATTR_BYTES];
     for name in names.split(|&byte| byte == 0).filter(|name| !name.is_empty()) {
         if name.starts_with(b"trusted.overlay.") || name.starts_with(b"user.overlay.") {
             continue;
         }
-        let length = rustix::fs::fgetxattr(from, name, &mut none)?;
-        let mut value = vec![0_u8; length];
         let length = rustix::fs::fgetxattr(from, name, value.as_mut_slice())?;
-        value.truncate(length);
-        match rustix::fs::fsetxattr(to, name, &value, XattrFlags::empty()) {
+        let value = value.get(..length).unwrap_or_default();
+        match rustix::fs::fsetxattr(to, name, value, XattrFlags::empty()) {
             // What a tmpfs keeps depends on the kernel (user.* since 6.6, others with CONFIG_TMPFS_XATTR). A directory
             // that the step itself changes loses the rest then; images give directories attributes very rarely.
             Ok(()) | Err(Errno::OPNOTSUPP) => {}
@@ -288,4 +287,48 @@ pub(crate) fn make(root: &Beneath, path: &[u8], kind: Kind, owner: Option<(u32, 
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use std::fs;
+    use std::os::unix::fs::symlink;
+
+    #[test]
+    fn resolve_says_where_a_path_leads() {
+        let dir = tempfile::tempdir().unwrap();
+        let root = dir.path().join("root");
+        fs::create_dir_all(root.join("a/b")).unwrap();
+        fs::write(root.join("file"), "").unwrap();
+        fs::write(dir.path().join("outside"), "").unwrap();
+        for (name, target) in [
+            ("abs", "/a/b"),
+            ("up", "../../outside"),
+            ("dangling", "/no/where"),
+            ("loop", "loop"),
+            ("a/rel", "../file"),
+        ] {
+            symlink(target, root.join(name)).unwrap();
+        }
+        let view = Beneath::open_root(&root).unwrap();
+        for (path, leads, found) in [
+            ("/", "", Some(FileType::Directory)),
+            ("/a/./b//", "a/b", Some(FileType::Directory)),
+            ("abs", "a/b", Some(FileType::Directory)),
+            ("abs/../rel", "file", Some(FileType::RegularFile)),
+            ("abs/new/x", "a/b/new/x", None),
+            ("dangling/x", "no/where/x", None),
+            ("up", "outside", None),
+            ("new/../a", "a", Some(FileType::Directory)),
+            ("../../../etc", "etc", None),
+        ] {
+            let place = resolve(&view, path.as_bytes()).unwrap();
+            assert_eq!((place.path(), place.found), (leads.as_bytes().to_vec(), found), "{path}");
+        }
+        for path in ["loop", "file/x", "a/rel/x"] {
+            assert_eq!(resolve(&view, path.as_bytes()).unwrap_err().code, "ERR_ROOTFS_INVALID", "{path}");
+        }
+    }
 }

@@ -25,7 +25,8 @@ pub(crate) struct Resolved {
 /// Follows `path` inside `root`, the last component too. `..` and absolute links stay inside.
 ///
 /// # Errors
-/// `ELOOP` after 40 symlinks, `ENOTDIR` where a component that must be a directory is none.
+/// `ELOOP` after 40 symlinks, `ENOTDIR` where a component that must be a directory is none, `ESTALE` if the tree
+/// changed meanwhile.
 pub(crate) fn resolve(root: &Beneath, path: &[u8]) -> Result<Resolved, Errno> {
     let mut todo: Vec<Vec<u8>> = components(path);
     let mut done: Vec<u8> = Vec::new();
@@ -79,6 +80,8 @@ fn look(root: &Beneath, path: &[u8]) -> Result<Option<(OwnedFd, Stat)>, Errno> {
     match root.open(path, OFlags::PATH | OFlags::NOFOLLOW, Mode::empty(), Links::Refuse) {
         Ok(fd) => rustix::fs::fstat(&fd).map(|stat| Some((fd, stat))),
         Err(Errno::NOENT) => Ok(None),
+        // A component that was a directory a moment ago is a symlink now.
+        Err(Errno::LOOP) => Err(Errno::STALE),
         Err(errno) => Err(errno),
     }
 }

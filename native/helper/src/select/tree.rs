@@ -74,6 +74,10 @@ impl Opened {
                 let shown = String::from_utf8_lossy(path);
                 Err(Failure::user("ERR_SYMLINK_LOOP", format!("{shown:?} leads through more than 40 symlinks")))
             }
+            Err(Errno::INVAL | Errno::NAMETOOLONG) => {
+                let shown = String::from_utf8_lossy(path);
+                Err(Failure::user("ERR_PATH_INVALID", format!("{shown:?} is no path")))
+            }
             Err(errno) => Err(super::read_failure("openat2", path, errno)),
         }
     }

@@ -27,6 +27,23 @@ pub(crate) fn fork() -> Result<Side, Errno> {
     }
 }
 
+/// `clone(2)` with `CLONE_NEWPID`: as [`fork`], but the child is the first process of a new pid namespace.
+///
+/// `unshare(CLONE_NEWPID)` before a `fork` would do the same to the child, and besides leave the caller unable to start
+/// threads for the rest of its life.
+pub(crate) fn fork_into_pid_namespace() -> Result<Side, Errno> {
+    let flags = libc::CLONE_NEWPID | libc::SIGCHLD;
+    // SAFETY: with neither CLONE_VM nor a stack of its own the child gets a copy of this address space and goes on on
+    // the copied stack, as after fork(2); the null pointers are for features that the flags do not ask for. No other
+    // thread exists that could hold a lock. What fork(2) of the C library does besides, atfork handlers and its cached
+    // thread id, matters to thread functions of the C library only, which the child does not call.
+    match unsafe { libc::syscall(libc::SYS_clone, flags, 0_usize, 0_usize, 0_usize, 0_usize) } {
+        -1 => Err(last_errno()),
+        0 => Ok(Side::Child),
+        pid => i32::try_from(pid).map(Side::Parent).map_err(|_| Errno::OVERFLOW),
+    }
+}
+
 /// `_exit(2)`: ends the process without running destructors, as a forked child must.
 pub(crate) fn exit_now(code: i32) -> ! {
     // SAFETY: _exit(2) has no conditions and does not return.
@@ -105,7 +122,7 @@ pub(crate) fn close_on_exec(number: i32) {
 
 /// Clears close-on-exec on the descriptors that the parent passed, for [`execve_fd`] of this same program.
 pub(crate) fn keep_passed_on_exec() {
-    for number in 3..6 {
+    for number in 3..crate::sanitise::FIRST_UNUSED {
         // SAFETY: F_SETFD has no memory conditions and an unused number only gives EBADF.
         unsafe { libc::fcntl(number, libc::F_SETFD, 0) };
     }

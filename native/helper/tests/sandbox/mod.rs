@@ -138,6 +138,7 @@ impl Sandbox {
         // Outside of the build directory, which an ordinary user may not be able to enter.
         fs::copy(env!("CARGO_BIN_EXE_tsbuild-helper"), &helper).unwrap();
         let sandbox = Self { dir, who, helper, owner, map };
+        sandbox.give_one(sandbox.dir.path());
         sandbox.make_image(busybox);
         sandbox.fresh();
         Some(sandbox)

@@ -1,0 +1,160 @@
+import { describe, expect, it } from 'vitest'
+import { actionsOf, convertText, execsOf, historyOf, vertexOf } from './testing/convert-text.ts'
+
+const copy = {
+  kind: 'copy',
+  input: 1,
+  sources: ['a'],
+  dest: '/a',
+  exclude: [],
+  parents: false,
+  chown: undefined,
+  chmod: undefined,
+  unpack: false,
+} as const
+
+describe('toGraph() and COPY', () => {
+  it.each([
+    ['/d', '/d'],
+    ['/d/', '/d/'],
+    ['/d/.', '/d/'],
+    ['d', '/w/d'],
+    ['./d/', '/w/d/'],
+    ['.', '/w/'],
+    ['./', '/w/'],
+    ['../x', '/x'],
+    ['/', '/'],
+    ['$EMPTY', '/w/'],
+    ['/$NAME/y', '/n/y'],
+    ['/../../x', '/x'],
+  ])('COPY a %s goes to %s', async (written, dest) => {
+    const text = `FROM base\nENV NAME=n\nCOPY a ${written}\n`
+    const result = await convertText(text, { images: { base: { config: { workingDir: '/w' } } } })
+    expect(actionsOf(result)).toEqual([{ ...copy, dest }])
+  })
+
+  it('toGraph() expands sources, owner and mode and not --exclude', async () => {
+    const text =
+      'FROM base\nARG X=1\nCOPY --chown=$X:2 --chmod=$X --exclude=$X --parents ["$X/a", "b c", "/d d/"]\n'
+    expect(actionsOf(await convertText(text))).toEqual([
+      {
+        ...copy,
+        sources: ['1/a', 'b c'],
+        dest: '/d d/',
+        exclude: ['$X'],
+        parents: true,
+        chown: '1:2',
+        chmod: '1',
+      },
+    ])
+  })
+
+  it('toGraph() reads the context, which is one vertex for all steps', async () => {
+    const result = await convertText('FROM base\nCOPY a /\nADD b /\n')
+    const context = vertexOf(result, 'load build context')
+    expect(context.op).toEqual({ kind: 'local', name: 'context' })
+    expect(vertexOf(result, 'COPY a /').inputs[1]).toBe(context.digest)
+    expect(vertexOf(result, 'ADD b /').inputs).toEqual([vertexOf(result, 'COPY a /').digest, context.digest])
+  })
+
+  it('toGraph() has no root file system for a copy into scratch', async () => {
+    const result = await convertText('FROM scratch\nCOPY a /\n')
+    expect(vertexOf(result, 'COPY a /').op).toEqual({
+      kind: 'file',
+      rootfs: undefined,
+      actions: [{ ...copy, input: 0, dest: '/' }],
+    })
+  })
+
+  it('toGraph() unpacks archives for ADD, unless it is told not to', async () => {
+    expect(actionsOf(await convertText('FROM base\nADD a /a\n'))).toEqual([{ ...copy, unpack: true }])
+    expect(actionsOf(await convertText('FROM base\nADD --unpack=false a /a\n'))).toEqual([copy])
+  })
+
+  it('toGraph() makes files of heredocs, expanded unless the word is quoted, after the copied ones', async () => {
+    const text =
+      'FROM base\nENV A=1\nCOPY --chown=u --chmod=0600 a <<one <<-"two" /d/\n"$A"\\\n!\none\n\t$A\n\ttwo\n'
+    const result = await convertText(text)
+    expect(actionsOf(result)).toEqual([
+      { ...copy, dest: '/d/', chown: 'u', chmod: '0600' },
+      { kind: 'mkfile', path: '/d/one', mode: 0o600, content: '"1"\n!\n', owner: 'u' },
+      { kind: 'mkfile', path: '/d/two', mode: 0o600, content: '$A\n', owner: 'u' },
+    ])
+    expect(historyOf(result).at(-1)).toBe('COPY --chown=u --chmod=0600 a <<one <<two /d/ # buildkit')
+  })
+
+  it('toGraph() needs no context for heredocs alone, and names the file by a destination without a slash', async () => {
+    const result = await convertText('FROM scratch\nCOPY <<x /etc/motd\nhi\nx\n')
+    expect(result.graph.vertices).toHaveLength(1)
+    expect(actionsOf(result)).toEqual([
+      { kind: 'mkfile', path: '/etc/motd', mode: 0o644, content: 'hi\n', owner: undefined },
+    ])
+  })
+})
+
+describe('toGraph() and RUN', () => {
+  it.each([
+    ['shell form', 'RUN echo $A "b"', ['/bin/sh', '-c', 'echo $A "b"']],
+    ['exec form', 'RUN ["a", "$B"]', ['a', '$B']],
+    ['a heredoc alone', 'RUN <<EOF\necho $A\n\tb\nEOF', ['/bin/sh', '-c', 'echo $A\n\tb\n']],
+    ['a heredoc without its tabs', 'RUN <<-EOF\n\techo\n\tEOF', ['/bin/sh', '-c', 'echo\n']],
+    ['a quoted heredoc', 'RUN <<"EOF"\n$A\nEOF', ['/bin/sh', '-c', '$A\n']],
+    ['a heredoc of a command', 'RUN cat <<EOF > f\nx\nEOF', ['/bin/sh', '-c', 'cat <<EOF > f\nx\nEOF']],
+    ['two heredocs', 'RUN <<A cat <<B\n1\nA\n2\nB', ['/bin/sh', '-c', '<<A cat <<B\n1\nA\n2\nB']],
+    ['a redirection of another descriptor', 'RUN 3<<A\n1\nA', ['/bin/sh', '-c', '3<<A\n1\nA']],
+    ['a shell that is none', 'SHELL ["/bin/awk"]\nRUN <<A\n{}\nA', ['/bin/awk', '{}\n']],
+  ])('%s', async (_, text, args) => {
+    expect(execsOf(await convertText(`FROM base\n${text}\n`))[0]?.args).toEqual(args)
+  })
+
+  it.each([
+    ['default', '', 'default'],
+    ['none', '', 'none'],
+    ['host', '', 'host'],
+    ['host', '--network=none ', 'none'],
+    ['none', '--network=host ', 'host'],
+    ['none', '--network=default ', 'none'],
+  ] as const)('the network of a build with %s and RUN %s is %s', async (network, flag, expected) => {
+    expect(execsOf(await convertText(`FROM base\nRUN ${flag}x\n`, { network }))[0]?.network).toBe(expected)
+  })
+
+  it('toGraph() gives every RUN the fixed host name, the extra hosts and the user', async () => {
+    const extraHosts = [{ name: 'db', ip: '10.0.0.1' }]
+    const [op] = execsOf(await convertText('FROM base\nUSER a:b\nRUN x\n', { extraHosts }))
+    expect(op).toMatchObject({ hostname: 'buildkitsandbox', extraHosts, user: 'a:b', cwd: '/' })
+  })
+
+  it('toGraph() tells where a step stands, heredoc included', async () => {
+    const result = await convertText('FROM base\n# c\nRUN <<E\nx\nE\nCOPY a \\\n  b\n')
+    expect(vertexOf(result, 'RUN <<E').source).toMatchObject({ startLine: 3, endLine: 5 })
+    expect(result.graph.vertices.at(-1)?.source).toMatchObject({ startLine: 6, endLine: 7 })
+  })
+})
+
+describe('toGraph() and --no-cache', () => {
+  const text =
+    'FROM base AS one\nRUN 1\nCOPY a /\nFROM base AS Two\nWORKDIR /w\nRUN 2\nCOPY --from=one /a /\n'
+  const forced = async (noCache: boolean | readonly string[]) =>
+    (await convertText(text, { noCache })).graph.vertices
+      .filter(({ ignoreCache }) => ignoreCache)
+      .map(({ name }) => name)
+
+  it.each([
+    [false, []],
+    [
+      true,
+      [
+        '[two 2/4] WORKDIR /w',
+        '[two 3/4] RUN 2',
+        '[one 2/3] RUN 1',
+        '[one 3/3] COPY a /',
+        '[two 4/4] COPY --from=one /a /',
+      ],
+    ],
+    [['ONE'], ['[one 2/3] RUN 1', '[one 3/3] COPY a /']],
+    [['1'], ['[two 2/4] WORKDIR /w', '[two 3/4] RUN 2', '[two 4/4] COPY --from=one /a /']],
+    [['none'], []],
+  ])('toGraph() with %j forces %j', async (noCache, names) => {
+    expect(await forced(noCache)).toEqual(names)
+  })
+})

@@ -1,0 +1,113 @@
+import { digestBytes, parseDiffId } from '@tsbuild/digest'
+import { parseDockerfile } from '@tsbuild/dockerfile'
+import { UserError } from '@tsbuild/errors'
+import type { ExecOp, FileAction, FileOp, ImageLayer, Vertex } from '@tsbuild/graph'
+import { formatPlatform, type HistoryEntry, type RuntimeConfig } from '@tsbuild/oci'
+import { toGraph } from '../convert.ts'
+import type { FrontendOptions, FrontendResult, FrontendWarning, ImageResolver } from '../types.ts'
+
+/** An image of the registry in memory. */
+export interface TestImage {
+  readonly config?: RuntimeConfig
+  /** How many layers it has; 1 if not said. */
+  readonly layers?: number
+  readonly history?: readonly HistoryEntry[]
+  readonly author?: string
+  readonly created?: string
+}
+
+/** What {@link convertText} was asked for and gave. */
+export interface Converted extends FrontendResult {
+  readonly warnings: readonly FrontendWarning[]
+  /** `name platform` of each image that was resolved, in order. */
+  readonly requests: readonly string[]
+}
+
+/** Options of {@link convertText}; what is left out is empty, `linux/amd64` and the default network. */
+export interface ConvertOptions
+  extends Partial<Omit<FrontendOptions, 'dockerfile' | 'resolveImage' | 'warn'>> {
+  /** By the name that the Dockerfile uses; `base` with one layer is always there. */
+  readonly images?: Readonly<Record<string, TestImage>>
+}
+
+/** Parses the text and turns it into a graph, over images in memory. */
+export async function convertText(text: string, options: ConvertOptions = {}): Promise<Converted> {
+  const { images, ...given } = options
+  const warnings: FrontendWarning[] = []
+  const requests: string[] = []
+  const result = await toGraph({
+    dockerfile: parseDockerfile(text, 'Dockerfile'),
+    target: undefined,
+    buildArgs: {},
+    labels: {},
+    platform: { os: 'linux', architecture: 'amd64' },
+    buildPlatform: { os: 'linux', architecture: 'amd64' },
+    noCache: false,
+    network: 'default',
+    extraHosts: [],
+    ...given,
+    resolveImage: resolver({ base: {}, ...images }, requests),
+    warn: (warning) => warnings.push(warning),
+  })
+  return { ...result, warnings, requests }
+}
+
+function resolver(images: Readonly<Record<string, TestImage>>, requests: string[]): ImageResolver {
+  return async (name, platform) => {
+    const text = formatPlatform(platform)
+    requests.push(`${name} ${text}`)
+    const image = images[name]
+    if (image === undefined) throw new UserError('ERR_IMAGE_NOT_FOUND', `Cannot find image "${name}"`)
+    const layers = Array.from({ length: image.layers ?? 1 }, (_, index) =>
+      layerOf(`${name} ${text} ${index}`),
+    )
+    return {
+      reference: `registry.test/${name}:latest`,
+      manifest: digestBytes(`${name} ${text}`),
+      layers,
+      config: {
+        created: image.created,
+        author: image.author,
+        platform,
+        config: image.config ?? {},
+        diffIds: layers.map((layer) => layer.diffId),
+        history: image.history ?? layers.map(() => ({ createdBy: `made ${name}` })),
+      },
+    }
+  }
+}
+
+function layerOf(seed: string): ImageLayer {
+  const mediaType = 'application/vnd.oci.image.layer.v1.tar+gzip'
+  return { mediaType, digest: digestBytes(seed), size: 100, diffId: parseDiffId(digestBytes(`${seed} tar`)) }
+}
+
+/** Names of the graph's vertices, inputs first. */
+export const namesOf = ({ graph }: FrontendResult): readonly string[] =>
+  graph.vertices.map((vertex) => vertex.name)
+
+/** The RUN steps in order. */
+export const execsOf = ({ graph }: FrontendResult): readonly ExecOp[] =>
+  graph.vertices.flatMap(({ op }) => (op.kind === 'exec' ? [op] : []))
+
+/** The COPY, ADD and WORKDIR steps in order. */
+export const filesOf = ({ graph }: FrontendResult): readonly FileOp[] =>
+  graph.vertices.flatMap(({ op }) => (op.kind === 'file' ? [op] : []))
+
+/** What the only file step does. */
+export const actionsOf = (result: FrontendResult): readonly FileAction[] => {
+  const steps = filesOf(result)
+  if (steps.length !== 1) throw new RangeError(`there are ${steps.length} file steps`)
+  return steps.flatMap((step) => step.actions)
+}
+
+/** The vertex whose name ends with `text`. */
+export function vertexOf({ graph }: FrontendResult, text: string): Vertex {
+  const vertex = graph.vertices.find(({ name }) => name.endsWith(text))
+  if (vertex === undefined) throw new RangeError(`no vertex is named "…${text}"`)
+  return vertex
+}
+
+/** `createdBy` of what the build adds, with `-` in front where there is no layer. */
+export const historyOf = ({ image }: FrontendResult): readonly string[] =>
+  image.history.map(({ createdBy, emptyLayer }) => `${emptyLayer ? '- ' : ''}${createdBy}`)

@@ -1,0 +1,151 @@
+import { type Digest, digestBytes } from '@tsbuild/digest'
+import type { FileAction, FileOp } from '@tsbuild/graph'
+import { contentKey, definitionKey, type RecordedInput } from '@tsbuild/solver'
+import { describe, expect, it } from 'vitest'
+import { fileOp } from './file-op.ts'
+import { untouchable } from './testing/untouchable.ts'
+
+type Copy = Extract<FileAction, { kind: 'copy' }>
+type Mkfile = Extract<FileAction, { kind: 'mkfile' }>
+type Mkdir = Extract<FileAction, { kind: 'mkdir' }>
+
+const copy: Copy = {
+  kind: 'copy',
+  input: 1,
+  sources: ['a', 'b'],
+  dest: '/d/',
+  exclude: ['*.o'],
+  parents: false,
+  chown: undefined,
+  chmod: undefined,
+  unpack: false,
+}
+const mkfile: Mkfile = { kind: 'mkfile', path: '/f', mode: 0o644, content: 'x\n', owner: undefined }
+const mkdir: Mkdir = { kind: 'mkdir', path: '/d', mode: 0o755, owner: undefined }
+
+const base = { kind: 'result', key: digestBytes('base') } as const
+const source = { kind: 'result', key: digestBytes('source') } as const
+const read = (text: string): RecordedInput => ({ kind: 'content', digest: digestBytes(text), preimage: text })
+
+const stepOf = (actions: readonly FileAction[], inputs = 2) =>
+  fileOp({ kind: 'file', rootfs: 0, actions }, inputs, untouchable())
+
+/** The key where the source counts by the step that made it. */
+function definitionOf(actions: readonly FileAction[]): Digest {
+  const { key, inputs } = stepOf(actions)
+  return definitionKey(key, [base, { ...source, selector: inputs[1]?.selector }])
+}
+
+/** The key where the source counts by what is read of it. */
+const contentOf = (actions: readonly FileAction[], content = 'same') =>
+  contentKey(stepOf(actions).key, [base, read(content)])
+
+describe('fileOp() and its key', () => {
+  it('fileOp() has the pinned key file.v1', () => {
+    const all = [copy, mkfile, mkdir]
+    expect(definitionOf(all)).toMatchInlineSnapshot(
+      `"sha256:304ff0b0c50e8e61ae387a790426e067c4845f190748428b45eab95c2baf42ba"`,
+    )
+    expect(contentOf(all)).toMatchInlineSnapshot(
+      `"sha256:680f9ba64c4ce50fb6c1194ce3be9120f31d537acae1b86fdde1d53c0d8cca06"`,
+    )
+    expect(stepOf([{ ...copy, chown: 'u:g', chmod: '0755' }, mkfile, mkdir]).key).toEqual({
+      kind: 'file.v1',
+      actions: [
+        {
+          kind: 'copy',
+          input: 1,
+          dest: '/d/',
+          chown: 'u:g',
+          chmod: '0755',
+          exclude: ['*.o'],
+          parents: false,
+          unpack: false,
+        },
+        { kind: 'mkfile', path: '/f', mode: 0o644, content: 'x\n', owner: undefined },
+        { kind: 'mkdir', path: '/d', mode: 0o755, owner: undefined },
+      ],
+    })
+  })
+
+  const differentCopy: Readonly<Record<string, Partial<Copy>>> = {
+    destination: { dest: '/d' },
+    owner: { chown: '0:0' },
+    mode: { chmod: '0644' },
+    'mode written otherwise': { chmod: '644' },
+    'no exclusion': { exclude: [] },
+    'more exclusions': { exclude: ['*.o', 'x'] },
+    parents: { parents: true },
+    unpack: { unpack: true },
+  }
+
+  it.each(Object.entries(differentCopy))(
+    'fileOp() has another key with another %s of a copy',
+    (_, changed) => {
+      expect(definitionOf([{ ...copy, ...changed }])).not.toBe(definitionOf([copy]))
+      expect(contentOf([{ ...copy, ...changed }])).not.toBe(contentOf([copy]))
+    },
+  )
+
+  it.each([
+    ['another source', ['a', 'c']],
+    ['the order of sources', ['b', 'a']],
+    ['one source', ['a']],
+  ])('fileOp() counts %s by key, and not where the content says the same', (_, sources) => {
+    expect(definitionOf([{ ...copy, sources }])).not.toBe(definitionOf([copy]))
+    expect(contentOf([{ ...copy, sources }])).toBe(contentOf([copy]))
+  })
+
+  it('fileOp() has another key with other content', () => {
+    expect(contentOf([copy], 'other')).not.toBe(contentOf([copy]))
+  })
+
+  it('fileOp() is changed by every field of a copy', () => {
+    const changed = Object.values(differentCopy).flatMap((fields) => Object.keys(fields))
+    expect([...new Set(changed), 'kind', 'sources', 'input'].toSorted()).toEqual(Object.keys(copy).toSorted())
+  })
+
+  it('fileOp() counts which input a copy reads', () => {
+    const other: Copy = { ...copy, dest: '/e/' }
+    const inputs = [base, read('x'), read('y')]
+    const one = stepOf([copy, { ...other, input: 2 }], 3)
+    const swapped = stepOf([{ ...copy, input: 2 }, other], 3)
+    expect(contentKey(one.key, inputs)).not.toBe(contentKey(swapped.key, inputs))
+  })
+
+  const differentFiles: Readonly<Record<string, FileAction>> = {
+    'another path': { ...mkfile, path: '/g' },
+    'another mode': { ...mkfile, mode: 0o600 },
+    'other bytes': { ...mkfile, content: 'x' },
+    'another owner': { ...mkfile, owner: 'u' },
+    'a directory': mkdir,
+    'a directory elsewhere': { ...mkdir, path: '/e' },
+    'a directory with another mode': { ...mkdir, mode: 0o700 },
+    'a directory of another owner': { ...mkdir, owner: 'u' },
+  }
+
+  it('fileOp() has one key for each file or directory that it makes', () => {
+    const actions: readonly FileAction[] = [mkfile, ...Object.values(differentFiles)]
+    expect(new Set(actions.map((action) => definitionOf([action]))).size).toBe(actions.length)
+  })
+
+  it('fileOp() counts the order of actions', () => {
+    expect(definitionOf([mkfile, mkdir])).not.toBe(definitionOf([mkdir, mkfile]))
+  })
+
+  it('fileOp() never counts its root file system by content', () => {
+    const { inputs, bases, pure } = stepOf([copy])
+    expect(inputs.map(({ content, selector }) => [content !== undefined, selector])).toEqual([
+      [false, undefined],
+      [true, { sources: ['a', 'b'], exclude: ['*.o'], parents: false }],
+    ])
+    expect([bases, pure]).toEqual([[0], true])
+  })
+
+  it.each<[string, FileOp]>([
+    ['two copies', { kind: 'file', rootfs: 0, actions: [copy, { ...copy, sources: ['c'] }] }],
+    ['a copy and the root file system', { kind: 'file', rootfs: 1, actions: [copy] }],
+  ])('fileOp() refuses %s of one input: one of them would not count', (_, op) => {
+    expect(() => fileOp(op, 2, untouchable())).toThrow(expect.objectContaining({ code: 'ERR_INTERNAL' }))
+  })
+})

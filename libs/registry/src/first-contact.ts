@@ -1,0 +1,48 @@
+import type { Endpoint } from './endpoint.ts'
+import { errorCode, readErrorAnswer } from './failures.ts'
+import type { HttpResponse } from './transport.ts'
+
+/** An answer, and the endpoint as the answer showed it to be. */
+export interface FirstAnswer {
+  readonly response: HttpResponse
+  readonly endpoint: Endpoint
+}
+
+/**
+ * Sends the first request to a registry that may speak plain HTTP: in HTTP, and once more in HTTPS where the answer, or its
+ * absence, is what servers of HTTPS give to HTTP.
+ */
+export async function makeFirstContact(
+  endpoint: Endpoint,
+  send: (endpoint: Endpoint) => Promise<HttpResponse>,
+): Promise<FirstAnswer> {
+  const secure = {
+    ...endpoint,
+    origin: new URL(endpoint.origin.href.replace(/^http:/, 'https:')),
+    settled: true,
+  }
+  let response: HttpResponse
+  try {
+    response = await send(endpoint)
+  } catch (error) {
+    if (!isClosedUnanswered(error)) throw error
+    const answer = await send(secure).catch(() => undefined)
+    if (answer === undefined) throw error
+    return { response: answer, endpoint: secure }
+  }
+  if (await isPlainRefusal(response)) return { response: await send(secure), endpoint: secure }
+  return { response, endpoint: { ...endpoint, settled: true } }
+}
+
+/** Go's and nginx's servers say in plain text that they were spoken to in plain text. */
+async function isPlainRefusal(response: HttpResponse): Promise<boolean> {
+  if (response.status !== 400 || response.header('content-type')?.includes('json') === true) return false
+  const answer = await readErrorAnswer(response, (text) => text)
+  return /HTTP request .*HTTPS (?:server|port)/i.test(answer.text)
+}
+
+/** Others hang up, or answer with a TLS alert. */
+function isClosedUnanswered(error: unknown): boolean {
+  const code = errorCode(error) ?? ''
+  return code === 'UND_ERR_SOCKET' || code === 'ECONNRESET' || code.startsWith('HPE_')
+}

@@ -1,0 +1,32 @@
+//! What follows the result of `run` and `copy`: the layer and its durability, while others use the snapshot already.
+//!
+//! It is the same process, so a step costs one process in all; and the one `syncfs` covers the snapshot and its layer.
+
+use crate::error::{Failure, Fallible};
+use crate::overlay::Marks;
+use crate::protocol::{Finish, Outcome, Reply, Root};
+use crate::{diff, maintenance, report};
+
+/// Where the layer goes.
+const LAYER_FD: i32 = 6;
+
+/// Reports the result, then does what was asked for. Nothing follows the result of a step that failed.
+///
+/// # Errors
+/// Those of `diff` and `sync`. The result was reported before, so the caller learns of them separately.
+pub(crate) fn finish(root: &Root, outcome: Outcome, finish: Option<Finish>, marks: Marks) -> Fallible<Reply> {
+    let succeeded = !matches!(outcome, Outcome::Run { exit_code, .. } if exit_code != 0);
+    let result = Reply::Result { outcome };
+    let (Some(finish), Some(upper), true) = (finish, &root.upper, succeeded) else { return Ok(result) };
+    report(&result);
+    if let Some(compression) = finish.layer {
+        let out = crate::sys::process::take_passed(LAYER_FD)
+            .ok_or_else(|| Failure::internal("a layer is asked for, but fd 6 is not open"))?;
+        let layer = diff::write(out, upper, compression, None, marks)?;
+        report(&Reply::Layer { digest: layer.digest, size_bytes: layer.size_bytes, diff_id: layer.diff_id });
+    }
+    if finish.sync {
+        maintenance::sync(std::slice::from_ref(upper))?;
+    }
+    Ok(Reply::Durable {})
+}
