@@ -79,8 +79,8 @@ describe('Native', () => {
     ['writes half a line', `write(1, '{"event":"resu')`, /resu/],
     [
       'gives a code that is not in the table',
-      answering({ event: 'error', kind: 'user', code: 'ERR_BORED', message: 'm', errno: null }),
-      /ERR_BORED: m/,
+      answering({ event: 'error', kind: 'user', code: 'EBORED', message: 'm', errno: null }),
+      /EBORED: m/,
     ],
   ])('throws ERR_HELPER_PROTOCOL when the helper %s', async (_, body, message) => {
     await expect(usage(body)).rejects.toMatchObject({
