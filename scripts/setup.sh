@@ -8,7 +8,9 @@ purpose=${1:-test}
 state=.tsbuild-dev
 mkdir -p "$state"
 
-say() { printf '\033[2m%s\033[0m\n' "setup: $*" >&2; }
+say() {
+  if [[ -t 2 ]]; then printf '\033[2m%s\033[0m\n' "setup: $*" >&2; else printf '%s\n' "setup: $*" >&2; fi
+}
 stop() {
   printf 'setup: %s\n' "$*" >&2
   exit 3
@@ -134,10 +136,11 @@ sources_changed() {
 
 build() {
   sources_changed || return 0
-  say 'building (nx run-many -t build)'
+  say 'building (nx run-many -t build; the first time about two minutes)'
   : >"$state/building"
   NX_DAEMON=false NX_NO_CLOUD=true NX_TUI=false npx nx run-many -t build --outputStyle=static >"$state/build.log" 2>&1 || {
-    tail -n 60 "$state/build.log" >&2
+    # The reason stands before the rest of the other projects' output; the end says only which project failed.
+    grep -m 12 -A 4 -E 'error( TS[0-9]+|\[E[0-9]+\])?:|error.*TS[0-9]+' "$state/build.log" >&2 || tail -n 60 "$state/build.log" >&2
     printf 'setup: the build failed; all of its output is in %s\n' "$state/build.log" >&2
     exit 1
   }

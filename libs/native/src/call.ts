@@ -211,10 +211,15 @@ function toError(reply: Extract<Reply, { event: 'error' }>) {
   const hints = reply.code === 'ERR_ROOTLESS_IDMAP' ? [subordinateIdsHint] : []
   switch (reply.kind) {
     case 'user':
-      return new UserError(reply.code, reply.message, { details, hints })
+      return new UserError(reply.code, sentence(reply.message), { details, hints })
     case 'environment':
       return new EnvironmentError(reply.code, reply.message, { details, hints })
     case 'internal':
       return new InternalError(reply.code, reply.message, { details })
   }
+}
+
+/** The helper speaks as strace does; what it says to users begins like the other messages. */
+function sentence(message: string): string {
+  return /^[a-z]+ /.test(message) ? `${message.charAt(0).toUpperCase()}${message.slice(1)}` : message
 }

@@ -37,16 +37,22 @@ export function dockerConfigCredentials(
   }
 }
 
+const where = 'It is `config.json` in the directory that DOCKER_CONFIG names, else in `~/.docker`.'
+
 function parseConfig(text: string): object {
   let parsed: unknown
   try {
     parsed = JSON.parse(text)
   } catch {
     // The parser's own message quotes the text, and the text has passwords in it.
-    throw new UserError('ERR_CONFIG', 'Cannot parse the Docker configuration: it is not JSON')
+    throw new UserError('ERR_CONFIG', 'Cannot parse the Docker configuration: it is not JSON', {
+      hints: [where],
+    })
   }
   if (typeof parsed === 'object' && parsed !== null && !Array.isArray(parsed)) return parsed
-  throw new UserError('ERR_CONFIG', 'Cannot parse the Docker configuration: expected an object')
+  throw new UserError('ERR_CONFIG', 'Cannot parse the Docker configuration: expected an object', {
+    hints: [where],
+  })
 }
 
 function keysOf(registry: string): readonly string[] {

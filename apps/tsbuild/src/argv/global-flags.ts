@@ -14,7 +14,10 @@ export interface GlobalFlags {
 export function addGlobalFlags(command: Command): Command {
   const group = 'Store, trust and troubleshooting:'
   const flags = [
-    new Option('--root <dir>', 'Where images and the cache are kept'),
+    new Option(
+      '--root <dir>',
+      'Where images and the cache are kept (default: TSBUILD_ROOT, else /var/lib/tsbuild or ~/.local/share/tsbuild)',
+    ),
     new Option(
       '--trust-ca <file>',
       'PEM certificates to trust in downloads and RUN steps, or `host`; repeatable',
