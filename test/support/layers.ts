@@ -22,10 +22,10 @@ export interface Import {
 }
 
 /**
- * Matches `from '…'`, `import '…'` and `import('…')`: what can bring a module in. Text in a comment may match too, which
- * errs on the strict side.
+ * Matches `from '…'`, `import '…'`, `import('…')` and `require('…')`: what can bring a module in. Text in a comment may
+ * match too, which errs on the strict side.
  */
-const importPattern = /(?:\bfrom\s+|\bimport\s*\(?\s*)(['"])([^'"\n]+)\1/g
+const importPattern = /(?:\bfrom\s+|\bimport\s*\(?\s*|\brequire\(\s*)(['"])([\w@./:-]+)\1/g
 
 /** Reads every project of `libs/` and `apps/` below `root`. */
 export function readProjects(root: string): readonly Project[] {
@@ -52,6 +52,11 @@ function readProject(root: string, folder: string): Project {
   }
 }
 
+/** What only tests load: they may import vitest and read what lies in test/. */
+function isTestFile(file: string): boolean {
+  return /\.(test|contract)\.ts$|\/src\/testing\//.test(file)
+}
+
 /** TypeScript files below `folder`, without built ones. Absolute paths. */
 export function listSources(folder: string): readonly string[] {
   return readdirSync(folder, { withFileTypes: true }).flatMap((entry) => {
@@ -68,7 +73,7 @@ function readImports(root: string, file: string): readonly Import[] {
   return [...text.matchAll(importPattern)].map((match) => ({
     at: `${relative(root, file)}:${text.slice(0, match.index).split('\n').length}`,
     specifier: match[2] ?? '',
-    isTest: /\.(test|contract)\.ts$|\/src\/testing\//.test(file),
+    isTest: isTestFile(file),
   }))
 }
 
@@ -111,7 +116,9 @@ function checkImports(project: Project): readonly string[] {
     }
     const name = packageOf(specifier)
     const allowed =
-      project.dependencies.includes(name) || name === project.name || (isTest && name === 'vitest')
+      project.dependencies.includes(name) ||
+      name === project.name ||
+      (isTest && ['vitest', 'esbuild'].includes(name))
     return allowed ? [] : [`${at} imports ${specifier}, which ${project.name} does not declare`]
   })
 }
@@ -120,7 +127,7 @@ function checkRelative(at: string, specifier: string, project: Project): readonl
   const file = at.replace(/:\d+$/, '')
   const target = join(file, '..', specifier)
   // Golden files and test support lie outside of every project; production code never reads them.
-  const shared = target.startsWith('test/') && /\.(test|contract)\.ts$/.test(file)
+  const shared = target.startsWith('test/') && isTestFile(file)
   if (target.startsWith(`${project.folder}/`) || shared) return []
   return [`${at} imports ${specifier}, outside of ${project.folder}`]
 }

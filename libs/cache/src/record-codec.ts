@@ -19,8 +19,7 @@ export function decodeRecord(text: string): CacheRecord | undefined {
   if (!isObject(value) || value.format !== format) return undefined
   const { outputKey, name, op, inputs, stored, createdAt, durationMs } = value
   if (typeof outputKey !== 'string' || !isDigest(outputKey) || typeof name !== 'string') return undefined
-  if (typeof createdAt !== 'number' || typeof durationMs !== 'number' || !Array.isArray(inputs))
-    return undefined
+  if (!isMillis(createdAt) || !isMillis(durationMs) || !Array.isArray(inputs)) return undefined
   if (op === undefined || stored === undefined || !inputs.every(isInput)) return undefined
   return { outputKey, name, op: op as KeyValue, inputs, stored: stored as KeyValue, createdAt, durationMs }
 }
@@ -35,6 +34,11 @@ function parse(text: string): unknown {
 
 function isObject(value: unknown): value is Record<string, unknown> {
   return typeof value === 'object' && value !== null
+}
+
+/** JSON can hold a number that becomes infinite. */
+function isMillis(value: unknown): value is number {
+  return typeof value === 'number' && Number.isSafeInteger(value) && value >= 0
 }
 
 function isInput(value: unknown): value is RecordedInput {

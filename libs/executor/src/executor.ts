@@ -39,17 +39,17 @@ export function createExecutor(options: ExecutorOptions): Executor {
   const trustCa =
     options.trustCa.length === 0 ? null : `${options.trustCa.map((pem) => pem.trim()).join('\n')}\n`
   return {
-    run(process, output, finishing) {
-      const network = process.network === 'none' ? 'none' : 'host'
+    run(step, output, finishing) {
+      const network = step.network === 'none' ? 'none' : 'host'
       const request = {
-        root: process.root,
-        argv: process.args,
-        env: [...without(options.proxyEnv, process.env), ...process.env],
-        cwd: process.cwd,
-        user: process.user,
-        hostname: process.hostname,
+        root: step.root,
+        argv: step.args,
+        env: [...without(options.proxyEnv, step.env), ...step.env],
+        cwd: step.cwd,
+        user: step.user,
+        hostname: step.hostname,
         network,
-        hosts: hostsFor(process.hostname, process.extraHosts),
+        hosts: hostsFor(step.hostname, step.extraHosts),
         resolvConf: resolvConfFor(network, hostResolvConf(options.resolvConfPath ?? '/etc/resolv.conf')),
         mounts: [],
         trustCa,

@@ -1,6 +1,9 @@
 /** Name servers of last resort, as BuildKit has them. */
 const publicServers = ['8.8.8.8', '8.8.4.4', '2001:4860:4860::8888', '2001:4860:4860::8844']
 
+/** A zone or a comment may follow the address. */
+const loopbackServer = /^\s*nameserver\s+(?:127\.|::1(?![0-9a-f:.]))/i
+
 /**
  * The `/etc/resolv.conf` of a step, from the host's.
  *
@@ -11,10 +14,10 @@ const publicServers = ['8.8.8.8', '8.8.4.4', '2001:4860:4860::8888', '2001:4860:
  */
 export function resolvConfFor(network: 'host' | 'none', hostText: string): string {
   if (network === 'host') return hostText
-  const lines = hostText.split('\n').filter((line) => !/^\s*nameserver\s+(127\.|::1\s*$)/.test(line))
+  const lines = hostText.split('\n').filter((line) => !loopbackServer.test(line))
   const hasServer = lines.some((line) => /^\s*nameserver\s/.test(line))
   if (!hasServer) lines.push(...publicServers.map((server) => `nameserver ${server}`))
-  return `${lines.join('\n').trimEnd()}\n`
+  return `${lines.filter((line) => line.trim() !== '').join('\n')}\n`
 }
 
 /** The `/etc/hosts` of a step. @see spec/dockerfile.md 2.2 */

@@ -293,7 +293,7 @@ async function fromName(
 
 /** No stage and no image has such a name. @see spec/dockerfile.md 1.3 */
 function expandedFrom(name: string, source: SourceRange): UserError {
-  const message = `Cannot copy from "${name}": variable expansion is not supported for --from, define a new stage with FROM using ARG from global scope as a workaround`
+  const message = `Cannot use --from=${name}: variable expansion is not supported for --from, define a new stage with FROM using ARG from global scope as a workaround`
   return new UserError('ERR_DOCKERFILE_SYNTAX', message, { source })
 }
 

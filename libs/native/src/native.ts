@@ -235,17 +235,35 @@ function run(
       ? [output.stdout, output.stderr, output.stdin ?? 'ignore']
       : ['pipe', 'pipe', 'ignore']
   const stdin = output.kind === 'fds' && output.stdin !== null
+  const carried: Promise<void>[] = []
   const onProcess = (child: ChildProcess) => {
     if (output.kind === 'fds') return
-    ;(child.stdio[3] as Readable | null)?.on('data', output.onStdout)
-    ;(child.stdio[4] as Readable | null)?.on('data', output.onStderr)
+    carried.push(carry(child.stdio[3] as Readable | null, output.onStdout))
+    carried.push(carry(child.stdio[4] as Readable | null, output.onStderr))
   }
   const extraFds = [
     ...fds,
     ...(options.layerFd === undefined ? [] : [options.layerFd]),
   ] as CallOptions['extraFds']
   const full = { op: 'run', ...request, stdin, finish: options.finish ?? null } as const
-  return staged(start(target, full, { ...cancellable(options), extraFds, onProcess }), full.finish)
+  const { outcome, finished } = staged(
+    start(target, full, { ...cancellable(options), extraFds, onProcess }),
+    full.finish,
+  )
+  // The result and the output come on different descriptors: the last lines of a step may arrive after its end.
+  const complete = outcome.then(async (result) => {
+    await Promise.all(carried)
+    return result
+  })
+  complete.catch(() => {})
+  return { outcome: complete, finished }
+}
+
+/** Hands chunks on until the helper has closed its side. */
+function carry(stream: Readable | null, onData: (chunk: Buffer) => void): Promise<void> {
+  if (stream === null) return Promise.resolve()
+  stream.on('data', onData)
+  return new Promise((resolve) => stream.once('close', resolve))
 }
 
 function staged<O extends 'copy' | 'run'>(

@@ -85,7 +85,11 @@ export function createSnapshotter(options: SnapshotterOptions): Snapshotter {
     async prepare(base, signal, layer) {
       const lower = await lowers(base, signal)
       const prepared = await prepareSnapshot(options.store, lower, layer)
-      if (layer !== undefined) blobs.set(blobKey(prepared.id, layer), prepared.blob)
+      if (layer !== undefined) {
+        const key = blobKey(prepared.id, layer)
+        blobs.set(key, prepared.blob)
+        prepared.blob.catch(() => blobs.delete(key))
+      }
       return prepared
     },
     async view(filesystem, signal) {
@@ -119,17 +123,6 @@ function memoised<T>(map: Map<string, Promise<T>>, key: string, make: () => Prom
   map.set(key, made)
   made.catch(() => map.delete(key))
   return made
-}
-
-/** Work that is shared is given up when its first caller is cancelled; the others begin it again. */
-async function untilDone<T>(signal: AbortSignal, work: () => Promise<T>): Promise<T> {
-  for (;;) {
-    try {
-      return await work()
-    } catch (error) {
-      if (signal.aborted || !isBuildError(error) || error.code !== 'ERR_CANCELLED') throw error
-    }
-  }
 }
 
 async function prepareSnapshot(
@@ -181,6 +174,17 @@ function layerBlob(
   const mediaType = layerMediaType(compression.format)
   const { sizeBytes: size } = written
   return { diffId: parseDiffId(written.diffId), mediaType, digest: parseDigest(written.digest), size }
+}
+
+/** Work that is shared is given up when its first caller is cancelled; the others begin it again. */
+async function untilDone<T>(signal: AbortSignal, work: () => Promise<T>): Promise<T> {
+  for (;;) {
+    try {
+      return await work()
+    } catch (error) {
+      if (signal.aborted || !isBuildError(error) || error.code !== 'ERR_CANCELLED') throw error
+    }
+  }
 }
 
 /** The trees of a file system, topmost first. Layers are unpacked from the lowest up: each may need those below. */

@@ -14,6 +14,8 @@ interface Step {
   readonly pure?: boolean
   readonly ignoreCache?: boolean
   readonly run?: (inputs: readonly string[], signal: AbortSignal) => Promise<string> | string
+  /** What its commit waits for. */
+  readonly beforeCommit?: () => Promise<void>
   /** Makes it a source. */
   readonly source?: KeyValue | 'unkeyed'
 }
@@ -73,6 +75,7 @@ function createWorld() {
           result,
           stored,
           commit: async (keys, record) => {
+            await step.beforeCommit?.()
             for (const key of keys) records.set(key, record)
           },
         }
@@ -106,6 +109,14 @@ function createWorld() {
     return solution
   }
   return { start, runs, events, records, gone }
+}
+
+function withResolver() {
+  let resolve = () => {}
+  const promise = new Promise<void>((resume) => {
+    resolve = resume
+  })
+  return { promise, resolve: () => resolve() }
 }
 
 const chain: readonly Step[] = [
@@ -266,6 +277,30 @@ describe('solve', () => {
     ])
     await world.start([{ name: 'ok' }], 'ok')
     expect(world.runs).toEqual([])
+  })
+
+  it('solve() rejects only when the commits of finished steps are done', async () => {
+    const world = createWorld()
+    const { promise: failed, resolve: fail } = withResolver()
+    const steps: readonly Step[] = [
+      {
+        name: 'ok',
+        beforeCommit: async () => {
+          await failed
+          await new Promise((resume) => setImmediate(resume))
+        },
+      },
+      {
+        name: 'fails',
+        inputs: ['ok'],
+        run: () => {
+          fail()
+          throw new UserError('ERR_STEP_FAILED', 'broken')
+        },
+      },
+    ]
+    await expect(world.start(steps, 'fails')).rejects.toMatchObject({ code: 'ERR_STEP_FAILED' })
+    expect([...world.records.values()].map(({ name }) => name)).toEqual(['ok'])
   })
 
   it('solve() rejects with ERR_CANCELLED when its signal fires', async () => {

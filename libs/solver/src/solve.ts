@@ -86,6 +86,8 @@ export async function solve<R>(options: SolveOptions<R>): Promise<Solution<R>> {
     return { result: resolved?.result, cached: run.cached, executed: run.executed, durable }
   } catch (error) {
     await settle(states)
+    // Steps that had run stay cached.
+    await Promise.allSettled(run.commits)
     throw run.failure ?? error
   }
 }

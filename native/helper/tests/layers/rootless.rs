@@ -89,6 +89,6 @@ fn rootless_apply_refuses_devices_and_unknown_owners() {
     assert_eq!(said.code(), "ERR_LAYER_DEVICE_ROOTLESS");
     assert!(said.last["message"].as_str().unwrap().contains("null"));
     let Some(said) = apply(&place(), &[file("f", "").ids(1000, 0)], &[]) else { return };
-    assert_eq!(said.code(), "ERR_ID_UNMAPPED");
+    assert_eq!(said.code(), "ERR_ROOTLESS_IDMAP");
     assert!(said.last["message"].as_str().unwrap().contains("/etc/subuid"));
 }

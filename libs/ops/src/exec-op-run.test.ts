@@ -1,0 +1,121 @@
+import { digestBytes } from '@tsbuild/digest'
+import type { BuildEvent } from '@tsbuild/events'
+import type { ExecOp } from '@tsbuild/graph'
+import type { CacheRecord } from '@tsbuild/solver'
+import { describe, expect, it } from 'vitest'
+import { execOp } from './exec-op.ts'
+import { type Behaviour, recordingOptions, snapshotId, vertexOf } from './testing/recording-options.ts'
+
+const op: ExecOp = {
+  kind: 'exec',
+  rootfs: undefined,
+  args: ['/bin/sh', '-c', 'make'],
+  env: ['A=1'],
+  cwd: '/src',
+  user: 'app',
+  network: 'none',
+  hostname: 'box',
+  extraHosts: [],
+  platform: 'linux/amd64',
+}
+const vertex = digestBytes('vertex')
+
+/** Runs the op over a process that behaves so. */
+function start(behave: Behaviour, changed: Partial<ExecOp> = {}) {
+  const recording = recordingOptions(behave)
+  const events: BuildEvent[] = []
+  const { signal } = new AbortController()
+  const made = { ...op, ...changed }
+  const executed = execOp(made, recording.options).execute([], {
+    vertex: vertexOf(made, vertex),
+    signal,
+    events: (event) => void events.push(event),
+  })
+  return { ...recording, executed, events, signal }
+}
+
+describe('execOp() when it runs', () => {
+  it('execute() gives the process the fields of the op, the snapshot and what follows it', async () => {
+    const { executed, processes, signal } = start(async () => ({}))
+    await executed
+    const { kind, rootfs, platform, ...fields } = op
+    expect(processes).toEqual([
+      expect.objectContaining({
+        ...fields,
+        root: { lower: ['/lower'], upper: '/upper', work: '/work' },
+        finishing: { layerFd: 9, signal },
+      }),
+    ])
+    expect([kind, rootfs, platform]).toEqual(['exec', undefined, 'linux/amd64'])
+  })
+
+  it('execute() gives its result before the commit, and the commit stores the record under every key', async () => {
+    const { executed, calls, records } = start(async () => ({}))
+    const { result, stored, commit } = await executed
+    expect(calls).toEqual(['prepare', 'run'])
+    expect(result).toEqual({
+      kind: 'filesystem',
+      filesystem: { layers: [{ kind: 'snapshot', id: snapshotId, createdAt: 42 }] },
+    })
+    expect(stored).toEqual({ snapshot: snapshotId, createdAt: 42 })
+    const keys = [digestBytes('definition'), digestBytes('content')]
+    const record: CacheRecord = {
+      outputKey: digestBytes('output'),
+      name: 'RUN',
+      op: null,
+      inputs: [],
+      stored,
+      createdAt: 42,
+      durationMs: 0,
+    }
+    await commit(keys, record)
+    expect(calls).toEqual(['prepare', 'run', 'commit'])
+    expect(records).toEqual([{ keys, text: expect.stringContaining(digestBytes('output')) }])
+  })
+
+  it('execute() sends what the process writes, in order, with its stream', async () => {
+    const { executed, events } = start(async ({ onStdout, onStderr }) => {
+      onStdout(Buffer.from('a'))
+      onStderr(Buffer.from('b'))
+      onStdout(Buffer.from([0xff]))
+      return {}
+    })
+    await executed
+    const log = { type: 'vertex.log', vertex, at: 42 }
+    expect(events).toEqual([
+      { ...log, stream: 'stdout', data: Buffer.from('a') },
+      { ...log, stream: 'stderr', data: Buffer.from('b') },
+      { ...log, stream: 'stdout', data: Buffer.from([0xff]) },
+    ])
+  })
+
+  it('execute() rejects with ERR_STEP_FAILED and the last lines, and deletes the snapshot', async () => {
+    const { executed, calls } = start(async ({ onStdout, onStderr }) => {
+      onStdout(Buffer.from('one\ntwo'))
+      onStderr(Buffer.from('!\n'))
+      return { exitCode: 7 }
+    })
+    await expect(executed).rejects.toMatchObject({
+      code: 'ERR_STEP_FAILED',
+      message: 'Process "/bin/sh -c make" did not complete successfully: exit code 7',
+      details: { exitCode: 7, lastLines: ['one', 'two!'] },
+    })
+    expect(calls).toEqual(['prepare', 'run', 'release'])
+  })
+
+  it('execute() says when the kernel ended the process for want of memory, and cuts a long command', async () => {
+    const oom = async () => ({ exitCode: 137, oomKilled: true })
+    await expect(start(oom).executed).rejects.toThrow(
+      /exit code 137 \(the kernel ended it for want of memory\)$/,
+    )
+    const long = start(oom, { args: ['x'.repeat(1000)] })
+    await expect(long.executed).rejects.toThrow(`"${'x'.repeat(300)}…"`)
+  })
+
+  it('execute() deletes the snapshot when the process cannot be run at all', async () => {
+    const failure = new Error('no helper')
+    const { executed, calls } = start(() => Promise.reject(failure))
+    await expect(executed).rejects.toBe(failure)
+    expect(calls).toEqual(['prepare', 'run', 'release'])
+  })
+})

@@ -1,0 +1,75 @@
+import type { ExecOp, Vertex } from '@tsbuild/graph'
+import type { OutcomeOf, RunOutput } from '@tsbuild/native'
+import type { PreparedSnapshot } from '@tsbuild/snapshot'
+import { isSnapshotId, type RecordWrite, type SnapshotId } from '@tsbuild/store'
+import type { OpsOptions } from '../types.ts'
+import { untouchable } from './untouchable.ts'
+
+/** What a process of the tests does: what it writes, and how it ends. */
+export type Behaviour = (
+  output: Extract<RunOutput, { kind: 'callbacks' }>,
+) => Promise<Partial<OutcomeOf<'run'>>>
+
+/** What the options of {@link recordingOptions} were used for, in order. */
+export interface Recording {
+  readonly options: OpsOptions
+  readonly calls: string[]
+  readonly processes: Readonly<Record<string, unknown>>[]
+  readonly records: RecordWrite[]
+}
+
+/** The id of the only snapshot. */
+export const snapshotId = testId('ab'.repeat(16))
+
+function testId(text: string): SnapshotId {
+  if (!isSnapshotId(text)) throw new RangeError(`"${text}" is no snapshot id`)
+  return text
+}
+
+/** Options with one snapshot and processes that behave as told; anything else of them cannot be used. */
+export function recordingOptions(behave: Behaviour): Recording {
+  const calls: string[] = []
+  const processes: Readonly<Record<string, unknown>>[] = []
+  const records: RecordWrite[] = []
+  const root = { lower: ['/lower'], upper: '/upper', work: '/work' }
+  const snapshot: PreparedSnapshot = {
+    id: snapshotId,
+    root,
+    finishing: { layerFd: 9 },
+    commit: async (writes, finished) => {
+      await finished
+      calls.push('commit')
+      records.push(...writes)
+    },
+    release: async () => void calls.push('release'),
+  }
+  const { snapshotter, executor } = {
+    snapshotter: {
+      prepare: async () => {
+        calls.push('prepare')
+        return snapshot
+      },
+    },
+    executor: {
+      run: (step: Readonly<Record<string, unknown>>, output: RunOutput, finishing: object) => {
+        calls.push('run')
+        processes.push({ ...step, finishing })
+        if (output.kind !== 'callbacks') throw new RangeError('the output of a step goes to callbacks')
+        const outcome = behave(output).then((end) => ({ op: 'run', exitCode: 0, oomKilled: false, ...end }))
+        const finished = outcome.then(() => undefined)
+        finished.catch(() => {})
+        return { outcome, finished }
+      },
+    },
+  } as unknown as Pick<OpsOptions, 'snapshotter' | 'executor'>
+  const given = { snapshotter, executor, layerOf: () => undefined, now: () => 42 }
+  const options = new Proxy(untouchable(), {
+    get: (target, name) => Reflect.get(Object.hasOwn(given, name) ? given : target, name),
+  })
+  return { options, calls, processes, records }
+}
+
+/** The vertex of a step upon nothing. */
+export function vertexOf(op: ExecOp, digest: Vertex['digest']): Vertex {
+  return { digest, op, inputs: [], name: 'RUN', source: null, ignoreCache: false }
+}
