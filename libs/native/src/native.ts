@@ -246,10 +246,8 @@ function run(
     ...(options.layerFd === undefined ? [] : [options.layerFd]),
   ] as CallOptions['extraFds']
   const full = { op: 'run', ...request, stdin, finish: options.finish ?? null } as const
-  const { outcome, finished } = staged(
-    start(target, full, { ...cancellable(options), extraFds, onProcess }),
-    full.finish,
-  )
+  const started = start(target, full, { ...cancellable(options), extraFds, onProcess })
+  const { outcome, finished } = staged(started, full.finish)
   // The result and the output come on different descriptors: the last lines of a step may arrive after its end.
   const complete = outcome.then(async (result) => {
     await Promise.all(carried)
