@@ -159,15 +159,26 @@ describe('instructions', () => {
     })
   })
 
-  it('ADD unpacks a local archive', async () => {
+  it('ADD copies local files, and says so when it is given an archive, which it would have to unpack', async () => {
     const context = workspace.context('add', {
-      Dockerfile: 'FROM busybox:test\nADD files.tar.gz /unpacked/\n',
-      'in/file': 'x\n',
+      Dockerfile: 'FROM busybox:test\nADD file /added/\n',
+      'Dockerfile.archive': 'FROM busybox:test\nADD files.tar.gz /unpacked/\n',
+      file: 'x\n',
     })
     const { check } = await import('../support/tsbuild.ts')
-    await check('tar', ['-C', join(context, 'in'), '-czf', join(context, 'files.tar.gz'), 'file'])
+    await check('tar', ['-C', context, '-czf', join(context, 'files.tar.gz'), 'file'])
     const out = workspace.path('add-out')
     await workspace.tsbuild.check(['-q', '-o', out, context])
-    expect(readLine(join(out, 'unpacked/file'))).toBe('x')
+    expect(readLine(join(out, 'added/file'))).toBe('x')
+    const refused = await workspace.tsbuild.run([
+      '-f',
+      join(context, 'Dockerfile.archive'),
+      '-o',
+      out,
+      context,
+    ])
+    expect(refused.code).toBe(1)
+    expect(refused.stderr).toContain('[ERR_UNSUPPORTED]')
+    expect(refused.stderr).toContain('ADD files.tar.gz /unpacked/')
   })
 })

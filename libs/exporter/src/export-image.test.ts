@@ -4,7 +4,7 @@ import type { ImageDraft } from '@tsbuild/frontend'
 import type { Native } from '@tsbuild/native'
 import { type ImageConfig, mediaTypes, parseImageConfig, parseManifest } from '@tsbuild/oci'
 import { createRegistryClient } from '@tsbuild/registry'
-import { type FakeRegistry, startFakeRegistry } from '@tsbuild/registry/testing'
+import { type FakeRegistry, reply, startFakeRegistry } from '@tsbuild/registry/testing'
 import { createSnapshotter, type Filesystem, type ImageLayerRef, type LayerRef } from '@tsbuild/snapshot'
 import type { SnapshotId, Store } from '@tsbuild/store'
 import { temporaryStore } from '@tsbuild/store/testing'
@@ -101,13 +101,13 @@ const configOf = async (image: AssembledImage): Promise<ImageConfig> =>
   parseImageConfig(await store.blobs.read(image.config.digest))
 
 describe('assembleImage()', () => {
-  it('gives each history entry the time of its layer, or of the one before', async () => {
+  it('gives each history entry the time of its layer, of the one before, or of the first', async () => {
     const layers = [await ownLayer('one', 1000), await ownLayer('two', 2000)]
     const { created, history, diffIds } = await configOf(
       await assemble(draftOf([env, run, env, run, env]), layers),
     )
     expect(history.map((entry) => [entry.createdBy, entry.created, entry.emptyLayer === true])).toEqual([
-      ['ENV a=b', iso(0), true],
+      ['ENV a=b', iso(1000), true],
       ['RUN x', iso(1000), false],
       ['ENV a=b', iso(1000), true],
       ['RUN x', iso(2000), false],
@@ -265,7 +265,7 @@ describe('pushImage()', () => {
 
   it('stores no manifest when a layer cannot be sent', async () => {
     const image = await assemble(draftOf([run]), [await ownLayer('one', 1)])
-    registry.fault({ method: 'POST', act: ({ response }) => response.writeHead(403).end(), times: 9 })
+    registry.fault({ method: 'POST', act: ({ response }) => reply(response, 403), times: 9 })
     await expect(pushImage(options, image, target(), context)).rejects.toMatchObject({
       code: 'ERR_REGISTRY_AUTH',
     })

@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { createInterface } from 'node:readline'
-import { EnvironmentError, InternalError, isErrorCode, UserError } from '@tsbuild/errors'
+import { EnvironmentError, InternalError, isBuildError, isErrorCode, UserError } from '@tsbuild/errors'
 import { parseReply } from './parse-reply.ts'
 import type { IdMap } from './protocol.ts'
 import {
@@ -99,23 +99,33 @@ async function perform<O extends Outcome['op']>(
     let result: OutcomeOf<O> | undefined
     for await (const reply of replies(child)) {
       if (reply.event === 'error') throw toError(reply)
-      if (result !== undefined) after.push(reply)
-      else if (reply.event !== 'result') options.onReply?.(reply)
-      else if (reply.result.op === request.op) {
+      if (reply.event !== 'result') {
+        if (result === undefined) options.onReply?.(reply)
+        else after.push(reply)
+      } else if (result === undefined && reply.result.op === request.op) {
         result = reply.result as OutcomeOf<O>
         usable(result)
-      } else break
+      } else throw unexpected(request.op, reply.result.op)
     }
     assertEnd(request.op, result !== undefined, await ended, complaint())
     if (options.signal?.aborted) throw cancelled()
     return after
   } catch (error) {
-    if (!options.signal?.aborted) throw error
+    // A helper that reported its own error ends by itself; whatever else went wrong, nothing may be left running.
+    if (!isBuildError(error) || error.code === 'ERR_HELPER_PROTOCOL') child.kill('SIGKILL')
+    child.stdout?.resume()
     await ended.catch(() => {})
-    throw cancelled()
+    throw options.signal?.aborted ? cancelled() : error
   } finally {
     stop()
   }
+}
+
+function unexpected(asked: string, answered: string): InternalError {
+  return new InternalError(
+    'ERR_HELPER_PROTOCOL',
+    `The helper was asked "${asked}" and gave a result of "${answered}"`,
+  )
 }
 
 function cancelled(): UserError {

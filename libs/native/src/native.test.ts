@@ -79,8 +79,8 @@ describe('Native', () => {
     ['writes half a line', `write(1, '{"event":"resu')`, /resu/],
     [
       'gives a code that is not in the table',
-      answering({ event: 'error', kind: 'user', code: 'ERR_BORED', message: 'm', errno: null }),
-      /ERR_BORED: m/,
+      answering({ event: 'error', kind: 'user', code: 'EBORED', message: 'm', errno: null }),
+      /EBORED: m/,
     ],
   ])('throws ERR_HELPER_PROTOCOL when the helper %s', async (_, body, message) => {
     await expect(usage(body)).rejects.toMatchObject({
@@ -269,7 +269,9 @@ describe('Native.run()', () => {
 
   it('gives its outcome before it has finished, and then the layer', async () => {
     const go = join(temporaryDirectory(), 'go')
-    const body = `${answering({ event: 'result', result: zero })}
+    // As the helper does: the output ends before the result.
+    const body = `fs.closeSync(3); fs.closeSync(4); setTimeout(() => process.exit(1), 20_000).unref()
+      ${answering({ event: 'result', result: zero })}
       const timer = setInterval(() => {
         if (!fs.existsSync(${JSON.stringify(go)})) return
         clearInterval(timer)
@@ -301,6 +303,31 @@ describe('Native.run()', () => {
     const { outcome, finished } = running('process.exitCode = 1', { finish })
     await expect(outcome).rejects.toMatchObject({ code: 'ERR_HELPER_PROTOCOL' })
     await expect(finished).rejects.toMatchObject({ code: 'ERR_HELPER_PROTOCOL' })
+  })
+
+  it.each([
+    ['durable is missing', [{ event: 'layer', ...written }]],
+    ['the layer is missing', [{ event: 'durable' }]],
+    [
+      'there are two layers',
+      [{ event: 'layer', ...written }, { event: 'layer', ...written }, { event: 'durable' }],
+    ],
+  ])('rejects finished with ERR_HELPER_PROTOCOL when %s', async (_, after) => {
+    const { outcome, finished } = running(answering({ event: 'result', result: zero }, ...after), {
+      finish,
+      layerFd: 1,
+    })
+    expect(await outcome).toEqual(zero)
+    await expect(finished).rejects.toMatchObject({ kind: 'internal', code: 'ERR_HELPER_PROTOCOL' })
+  })
+
+  it('expects nothing after the result of a program that failed', async () => {
+    const failed = { ...zero, exitCode: 2 }
+    const { outcome, finished } = running(answering({ event: 'result', result: failed }), {
+      finish,
+      layerFd: 1,
+    })
+    expect([await outcome, await finished]).toEqual([failed, undefined])
   })
 
   it('gives no layer where none was asked for', async () => {

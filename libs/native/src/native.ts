@@ -10,6 +10,7 @@ import type {
   Finish,
   LayerFormat,
   OutcomeOf,
+  Reply,
   Root,
   RunRequest,
   Selection,
@@ -220,7 +221,7 @@ function copy(
   const request = { op: 'copy', root, actions, finish: options.finish ?? null } as const
   const extraFds =
     options.layerFd === undefined ? [] : (['ignore', 'ignore', 'ignore', options.layerFd] as const)
-  return staged(start(target, request, { ...cancellable(options), extraFds }))
+  return staged(start(target, request, { ...cancellable(options), extraFds }), request.finish)
 }
 
 function run(
@@ -245,7 +246,8 @@ function run(
     ...(options.layerFd === undefined ? [] : [options.layerFd]),
   ] as CallOptions['extraFds']
   const full = { op: 'run', ...request, stdin, finish: options.finish ?? null } as const
-  const { outcome, finished } = staged(start(target, full, { ...cancellable(options), extraFds, onProcess }))
+  const started = start(target, full, { ...cancellable(options), extraFds, onProcess })
+  const { outcome, finished } = staged(started, full.finish)
   // The result and the output come on different descriptors: the last lines of a step may arrive after its end.
   const complete = outcome.then(async (result) => {
     await Promise.all(carried)
@@ -262,13 +264,29 @@ function carry(stream: Readable | null, onData: (chunk: Buffer) => void): Promis
   return new Promise((resolve) => stream.once('close', resolve))
 }
 
-function staged<O extends 'copy' | 'run'>({ outcome, finished }: Started<O>): Staged<O> {
-  const layer = finished.then((replies) => {
-    const reply = replies.find((candidate) => candidate.event === 'layer')
-    if (reply?.event !== 'layer') return undefined
-    const { digest, sizeBytes, diffId } = reply
-    return { digest, sizeBytes, diffId }
-  })
+function staged<O extends 'copy' | 'run'>(
+  { outcome, finished }: Started<O>,
+  finish: Finish | null,
+): Staged<O> {
+  const layer = finished.then(async (replies) => writtenLayer(await outcome, replies, finish))
   layer.catch(() => {})
   return { outcome, finished: layer }
+}
+
+/** @throws {InternalError} `ERR_HELPER_PROTOCOL` unless everything was done that should follow the outcome */
+function writtenLayer(
+  outcome: OutcomeOf<'copy' | 'run'>,
+  replies: readonly Reply[],
+  finish: Finish | null,
+): WrittenLayer | undefined {
+  const failed = outcome.op === 'run' && outcome.exitCode !== 0
+  if (finish === null || failed) return undefined
+  const layers = replies.filter((reply) => reply.event === 'layer')
+  const wanted = finish.layer === null ? 0 : 1
+  if (replies.at(-1)?.event !== 'durable' || layers.length !== wanted)
+    throw new InternalError('ERR_HELPER_PROTOCOL', `The helper did not finish "${outcome.op}"`)
+  const [layer] = layers
+  if (layer === undefined) return undefined
+  const { digest, sizeBytes, diffId } = layer
+  return { digest, sizeBytes, diffId }
 }

@@ -62,7 +62,11 @@ async function execute(
     const finishing = { ...snapshot.finishing, signal: context.signal }
     const { outcome, finished } = options.executor.run(process, output, finishing)
     const { exitCode, oomKilled } = await outcome
-    if (exitCode !== 0) throw stepFailed(op, exitCode, oomKilled, tail.lines())
+    if (exitCode !== 0) {
+      // Its tree may be deleted when nothing works in it any more.
+      await finished
+      throw stepFailed(op, exitCode, oomKilled, tail.lines())
+    }
     return executedLayer(base, snapshot, { createdAt: options.now(), finished })
   } catch (error) {
     await snapshot.release()

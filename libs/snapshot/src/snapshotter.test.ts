@@ -100,6 +100,8 @@ function counting(native: Native) {
   return { native: counted, applied, diffed }
 }
 
+/** What an operation without a layer finishes with. */
+const nothing = Promise.resolve(undefined)
 const fail = () => Promise.reject(new Error('not to be called'))
 /** For tests that reach no helper. */
 const noHelper = { apply: fail, diff: fail } as Partial<Native> as Native
@@ -110,11 +112,12 @@ const snapshotNames = () => readdirSync(join(store.root, 'v1/snapshots'))
 describe('Snapshotter.prepare()', () => {
   it('gives an empty writable root for FROM scratch, which can be committed', async () => {
     const snapshotter = createSnapshotter({ store, native: noHelper, fetch })
-    const { draft, root } = await snapshotter.prepare(emptyFilesystem, signal)
-    expect(root).toEqual({ lower: [], upper: draft.upper, work: draft.work })
-    expect(store.snapshots.has(draft.id)).toBe(false)
-    await draft.commit([])
-    expect(store.snapshots.has(draft.id)).toBe(true)
+    const { id, root, finishing, commit } = await snapshotter.prepare(emptyFilesystem, signal)
+    expect(root).toMatchObject({ lower: [], upper: store.snapshots.path(id) })
+    expect(finishing).toEqual({ finish: { layer: null, sync: store.durable }, layerFd: undefined })
+    expect(store.snapshots.has(id)).toBe(false)
+    await commit([], nothing)
+    expect(store.snapshots.has(id)).toBe(true)
   })
 
   it('puts what was committed below what comes next, topmost first', async () => {
@@ -122,10 +125,10 @@ describe('Snapshotter.prepare()', () => {
     let filesystem = emptyFilesystem
     const uppers: string[] = []
     for (const createdAt of [1, 2]) {
-      const { draft } = await snapshotter.prepare(filesystem, signal)
-      await draft.commit([])
-      uppers.unshift(draft.upper)
-      filesystem = withLayer(filesystem, { kind: 'snapshot', id: draft.id, createdAt })
+      const { id, commit } = await snapshotter.prepare(filesystem, signal)
+      await commit([], nothing)
+      uppers.unshift(store.snapshots.path(id))
+      filesystem = withLayer(filesystem, { kind: 'snapshot', id, createdAt })
     }
     expect((await snapshotter.prepare(filesystem, signal)).root.lower).toEqual(uppers)
     expect(await snapshotter.view(filesystem, signal)).toEqual({ lower: uppers, upper: null, work: null })
@@ -137,6 +140,43 @@ describe('Snapshotter.prepare()', () => {
     expect(root.lower.map((tree) => readdirSync(tree))).toEqual([['motd'], ['etc']])
     expect(readFileSync(join(root.lower[0] ?? '', 'motd'), 'utf8')).toBe('upper')
     expect(applied).toEqual([lower.digest, upper.digest])
+  })
+})
+
+describe('PreparedSnapshot', () => {
+  const mkdir = { kind: 'mkdir', path: '/app', mode: 0o755, owner: null } as const
+
+  it('has the layer of a step without a second pass, when it is committed', async (test) => {
+    const { native, diffed } = counting(realHelper(test))
+    const snapshotter = createSnapshotter({ store, native, fetch })
+    const prepared = await snapshotter.prepare(emptyFilesystem, signal, gzip)
+    const { finished } = native.copy(prepared.root, [mkdir], prepared.finishing)
+    await prepared.commit([], finished)
+    const blob = await snapshotter.layerBlob(prepared.id, gzip, { signal })
+    expect(digestBytes(gunzipSync(await store.blobs.read(blob.digest)))).toBe(blob.diffId)
+    const later = createSnapshotter({ store, native, fetch })
+    expect(await later.layerBlob(prepared.id, gzip, { signal })).toEqual(blob)
+    expect(diffed).toEqual([])
+  })
+
+  it('commits nothing, and gives no layer, when the step fails to finish', async () => {
+    const snapshotter = createSnapshotter({ store, native: noHelper, fetch })
+    const prepared = await snapshotter.prepare(emptyFilesystem, signal, gzip)
+    const blob = snapshotter.layerBlob(prepared.id, gzip, { signal })
+    blob.catch(() => {})
+    const failure = new Error('the disk is full')
+    await expect(prepared.commit([], Promise.reject(failure))).rejects.toBe(failure)
+    await expect(blob).rejects.toBe(failure)
+    expect(store.snapshots.has(prepared.id)).toBe(false)
+  })
+
+  it('leaves nothing behind when it is released', async () => {
+    const snapshotter = createSnapshotter({ store, native: noHelper, fetch })
+    const ingest = () => readdirSync(join(store.root, 'v1/ingest'), { recursive: true })
+    const before = ingest()
+    const { release } = await snapshotter.prepare(emptyFilesystem, signal, gzip)
+    await release()
+    expect([snapshotNames(), ingest()]).toEqual([[], before])
   })
 })
 
@@ -228,26 +268,26 @@ describe('Snapshotter.view()', () => {
 describe('Snapshotter.adopt()', () => {
   it('makes a later image of the same layers find the snapshots of the build', async () => {
     const snapshotter = createSnapshotter({ store, native: noHelper, fetch: fail })
-    const { draft } = await snapshotter.prepare(emptyFilesystem, signal)
-    await draft.commit([])
+    const { id, commit } = await snapshotter.prepare(emptyFilesystem, signal)
+    await commit([], nothing)
     const chain = chainIdOf([lower.diffId])
     if (chain === undefined) throw new Error('one layer has a chain')
-    await snapshotter.adopt([{ chain, id: draft.id, diffId: lower.diffId }])
+    await snapshotter.adopt([{ chain, id, diffId: lower.diffId }])
     const view = await createSnapshotter({ store, native: noHelper, fetch: fail }).view(
       { layers: [lower] },
       signal,
     )
-    expect(view.lower).toEqual([draft.upper])
+    expect(view.lower).toEqual([store.snapshots.path(id)])
   })
 
   it('does not take the place of what is unpacked already', async (test) => {
     const snapshotter = createSnapshotter({ store, native: realHelper(test), fetch })
     const before = await snapshotter.view({ layers: [lower] }, signal)
-    const { draft } = await snapshotter.prepare(emptyFilesystem, signal)
-    await draft.commit([])
+    const { id, commit } = await snapshotter.prepare(emptyFilesystem, signal)
+    await commit([], nothing)
     const chain = chainIdOf([lower.diffId])
     if (chain === undefined) throw new Error('one layer has a chain')
-    await snapshotter.adopt([{ chain, id: draft.id, diffId: lower.diffId }])
+    await snapshotter.adopt([{ chain, id, diffId: lower.diffId }])
     const after = createSnapshotter({ store, native: noHelper, fetch: fail })
     expect(await after.view({ layers: [lower] }, signal)).toEqual(before)
   })
@@ -255,11 +295,11 @@ describe('Snapshotter.adopt()', () => {
 
 describe('Snapshotter.layerBlob()', () => {
   async function committed(snapshotter: ReturnType<typeof createSnapshotter>) {
-    const { draft } = await snapshotter.prepare(emptyFilesystem, signal)
-    mkdirSync(join(draft.upper, 'app'))
-    writeFileSync(join(draft.upper, 'app/data'), 'data')
-    await draft.commit([])
-    return draft.id
+    const { id, commit } = await snapshotter.prepare(emptyFilesystem, signal)
+    mkdirSync(join(store.snapshots.path(id), 'app'))
+    writeFileSync(join(store.snapshots.path(id), 'app/data'), 'data')
+    await commit([], nothing)
+    return id
   }
 
   it('makes and stores the layer, with the digests of its bytes', async (test) => {

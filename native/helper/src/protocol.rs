@@ -69,6 +69,7 @@ pub(crate) enum Request {
         /// What to do in it.
         actions: Vec<FileAction>,
         /// What follows the result.
+        #[serde(deserialize_with = "given")]
         finish: Option<Finish>,
     },
     /// Unpacks one layer from fd 3 into `target` and verifies it on the way.
@@ -109,8 +110,8 @@ pub(crate) enum Request {
         /// Where to.
         dest: ExportDest,
     },
-    /// Runs one process in a snapshot and waits for it. fd 3 and 4 receive its output and error output;
-    /// with `stdin`, fd 5 is its input.
+    /// Runs one process in a snapshot and waits for it. fd 3 and 4 receive its output and error output and are closed
+    /// before the result is reported; with `stdin`, fd 5 is its input.
     #[serde(rename_all = "camelCase")]
     Run(Box<Run>),
     /// Makes everything written below these paths durable (one `syncfs` for each).
@@ -317,6 +318,7 @@ pub(crate) struct Run {
     /// A name for this run, unique on the machine; used for the cgroup.
     pub(crate) id: String,
     /// What follows the result, if the exit code is 0.
+    #[serde(deserialize_with = "given")]
     pub(crate) finish: Option<Finish>,
 }
 
@@ -326,6 +328,7 @@ pub(crate) struct Run {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(crate) struct Finish {
     /// Writes the snapshot's changes to fd 6, as `diff` does.
+    #[serde(deserialize_with = "given")]
     pub(crate) layer: Option<Compression>,
     /// Makes the snapshot, and fd 6 where it is on the same file system, durable.
     pub(crate) sync: bool,

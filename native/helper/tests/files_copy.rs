@@ -405,13 +405,13 @@ fn copy_works_in_a_user_namespace_of_one_id() {
         return;
     }
     let bench = Bench::new().lower(LOWER).context(CONTEXT);
-    let request = |action: Value| json!({"op": "copy", "root": bench.root(), "actions": [action]});
+    let request = |action: Value| json!({"op": "copy", "root": bench.root(), "actions": [action], "finish": null});
     let action = copy_action(bench.directory(&[]), &["dir"], "/existing/");
     expect_result(files_support::call_rootless(&request(action.clone())));
     let mode = std::fs::metadata(bench.path("upper/existing/sub/y")).unwrap().permissions().mode();
     assert_eq!(mode & 0o7777, 0o644);
     let chown = with(action, "chown", json!("app"));
     let bench = Bench::new().lower(LOWER).context(CONTEXT);
-    let request = |action: Value| json!({"op": "copy", "root": bench.root(), "actions": [action]});
+    let request = |action: Value| json!({"op": "copy", "root": bench.root(), "actions": [action], "finish": null});
     expect_error(&files_support::call_rootless(&request(chown)), "ERR_ROOTLESS_IDMAP");
 }

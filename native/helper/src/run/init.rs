@@ -269,7 +269,7 @@ mod tests {
         let run: Run = serde_json::from_str(
             r#"{"root": {"lower": [], "upper": null, "work": null}, "argv": [], "env": ["HOMEX=1", "PIP_CERT="], "cwd": "/",
                 "user": "", "hostname": "", "network": "none", "hosts": "", "resolvConf": "", "mounts": [],
-                "trustCa": null, "stdin": false, "cgroupParent": null, "id": ""}"#,
+                "trustCa": null, "stdin": false, "cgroupParent": null, "id": "", "finish": null}"#,
         )
         .unwrap();
         let identity = Identity { uid: 0, gid: 0, groups: vec![0], home: b"/h".to_vec() };

@@ -77,7 +77,7 @@ impl Bench {
         // overlayfs never mounts a work directory again that a volatile mount has used.
         let _ = std::fs::remove_dir_all(self.path("work"));
         std::fs::create_dir(self.path("work")).unwrap();
-        call(&json!({"op": "copy", "root": self.root(), "actions": actions}))
+        call(&json!({"op": "copy", "root": self.root(), "actions": actions, "finish": null}))
     }
 
     /// The merged snapshot after all copies.
@@ -226,7 +226,7 @@ pub fn can_mount() -> bool {
 /// Whether snapshots can be mounted in a user namespace of one id.
 pub fn can_mount_rootless() -> bool {
     let bench = Bench::new();
-    let request = json!({"op": "copy", "root": bench.root(), "actions": []});
+    let request = json!({"op": "copy", "root": bench.root(), "actions": [], "finish": null});
     allowed(&call_rootless(&request), "mount overlayfs in a user namespace: allow user namespaces")
 }
 

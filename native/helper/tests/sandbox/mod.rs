@@ -224,6 +224,7 @@ impl Sandbox {
             "stdin": false,
             "cgroupParent": null,
             "id": "test",
+            "finish": null,
         })
     }
 
