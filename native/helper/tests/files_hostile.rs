@@ -214,7 +214,7 @@ fn copy_opens_no_device_of_the_image() {
     let mut replies = vec![bench.copy(&[action()])];
     // The same without an overlay: a snapshot of one directory.
     let root = json!({"lower": [], "upper": bench.path("lower"), "work": null});
-    replies.push(call(&json!({"op": "copy", "root": root, "actions": [action()]})));
+    replies.push(call(&json!({"op": "copy", "root": root, "actions": [action()], "finish": null})));
     for reply in replies {
         expect_error(&reply, "ERR_USER_NOT_FOUND");
         let message = reply["message"].as_str().unwrap();

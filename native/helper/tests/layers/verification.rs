@@ -238,6 +238,8 @@ fn apply_refuses_hard_links_that_copy_more_than_the_limits_allow() {
     assert!(std::fs::read(&copy).unwrap() == std::fs::read(place.path("lower/fits")).unwrap());
     assert!(std::os::unix::fs::MetadataExt::blocks(&std::fs::metadata(&copy).unwrap()) < 1024);
 
+    std::fs::remove_dir_all(place.path("target")).unwrap();
+    std::fs::create_dir(place.path("target")).unwrap();
     let said = place.apply(&tar(&[hardlink("two", "fits"), hardlink("three", "more")]), &["lower"]);
     assert_eq!(said.code(), "ERR_LAYER_BOMB", "{}", said.last);
 }
