@@ -186,7 +186,7 @@ fn working_directory(root: &Beneath, path: &str, identity: &Identity) -> Fallibl
         other => other,
     };
     opened.map_err(|errno| match errno {
-        Errno::LOOP | Errno::NOTDIR | Errno::NOENT | Errno::EXIST | Errno::XDEV => Failure::user(
+        Errno::LOOP | Errno::NOTDIR | Errno::NOENT | Errno::EXIST | Errno::XDEV | Errno::NAMETOOLONG => Failure::user(
             "ERR_WORKDIR_INVALID",
             format!("the working directory {path:?} is no directory of the image: {errno}"),
         ),
