@@ -70,10 +70,19 @@ Last output:
 Caused by: GET https://***@host.test/v2/ gave 503  [ERR_REGISTRY_STATUS]
 `)
     const circle = new Error('round')
-    circle.cause = circle
+    circle.cause = new Error('about', { cause: circle })
     const round = report(new UserError('ERR_USAGE', 'x', { cause: circle }))
     expect(round.match(/Caused by/g)).toHaveLength(5)
     expect(report(new UserError('ERR_USAGE', 'x', { cause: 'text' }))).toContain('Caused by: text\n')
+  })
+
+  it('leaves out a cause that the message quotes, and keeps what caused it', () => {
+    const deepest = new Error('the disk is gone')
+    const quoted = new Error('no such file', { cause: deepest })
+    const error = new EnvironmentError('ERR_OUTPUT', 'Cannot write "a": no such file', { cause: quoted })
+    expect(report(error)).toBe(`Error: Cannot write "a": no such file  [ERR_OUTPUT]
+Caused by: the disk is gone
+`)
   })
 
   it('shows the stack and asks for a report when the bug is ours', () => {

@@ -29,7 +29,7 @@ export function reportError(error: unknown, options: ReportOptions): string {
     `Error: ${redact(error.message)}  [${error.code}]`,
     ...place(error, options.cwd),
     ...lastLines(error),
-    ...causes(error.cause),
+    ...causes(error.cause, error.message),
     ...error.hints.map((hint) => `Hint: ${redact(hint)}`),
     ...(options.debug ? [stackOf(error)] : []),
   ])
@@ -45,7 +45,7 @@ function bugReport(error: unknown, options: ReportOptions): string {
   return joinParts([
     `Error: ${redact(message)}  [${code}]`,
     ...(isBuildError(error) ? place(error, options.cwd) : []),
-    ...(error instanceof Error ? causes(error.cause) : []),
+    ...(error instanceof Error ? causes(error.cause, message) : []),
     stackOf(error),
     `This is a bug of tsbuild. Please report it with the text above (tsbuild ${options.version}, Node.js ${process.versions.node}, ${process.platform} ${process.arch}).`,
   ])
@@ -86,9 +86,13 @@ function plainText(line: string): string {
   return stripVTControlCharacters(shown.slice(shown.lastIndexOf('\r') + 1))
 }
 
-function causes(cause: unknown, depth = 0): readonly string[] {
+/** @param said what stands above: a cause that it quotes is not said again */
+function causes(cause: unknown, said: string, depth = 0): readonly string[] {
   if (cause === undefined || cause === null || depth === deepestCause) return []
   if (!(cause instanceof Error)) return [`Caused by: ${redact(String(cause))}`]
+  const message = cause.message || cause.name
+  const deeper = causes(cause.cause, message, depth + 1)
+  if (said.includes(message)) return deeper
   const code = isBuildError(cause) ? `  [${cause.code}]` : ''
-  return [`Caused by: ${redact(cause.message || cause.name)}${code}`, ...causes(cause.cause, depth + 1)]
+  return [`Caused by: ${redact(message)}${code}`, ...deeper]
 }

@@ -60,6 +60,8 @@ async function runMmdebstrap(
     `--variant=${options.variant ?? 'minbase'}`,
     `--mode=${machine.native.rootless ? 'unshare' : 'root'}`,
     '--format=tar',
+    // Only root can unpack device nodes; every step gets a /dev of its own.
+    '--skip=output/dev',
     '--aptopt=Acquire::Languages "none"',
     ...(options.packages === undefined || options.packages.length === 0
       ? []
@@ -80,7 +82,8 @@ async function runMmdebstrap(
     'ERR_BOOTSTRAP',
     `Cannot bootstrap "${options.image}": mmdebstrap ended with exit code ${code}`,
     {
-      details: { lastLines },
+      // Who was given the log as it came need not see its end again.
+      details: options.onLog === undefined ? { lastLines } : {},
     },
   )
 }

@@ -42,6 +42,7 @@ export async function createBuilder(options: BuilderOptions): Promise<Builder> {
       throw new UserError(
         'ERR_IMAGE_NOT_FOUND',
         `Cannot remove image "${name}": there is no local image of this name`,
+        { hints: ['`tsbuild images` lists them.'] },
       )
     },
     runImage: (run) => runImage(machine, run),

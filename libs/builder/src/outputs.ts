@@ -59,6 +59,18 @@ export function outputsOf({ outputs, tags }: BuildOptions): readonly OutputSpec[
   return outputs ?? (tags !== undefined && tags.length > 0 ? [{ type: 'image' }] : [])
 }
 
+/** The absolute paths that the outputs go to. */
+export function outputPlaces(
+  options: BuildOptions,
+): readonly { readonly path: string; readonly kind: 'file' | 'directory' }[] {
+  return outputsOf(options).flatMap((output) => {
+    if (!('dest' in output) || typeof output.dest !== 'string') return []
+    return [
+      { path: resolve(options.cwd, output.dest), kind: output.type === 'local' ? 'directory' : 'file' },
+    ] as const
+  })
+}
+
 /** Whether an output is made of layers. */
 export function hasLayers(output: OutputSpec): output is ImageOutput {
   return ['oci', 'docker', 'image', 'registry'].includes(output.type)

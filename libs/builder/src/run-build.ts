@@ -6,6 +6,7 @@ import { parseDockerfile } from '@tsbuild/dockerfile'
 import { UserError } from '@tsbuild/errors'
 import type { EventSink } from '@tsbuild/events'
 import { createExecutor } from '@tsbuild/executor'
+import { assertOutputPlace } from '@tsbuild/exporter'
 import { type FrontendResult, toGraph } from '@tsbuild/frontend'
 import type { Graph, Vertex } from '@tsbuild/graph'
 import type { Compression } from '@tsbuild/native'
@@ -23,7 +24,7 @@ import { createSnapshotter, emptyFilesystem, type Snapshotter } from '@tsbuild/s
 import { solve } from '@tsbuild/solver'
 import { createInternalVertices, type InternalVertices } from './internal-vertex.ts'
 import type { Machine } from './machine.ts'
-import { compressionOf, hasLayers, outputsOf, writeOutputs } from './outputs.ts'
+import { compressionOf, hasLayers, outputPlaces, outputsOf, writeOutputs } from './outputs.ts'
 import { parseExtraHosts } from './parse-extra-hosts.ts'
 import type { BuildOptions, BuildResult, OutputSpec } from './types.ts'
 
@@ -44,6 +45,7 @@ export async function runBuild(run: BuildRun): Promise<BuildResult> {
   const { machine, options, signal } = run
   const internal = createInternalVertices(run.ref, run.events, machine.now)
   const tags = (options.tags ?? []).map((tag) => formatReference(withDefaultTag(parseReference(tag))))
+  for (const place of outputPlaces(options)) await assertOutputPlace(place.path, place.kind)
   const snapshotter = createSnapshotter({
     store: machine.store,
     native: machine.native,

@@ -27,4 +27,10 @@ describe('resolveStage()', () => {
       expect.objectContaining({ hints: ['Did you mean `build`?'] }),
     )
   })
+
+  it('lists the stages when none is near', () => {
+    expect(() => resolveStage(dockerfile, 'production')).toThrowError(
+      expect.objectContaining({ hints: ['Its stages: `build`, `test`.'] }),
+    )
+  })
 })

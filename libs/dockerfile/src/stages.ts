@@ -1,6 +1,5 @@
 import { didYouMean, UserError } from '@tsbuild/errors'
 import type { ArgInstruction, Dockerfile, FromInstruction, Instruction, Stage } from './instruction.ts'
-import { fileRange, splitLines } from './line-reader.ts'
 
 /** An instruction as it stands in a stage. */
 type StageInstruction = Exclude<Instruction, FromInstruction>
@@ -60,12 +59,17 @@ export function resolveStage(dockerfile: Dockerfile, target: string | null): Sta
   if (stage !== undefined) return stage
   const names = stages.map(({ name }) => name).filter((name) => name !== null)
   const written = target ?? ''
+  const guess = didYouMean(written.slice(0, 128), names)
   throw new UserError(
     'ERR_DOCKERFILE_STAGE_NOT_FOUND',
-    `Cannot build target "${written}": target stage ${JSON.stringify(written)} could not be found`,
-    {
-      source: fileRange(file, splitLines(dockerfile.text)),
-      hints: didYouMean(written.slice(0, 128), names),
-    },
+    `Cannot build target "${written}": ${file} has no stage of this name`,
+    { hints: guess.length > 0 ? guess : [stagesHint(names)] },
   )
+}
+
+function stagesHint(names: readonly string[]): string {
+  if (names.length === 0) return 'No stage has a name; give it one with `FROM image AS name`.'
+  const all = [...new Set(names)]
+  const shown = all.slice(0, 20).map((name) => `\`${name}\``)
+  return `Its stages: ${shown.join(', ')}${all.length > shown.length ? ', …' : ''}.`
 }

@@ -1,4 +1,5 @@
 import type { Writable } from 'node:stream'
+import { EnvironmentError, isBuildError } from '@tsbuild/errors'
 import type { Filesystem } from '@tsbuild/snapshot'
 import type { ExportContext, ExporterOptions } from './types.ts'
 import { outputError, writeOutput } from './write-output.ts'
@@ -14,8 +15,14 @@ export async function exportDirectory(
   try {
     await native.exportDirectory(root, dest, { signal })
   } catch (error) {
-    throw outputError(dest, error)
+    throw directoryError(dest, error)
   }
+}
+
+/** The helper names the call that failed, and not what it was for. */
+function directoryError(dest: string, error: unknown): unknown {
+  if (!isBuildError(error) || error.kind !== 'environment') return outputError(dest, error)
+  return new EnvironmentError(error.code, `Cannot write to the directory "${dest}"`, { cause: error })
 }
 
 /** Writes a file system as tar to a file or stream. */

@@ -13,7 +13,7 @@ import { PassThrough, Readable, type Writable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import { temporaryDirectory } from '@tsbuild/store/testing'
 import { beforeEach, describe, expect, it } from 'vitest'
-import { outputError, writeOutput } from './write-output.ts'
+import { assertOutputPlace, outputError, writeOutput } from './write-output.ts'
 
 let directory: string
 let dest: string
@@ -89,8 +89,8 @@ describe('writeOutput()', () => {
 
   it.each([
     ['its directory is missing', 'missing/out.tar', 'its directory does not exist'],
-    ['its directory is a file', 'file/out.tar', 'ENOTDIR'],
-    ['it is a directory', 'folder', 'EISDIR'],
+    ['its directory is a file', 'file/out.tar', 'a part of its path is no directory'],
+    ['it is a directory', 'folder', 'it is a directory, a file is wanted'],
   ])('throws ERR_OUTPUT when %s', async (_, name, reason) => {
     mkdirSync(join(directory, 'folder'))
     writeFileSync(join(directory, 'file'), '')
@@ -135,5 +135,33 @@ describe('outputError()', () => {
   it('lets what is no failure of the disk pass', () => {
     const bug = new TypeError('a bug')
     expect(outputError('o', bug)).toBe(bug)
+  })
+})
+
+describe('assertOutputPlace()', () => {
+  it.each([
+    ['a file where a directory is wanted', 'file', 'directory', 'it is no directory'],
+    ['a directory where a file is wanted', 'folder', 'file', 'it is a directory, a file is wanted'],
+    ['a file without its directory', 'missing/out.tar', 'file', 'its directory does not exist'],
+    ['a path through a file', 'file/out', 'directory', 'a part of its path is no directory'],
+  ] as const)('throws ERR_OUTPUT for %s', async (_, name, kind, reason) => {
+    mkdirSync(join(directory, 'folder'))
+    writeFileSync(join(directory, 'file'), '')
+    await expect(assertOutputPlace(join(directory, name), kind)).rejects.toMatchObject({
+      code: 'ERR_OUTPUT',
+      message: expect.stringContaining(reason),
+    })
+  })
+
+  it.each([
+    ['file', 'file'],
+    ['new.tar', 'file'],
+    ['folder', 'directory'],
+    ['new/deep', 'directory'],
+  ] as const)('takes %s as a %s and makes nothing', async (name, kind) => {
+    mkdirSync(join(directory, 'folder'))
+    writeFileSync(join(directory, 'file'), '')
+    await assertOutputPlace(join(directory, name), kind)
+    expect(readdirSync(directory).toSorted()).toEqual(['file', 'folder'])
   })
 })

@@ -28,12 +28,37 @@ export async function writeOutput(
   }
 }
 
-/** Where a name leads to. */
-async function lookUp(dest: string): Promise<{ readonly kind: 'file' | 'special'; readonly path: string }> {
-  const stats = await stat(dest).catch((error) => {
+/**
+ * Refuses a place where an output cannot be written, before the work is done that it is to hold.
+ *
+ * @param path absolute
+ * @throws {EnvironmentError} `ERR_OUTPUT`
+ */
+export async function assertOutputPlace(path: string, kind: 'file' | 'directory'): Promise<void> {
+  try {
+    const stats = await statIfThere(path)
+    if (kind === 'file') {
+      if (stats?.isDirectory()) throw Object.assign(new Error('it is a directory'), { code: 'EISDIR' })
+      // Its directory must be there; one that is the output itself is made.
+      if (stats === undefined) await stat(dirname(path))
+    } else if (stats !== undefined && !stats.isDirectory()) {
+      throw new EnvironmentError('ERR_OUTPUT', `Cannot write "${path}": it is no directory`)
+    }
+  } catch (error) {
+    throw outputError(path, error)
+  }
+}
+
+async function statIfThere(path: string) {
+  return await stat(path).catch((error) => {
     if (error.code === 'ENOENT') return undefined
     throw error
   })
+}
+
+/** Where a name leads to. */
+async function lookUp(dest: string): Promise<{ readonly kind: 'file' | 'special'; readonly path: string }> {
+  const stats = await statIfThere(dest)
   if (stats === undefined) return { kind: 'file', path: dest }
   // A rename would put a file in the place of /dev/null; the name /dev/stdout leads to no path that could be opened.
   if (!stats.isFile() && !stats.isDirectory()) return { kind: 'special', path: dest }
@@ -76,6 +101,14 @@ async function syncDirectory(path: string): Promise<void> {
   }
 }
 
+const reasons: ReadonlyMap<unknown, string> = new Map([
+  ['EACCES', 'permission denied'],
+  ['EISDIR', 'it is a directory, a file is wanted'],
+  ['ENOENT', 'its directory does not exist'],
+  ['ENOTDIR', 'a part of its path is no directory'],
+  ['EROFS', 'its file system is read-only'],
+])
+
 /** Explains a failure to write an output file; errors of our own pass through. */
 export function outputError(dest: string, error: unknown): unknown {
   if (isBuildError(error) || !(error instanceof Error) || !('code' in error)) return error
@@ -84,6 +117,6 @@ export function outputError(dest: string, error: unknown): unknown {
       cause: error,
     })
   }
-  const reason = error.code === 'ENOENT' ? 'its directory does not exist' : error.message
+  const reason = reasons.get(error.code) ?? error.message
   return new EnvironmentError('ERR_OUTPUT', `Cannot write "${dest}": ${reason}`, { cause: error })
 }

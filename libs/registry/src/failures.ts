@@ -13,7 +13,7 @@ export class TransientFailure extends Error {
 
   constructor(
     failure: BuildError,
-    options: { retryAfterMs?: number | undefined; maxAttempts?: number } = {},
+    options: { retryAfterMs?: number | undefined; maxAttempts?: number | undefined } = {},
   ) {
     super(failure.message, { cause: failure })
     this.failure = failure
@@ -49,6 +49,20 @@ const tlsCodes = new Set([
 /** What a TLS client sees when the other side answers in plain text. */
 const plainAnswerCodes = new Set(['ERR_SSL_WRONG_VERSION_NUMBER', 'ERR_SSL_PACKET_LENGTH_TOO_LONG', 'EPROTO'])
 
+/**
+ * Where nobody is reached at all, the sixth try is as good as the third, and people wait for an answer. Connections take
+ * 10 s to be given up and silent servers 30 s, so these are tried less often still.
+ */
+const maxAttempts: ReadonlyMap<string | undefined, number> = new Map([
+  ['ECONNREFUSED', 3],
+  ['EAI_AGAIN', 3],
+  ['EHOSTUNREACH', 3],
+  ['ENETUNREACH', 3],
+  ['ETIMEDOUT', 2],
+  ['UND_ERR_CONNECT_TIMEOUT', 2],
+  ['UND_ERR_HEADERS_TIMEOUT', 3],
+])
+
 /** Gives an error of the network its class: what to try again, and what the user can do. */
 export function networkFailure(error: unknown, purpose: Purpose): BuildError | TransientFailure {
   if (error instanceof TransientFailure || isBuildError(error)) return error
@@ -82,7 +96,7 @@ export function networkFailure(error: unknown, purpose: Purpose): BuildError | T
   )
   // A name that does not exist is a typing error far more often than a moment's trouble.
   if (code === 'ENOTFOUND') return failure
-  return new TransientFailure(failure, code === 'ECONNREFUSED' ? { maxAttempts: 3 } : {})
+  return new TransientFailure(failure, { maxAttempts: maxAttempts.get(code) })
 }
 
 /** What an error response says. */

@@ -1,8 +1,8 @@
-import { chmodSync, linkSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs'
-import { isAbsolute } from 'node:path'
+import { chmodSync, existsSync, linkSync, mkdirSync, readdirSync, statSync, writeFileSync } from 'node:fs'
+import { dirname, isAbsolute } from 'node:path'
 import { EnvironmentError } from '@tsbuild/errors'
 import { type Disk, readSmallFile, removeFile } from './disk.ts'
-import { onDisk, onDiskSync, unlessErrno } from './fs-failure.ts'
+import { errnoOf, onDisk, onDiskSync, unlessErrno } from './fs-failure.ts'
 import { type Layout, layoutVersion } from './layout.ts'
 import { emptyIndex } from './local-images.ts'
 import type { Session } from './session.ts'
@@ -30,12 +30,7 @@ export async function ensureLayout(layout: Layout, disk: Disk, session: Session)
 /** Any number of processes may do this at once; what is there already stays. */
 async function create(layout: Layout, disk: Disk, session: Session): Promise<void> {
   const { root } = layout
-  if (
-    unlessErrno(['EEXIST', 'ENOTDIR'], () => mkdirSync(root, { recursive: true, mode: 0o700 }) ?? root) ===
-    undefined
-  ) {
-    throw cannotOpen(root, 'it is not a directory')
-  }
+  if (unlessErrno(['ENOTDIR'], () => makeRoot(root)) !== true) throw cannotOpen(root, 'it is not a directory')
   // Another process may have finished since the version was looked for.
   const others = readdirSync(root).filter((name) => !harmless.has(name))
   const newer = others.find((name) => /^v\d+$/.test(name))
@@ -50,6 +45,25 @@ async function create(layout: Layout, disk: Disk, session: Session): Promise<voi
   await disk.syncTree(root)
   writeIfMissing(session, layout.version, `${layoutVersion}\n`)
   await disk.syncTree(root)
+}
+
+/**
+ * Makes a directory and those above it. Node's own recursion never ends below /proc, where mkdir(2) says ENOENT though the
+ * directory above is there.
+ *
+ * @returns whether a directory is there now
+ */
+function makeRoot(path: string): boolean {
+  try {
+    mkdirSync(path, 0o700)
+  } catch (error) {
+    const errno = errnoOf(error)
+    if (errno === 'ENOENT' && !existsSync(dirname(path))) {
+      makeRoot(dirname(path))
+      unlessErrno(['EEXIST'], () => mkdirSync(path, 0o700))
+    } else if (errno !== 'EEXIST') throw error
+  }
+  return statSync(path).isDirectory()
 }
 
 /** Links the complete file into place, so that nobody reads half of it and nobody's newer one is overwritten. */

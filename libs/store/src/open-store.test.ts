@@ -64,6 +64,17 @@ describe('openStore', () => {
     expect(existsSync(join(root, 'v1'))).toBe(false)
   })
 
+  it('openStore() makes the directories above, and comes to an end where none can be made', async () => {
+    const root = join(temporaryDirectory(), 'a/b/c')
+    await (await openStore(storeOptions(root))).close()
+    expect(existsSync(join(root, 'v1'))).toBe(true)
+    // mkdir(2) says ENOENT there though the directory above exists.
+    await expect(openStore(storeOptions('/proc/tsbuild/store'))).rejects.toMatchObject({
+      kind: 'environment',
+      code: 'ERR_STORE_IO',
+    })
+  })
+
   it('openStore() refuses a directory that holds something else, a file, and a relative path', async () => {
     const root = temporaryDirectory()
     const file = join(root, 'notes.txt')

@@ -1,5 +1,6 @@
-import { didYouMean, UserError } from '@tsbuild/errors'
+import { didYouMean, nearest, UserError } from '@tsbuild/errors'
 import { type Command, CommanderError, Option } from 'commander'
+import { commands } from '../commands.ts'
 import { goBooleans } from './go-booleans.ts'
 import { HelpRequested } from './help-requested.ts'
 
@@ -61,12 +62,22 @@ function usageError(command: Command, error: CommanderError): UserError {
       const got = command.args.map((arg) => JSON.stringify(arg)).join(', ')
       const state = `it takes ${wanted === 0 ? 'no arguments' : wanted === 1 ? 'one argument' : `${wanted} arguments`}, got ${got}`
       return new UserError('ERR_USAGE', `Cannot run \`${command.name()}\`: ${state}`, {
-        hints: [`Usage: ${command.name()} ${command.usage()}`],
+        hints: [...mistypedCommand(command), `Usage: ${command.name()} ${command.usage()}`],
       })
     }
     default:
       return new UserError('ERR_USAGE', error.message.replace(/^error: /, ''), { hints: [more] })
   }
+}
+
+/** `tsbuild bild .` was taken for two contexts. */
+function mistypedCommand(command: Command): readonly string[] {
+  const [first = ''] = command.args
+  const meant = nearest(
+    first,
+    commands.map(({ name }) => name),
+  )
+  return meant === undefined || meant === first ? [] : [`Did you mean \`tsbuild ${meant}\`?`]
 }
 
 function unknownFlag(command: Command, flag: string): UserError {

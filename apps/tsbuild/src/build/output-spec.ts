@@ -104,7 +104,12 @@ function outputType(text: string, type: string | undefined): OutputType {
   if (type === undefined) throw wrong(text, 'type is missing', ['For example `type=oci,dest=image.tar`.'])
   const known = types.find((one) => one === type)
   if (known !== undefined) return known
-  throw wrong(text, `no type is called "${type}"`, didYouMean(type, types))
+  const guess = didYouMean(type, types)
+  throw wrong(
+    text,
+    `no type is called "${type}"`,
+    guess.length > 0 ? guess : [`There are ${types.join(', ')}.`],
+  )
 }
 
 function outputSpecs(

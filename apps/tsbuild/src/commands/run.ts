@@ -55,6 +55,9 @@ function runCommand(): Command {
     .option('-u, --user <user>', 'Runs as `name` or `uid[:gid]`')
     .option('-w, --workdir <dir>', 'Runs in this directory')
     .addOption(new Option('--network <mode>', 'none or host').argParser(oneOf('--network', ['none', 'host'])))
+    // What people type for `docker run`: the program has our own terminal, and its copy is always thrown away.
     .addOption(new Option('--rm').hideHelp())
+    .addOption(new Option('-i, --interactive').hideHelp())
+    .addOption(new Option('-t, --tty').hideHelp())
   return addGlobalFlags(command)
 }

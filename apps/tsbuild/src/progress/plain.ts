@@ -6,7 +6,8 @@ import { createTrace, type TraceStatus, type TraceVertex, updateTrace } from './
 
 /** The shown block is given up for another one that has lines after this long, so that no step stays unseen. */
 const fairnessMs = 5_000
-/** A status line comes again when it moved by a twentieth, or this much later. */
+/** A status line comes again after a second when it moved by a twentieth, and otherwise after five. */
+const statusPauseMs = 1_000
 const statusIntervalMs = 5_000
 const statusShare = 0.05
 /** A log line is cut into pieces of this many characters, for programs that never end a line. */
@@ -149,9 +150,11 @@ function flushPartial(block: Block): void {
 
 function isNews(status: TraceStatus, shown: TraceStatus | undefined): boolean {
   if (shown === undefined || status.done) return shown?.done !== true
+  const pause = status.at - shown.at
+  if (pause < statusPauseMs) return false
   const total = status.totalBytes ?? 0
   const share = total > 0 ? (status.currentBytes - shown.currentBytes) / total : 0
-  return share >= statusShare || status.at - shown.at >= statusIntervalMs
+  return share >= statusShare || pause >= statusIntervalMs
 }
 
 function statusLine(status: TraceStatus): string {

@@ -159,21 +159,23 @@ describe('createPlainDisplay()', () => {
     expect(plain(events)).toBe('#1 RUN a\n#1 5.900 a1\n#1 ...\n\n#2 RUN b\n#2 1.000 b1\n#2 6.000 b2\n')
   })
 
-  it('repeats a status when it moved by a twentieth, 5 s passed, or it is done', () => {
+  it('repeats a status when a second passed and it moved by a twentieth, 5 s passed, or it is done', () => {
     const events = [
       planned(from, 'FROM a'),
       started(from, 0),
       status(from, 0, 'sha256:ab', 0, 1_000_000),
       status(from, 100, 'sha256:ab', 40_000, 1_000_000),
-      status(from, 200, 'sha256:ab', 50_000, 1_000_000),
-      status(from, 5_200, 'sha256:ab', 50_001, 1_000_000),
-      status(from, 5_300, 'sha256:ab', 1_000_000, 1_000_000, true),
+      status(from, 999, 'sha256:ab', 900_000, 1_000_000),
+      status(from, 1_000, 'sha256:ab', 900_001, 1_000_000),
+      status(from, 2_500, 'sha256:ab', 900_002, 1_000_000),
+      status(from, 6_000, 'sha256:ab', 900_003, 1_000_000),
+      status(from, 6_001, 'sha256:ab', 1_000_000, 1_000_000, true),
     ]
     expect(plain(events)).toBe(`#1 FROM a
 #1 sha256:ab 0B / 1.00MB
-#1 sha256:ab 50.00kB / 1.00MB 0.2s
-#1 sha256:ab 50.00kB / 1.00MB 5.2s
-#1 sha256:ab 1.00MB / 1.00MB 5.3s done
+#1 sha256:ab 900.00kB / 1.00MB 1.0s
+#1 sha256:ab 900.00kB / 1.00MB 6.0s
+#1 sha256:ab 1.00MB / 1.00MB 6.0s done
 `)
   })
 
