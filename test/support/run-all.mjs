@@ -24,7 +24,12 @@ const suites = [
   },
   { name: 'repo', kind: 'vitest', command: ['test/repo'] },
   { name: 'unit', kind: 'vitest', command: ['libs', 'apps'] },
-  { name: 'rust', kind: 'cargo', command: ['cargo', 'test', '--locked', '--', '--show-output'], cwd: helper },
+  {
+    name: 'rust',
+    kind: 'cargo',
+    command: ['cargo', 'test', '--locked', '--no-fail-fast', '--', '--show-output'],
+    cwd: helper,
+  },
   { name: 'e2e', kind: 'vitest', command: ['--config', 'vitest.e2e.config.ts'] },
 ]
 

@@ -5,7 +5,7 @@ import { mkdtemp, open, readdir, readFile, rm, stat, writeFile } from 'node:fs/p
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { pipeline } from 'node:stream/promises'
-import { digestBytes, digestFromHex, parseDiffId } from '@tsbuild/digest'
+import { chainIdOf, digestBytes, digestFromHex, type parseDiffId } from '@tsbuild/digest'
 import { EnvironmentError, UserError } from '@tsbuild/errors'
 import {
   formatReference,
@@ -162,7 +162,8 @@ async function importTar(machine: Machine, name: string, tar: string) {
     fetch: () => Promise.reject(new Error('a bootstrapped image is local')),
   })
   const layer = await snapshotter.layerBlob(draft.id, { format: 'gzip', level: 6 }, {})
-  await snapshotter.adopt([{ chain: parseDiffId(layer.diffId) as never, id: draft.id, diffId: layer.diffId }])
+  const chain = chainIdOf([layer.diffId])
+  if (chain !== undefined) await snapshotter.adopt([{ chain, id: draft.id, diffId: layer.diffId }])
   return await storeImage(machine, name, layer)
 }
 

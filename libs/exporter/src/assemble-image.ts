@@ -122,7 +122,10 @@ function historyOf(draft: ImageDraft, layers: readonly LayerRef[], fixed: string
     .filter((layer) => layer.kind === 'snapshot')
     .slice(-draft.history.filter((e) => !e.emptyLayer).length)
   let next = 0
-  let created = fixed ?? draft.baseCreated ?? timestamp(0)
+  // Entries before the first layer of an image from scratch are as old as that layer.
+  const [first] = own
+  const oldest = timestamp(first?.kind === 'snapshot' ? first.createdAt : 0)
+  let created = fixed ?? draft.baseCreated ?? oldest
   const history: HistoryEntry[] = [...draft.baseHistory]
   for (const { createdBy, emptyLayer } of draft.history) {
     const layer = emptyLayer ? undefined : own[next++]

@@ -101,13 +101,13 @@ const configOf = async (image: AssembledImage): Promise<ImageConfig> =>
   parseImageConfig(await store.blobs.read(image.config.digest))
 
 describe('assembleImage()', () => {
-  it('gives each history entry the time of its layer, or of the one before', async () => {
+  it('gives each history entry the time of its layer, of the one before, or of the first', async () => {
     const layers = [await ownLayer('one', 1000), await ownLayer('two', 2000)]
     const { created, history, diffIds } = await configOf(
       await assemble(draftOf([env, run, env, run, env]), layers),
     )
     expect(history.map((entry) => [entry.createdBy, entry.created, entry.emptyLayer === true])).toEqual([
-      ['ENV a=b', iso(0), true],
+      ['ENV a=b', iso(1000), true],
       ['RUN x', iso(1000), false],
       ['ENV a=b', iso(1000), true],
       ['RUN x', iso(2000), false],

@@ -63,7 +63,7 @@ async function execute(
     const { outcome, finished } = options.executor.run(process, output, finishing)
     const { exitCode, oomKilled } = await outcome
     if (exitCode !== 0) {
-      // Its last output may still be on its way.
+      // Its tree may be deleted when nothing works in it any more.
       await finished
       throw stepFailed(op, exitCode, oomKilled, tail.lines())
     }

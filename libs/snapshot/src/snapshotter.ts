@@ -130,8 +130,8 @@ async function prepareSnapshot(
   lower: readonly string[],
   layer: Compression | undefined,
 ): Promise<PreparedSnapshot & { readonly blob: Promise<LayerBlob> }> {
-  const draft = await store.snapshots.draft()
   const ingest = layer === undefined ? undefined : await store.blobs.ingest()
+  const draft = await store.snapshots.draft()
   let settle: (blob: LayerBlob) => void = () => {}
   let fail: (error: unknown) => void = () => {}
   const blob = new Promise<LayerBlob>((resolve, reject) => {
@@ -153,7 +153,8 @@ async function prepareSnapshot(
     async commit(records, finished) {
       try {
         const made = layerBlob(await finished, layer)
-        if (made !== undefined) await ingest?.commit({ digest: made.digest, size: made.size, synced: true })
+        if (made === undefined) await ingest?.abort()
+        else await ingest?.commit({ digest: made.digest, size: made.size, synced: true })
         await draft.commit(records, { synced: true, layer: made === undefined ? undefined : layerInfo(made) })
         if (made !== undefined) settle(made)
       } catch (error) {

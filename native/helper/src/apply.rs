@@ -18,6 +18,7 @@ use crate::tar::reader::Reader;
 use source::Source;
 
 pub(crate) use lower::{has_mark, is_whiteout};
+pub(crate) use names::{is_too_long, too_long};
 
 /// The request, see [`crate::protocol::Request::Apply`].
 #[derive(Debug)]
@@ -44,7 +45,7 @@ pub(crate) fn apply(layer: &Layer, marks: Marks) -> Fallible<Outcome> {
     // First, so that fd 3 cannot be a descriptor of our own.
     let blob = crate::sys::layers::bulk()?;
     let lower = lower::Lower::open(&layer.lower, marks)?;
-    let mut unpacker = unpack::Unpacker::new(target::Target::open(&layer.target, lower, marks)?);
+    let mut unpacker = unpack::Unpacker::new(target::Target::open(&layer.target, lower, marks)?, copy_max(layer));
     let mut source = Source::start(blob, layer)?;
     let entries = match unpack_all(&mut source, &mut unpacker, layer.limits.max_entries) {
         Ok(entries) => entries,
@@ -53,6 +54,12 @@ pub(crate) fn apply(layer: &Layer, marks: Marks) -> Fallible<Outcome> {
     unpacker.finish()?;
     let tar = source.verify(layer)?;
     Ok(Outcome::Apply { unpacked_bytes: tar.bytes(), diff_id: tar.digest(), entries })
+}
+
+/// What hard links may copy up: as much as the layer could have held itself.
+fn copy_max(layer: &Layer) -> u64 {
+    let by_ratio = layer.size_bytes.saturating_mul(u64::from(layer.limits.max_ratio)).max(source::RATIO_FROM);
+    layer.limits.max_bytes.min(by_ratio)
 }
 
 fn unpack_all(source: &mut Source, unpacker: &mut unpack::Unpacker, max_entries: u64) -> Fallible<u64> {

@@ -5,7 +5,8 @@
 use crate::error::{Failure, Fallible};
 use crate::overlay::Marks;
 use crate::protocol::{Finish, Outcome, Reply, Root};
-use crate::{diff, maintenance, report};
+use crate::sys::process;
+use crate::{diff, maintenance, report, run};
 
 /// Where the layer goes.
 const LAYER_FD: i32 = 6;
@@ -19,8 +20,10 @@ pub(crate) fn finish(root: &Root, outcome: Outcome, finish: Option<Finish>, mark
     let result = Reply::Result { outcome };
     let (Some(finish), Some(upper), true) = (finish, &root.upper, succeeded) else { return Ok(result) };
     report(&result);
+    // The supervisor of a run kept them for the step. From here on they end this process, as they end any operation.
+    process::unblock_signals(&run::END);
     if let Some(compression) = finish.layer {
-        let out = crate::sys::process::take_passed(LAYER_FD)
+        let out = process::take_passed(LAYER_FD)
             .ok_or_else(|| Failure::internal("a layer is asked for, but fd 6 is not open"))?;
         let layer = diff::write(out, upper, compression, None, marks)?;
         report(&Reply::Layer { digest: layer.digest, size_bytes: layer.size_bytes, diff_id: layer.diff_id });

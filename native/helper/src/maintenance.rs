@@ -9,7 +9,9 @@ use std::collections::HashSet;
 use std::ffi::{CStr, CString};
 use std::path::Path;
 
-/// How deep [`remove`] descends before it moves a directory up instead, so that no tree exhausts the descriptors.
+const DIR: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
+/// Directories kept open, so that no tree exhausts the descriptors: [`remove`] moves one that lies deeper up instead, and
+/// [`usage`] opens those above again on its way back.
 const MAX_DEPTH: usize = 128;
 
 /// Makes everything written below these paths durable: one `syncfs` for each file system.
@@ -178,10 +180,9 @@ fn unlock(parent: BorrowedFd<'_>, name: &CStr) -> Result<(), Errno> {
 }
 
 fn open_dir(parent: BorrowedFd<'_>, name: &CStr) -> Result<OwnedFd, Errno> {
-    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_XDEV;
     loop {
-        match rustix::fs::openat2(parent, name, flags, Mode::empty(), resolve) {
+        match rustix::fs::openat2(parent, name, DIR, Mode::empty(), resolve) {
             Err(Errno::AGAIN | Errno::INTR) => {}
             other => return other,
         }
@@ -195,23 +196,50 @@ fn tree_bytes(path: &str) -> Result<u64, Errno> {
     if FileType::from_raw_mode(stat.st_mode) != FileType::Directory {
         return Ok(bytes);
     }
-    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    let root = rustix::fs::open(path, flags, Mode::empty())?;
+    let root = rustix::fs::open(path, DIR, Mode::empty())?;
     let subdirs = measure(root.as_fd(), &mut bytes, &mut links)?;
-    let mut levels = vec![(root, subdirs)];
-    while let Some((dir, subdirs)) = levels.last_mut() {
-        let Some(name) = subdirs.pop() else {
-            levels.pop();
+    let mut levels = vec![Measured { dir: Some(root), inode: (stat.st_dev, stat.st_ino), subdirs }];
+    while let Some(level) = levels.last_mut() {
+        let Some(name) = level.subdirs.pop() else {
+            leave(&mut levels)?;
             continue;
         };
+        let dir = level.dir.as_ref().ok_or(Errno::IO)?;
         let next = match open_dir(dir.as_fd(), &name) {
             Err(Errno::XDEV | Errno::NOENT) => continue,
             other => other?,
         };
+        let stat = rustix::fs::fstat(&next)?;
         let subdirs = measure(next.as_fd(), &mut bytes, &mut links)?;
-        levels.push((next, subdirs));
+        if let Some(above) = levels.len().checked_sub(MAX_DEPTH).and_then(|at| levels.get_mut(at)) {
+            above.dir = None;
+        }
+        levels.push(Measured { dir: Some(next), inode: (stat.st_dev, stat.st_ino), subdirs });
     }
     Ok(bytes)
+}
+
+/// One directory that is being measured.
+struct Measured {
+    /// Closed while [`MAX_DEPTH`] directories below it are open.
+    dir: Option<OwnedFd>,
+    inode: (u64, u64),
+    subdirs: Vec<CString>,
+}
+
+/// Goes up. A directory that was closed is opened again from below.
+fn leave(levels: &mut Vec<Measured>) -> Result<(), Errno> {
+    let (Some(done), Some(above)) = (levels.pop(), levels.last_mut()) else { return Ok(()) };
+    if above.dir.is_none() {
+        let dir = rustix::fs::openat(done.dir.as_ref().ok_or(Errno::IO)?, c"..", DIR, Mode::empty())?;
+        let stat = rustix::fs::fstat(&dir)?;
+        // Something moved the directory meanwhile.
+        if (stat.st_dev, stat.st_ino) != above.inode {
+            return Err(Errno::STALE);
+        }
+        above.dir = Some(dir);
+    }
+    Ok(())
 }
 
 /// Adds the entries of one directory and returns its subdirectories.

@@ -27,15 +27,16 @@ pub(crate) fn enter_mount_namespace() -> Fallible<()> {
     rustix::mount::mount_change("/", flags).map_err(|errno| Failure::syscall("mount(\"/\", MS_PRIVATE|MS_REC)", errno))
 }
 
-/// Makes a detached mount of a snapshot and returns its root directory.
+/// Makes a detached mount of a snapshot and returns its root directory. No device in it can be opened: an image or a
+/// step may hold any, and for some of the host's devices to open them is an act.
 ///
 /// # Errors
 /// `ERR_OVERLAY_MOUNT` with the kernel's own text where it gave one.
 pub(crate) fn mount(root: &Root, marks: Marks) -> Fallible<OwnedFd> {
     match (root.lower.as_slice(), root.upper.as_deref()) {
-        ([], Some(upper)) => clone_tree(upper),
+        ([], Some(upper)) => clone_tree(upper).and_then(no_devices),
         ([], None) => empty(),
-        ([only], None) => clone_tree(only).and_then(read_only),
+        ([only], None) => clone_tree(only).and_then(read_only).and_then(no_devices),
         (lower, upper) => overlay(lower, upper, root.work.as_deref(), marks),
     }
 }
@@ -86,6 +87,12 @@ fn read_only(tree: OwnedFd) -> Fallible<OwnedFd> {
     Ok(tree)
 }
 
+fn no_devices(tree: OwnedFd) -> Fallible<OwnedFd> {
+    crate::sys::tree::mount_set_attributes(tree.as_fd(), u64::from(MountAttrFlags::MOUNT_ATTR_NODEV.bits()), false)
+        .map_err(|errno| Failure::syscall("mount_setattr(MOUNT_ATTR_NODEV)", errno))?;
+    Ok(tree)
+}
+
 fn overlay(lower: &[String], upper: Option<&str>, work: Option<&str>, marks: Marks) -> Fallible<OwnedFd> {
     let fs = open_fs("overlay")?;
     for path in lower {
@@ -105,8 +112,8 @@ fn overlay(lower: &[String], upper: Option<&str>, work: Option<&str>, marks: Mar
     if marks == Marks::User {
         set_flag(fs.as_fd(), "userxattr")?;
     }
-    let attributes = if upper.is_some() { MountAttrFlags::empty() } else { MountAttrFlags::MOUNT_ATTR_RDONLY };
-    create(fs.as_fd(), "overlay", attributes)
+    let access = if upper.is_some() { MountAttrFlags::empty() } else { MountAttrFlags::MOUNT_ATTR_RDONLY };
+    create(fs.as_fd(), "overlay", access | MountAttrFlags::MOUNT_ATTR_NODEV)
 }
 
 fn set_flag(fs: BorrowedFd<'_>, key: &str) -> Fallible<()> {

@@ -69,6 +69,8 @@ fn read(root: &Beneath, path: &str) -> Result<Vec<u8>, String> {
     let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY;
     let file = root.open(path.as_bytes(), flags, Mode::empty(), Links::Follow).map_err(|errno| match errno {
         Errno::NOENT => "is missing in the destination".to_owned(),
+        // A device: the mount lets none be opened.
+        Errno::ACCESS => "is not a regular file".to_owned(),
         _ => format!("cannot be opened: {errno}"),
     })?;
     let stat = rustix::fs::fstat(&file).map_err(|errno| errno.to_string())?;

@@ -110,8 +110,8 @@ pub(crate) enum Request {
         /// Where to.
         dest: ExportDest,
     },
-    /// Runs one process in a snapshot and waits for it. fd 3 and 4 receive its output and error output;
-    /// with `stdin`, fd 5 is its input.
+    /// Runs one process in a snapshot and waits for it. fd 3 and 4 receive its output and error output and are closed
+    /// before the result is reported; with `stdin`, fd 5 is its input.
     #[serde(rename_all = "camelCase")]
     Run(Box<Run>),
     /// Makes everything written below these paths durable (one `syncfs` for each).

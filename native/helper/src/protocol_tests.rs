@@ -11,6 +11,9 @@ struct Golden {
     value: Value,
 }
 
+/// Gives the changed copies of one object.
+type Change = dyn Fn(&Map<String, Value>) -> Vec<Map<String, Value>>;
+
 fn goldens() -> Vec<Golden> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../test/protocol");
     let mut paths: Vec<PathBuf> = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
@@ -39,7 +42,7 @@ fn accepts(envelope: &str) -> bool {
 }
 
 /// Calls `change` with a copy of `value` for each object in it, and gives every changed copy.
-fn mutations(value: &Value, change: &dyn Fn(&Map<String, Value>) -> Vec<Map<String, Value>>) -> Vec<Value> {
+fn mutations(value: &Value, change: &Change) -> Vec<Value> {
     match value {
         Value::Object(members) => {
             let here = change(members).into_iter().map(Value::Object);
@@ -68,7 +71,7 @@ fn mutations(value: &Value, change: &dyn Fn(&Map<String, Value>) -> Vec<Map<Stri
 }
 
 /// Every mutation of every request golden must be refused.
-fn assert_refused(change: &dyn Fn(&Map<String, Value>) -> Vec<Map<String, Value>>) {
+fn assert_refused(change: &Change) {
     for golden in of_kind("envelope") {
         let changed = mutations(&golden.value, change);
         assert!(!changed.is_empty(), "{} was not changed", golden.name);
@@ -131,7 +134,7 @@ fn protocol_refuses_an_unknown_tag() {
             copy
         })
     };
-    assert_refused(&|members| ["op", "kind"].iter().filter_map(|tag| unknown(members, tag)).collect());
+    assert_refused(&move |members| ["op", "kind"].iter().filter_map(|tag| unknown(members, tag)).collect());
 }
 
 #[test]

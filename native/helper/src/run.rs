@@ -41,7 +41,7 @@ const STDOUT_FD: i32 = 3;
 const STDERR_FD: i32 = 4;
 const STDIN_FD: i32 = 5;
 /// The signals that ask the supervisor to end the step.
-const END: [i32; 2] = [libc::SIGTERM, libc::SIGINT];
+pub(crate) const END: [i32; 2] = [libc::SIGTERM, libc::SIGINT];
 
 /// Runs the step and waits for it.
 ///
@@ -78,10 +78,13 @@ struct Finished {
 }
 
 fn supervise(run: &Run, marks: Marks, cgroup: Option<&Cgroup>) -> Fallible<Finished> {
+    // First, so that their numbers cannot be those of descriptors of our own.
+    let passed = [process::take_passed(STDOUT_FD), process::take_passed(STDERR_FD)];
+    let input = input(run)?;
     let (status, status_end) = pipe(PipeFlags::CLOEXEC)?;
     let (output, output_end) = pipe(PipeFlags::CLOEXEC)?;
     let (error, error_end) = pipe(PipeFlags::CLOEXEC)?;
-    let streams = Streams { input: input(run)?, output: output_end, error: error_end };
+    let streams = Streams { input, output: output_end, error: error_end };
     for fd in [&output, &error] {
         rustix::io::ioctl_fionbio(fd, true).map_err(|errno| Failure::syscall("ioctl(pipe, FIONBIO)", errno))?;
     }
@@ -89,15 +92,15 @@ fn supervise(run: &Run, marks: Marks, cgroup: Option<&Cgroup>) -> Fallible<Finis
     let init =
         match process::fork_into_pid_namespace().map_err(|errno| tree::denied("clone(CLONE_NEWPID)".into(), errno))? {
             Side::Child => {
-                drop((status, output, error));
+                drop((status, output, error, passed));
                 Init { run, marks, status: status_end, streams, cgroup }.be()
             }
             Side::Parent(pid) => pid,
         };
     drop((status_end, streams));
     let signals = process::signal_fd(&END).map_err(|errno| Failure::syscall("signalfd(SIGTERM, SIGINT)", errno))?;
-    let mut carried =
-        [Stream::new(output, process::take_passed(STDOUT_FD)), Stream::new(error, process::take_passed(STDERR_FD))];
+    let [passed_output, passed_error] = passed;
+    let mut carried = [Stream::new(output, passed_output), Stream::new(error, passed_error)];
     let mut supervisor = Supervisor { init, signals: &signals, line: Vec::new(), last: None, bundles: Vec::new() };
     pump::pump(&mut carried, &status, &signals, &mut supervisor)?;
     let Supervisor { last, bundles, .. } = supervisor;

@@ -198,3 +198,26 @@ fn copy_refuses_a_device_that_would_hide_files() {
     let reply = bench.copy(&[copy_action(bench.directory(&[]), &["."], "/d/")]);
     expect_error(&reply, "ERR_DEVICE_FORBIDDEN");
 }
+
+#[test]
+fn copy_opens_no_device_of_the_image() {
+    if !can_mount() {
+        return;
+    }
+    let bench = Bench::new().lower(&["d etc"]);
+    // A number without a driver: to open it gives ENXIO, where the mount does not forbid it.
+    let kind = rustix::fs::FileType::CharacterDevice;
+    let device = rustix::fs::makedev(240, 0);
+    let passwd = bench.path("lower/etc/passwd");
+    rustix::fs::mknodat(rustix::fs::CWD, passwd, kind, rustix::fs::Mode::RUSR, device).unwrap();
+    let action = || json!({"kind": "mkdir", "path": "/made", "mode": 0o755, "owner": "app"});
+    let mut replies = vec![bench.copy(&[action()])];
+    // The same without an overlay: a snapshot of one directory.
+    let root = json!({"lower": [], "upper": bench.path("lower"), "work": null});
+    replies.push(call(&json!({"op": "copy", "root": root, "actions": [action()], "finish": null})));
+    for reply in replies {
+        expect_error(&reply, "ERR_USER_NOT_FOUND");
+        let message = reply["message"].as_str().unwrap();
+        assert!(message.contains("/etc/passwd is not a regular file"), "{message}");
+    }
+}

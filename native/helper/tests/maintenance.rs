@@ -111,3 +111,30 @@ fn sync_takes_any_directories() {
     let done = sandbox.call(json!({"op": "sync", "paths": [sandbox.path("missing")]}));
     assert_eq!(done.last["errno"], "ENOENT");
 }
+
+#[test]
+fn usage_needs_few_descriptors_for_a_deep_tree() {
+    let Some(sandbox) = Sandbox::root() else { return };
+    let tree = sandbox.path("tree");
+    fs::create_dir(&tree).unwrap();
+    let mut dir = rustix::fs::open(&tree, rustix::fs::OFlags::PATH, rustix::fs::Mode::empty()).unwrap();
+    for _ in 0..600 {
+        rustix::fs::mkdirat(&dir, "deep", rustix::fs::Mode::RWXU).unwrap();
+        rustix::fs::mkdirat(&dir, "beside", rustix::fs::Mode::RWXU).unwrap();
+        dir = rustix::fs::openat(&dir, "deep", rustix::fs::OFlags::PATH, rustix::fs::Mode::empty()).unwrap();
+    }
+    let call = |request: serde_json::Value| {
+        let mut command = sandbox.command("ulimit -n 256; exec \"$0\"");
+        let pipes = command.arg(sandbox.helper()).stdin(std::process::Stdio::piped());
+        let mut child = pipes.stdout(std::process::Stdio::piped()).spawn().unwrap();
+        sandbox.send(&mut child, &request);
+        let output = child.wait_with_output().unwrap();
+        serde_json::from_slice::<serde_json::Value>(&output.stdout).unwrap()
+    };
+    let blocks = fs::metadata(&tree).unwrap().blocks() * 512;
+    let reply = call(json!({"op": "usage", "paths": [tree]}));
+    assert_eq!(reply["result"]["bytes"][0], 1201 * blocks, "{reply}");
+    let reply = call(json!({"op": "remove", "paths": [tree]}));
+    assert_eq!(reply["event"], "result", "{reply}");
+    assert!(!tree.exists());
+}

@@ -206,3 +206,16 @@ fn run_wins_the_race_for_a_mount_point_in_a_shared_mount() {
     });
     assert_untouched(&canary);
 }
+
+#[test]
+fn run_blames_the_image_for_paths_that_are_too_long() {
+    let Some(sandbox) = Sandbox::root() else { return };
+    symlink("y".repeat(256), sandbox.image().join("etc/hosts")).unwrap();
+    assert_eq!(sandbox.sh("true").error(), "ERR_ROOTFS_INVALID");
+    fs::remove_file(sandbox.image().join("etc/hosts")).unwrap();
+    for cwd in [format!("/{}", "y".repeat(256)), "/x".repeat(3000)] {
+        let mut request = sandbox.shell("true");
+        request["cwd"] = json!(cwd);
+        assert_eq!(sandbox.run(request).error(), "ERR_WORKDIR_INVALID", "{} bytes", cwd.len());
+    }
+}

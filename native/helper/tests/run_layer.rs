@@ -265,3 +265,39 @@ fn run_refuses_targets_that_belong_to_the_sandbox() {
         FileType::RegularFile
     );
 }
+
+#[test]
+fn run_refuses_a_bundle_that_the_step_made_too_large() {
+    let Some(sandbox) = Sandbox::root() else { return };
+    with_bundle(&sandbox);
+    let mut request = sandbox.shell("truncate -s 64G /etc/ssl/certs/ca-certificates.crt");
+    request["trustCa"] = json!(PEM);
+    let done = sandbox.run(request);
+    assert_eq!(done.error(), "ERR_LAYER_UNREPRESENTABLE", "{done:?}");
+    assert_eq!(done.last["kind"], "user");
+}
+
+/// A device of the host must not be opened even to see that it is one: for a watchdog that starts it.
+#[test]
+fn run_opens_no_device_that_the_step_left_in_place_of_a_bundle() {
+    let Some(sandbox) = Sandbox::root() else { return };
+    with_bundle(&sandbox);
+    let bundle = "/etc/ssl/certs/ca-certificates.crt";
+    let node = sandbox.upper().join("etc/ssl/certs/ca-certificates.crt");
+    for kind in ["c 1 3", "p"] {
+        let mut request = sandbox.shell(&format!("rm {bundle} && mknod {bundle} {kind}"));
+        request["trustCa"] = json!(PEM);
+        sandbox.fresh();
+        fs::create_dir_all(node.parent().unwrap()).unwrap();
+        let events = rustix::fs::inotify::init(rustix::fs::inotify::CreateFlags::NONBLOCK).unwrap();
+        let watched = rustix::fs::inotify::WatchFlags::OPEN;
+        rustix::fs::inotify::add_watch(&events, node.parent().unwrap(), watched).unwrap();
+        assert_eq!(sandbox.call(request).code(), 0, "{kind}");
+        let mut buffer = [std::mem::MaybeUninit::uninit(); 4096];
+        let mut reader = rustix::fs::inotify::Reader::new(&events, &mut buffer);
+        while let Ok(event) = reader.next() {
+            assert_ne!(event.file_name(), Some(c"ca-certificates.crt"), "{kind}: {event:?}");
+        }
+        assert!(!fs::symlink_metadata(&node).unwrap().is_file(), "{kind}");
+    }
+}

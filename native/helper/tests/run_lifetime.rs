@@ -191,3 +191,26 @@ fn run_lets_any_user_reopen_its_output() {
         assert_eq!((done.ok(), done.stderr.as_str()), ("out\nfd\n", "err\n"), "{user}");
     }
 }
+
+#[test]
+fn run_is_ended_by_sigterm_while_it_writes_the_layer() {
+    let Some(sandbox) = Sandbox::root() else { return };
+    sandbox.fresh();
+    // A terabyte of zeros: the layer would take many minutes.
+    let mut request = sandbox.shell("truncate -s 1000G /zeros");
+    request["finish"] = json!({"layer": {"format": "gzip", "level": 1}, "sync": false});
+    let mut command = sandbox.command("exec \"$0\" 6>/dev/null");
+    let mut child = command.arg(sandbox.helper()).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    sandbox.send(&mut child, &request);
+    let mut reader = BufReader::new(child.stdout.take().unwrap());
+    let mut line = String::new();
+    while !line.contains("\"exitCode\":0") {
+        line.clear();
+        assert!(reader.read_line(&mut line).unwrap() > 0, "no result");
+    }
+    let pid = Pid::from_child(&child);
+    let watched = watch(&[pid]);
+    rustix::process::kill_process(pid, Signal::TERM).unwrap();
+    assert_all_end(&watched);
+    child.wait().unwrap();
+}

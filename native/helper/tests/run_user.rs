@@ -100,3 +100,11 @@ fn run_refuses_passwd_files_that_are_no_files() {
     request["argv"] = json!(["/bin/id", "-u"]);
     assert_eq!(sandbox.run(request).ok(), "77\n");
 }
+
+#[test]
+fn run_refuses_more_groups_than_the_kernel_takes() {
+    let Some(sandbox) = Sandbox::root() else { return };
+    let groups: String = (1..=65_537).map(|id| format!("g{id}:x:{id}:root\n")).collect();
+    fs::write(sandbox.image().join("etc/group"), groups).unwrap();
+    assert_eq!(sandbox.sh("true").error(), "ERR_USER_INVALID");
+}

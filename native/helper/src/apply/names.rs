@@ -18,6 +18,11 @@ pub(crate) enum Name {
     Meta,
 }
 
+/// The longest name that is unpacked or written, in bytes: four times what the kernel takes in one call.
+const MAX_NAME: usize = 16 << 10;
+/// Its most components. The work for a name grows with the square of their number, and a name of a megabyte costs a
+/// hostile layer a few compressed bytes.
+const MAX_COMPONENTS: usize = 2048;
 const MARK: &[u8] = b".wh.";
 const META: &[u8] = b".wh..wh.";
 const OPAQUE: &[u8] = b".wh..wh..opq";
@@ -51,8 +56,12 @@ pub(crate) fn parse(path: &[u8]) -> Fallible<Name> {
 /// Drops empty components and `.`, so that `/a//./b/` is `a/b`.
 ///
 /// # Errors
-/// `ERR_LAYER_ESCAPE` for `..`, even where it would stay inside: tools disagree about what it means behind a symlink.
+/// `ERR_LAYER_ESCAPE` for `..`, even where it would stay inside: tools disagree about what it means behind a symlink;
+/// `ERR_LAYER_INVALID` for a name that [`is_too_long`].
 pub(crate) fn clean(path: &[u8]) -> Fallible<Vec<u8>> {
+    if is_too_long(path) {
+        return Err(Failure::user("ERR_LAYER_INVALID", too_long(path)));
+    }
     let mut out = Vec::with_capacity(path.len());
     for component in path.split(|&byte| byte == b'/') {
         match component {
@@ -70,6 +79,19 @@ pub(crate) fn clean(path: &[u8]) -> Fallible<Vec<u8>> {
         }
     }
     Ok(out)
+}
+
+/// Whether a name is longer, or deeper, than this program unpacks or writes.
+pub(crate) fn is_too_long(path: &[u8]) -> bool {
+    // Most names are shorter than the number of components that is allowed.
+    path.len() > MAX_NAME
+        || (path.len() > MAX_COMPONENTS && path.iter().filter(|&&byte| byte == b'/').count() >= MAX_COMPONENTS)
+}
+
+/// The message for such a name.
+pub(crate) fn too_long(path: &[u8]) -> String {
+    let head = quote(path.get(..64).unwrap_or(path));
+    format!("a name of more than {MAX_NAME} bytes or {MAX_COMPONENTS} components, which begins with {head}")
 }
 
 /// Directory and last component of a clean path; the directory of a top-level name is empty.

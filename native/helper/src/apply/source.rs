@@ -21,7 +21,7 @@ const QUEUE: usize = 8;
 /// Stored layers below this are unpacked without threads.
 const SMALL: u64 = 512 << 10;
 /// The ratio of unpacked to stored bytes counts from here on.
-const RATIO_FROM: u64 = 1 << 30;
+pub(crate) const RATIO_FROM: u64 = 1 << 30;
 
 /// The blob as it arrives: counts and hashes every byte.
 #[derive(Debug)]

@@ -19,6 +19,9 @@ use std::rc::Rc;
 
 /// Directories kept open; well below any limit on descriptors.
 const CACHE: usize = 128;
+/// What the paths of all directories of one layer may add up to: they are kept until the end. The directories of a large
+/// distribution come to some ten megabytes.
+const MAX_PATH_BYTES: usize = 256 << 20;
 /// Symlinks followed for one path, as the kernel has it.
 const LINKS: usize = 40;
 /// How a directory is opened to be changed.
@@ -36,6 +39,8 @@ pub(crate) struct Target {
     cache: HashMap<Vec<u8>, Rc<OwnedFd>>,
     /// By inode, so that the last description of a directory counts.
     pending: HashMap<u64, Pending>,
+    /// Bytes of the paths in `pending`.
+    path_bytes: usize,
     /// Places, free of symlinks, that are hidden in the layers below.
     whiteouts: BTreeSet<Vec<u8>>,
     /// The directory of the last one, as written and as resolved.
@@ -71,6 +76,7 @@ impl Target {
             marks,
             cache: HashMap::new(),
             pending: HashMap::new(),
+            path_bytes: 0,
             whiteouts: BTreeSet::new(),
             last_whiteout: None,
             opaque_root: false,
@@ -133,10 +139,13 @@ impl Target {
         let mut place: Vec<u8> = Vec::new();
         let mut dir = self.reopen(b"")?;
         let mut links = 0;
+        // Whether the layers below have nothing at `place`, so that they need not be asked about what lies below it.
+        let mut alone = false;
         while let Some(component) = todo.pop_front() {
             match component.as_slice() {
                 b"" | b"." => continue,
                 b".." => {
+                    alone = false;
                     place.truncate(split(&place).0.len());
                     dir = self.reopen(&place)?;
                     continue;
@@ -146,11 +155,16 @@ impl Target {
             let below = join(&place, &component);
             match rustix::fs::openat(&dir, OsStr::from_bytes(&component), DIR, Mode::empty()) {
                 Ok(next) => (dir, place) = (next, below),
-                Err(Errno::NOENT) => (dir, place) = (self.imply(dir.as_fd(), &below)?, below),
+                Err(Errno::NOENT) => {
+                    let found = if alone { None } else { self.find_below(&below)? };
+                    alone = found.is_none();
+                    (dir, place) = (self.imply(dir.as_fd(), &below, found)?, below);
+                }
                 Err(Errno::NOTDIR | Errno::LOOP) => {
                     match rustix::fs::readlinkat(&dir, OsStr::from_bytes(&component), Vec::new()) {
                         Ok(link) => {
                             links += 1;
+                            alone = false;
                             if links > LINKS {
                                 return Err(refused("openat2", path)(Errno::LOOP));
                             }
@@ -170,15 +184,22 @@ impl Target {
         Ok((dir, place))
     }
 
-    /// Makes a directory that the layer does not describe.
-    fn imply(&mut self, dir: BorrowedFd<'_>, place: &[u8]) -> Fallible<OwnedFd> {
+    /// The directory that the layers below show at `place`.
+    fn find_below(&self, place: &[u8]) -> Fallible<Option<OwnedFd>> {
+        if self.hides(place)? {
+            return Ok(None);
+        }
+        let name = OsStr::from_bytes(split(place).1);
+        let found = self.lower.find(place)?;
+        Ok(found.and_then(|found| rustix::fs::openat(&found.parent, name, DIR, Mode::empty()).ok()))
+    }
+
+    /// Makes a directory that the layer does not describe: with the metadata of the one below, if there is one.
+    fn imply(&mut self, dir: BorrowedFd<'_>, place: &[u8], below: Option<OwnedFd>) -> Fallible<OwnedFd> {
         let name = OsStr::from_bytes(split(place).1);
         let mut entry = Entry::new(Kind::Directory, place.to_vec());
         entry.mode = 0o755;
-        if !self.hides(place)?
-            && let Some(found) = self.lower.find(place)?
-            && let Ok(fd) = rustix::fs::openat(&found.parent, name, DIR, Mode::empty())
-        {
+        if let Some(fd) = below {
             entry = describe(&fd, place.to_vec())?;
         }
         rustix::fs::mkdirat(dir, name, Mode::RWXU).map_err(refused("mkdirat", place))?;
@@ -195,7 +216,14 @@ impl Target {
         let default_acl = entry.xattrs.iter().find(|(name, _)| name == metadata::DEFAULT_ACL);
         let default_acl = default_acl.map(|(_, value)| value.clone());
         let pending = Pending { path: entry.path.clone(), mtime: entry.mtime, default_acl };
-        self.pending.insert(stat.st_ino, pending);
+        self.path_bytes += entry.path.len();
+        if let Some(before) = self.pending.insert(stat.st_ino, pending) {
+            self.path_bytes -= before.path.len();
+        }
+        if self.path_bytes > MAX_PATH_BYTES {
+            let message = format!("the paths of the layer's directories have more than {MAX_PATH_BYTES} bytes");
+            return Err(Failure::user("ERR_LAYER_BOMB", message));
+        }
         self.remember(&entry.path, fd);
         Ok(())
     }

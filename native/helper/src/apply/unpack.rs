@@ -14,6 +14,7 @@ use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, SeekFrom, Stat};
 use rustix::io::Errno;
 use std::ffi::OsStr;
+use std::io::Read;
 use std::os::unix::ffi::OsStrExt;
 use std::rc::Rc;
 
@@ -24,12 +25,14 @@ const HOLE: usize = 64 << 10;
 #[derive(Debug)]
 pub(crate) struct Unpacker {
     target: Target,
+    /// Bytes that hard links to files of the layers below may still copy up.
+    copy_left: u64,
 }
 
 impl Unpacker {
-    /// Starts with an empty tree.
-    pub(crate) fn new(target: Target) -> Self {
-        Self { target }
+    /// Starts with an empty tree. Hard links to files of the layers below may copy up `copy_max` bytes.
+    pub(crate) fn new(target: Target, copy_max: u64) -> Self {
+        Self { target, copy_left: copy_max }
     }
 
     /// Applies one entry; its content is read from `reader`.
@@ -252,10 +255,11 @@ impl Unpacker {
                     rustix::fs::openat(&found.parent, name, flags, Mode::empty()).map_err(refused("openat", path))?;
                 entry.xattrs =
                     crate::sys::layers::xattrs(&from, metadata::is_kept).map_err(refused("flistxattr", path))?;
+                // The copy is not among the unpacked bytes that the source counts, and costs the layer one entry.
+                let size = stat.st_size.unsigned_abs();
+                self.copy_left = self.copy_left.checked_sub(size).ok_or_else(|| copies_too_much(path))?;
                 let to = self.create(dir.as_fd(), name, path)?;
-                let mut to = std::fs::File::from(to);
-                std::io::copy(&mut std::fs::File::from(from), &mut to)
-                    .map_err(|error| Failure::io(format!("copy_file_range({})", quote(path)), &error))?;
+                copy_data(&from, &to, size).map_err(refused("copy_file_range", path))?;
                 metadata::set_open(to.as_fd(), &entry)?;
                 metadata::set_time(&to, path, entry.mtime)
             }
@@ -271,6 +275,33 @@ impl Unpacker {
             }
         }
     }
+}
+
+/// Copies a file, but not its holes.
+fn copy_data(from: &OwnedFd, to: &OwnedFd, size: u64) -> Result<(), Errno> {
+    let mut at = 0;
+    while at < size {
+        let data = match rustix::fs::seek(from, SeekFrom::Data(at)) {
+            Ok(data) => data,
+            // Nothing but a hole is left.
+            Err(Errno::NXIO) => break,
+            Err(errno) => return Err(errno),
+        };
+        at = rustix::fs::seek(from, SeekFrom::Hole(data))?.min(size);
+        rustix::fs::seek(from, SeekFrom::Start(data))?;
+        rustix::fs::seek(to, SeekFrom::Start(data))?;
+        let mut piece = std::fs::File::from(from.try_clone().map_err(|_| Errno::MFILE)?).take(at - data);
+        let mut out = std::fs::File::from(to.try_clone().map_err(|_| Errno::MFILE)?);
+        std::io::copy(&mut piece, &mut out)
+            .map_err(|error| Errno::from_raw_os_error(error.raw_os_error().unwrap_or(libc::EIO)))?;
+    }
+    rustix::fs::ftruncate(to, size)
+}
+
+fn copies_too_much(path: &[u8]) -> Failure {
+    let path = quote(path);
+    let message = format!("hard links to files of the layers below copy more than the limits allow, with {path}");
+    Failure::user("ERR_LAYER_BOMB", message)
 }
 
 fn write_dense<S: Chunks>(file: &OwnedFd, reader: &mut Reader<S>) -> Fallible<()> {

@@ -1,7 +1,7 @@
 //! Walks a tree by descriptors and writes it as tar.
 
 use crate::apply::metadata::{is_kept, opaque_name};
-use crate::apply::{has_mark, is_whiteout};
+use crate::apply::{has_mark, is_too_long, is_whiteout, too_long};
 use crate::compress::{ReadError, Sink, Written};
 use crate::error::{Failure, Fallible};
 use crate::overlay::Marks;
@@ -20,6 +20,8 @@ use std::path::Path;
 
 /// Directories kept open on the way down; those above are reopened from below.
 const OPEN_MAX: usize = 128;
+/// The name of an entry is looked at closer where its directory's path is longer than this.
+const LONG: usize = 1024;
 const DIR: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
 
 /// What the tree is.
@@ -149,6 +151,17 @@ impl Walker {
             let path = self.full(name);
             let message = format!("no layer can hold {}: names with \".wh.\" mean whiteouts", quote(&path));
             return Err(Failure::user("ERR_LAYER_UNREPRESENTABLE", message));
+        }
+        // A layer with a longer name could not be unpacked here or anywhere else. And every entry repeats the path of its
+        // directory, so without a limit a deep tree would make a layer as large as the square of its depth.
+        if self.path.len() > LONG {
+            let path = self.full(name);
+            if is_too_long(&path) {
+                return Err(Failure::user(
+                    "ERR_LAYER_UNREPRESENTABLE",
+                    format!("no layer can hold {}", too_long(&path)),
+                ));
+            }
         }
         match kind {
             FileType::RegularFile => self.file(name),

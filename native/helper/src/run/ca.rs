@@ -23,6 +23,8 @@ const BUNDLES: [&str; 5] = [
 
 /// A larger file is no certificate bundle and is left alone.
 const MAX_BUNDLE_BYTES: u64 = 16 << 20;
+/// A step that makes a bundle larger than this fails: it would have to be held in memory to take the bytes out again.
+const MAX_CHANGED_BYTES: u64 = 64 << 20;
 
 /// The bundle that [`VARIABLES`] name, in the step's own `/dev`.
 pub(crate) const STEP_BUNDLE: &str = "/dev/.tsbuild/ca.pem";
@@ -89,25 +91,39 @@ fn bundle(view: &Beneath, path: &str) -> Fallible<Option<(Place, Vec<u8>)>> {
 }
 
 /// Takes the added bytes out of every bundle that the step changed. Called when nothing has the snapshot mounted.
+///
+/// # Errors
+/// `ERR_LAYER_UNREPRESENTABLE` for a bundle that the step made too large; failed calls.
 pub(crate) fn strip(upper: &str, pem: &str, paths: &[Vec<u8>]) -> Fallible<()> {
     let extra = appended(pem);
     let layer = Beneath::open_root(upper.as_ref())?;
     for path in paths {
-        let flags = OFlags::RDWR | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY;
-        // What cannot be opened was not changed, was removed, or was replaced by something that is no regular file.
-        if let Ok(fd) = layer.open(path, flags, Mode::empty(), Links::Refuse) {
-            let call = || format!("strip certificates from {:?}", String::from_utf8_lossy(path));
-            strip_file(File::from(fd), &extra).map_err(|error| Failure::io(call(), &error))?;
+        // What is not there was not changed or was removed.
+        let Ok(place) = layer.open(path, OFlags::PATH | OFlags::NOFOLLOW, Mode::empty(), Links::Refuse) else {
+            continue;
+        };
+        let shown = String::from_utf8_lossy(path);
+        let fail = |errno| Failure::syscall(format!("openat2(upper, {shown:?})"), errno);
+        let stat = rustix::fs::fstat(&place).map_err(fail)?;
+        // Looked at before it is opened: the step may have left a device there, which is one of the host in this mount
+        // namespace, and for some devices (a watchdog, a tape) to open them is an act.
+        if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
+            continue;
         }
+        if stat.st_size.unsigned_abs() > MAX_CHANGED_BYTES {
+            let text =
+                format!("the step made the certificate bundle \"/{shown}\" larger than {MAX_CHANGED_BYTES} bytes");
+            return Err(Failure::user("ERR_LAYER_UNREPRESENTABLE", text));
+        }
+        let fd = layer.open(path, OFlags::RDWR | OFlags::NOFOLLOW, Mode::empty(), Links::Refuse).map_err(fail)?;
+        let call = || format!("strip certificates from {shown:?}");
+        strip_file(File::from(fd), &extra).map_err(|error| Failure::io(call(), &error))?;
     }
     Ok(())
 }
 
 fn strip_file(mut file: File, extra: &[u8]) -> std::io::Result<()> {
     let stat = rustix::fs::fstat(&file)?;
-    if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
-        return Ok(());
-    }
     let mut bytes = Vec::new();
     file.read_to_end(&mut bytes)?;
     let Some(kept) = without(&bytes, extra) else { return Ok(()) };

@@ -186,7 +186,7 @@ fn working_directory(root: &Beneath, path: &str, identity: &Identity) -> Fallibl
         other => other,
     };
     opened.map_err(|errno| match errno {
-        Errno::LOOP | Errno::NOTDIR | Errno::NOENT | Errno::EXIST | Errno::XDEV => Failure::user(
+        Errno::LOOP | Errno::NOTDIR | Errno::NOENT | Errno::EXIST | Errno::XDEV | Errno::NAMETOOLONG => Failure::user(
             "ERR_WORKDIR_INVALID",
             format!("the working directory {path:?} is no directory of the image: {errno}"),
         ),
@@ -269,7 +269,7 @@ mod tests {
         let run: Run = serde_json::from_str(
             r#"{"root": {"lower": [], "upper": null, "work": null}, "argv": [], "env": ["HOMEX=1", "PIP_CERT="], "cwd": "/",
                 "user": "", "hostname": "", "network": "none", "hosts": "", "resolvConf": "", "mounts": [],
-                "trustCa": null, "stdin": false, "cgroupParent": null, "id": ""}"#,
+                "trustCa": null, "stdin": false, "cgroupParent": null, "id": "", "finish": null}"#,
         )
         .unwrap();
         let identity = Identity { uid: 0, gid: 0, groups: vec![0], home: b"/h".to_vec() };

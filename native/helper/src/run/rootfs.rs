@@ -96,8 +96,6 @@ pub(crate) fn mount(root: &Root, marks: Marks, scaffold: &Scaffold, stubs: Stubs
         return Err(Failure::internal("a run needs a layer"));
     }
     let snapshot = overlay::mount(&root, marks).map_err(|failure| explain(failure, &root))?;
-    // Root of a step may make any device node, and an image may hold some; none of them can be opened.
-    tree::restrict(snapshot.as_fd(), MountAttrFlags::MOUNT_ATTR_NODEV)?;
     tree::attach(snapshot.as_fd(), scaffold.open(c"root")?.as_fd(), "snapshot, \"/proc/root\"")?;
     Ok(Beneath::new(snapshot))
 }

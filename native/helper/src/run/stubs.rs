@@ -116,6 +116,7 @@ fn look(view: &Beneath, place: &[Vec<u8>]) -> Fallible<Option<Seen>> {
     let fd = match view.open(&path, OFlags::PATH | OFlags::NOFOLLOW, Mode::empty(), Links::Refuse) {
         Ok(fd) => fd,
         Err(Errno::NOENT) => return Ok(None),
+        Err(Errno::NAMETOOLONG) => return Err(invalid(&path, "is longer than a path may be")),
         Err(errno) => return Err(Failure::syscall(call(), errno)),
     };
     let stat = rustix::fs::fstat(&fd).map_err(|errno| Failure::syscall(call(), errno))?;

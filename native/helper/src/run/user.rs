@@ -9,6 +9,8 @@ use std::io::Read;
 
 /// A larger passwd or group file is refused.
 const MAX_FILE_BYTES: u64 = 10 << 20;
+/// The most supplementary groups that the kernel takes (NGROUPS_MAX).
+const MAX_GROUPS: usize = 65_536;
 /// The largest id: 2^32 - 1 means "no id" to the kernel.
 const MAX_ID: u64 = 4_294_967_294;
 
@@ -65,6 +67,10 @@ pub(crate) fn look_up(root: &Beneath, text: &str) -> Fallible<Identity> {
     let mut groups = vec![gid];
     if let Some(account) = &account {
         groups.extend(memberships(root, &account.name)?.into_iter().filter(|&id| id != gid));
+    }
+    if groups.len() > MAX_GROUPS {
+        let text = format!("/etc/group of the image puts user {user} into more than {MAX_GROUPS} groups");
+        return Err(Failure::user("ERR_USER_INVALID", text));
     }
     Ok(Identity { uid, gid, groups, home })
 }
@@ -143,6 +149,8 @@ fn read(root: &Beneath, path: &str) -> Fallible<Vec<u8>> {
     let fd = match root.open(path.as_bytes(), flags, Mode::empty(), Links::Follow) {
         Ok(fd) => fd,
         Err(Errno::NOENT | Errno::NOTDIR) => return Ok(Vec::new()),
+        // A device, which the mount lets nobody open, or a socket.
+        Err(Errno::ACCESS | Errno::NXIO) => return Err(invalid("is not a regular file")),
         Err(Errno::LOOP) => return Err(invalid("is a symlink that leads nowhere")),
         Err(errno) => return Err(Failure::syscall(format!("openat2(root, {path:?})"), errno)),
     };

@@ -32,7 +32,7 @@ pub(crate) fn fork() -> Result<Side, Errno> {
 /// `unshare(CLONE_NEWPID)` before a `fork` would do the same to the child, and besides leave the caller unable to start
 /// threads for the rest of its life.
 pub(crate) fn fork_into_pid_namespace() -> Result<Side, Errno> {
-    let flags = libc::CLONE_NEWPID | libc::SIGCHLD;
+    let flags = libc::c_long::from(libc::CLONE_NEWPID | libc::SIGCHLD);
     // SAFETY: with neither CLONE_VM nor a stack of its own the child gets a copy of this address space and goes on on
     // the copied stack, as after fork(2); the null pointers are for features that the flags do not ask for. No other
     // thread exists that could hold a lock. What fork(2) of the C library does besides, atfork handlers and its cached
@@ -154,6 +154,11 @@ pub(crate) fn reset_signals(ignore_pipe: bool) {
 /// Blocks these signals; they stay pending until [`wait_signal`] or a signalfd takes them.
 pub(crate) fn block_signals(signals: &[i32]) {
     set_mask(signals, libc::SIG_BLOCK);
+}
+
+/// Unblocks these signals; one that is pending has its effect at once.
+pub(crate) fn unblock_signals(signals: &[i32]) {
+    set_mask(signals, libc::SIG_UNBLOCK);
 }
 
 fn set_mask(signals: &[i32], how: i32) {

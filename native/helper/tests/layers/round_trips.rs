@@ -256,3 +256,15 @@ fn export_writes_the_merged_tree() {
     // FROM scratch.
     assert!(place.merged(&[]).is_empty());
 }
+
+#[test]
+fn diff_refuses_a_name_that_cannot_be_unpacked() {
+    let place = Place::new();
+    let script = "
+import os, sys
+os.chdir(sys.argv[1]); os.mkdir('upper'); os.chdir('upper')
+for i in range(100): os.mkdir('n' * 200); os.chdir('n' * 200)
+";
+    python(script, &[&place.text("")]);
+    assert_eq!(place.diff("upper", "layer", "none", 0).code(), "ERR_LAYER_UNREPRESENTABLE");
+}

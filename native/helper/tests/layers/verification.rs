@@ -2,7 +2,7 @@
 
 use crate::fixture::*;
 use serde_json::json;
-use std::io::Write;
+use std::io::{Seek, Write};
 
 fn gzip(bytes: &[u8]) -> Vec<u8> {
     let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
@@ -216,4 +216,48 @@ fn apply_names_a_full_disk() {
     assert_eq!(said.code(), "ERR_STORE_NO_SPACE", "{}", said.last);
     assert_eq!(said.last["kind"], "environment");
     assert!(said.last["message"].as_str().unwrap().contains("d/noise"));
+}
+
+#[test]
+fn apply_refuses_hard_links_that_copy_more_than_the_limits_allow() {
+    let place = Place::new();
+    std::fs::create_dir(place.path("lower")).unwrap();
+    let sparse = |name: &str, size: u64| {
+        let file = std::fs::File::create(place.path("lower").join(name)).unwrap();
+        file.set_len(size).unwrap();
+        file
+    };
+    let mut file = sparse("fits", 600 << 20);
+    file.seek(std::io::SeekFrom::Start(300 << 20)).unwrap();
+    file.write_all(b"data").unwrap();
+    drop(sparse("more", 600 << 20));
+    let archive = tar(&[hardlink("one", "fits")]);
+    place.apply(&archive, &["lower"]).result();
+    // The copy is the file, holes included.
+    let copy = place.path("target/one");
+    assert!(std::fs::read(&copy).unwrap() == std::fs::read(place.path("lower/fits")).unwrap());
+    assert!(std::os::unix::fs::MetadataExt::blocks(&std::fs::metadata(&copy).unwrap()) < 1024);
+
+    std::fs::remove_dir_all(place.path("target")).unwrap();
+    std::fs::create_dir(place.path("target")).unwrap();
+    let said = place.apply(&tar(&[hardlink("two", "fits"), hardlink("three", "more")]), &["lower"]);
+    assert_eq!(said.code(), "ERR_LAYER_BOMB", "{}", said.last);
+}
+
+#[test]
+fn apply_refuses_names_that_cost_more_than_they_are_worth() {
+    let deep = |levels: usize| tar(&[file("x", "x").pax("path", format!("{}f", "a/".repeat(levels)))]);
+    let long = |bytes: usize| tar(&[file("x", "x").pax("path", format!("{}f", "bbbbbbb/".repeat(bytes / 8)))]);
+    let link = tar(&[file("f", "x"), hardlink("x", "").pax("linkpath", "a/".repeat(3000))]);
+    for (name, archive, code) in [
+        ("2000 levels", deep(2000), "ok"),
+        ("2100 levels", deep(2100), "ERR_LAYER_INVALID"),
+        ("500 000 levels", deep(500_000), "ERR_LAYER_INVALID"),
+        ("17 KiB", long(17 << 10), "ERR_LAYER_INVALID"),
+        ("deep link target", link, "ERR_LAYER_INVALID"),
+    ] {
+        let place = Place::new();
+        std::fs::create_dir(place.path("lower")).unwrap();
+        assert_eq!(place.apply(&archive, &["lower"]).code(), code, "{name}");
+    }
 }
