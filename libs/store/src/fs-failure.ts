@@ -89,7 +89,7 @@ function noSpace(cause: unknown, errno: string, subject: string, path: string): 
   return new EnvironmentError('ERR_STORE_NO_SPACE', `${subject}: ${state}${room}`, {
     cause,
     details: { path, errno, freeBytes: free?.bytes, freeInodes: free?.inodes },
-    hints: ['Free some space with `tsbuild prune`, or choose a store on another disk with `--root`.'],
+    hints: ['Free some space on its disk, or choose a store on another disk with `--root`.'],
   })
 }
 

@@ -59,7 +59,7 @@ describe('a store on a full disk', () => {
       ...noSpace,
       message: expect.stringMatching(/the file system is full, \d+ bytes and \d+ inodes are free/),
       details: { errno: 'ENOSPC', path: expect.stringContaining(root), freeBytes: expect.any(Number) },
-      hints: [expect.stringContaining('tsbuild prune')],
+      hints: [expect.stringContaining('--root')],
     })
     expect(readdirSync(join(root, 'v1', 'blobs', 'sha256'))).toEqual([])
     const source = tooMuch()
