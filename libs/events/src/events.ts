@@ -30,6 +30,7 @@ export type BuildEvent =
       readonly from: CacheSource
       readonly at: Millis
     }
+  /** Sent when the result is durable; `at` is when the step had run, so it may be before the `at` of events sent earlier. */
   | { readonly type: 'vertex.completed'; readonly vertex: Digest; readonly at: Millis }
   | { readonly type: 'vertex.failed'; readonly vertex: Digest; readonly error: string; readonly at: Millis }
   | { readonly type: 'vertex.cancelled'; readonly vertex: Digest; readonly at: Millis }
