@@ -96,7 +96,16 @@ describe('FROM a registry', () => {
     const project = workspace.context('by-digest', {
       Dockerfile: `FROM ${name}:ignored@${Digest}\nRUN true\n`,
     })
-    expect((await workspace.tsbuild.build([project])).executed.length).toBeGreaterThanOrEqual(0)
+    // There is no tag `ignored`: only the digest can have found it, and another digest finds nothing.
+    const { stderr, code } = await workspace.tsbuild.run(['--progress', 'plain', project])
+    expect(code).toBe(0)
+    expect(stderr).toContain(`FROM ${name}:ignored@${Digest}`)
+    const other = workspace.context('by-other-digest', {
+      Dockerfile: `FROM ${name}:2.0@sha256:${'0'.repeat(64)}\nRUN true\n`,
+    })
+    const refused = await workspace.tsbuild.run([other])
+    expect(refused.stderr).toContain('[ERR_IMAGE_NOT_FOUND]')
+    expect(refused.code).toBe(1)
   })
 })
 
