@@ -1,4 +1,4 @@
-import type { Writable } from 'node:stream'
+import type { Readable, Writable } from 'node:stream'
 import type { Digest } from '@tsbuild/digest'
 import type { BuildEvent, EventSink } from '@tsbuild/events'
 import type { Descriptor } from '@tsbuild/oci'
@@ -23,10 +23,25 @@ export interface BuilderOptions {
 
 /** What to build. Names and defaults are those of `docker buildx build`. */
 export interface BuildOptions {
-  /** The build context: a directory. */
+  /**
+   * The build context: a directory; a git repository (`https://host/repo.git#ref:subdir`); a URL of an archive or of a
+   * Dockerfile; or `-` for {@link BuildOptions.stdin}, an archive or a Dockerfile. @see spec/dockerfile.md 1.7
+   */
   readonly context: string
-  /** The Dockerfile's path, relative to the working directory `cwd`; default `Dockerfile` in the context. */
+  /**
+   * The Dockerfile: a path relative to the working directory `cwd`, or within the context where that is no directory; a URL;
+   * `-` for `stdin`. Default `Dockerfile`, then `dockerfile`, in the context.
+   */
   readonly dockerfile?: string | undefined
+  /** What `-` stands for; read at most once. */
+  readonly stdin?: Readable | undefined
+  /**
+   * `--build-context`: by name a directory, `docker-image://NAME`, `oci-layout://PATH[:TAG|@DIGEST]`, a git repository or a
+   * URL. What no stage asks for is never loaded.
+   */
+  readonly buildContexts?: Readonly<Record<string, string>> | undefined
+  /** `--secret`, by id; read when first wanted. */
+  readonly secrets?: Readonly<Record<string, () => Promise<Uint8Array>>> | undefined
   /** What relative paths are relative to; an absolute path. */
   readonly cwd: string
   /** `--target`: a stage name or index; default the last stage. */

@@ -51,6 +51,15 @@ export const errorCodes = {
   ERR_STEP_FAILED: user('A RUN step ended with a non-zero exit code.'),
   ERR_ROOTFS_INVALID: user('The image has something unusable where a mount point belongs.'),
 
+  ERR_LINT: user('`# check=error=true` is set and a rule found something.'),
+  ERR_URL_INVALID: user('The URL of a context or of an ADD source is malformed.'),
+  ERR_HTTP_STATUS: user('A server answers the request for a context or an ADD source with an error status.'),
+  ERR_HTTP_UNREACHABLE: transient('The server of a context or of an ADD source does not answer.'),
+  ERR_GIT_REF_NOT_FOUND: user('A git repository has no such branch, tag or commit.'),
+  ERR_GIT_FAILED: transient('git cannot fetch a repository.'),
+  ERR_ADD_ARCHIVE: user('An archive of ADD, or one given as the context, is malformed or unpacks to too much.'),
+  ERR_SECRET: user('A secret is not given, or cannot be read.'),
+
   ERR_REFERENCE_INVALID: user('An image reference is malformed.'),
   ERR_PLATFORM_INVALID: user('A platform is malformed or not one the machine can run.'),
   ERR_IMAGE_NOT_FOUND: user('An image is neither in the local store nor in its registry.'),

@@ -15,7 +15,11 @@ export interface ResolvedImage {
   readonly config: ImageConfig
 }
 
-/** Finds an image. @throws {UserError} `ERR_IMAGE_NOT_FOUND`, `ERR_REFERENCE_INVALID` */
+/**
+ * Finds an image.
+ * @param reference a name, or `oci-layout://PATH[:TAG|@DIGEST]` from a named context
+ * @throws {UserError} `ERR_IMAGE_NOT_FOUND`, `ERR_REFERENCE_INVALID`
+ */
 export type ImageResolver = (reference: string, platform: Platform) => Promise<ResolvedImage>
 
 /** What a Dockerfile is turned into a graph with. */
@@ -33,7 +37,29 @@ export interface FrontendOptions {
   readonly network: 'default' | 'none' | 'host'
   readonly extraHosts: readonly ExtraHost[]
   readonly resolveImage: ImageResolver
+  /** `--build-context`, by name as given: `base`, `base:1.0`, `base::linux/arm64`. `context` replaces the build context. */
+  readonly namedContexts: ReadonlyMap<string, NamedContext>
+  /** Facts about the build context that are only asked for where they matter. */
+  readonly context: ContextFacts
   readonly warn: (warning: FrontendWarning) => void
+}
+
+/** What stands behind a named context. @see spec/dockerfile.md 1.7 */
+export type NamedContext =
+  /** `docker-image://` and `oci-layout://`: what {@link ImageResolver} takes. */
+  | { readonly kind: 'image'; readonly reference: string }
+  /** Files: a directory, a repository, a URL; loaded by the vertex `local` of this name. */
+  | { readonly kind: 'files' }
+
+/** See {@link FrontendOptions.context}. */
+export interface ContextFacts {
+  /**
+   * `SOURCE_DATE_EPOCH=context`: Unix seconds of the commit, the Last-Modified or the newest entry; undefined for a
+   * directory. @param name `context` or a named context
+   */
+  sourceDate(name: string): Promise<number | undefined>
+  /** The rule that hides a path from COPY, as `.dockerignore:3`; undefined if none does. */
+  hiddenBy(path: string): Promise<string | undefined>
 }
 
 /** A notice that does not stop the build. */
@@ -47,6 +73,8 @@ export interface FrontendWarning {
 export interface FrontendResult {
   readonly graph: Graph
   readonly image: ImageDraft
+  /** Unix seconds, where the Dockerfile or a build argument says so. */
+  readonly sourceDateEpoch: number | undefined
   /** Proxy variables given as build arguments, for every RUN and in no key; a variable of the step itself comes first. */
   readonly proxyEnv: readonly string[]
 }

@@ -29,7 +29,7 @@ export interface Vertex {
 export type InputIndex = number
 
 /** What a vertex does. */
-export type Op = ImageOp | LocalOp | ExecOp | FileOp
+export type Op = ImageOp | LocalOp | HttpOp | GitOp | ExecOp | FileOp | MergeOp
 
 /** An image, pinned to a manifest. Its layers are fetched when they are read. */
 export interface ImageOp {
@@ -50,11 +50,39 @@ export interface ImageLayer {
   readonly diffId: DiffId
 }
 
-/** A directory of the machine. */
+/** A build context: a directory of the machine, or what was given in its place (an archive, a repository, a URL). */
 export interface LocalOp {
   readonly kind: 'local'
-  /** `context`, or the name of a named context. */
+  /** `context`, or the name of a named context as given. */
   readonly name: string
+}
+
+/** A file from the network: a file system with this one file, 0600 and root's. @see spec/dockerfile.md 3.4 */
+export interface HttpOp {
+  readonly kind: 'http'
+  /** `http:` or `https:`, with its query, without a fragment. */
+  readonly url: string
+  /** The name of the file. */
+  readonly filename: string
+  /** `--checksum`: what the bytes must have. With it and the bytes at hand, no server is asked. */
+  readonly checksum: Digest | undefined
+}
+
+/** A git repository at one commit: the files of its tree, root's. @see spec/dockerfile.md 1.7, 3.4 */
+export interface GitOp {
+  readonly kind: 'git'
+  /** What `git fetch` takes; never credentials. */
+  readonly remote: string
+  /** A branch, a tag, a full ref or a commit; empty is the remote's HEAD. */
+  readonly ref: string
+  /** The directory that counts as the root, relative; empty is the repository's own. */
+  readonly subdir: string
+  readonly keepGitDir: boolean
+  readonly submodules: boolean
+  /** The commit that `ref` must be: hex, at least 7 digits of it. */
+  readonly checksum: string | undefined
+  /** What the files' times are: when they were checked out, or the commit's time. */
+  readonly mtime: 'checkout' | 'commit'
 }
 
 /** A process. */
@@ -72,6 +100,15 @@ export interface ExecOp {
   readonly extraHosts: readonly ExtraHost[]
   /** `linux/amd64` */
   readonly platform: string
+  /** Executable files that the process finds, read only, and that leave no trace in the layer. */
+  readonly scripts: readonly ScriptFile[]
+}
+
+/** A heredoc with its own interpreter. @see spec/dockerfile.md 1.5 */
+export interface ScriptFile {
+  /** Absolute: `/dev/pipes/EOF`. */
+  readonly path: string
+  readonly content: string
 }
 
 /** `--add-host`. Only the name counts in a key. */
@@ -84,19 +121,36 @@ export interface ExtraHost {
 export interface FileOp {
   readonly kind: 'file'
   readonly rootfs: InputIndex | undefined
+  /**
+   * Where the names of owners are looked up; undefined is `rootfs`. For `--link`, whose layer stands on nothing: of this
+   * input only `/etc/passwd` and `/etc/group` count.
+   */
+  readonly owners: InputIndex | undefined
   readonly actions: readonly FileAction[]
 }
 
-/** One change of a {@link FileOp}. Paths in the image are absolute; a trailing slash of `dest` says directory. */
+/**
+ * File systems put one upon the other, the first input lowest: their layers in one list. Nothing is copied. An input may
+ * be empty. @see spec/dockerfile.md 3.3, `--link`
+ */
+export interface MergeOp {
+  readonly kind: 'merge'
+}
+
+/**
+ * One change of a {@link FileOp}. Paths in the image are absolute; a trailing slash of `dest` says directory. `owner` and
+ * `chown` are `user[:group]`.
+ */
 export type FileAction =
   | {
       readonly kind: 'copy'
+      /** No two actions share an index; two indexes may be one vertex. */
       readonly input: InputIndex
       readonly sources: readonly string[]
       readonly dest: string
       readonly exclude: readonly string[]
       readonly parents: boolean
-      /** `user[:group]`; undefined keeps what the source has, 0:0 for a local directory. */
+      /** Undefined keeps what the source has, 0:0 for a local directory. */
       readonly chown: string | undefined
       readonly chmod: string | undefined
       /** ADD: unpack archives. */
@@ -107,11 +161,16 @@ export type FileAction =
       readonly path: string
       readonly mode: number
       readonly owner: string | undefined
+      /** Unix seconds; undefined is now. */
+      readonly mtime: number | undefined
     }
   | {
+      /** A heredoc: 0644, unless `chmod` says otherwise; goes to `dest` by the same rules as a copied file. */
       readonly kind: 'mkfile'
-      readonly path: string
-      readonly mode: number
+      readonly name: string
+      readonly dest: string
       readonly content: string
       readonly owner: string | undefined
+      readonly chmod: string | undefined
+      readonly mtime: number | undefined
     }

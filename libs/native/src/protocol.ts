@@ -63,14 +63,23 @@ export type FileAction =
       readonly expect: string | null
       readonly unpack: boolean
     }
-  | { readonly kind: 'mkdir'; readonly path: string; readonly mode: number; readonly owner: string | null }
   | {
-      readonly kind: 'mkfile'
+      readonly kind: 'mkdir'
       readonly path: string
       readonly mode: number
+      readonly owner: string | null
+      /** Unix seconds; null is now. */
+      readonly mtime: number | null
+    }
+  | {
+      readonly kind: 'mkfile'
+      readonly name: string
+      readonly dest: string
       /** base64 */
       readonly data: string
       readonly owner: string | null
+      readonly chmod: string | null
+      readonly mtime: number | null
     }
 
 /** How a layer blob is stored. */
@@ -134,8 +143,16 @@ export type Request =
   | {
       readonly op: 'copy'
       readonly root: Root
+      /** Where the names of owners are looked up; null is `root`. */
+      readonly owners: Root | null
       readonly actions: readonly FileAction[]
       readonly finish: Finish | null
+    }
+  | {
+      readonly op: 'read'
+      readonly tree: Tree
+      readonly paths: readonly string[]
+      readonly maxBytes: number
     }
   | {
       readonly op: 'apply'
@@ -208,6 +225,8 @@ export type Outcome =
       readonly entries: number
     }
   | { readonly op: 'copy'; readonly files: number; readonly bytes: number }
+  /** For each path its bytes as base64, or null where there is no such file. */
+  | { readonly op: 'read'; readonly files: readonly (string | null)[] }
   | {
       readonly op: 'apply'
       readonly diffId: string

@@ -30,6 +30,7 @@ export interface Store {
   readonly images: LocalImages
   readonly snapshots: SnapshotStore
   readonly records: RecordStore
+  readonly sources: SourceStore
   readonly locks: Locks
   /** The file in which a component keeps what it can always make again; its directory exists. `name` is hashed. */
   cacheFile(kind: 'fingerprints' | 'probe', name: string): string
@@ -142,6 +143,37 @@ export interface SnapshotStore {
   layer(id: SnapshotId): LayerInfo | undefined
   /** Adds what is known of its layer form; blobs of other compressions are kept. */
   setLayer(id: SnapshotId, layer: LayerInfo): Promise<void>
+}
+
+/**
+ * Trees that were fetched from elsewhere, each under the name of where it came from, and what is known of it: `v1/sources`.
+ * A tree is never changed once it is committed. All of it can be fetched again.
+ */
+export interface SourceStore {
+  /** The newest tree of this name. Synchronous and cheap. @param name any text; it is hashed */
+  get(name: string): FetchedSource | undefined
+  draft(): Promise<SourceDraft>
+  /** A directory that is this name's for good, to fetch into; the caller holds a lock while it changes it. */
+  workDirectory(name: string): Promise<string>
+  /** A directory of this session, deleted when it ends, in whatever way. */
+  scratch(): Promise<string>
+}
+
+/** See {@link SourceStore.get}. */
+export interface FetchedSource {
+  /** The tree. */
+  readonly path: string
+  /** JSON text, as given to {@link SourceDraft.commit}. */
+  readonly text: string
+}
+
+/** A tree on its way. Ends in exactly one of `commit` and `release`. */
+export interface SourceDraft {
+  /** An empty directory. */
+  readonly path: string
+  /** Gives the tree its name, durable when it resolves; a later tree of one name replaces the earlier for new readers. */
+  commit(name: string, text: string): Promise<FetchedSource>
+  release(): Promise<void>
 }
 
 /** A record and the keys it is found by. */

@@ -66,11 +66,24 @@ pub(crate) enum Request {
     Copy {
         /// The snapshot; `upper` must be given.
         root: Root,
+        /// Where the names of owners are looked up; without it, in `root`.
+        #[serde(deserialize_with = "given")]
+        owners: Option<Root>,
         /// What to do in it.
         actions: Vec<FileAction>,
         /// What follows the result.
         #[serde(deserialize_with = "given")]
         finish: Option<Finish>,
+    },
+    /// Reads small files, symlinks followed inside of the tree.
+    #[serde(rename_all = "camelCase")]
+    Read {
+        /// Where they are.
+        tree: Tree,
+        /// Paths from its root.
+        paths: Vec<String>,
+        /// A larger file is refused with `ERR_SIZE_MISMATCH`.
+        max_bytes: u64,
     },
     /// Unpacks one layer from fd 3 into `target` and verifies it on the way.
     #[serde(rename_all = "camelCase")]
@@ -215,22 +228,31 @@ pub(crate) enum FileAction {
         path: String,
         /// Permission bits.
         mode: u32,
-        /// Owner as in `chown`; looked up in the snapshot.
+        /// Owner as in `chown`.
         #[serde(deserialize_with = "given")]
         owner: Option<String>,
+        /// Unix seconds; now without it.
+        #[serde(deserialize_with = "given")]
+        mtime: Option<i64>,
     },
-    /// COPY of a heredoc.
+    /// COPY of a heredoc: a file `name` of mode 0644, put at `dest` as a copied file is.
     #[serde(rename_all = "camelCase")]
     Mkfile {
-        /// Absolute path in the snapshot; a trailing slash is refused.
-        path: String,
-        /// Permission bits.
-        mode: u32,
+        /// The name that it gets in a directory.
+        name: String,
+        /// Absolute path in the snapshot; a trailing slash says directory.
+        dest: String,
         /// The bytes, base64.
         data: String,
         /// Owner as in `chown`.
         #[serde(deserialize_with = "given")]
         owner: Option<String>,
+        /// `--chmod`.
+        #[serde(deserialize_with = "given")]
+        chmod: Option<String>,
+        /// Unix seconds; now without it.
+        #[serde(deserialize_with = "given")]
+        mtime: Option<i64>,
     },
 }
 
