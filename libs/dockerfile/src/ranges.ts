@@ -69,13 +69,22 @@ export function locateWord(source: WordSource, place: Place): SourceRange {
   return range ?? source.fallback
 }
 
+const split = new WeakMap<Dockerfile, readonly string[]>()
+
+/** The lines of a Dockerfile with their ends; split once, however many words are looked up. */
+export function linesOf(dockerfile: Dockerfile): readonly string[] {
+  const known = split.get(dockerfile) ?? splitLines(dockerfile.text)
+  split.set(dockerfile, known)
+  return known
+}
+
 /**
  * The ranges of the words of an instruction, in file order: its flags and its arguments, as `COPY a b` has two. The strings of a
  * JSON form are words too. For a message that points at one of them; costs the loading of dockerfile-ast at its first call.
  */
 export function wordRangesOf(dockerfile: Dockerfile, instruction: Instruction): WordRanges {
-  const { file, text, escape: escapeToken } = dockerfile
+  const { file, escape: escapeToken } = dockerfile
   const from = { line: instruction.source.startLine - 1, escape: escapeToken }
-  const line = createLineReader(splitLines(text), file, from).next()
+  const line = createLineReader(linesOf(dockerfile), file, from).next()
   return line === null ? { flags: [], arguments: [] } : wordRanges(line, file, escapeToken)
 }
