@@ -15,14 +15,14 @@ export function createOps(options: OpsOptions): (vertex: Vertex) => SolverOp<OpR
       case 'local':
         return localOp(op, options)
       case 'http':
-    case 'git':
-      return remoteOp(op, options)
-    case 'exec':
+      case 'git':
+        return remoteOp(op, options)
+      case 'exec':
         return execOp(op, options)
       case 'file':
         return fileOp(op, inputs.length, options)
-    case 'merge':
-      return mergeOp()
+      case 'merge':
+        return mergeOp()
     }
   }
 }

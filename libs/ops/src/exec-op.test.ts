@@ -28,7 +28,7 @@ const keyOf = (changed: Partial<ExecOp>) => {
 describe('execOp() and its key', () => {
   it('execOp() has the pinned key exec.v2', () => {
     expect(keyOf({})).toMatchInlineSnapshot(
-      `"sha256:8eb54df4987b933b1e8f04afb2f6ea4937d760dc4a7b013b1c3358ab34a19a55"`,
+      `"sha256:a8923ef4e7aa9c8c15bf08318302b7b11a3e8a50dbe26b8099e82db3e3da21bd"`,
     )
     expect(execOp(op, untouchable()).key).toEqual({
       kind: 'exec.v2',

@@ -62,7 +62,7 @@ async function execute(
         send('stderr', data)
       },
     } as const
-    const binds = await mountScripts(op.scripts, options.scratch)
+    const binds = await mountScripts(op.scripts, options)
     const process = { ...op, root: snapshot.root, binds }
     const finishing = { ...snapshot.finishing, signal: context.signal }
     const { outcome, finished } = options.executor.run(process, output, finishing)

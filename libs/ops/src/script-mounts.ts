@@ -2,6 +2,7 @@ import { chmod, mkdtemp, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Bind } from '@tsbuild/executor'
 import type { ScriptFile } from '@tsbuild/graph'
+import type { OpsOptions } from './types.ts'
 
 /**
  * Writes the scripts of a step where the process can be shown them: 0755, root's, read only. They stay in the session's
@@ -11,10 +12,10 @@ import type { ScriptFile } from '@tsbuild/graph'
  */
 export async function mountScripts(
   scripts: readonly ScriptFile[],
-  scratch: () => Promise<string>,
+  options: Pick<OpsOptions, 'scratch'>,
 ): Promise<readonly Bind[]> {
   if (scripts.length === 0) return []
-  const directory = await mkdtemp(join(await scratch(), 'scripts-'))
+  const directory = await mkdtemp(join(await options.scratch(), 'scripts-'))
   return await Promise.all(
     scripts.map(async ({ path: target, content }, index) => {
       const source = join(directory, String(index))

@@ -1,4 +1,4 @@
-import { openTreeContext, type RemoteTree } from '@tsbuild/context'
+import type { BuildContext } from '@tsbuild/context'
 import type { GitOp, HttpOp, ImageOp, LocalOp } from '@tsbuild/graph'
 import type { ExecuteContext, SourceOp } from '@tsbuild/solver'
 import type { OpResult, OpsOptions } from './types.ts'
@@ -35,18 +35,15 @@ export function remoteOp(op: HttpOp | GitOp, options: OpsOptions): SourceOp<OpRe
   return {
     kind: 'source',
     key: undefined,
-    describe: async (context) => {
-      const fetched = await fetchTree(op, options, context)
-      return { kind: 'context', context: openTreeContext(fetched, options) }
-    },
+    describe: async (running) => ({ kind: 'context', context: await fetchContext(op, options, running) }),
   }
 }
 
-async function fetchTree(
+async function fetchContext(
   op: HttpOp | GitOp,
-  { remote, now }: OpsOptions,
+  { fetch, now }: OpsOptions,
   { vertex, signal, events }: ExecuteContext,
-): Promise<RemoteTree> {
+): Promise<BuildContext> {
   const id = op.kind === 'git' ? op.remote : op.filename
   let last: readonly [currentBytes: number, totalBytes: number | null] = [0, null]
   const send = (done: boolean) => {
@@ -57,10 +54,7 @@ async function fetchTree(
     last = [received, total ?? null]
     send(false)
   }
-  const fetched =
-    op.kind === 'git'
-      ? await remote.git(op, { signal, onProgress })
-      : await remote.http(op, { signal, onProgress })
+  const fetched = await fetch(op, { signal, onProgress })
   // What was there already had no progress.
   if (last[0] > 0) send(true)
   return fetched
