@@ -1,5 +1,6 @@
 import { readFile, stat } from 'node:fs/promises'
 import { join, relative, resolve } from 'node:path'
+import { decodeText } from '@tsbuild/dockerfile'
 import { UserError } from '@tsbuild/errors'
 
 /** A Dockerfile as found. */
@@ -79,7 +80,7 @@ async function readRegular(
         `Cannot read "${path}": it has ${stats.size} bytes, at most ${maxBytes} are read`,
       )
     }
-    return await readFile(path, 'utf8')
+    return decodeText(await readFile(path))
   } catch (error) {
     if (isErrno(error, 'ENOENT') || isErrno(error, 'ENOTDIR')) return undefined
     if (isErrno(error, 'EACCES')) {
