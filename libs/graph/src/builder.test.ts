@@ -12,6 +12,7 @@ const exec = (command: string): ExecOp => ({
   network: 'default',
   hostname: 'buildkitsandbox',
   extraHosts: [],
+  scripts: [],
   platform: 'linux/amd64',
 })
 

@@ -45,6 +45,8 @@ export async function convertText(text: string, options: ConvertOptions = {}): P
     noCache: false,
     network: 'default',
     extraHosts: [],
+    namedContexts: new Map(),
+    context: { sourceDate: async () => undefined, hiddenBy: async () => undefined },
     ...given,
     resolveImage: resolver({ base: {}, ...images }, requests),
     warn: (warning) => warnings.push(warning),
