@@ -53,12 +53,12 @@ function actionKey(action: FileAction): KeyValue {
       return { kind, input, dest, chown, chmod, exclude, parents, unpack }
     }
     case 'mkdir': {
-      const { kind, path, mode, owner } = action
-      return { kind, path, mode, owner }
+      const { kind, path, mode, owner, mtime } = action
+      return { kind, path, mode, owner, mtime }
     }
     case 'mkfile': {
-      const { kind, path, mode, content, owner } = action
-      return { kind, path, mode, content, owner }
+      const { kind, name, dest, content, owner, chmod, mtime } = action
+      return { kind, name, dest, content, owner, chmod, mtime }
     }
   }
 }
@@ -123,10 +123,17 @@ async function nativeAction(
 ): Promise<NativeAction> {
   switch (action.kind) {
     case 'mkdir':
-      return { kind: 'mkdir', path: action.path, mode: action.mode, owner: action.owner ?? null }
+      return {
+        kind: 'mkdir',
+        path: action.path,
+        mode: action.mode,
+        owner: action.owner ?? null,
+        mtime: action.mtime ?? null,
+      }
     case 'mkfile': {
       const data = Buffer.from(action.content, 'utf8').toString('base64')
-      return { kind: 'mkfile', path: action.path, mode: action.mode, data, owner: action.owner ?? null }
+      const { kind, name, dest, owner = null, chmod = null, mtime = null } = action
+      return { kind, name, dest, data, owner, chmod, mtime }
     }
     case 'copy': {
       const result = results[action.input]
