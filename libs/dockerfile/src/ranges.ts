@@ -49,7 +49,7 @@ export function wordRanges(line: LogicalLine, file: string, escapeToken: EscapeT
       endLine: line.firstLine + end.line + 1,
       endColumn: end.character,
     }))
-  const count = splitLine(line.text, escapeToken).flags.length
+  const count = splitLine(line.text).flags.length
   return { flags: words.slice(0, count), arguments: words.slice(count) }
 }
 
@@ -69,13 +69,14 @@ export function locateWord(source: WordSource, place: Place): SourceRange {
   return range ?? source.fallback
 }
 
-const split = new WeakMap<Dockerfile, readonly string[]>()
+/** The physical lines of the files that were asked about: asking about every instruction must not cut the text each time. */
+const knownLines = new WeakMap<Dockerfile, readonly string[]>()
 
-/** The lines of a Dockerfile with their ends; split once, however many words are looked up. */
+/** The physical lines of a file with their ends, cut once. */
 export function linesOf(dockerfile: Dockerfile): readonly string[] {
-  const known = split.get(dockerfile) ?? splitLines(dockerfile.text)
-  split.set(dockerfile, known)
-  return known
+  const lines = knownLines.get(dockerfile) ?? splitLines(dockerfile.text)
+  knownLines.set(dockerfile, lines)
+  return lines
 }
 
 /**
