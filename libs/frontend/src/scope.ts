@@ -1,18 +1,11 @@
 import type { EscapeToken } from '@tsbuild/dockerfile'
-import { type Environment, expand, expandHeredoc, expandWords } from '@tsbuild/dockerfile'
+import { type Environment, type ExpandOptions, expand, expandHeredoc, expandWords } from '@tsbuild/dockerfile'
 import type { SourceRange } from '@tsbuild/errors'
 import { formatPlatform, type Platform } from '@tsbuild/oci'
+import type { UnknownName } from './lint/observer.ts'
 
 /** Names that need no ARG. Both cases are given to RUN. @see spec/dockerfile.md 1.4 */
 const proxyNames = ['HTTP_PROXY', 'HTTPS_PROXY', 'FTP_PROXY', 'NO_PROXY', 'ALL_PROXY']
-
-/** Build arguments that mean something to the builder itself. */
-const builderArgs = new Set([
-  'BUILDKIT_SYNTAX',
-  'BUILDKIT_INLINE_CACHE',
-  'BUILDKIT_MULTI_PLATFORM',
-  'SOURCE_DATE_EPOCH',
-])
 
 /** The variables of a stage: what its words expand to and what its RUN steps get. The later instruction wins. */
 export interface Scope {
@@ -29,10 +22,21 @@ export interface Scope {
 }
 
 /** Starts the scope of a stage from that of its base: an image's environment, or all that an earlier stage knows. */
-export function createScope(base: Pick<Scope, 'environment' | 'args'>, escapeToken: EscapeToken): Scope {
+export function createScope(
+  base: Pick<Scope, 'environment' | 'args'>,
+  escapeToken: EscapeToken,
+  onUnknown: (use: UnknownName) => void = () => {},
+): Scope {
   const values = new Map(base.environment().map(splitAssignment))
   const args = new Set(base.args().map((assignment) => splitAssignment(assignment)[0]))
   const lookUp: Environment = (name) => values.get(name)
+  const how = (source: SourceRange): ExpandOptions => ({
+    escape: escapeToken,
+    source,
+    onName(name, found) {
+      if (!found && !args.has(name)) onUnknown({ name, source, known: () => [...values.keys(), ...args] })
+    },
+  })
   return {
     environment: () => [...values].map(([name, value]) => `${name}=${value}`),
     args: () => [...args].map((name) => `${name}=${values.get(name) ?? ''}`),
@@ -42,9 +46,9 @@ export function createScope(base: Pick<Scope, 'environment' | 'args'>, escapeTok
       values.set(name, value)
       args.add(name)
     },
-    expand: (word, source) => expand(word, lookUp, { escape: escapeToken, source }),
-    expandWords: (word, source) => expandWords(word, lookUp, { escape: escapeToken, source }),
-    expandHeredoc: (body, source) => expandHeredoc(body, lookUp, { source }),
+    expand: (word, source) => expand(word, lookUp, how(source)),
+    expandWords: (word, source) => expandWords(word, lookUp, how(source)),
+    expandHeredoc: (body, source) => expandHeredoc(body, lookUp, how(source)),
   }
 }
 
@@ -68,16 +72,6 @@ export function platformArgs(target: Platform, build: Platform): ReadonlyMap<str
     args.set(`${prefix}OSVERSION`, platform.osVersion ?? '')
   }
   return args
-}
-
-/** Whether a build argument needs no ARG to have an effect. */
-export function isPredefined(name: string): boolean {
-  if (builderArgs.has(name) || name.startsWith('BUILDKIT_') || name === 'TARGETSTAGE') return true
-  return isProxy(name) || /^(?:TARGET|BUILD)(?:PLATFORM|OS|OSVERSION|ARCH|VARIANT)$/.test(name)
-}
-
-function isProxy(name: string): boolean {
-  return proxyNames.some((proxy) => name === proxy || name === proxy.toLowerCase())
 }
 
 /** A build argument as given; undefined when it is not, whatever its name is (`constructor`). */

@@ -5,6 +5,7 @@ import { createGraphBuilder, type GraphBuilder } from '@tsbuild/graph'
 import { type Platform, parsePlatform } from '@tsbuild/oci'
 import { addCopy } from './copy-instruction.ts'
 import { completeHistory } from './history.ts'
+import type { StageObserver } from './lint/observer.ts'
 import { applyMetadata, applyWorkdir } from './metadata-instructions.ts'
 import { addRun } from './run-instruction.ts'
 import { buildArgOf, createScope, platformArgs } from './scope.ts'
@@ -15,21 +16,21 @@ import type { FrontendOptions, ResolvedImage } from './types.ts'
 export interface StageBuilder {
   readonly graph: GraphBuilder
   readonly options: FrontendOptions
+  /** Looks on, for lint and for `--call`. */
+  readonly observer: StageObserver
   build(stage: Stage): Promise<StageState>
   /** The file system that a `--from` names: an earlier stage by name or index, or an image. */
   fromName(name: string, reader: StageState, source: SourceRange): Promise<Digest | undefined>
-  /** Names of the ARGs met so far, those of triggers included. */
-  readonly declared: Set<string>
 }
 
 /** Starts with no stage built. */
-export function createStageBuilder(options: FrontendOptions): StageBuilder {
+export function createStageBuilder(options: FrontendOptions, observer: StageObserver): StageBuilder {
   const built = new Map<Stage, Promise<StageState>>()
   const globals = globalScope(options)
   const builder: StageBuilder = {
     graph: createGraphBuilder(),
     options,
-    declared: new Set(),
+    observer,
     build(stage) {
       const known = built.get(stage)
       if (known !== undefined) return known
@@ -70,11 +71,15 @@ async function buildStage(
   globals: ReadonlyMap<string, string>,
   stage: Stage,
 ): Promise<StageState> {
+  builder.observer.reached(stage)
   const base = await resolveBase(builder, globals, stage)
   const triggers = base.onBuild.map((expression) => parseTrigger(expression, stage.from.source))
   const instructions = [...triggers, ...stage.instructions]
   const state = startState(builder, stage, base, instructions)
-  for (const instruction of instructions) await apply(builder, globals, state, instruction)
+  builder.observer.started(state, { parent: base.state?.stage, image: base.image })
+  for (const instruction of instructions) {
+    await builder.observer.apply(state, instruction, () => apply(builder, globals, state, instruction))
+  }
   return state
 }
 
@@ -164,7 +169,11 @@ function startState(
   const env = withDefaultPath(inherited.env ?? [])
   const state: StageState = {
     stage,
-    scope: createScope(base.state?.scope ?? imageScope(env), options.dockerfile.escape),
+    scope: createScope(
+      base.state?.scope ?? imageScope(env),
+      options.dockerfile.escape,
+      builder.observer.unknownName,
+    ),
     label: stage.name ?? (onlyOne ? '' : `stage-${stage.index}`),
     ignoreCache: ignoresCache(options, stage),
     platform: base.platform,
@@ -235,7 +244,7 @@ async function apply(
 
 /** A build argument wins, then the default, then the global ARG of the same name. @see spec/dockerfile.md 1.2 */
 function applyArgs(
-  { options, declared }: StageBuilder,
+  { options }: StageBuilder,
   globals: ReadonlyMap<string, string>,
   state: StageState,
   { args, source }: Extract<Instruction, { kind: 'arg' }>,
@@ -243,7 +252,6 @@ function applyArgs(
   const words: string[] = []
   for (const { name, value } of args) {
     const fallback = value === null ? globals.get(name) : undefined
-    declared.add(name)
     const given = buildArgOf(options.buildArgs, name)
     const effective = given ?? (value === null ? fallback : state.scope.expand(value, source))
     state.scope.setArg(name, effective)
@@ -268,7 +276,12 @@ function addWorkdir(
   const owner = state.config.user || undefined
   const action = { kind: 'mkdir', path, mode: 0o755, owner, mtime: undefined } as const
   state.rootfs = graph.add(
-    { kind: 'file', rootfs: state.rootfs === undefined ? undefined : 0, owners: undefined, actions: [action] },
+    {
+      kind: 'file',
+      rootfs: state.rootfs === undefined ? undefined : 0,
+      owners: undefined,
+      actions: [action],
+    },
     { inputs, name, source, ignoreCache: state.ignoreCache },
   )
   state.history.push({ createdBy: `WORKDIR ${path}`, emptyLayer: false })

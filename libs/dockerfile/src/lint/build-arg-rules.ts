@@ -17,8 +17,9 @@ function argsOf({ instructions }: Dockerfile): readonly ArgInstruction[] {
  */
 const unusedBuildArg: Rule = {
   name: 'UnusedBuildArg',
-  find({ dockerfile, buildArgs }) {
-    const declared = new Set(argsOf(dockerfile).flatMap(({ args }) => args.map(({ name }) => name)))
+  find({ dockerfile, buildArgs, declaredElsewhere }) {
+    const written = argsOf(dockerfile).flatMap(({ args }) => args.map(({ name }) => name))
+    const declared = new Set([...written, ...declaredElsewhere])
     return Object.keys(buildArgs)
       .filter((name) => !declared.has(name) && !isPredefinedArg(name))
       .map((name) => {

@@ -57,7 +57,7 @@ describe('HeredocWithoutErrexit', () => {
     const dockerfile = parseDockerfile(`FROM a\n${heredoc('make', 'x')}\nCMD x`, 'Dockerfile')
     const found = (shell: readonly string[] | undefined) => {
       const linter = createLinter(dockerfile, undefined)
-      linter.runTextRules({ buildArgs: {}, baseShell: () => shell })
+      linter.runTextRules({ buildArgs: {}, declaredElsewhere: new Set(), baseShell: () => shell })
       return linter.warnings().map(({ rule }) => rule)
     }
     expect(found(undefined)).toEqual(['HeredocWithoutErrexit', 'JSONArgsRecommended'])
@@ -178,7 +178,7 @@ describe('createLinter()', () => {
     const text = 'ARG token\nFROM a AS One\nFROM b as two\nRUN x \\\n\n y'
     const dockerfile = parseDockerfile(text, 'Dockerfile')
     const linter = createLinter(dockerfile, undefined)
-    linter.runTextRules({ buildArgs: {}, baseShell: () => undefined })
+    linter.runTextRules({ buildArgs: {}, declaredElsewhere: new Set(), baseShell: () => undefined })
     const found = (...indexes: readonly number[]) =>
       linter
         .warnings(new Set(dockerfile.stages.filter(({ index }) => indexes.includes(index))))
