@@ -49,10 +49,9 @@ export function createTolerance({ resolveImage }: Pick<FrontendOptions, 'resolve
       try {
         return await resolveImage(reference, platform)
       } catch (error) {
-        if (!isTolerable(error)) throw error
-        // That it does not exist is known, and is an error of the file.
-        if (error.kind === 'environment') unresolved.set(reference, { reference, reason: error })
-        else note(error)
+        // That it does not exist would be known, and is an error of the file.
+        if (!isTolerable(error) || error.kind !== 'environment') throw error
+        unresolved.set(reference, { reference, reason: error })
         const stub = emptyImage(reference, platform)
         stubs.add(stub)
         return stub

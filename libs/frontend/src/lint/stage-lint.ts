@@ -84,7 +84,7 @@ export function createStageLint(options: StageLintOptions): StageLint {
       if (image === undefined) return
       images.set(stage, image)
       if (options.isUnknown(image)) unknown.add(stage)
-      else for (const [rule, finding] of imageFindings(dockerfile, state, image)) linter.report(rule, finding)
+      else for (const [rule, finding] of imageFindings(options, state, image)) linter.report(rule, finding)
     },
     async apply(state, instruction, run) {
       // A trigger of the base has the place of the FROM, and is nothing that could be mended in this file.
