@@ -1,0 +1,1 @@
+export interface SourceDate { readonly seconds: number | undefined; readonly ofContext: boolean }
