@@ -65,8 +65,7 @@ async function contextBase(
   platform: Platform,
   source: SourceRange,
 ): Promise<Base> {
-  if (context.kind === 'files')
-    return { kind: 'files', name, files: addLocal(builder, name), platform }
+  if (context.kind === 'files') return { kind: 'files', name, files: addLocal(builder, name), platform }
   if (context.reference === 'scratch') return { kind: 'empty', platform }
   return { kind: 'image', image: await resolveContextImage(builder, context, platform, source), platform }
 }
@@ -122,10 +121,7 @@ export function addImage(
   title = imageTitle({ reference, manifest }),
 ): Digest | undefined {
   if (layers.length === 0) return undefined
-  return graph.add(
-    { kind: 'image', reference, manifest, layers },
-    { inputs: [], name: title, source },
-  )
+  return graph.add({ kind: 'image', reference, manifest, layers }, { inputs: [], name: title, source })
 }
 
 /** How the step of a base image is called. */

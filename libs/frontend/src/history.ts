@@ -18,7 +18,7 @@ export const history = {
       ['StartInterval', check.startIntervalNs],
     ] as const
     const fields = times.map(([name, ns = 0]) => `${name}:${durationText(ns)}`)
-    return `HEALTHCHECK {Test:[${check.test.join(' ')}] ${fields.join(' ')} Retries:${check.retries ?? 0}}`
+    return `HEALTHCHECK {Test:[${(check.test ?? []).join(' ')}] ${fields.join(' ')} Retries:${check.retries ?? 0}}`
   },
 }
 

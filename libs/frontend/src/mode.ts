@@ -15,8 +15,12 @@ export function checkMode(text: string, source: SourceRange): void {
     : text.split(',').every((part) => clause.test(part))
   if (valid) return
   const rule = 'it should be octal string and between 0 and 07777'
-  throw new UserError('ERR_MODE_INVALID', `Cannot change modes: invalid chmod parameter: '${text}'. ${rule}`, {
-    source,
-    hints: ['A symbolic mode such as `u=rwX,go-w` will do as well.'],
-  })
+  throw new UserError(
+    'ERR_MODE_INVALID',
+    `Cannot change modes: invalid chmod parameter: '${text}'. ${rule}`,
+    {
+      source,
+      hints: ['A symbolic mode such as `u=rwX,go-w` will do as well.'],
+    },
+  )
 }

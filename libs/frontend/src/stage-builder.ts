@@ -7,8 +7,13 @@ import {
   addContext,
   addImage,
   type Base,
-  findReplacement, replacedStage, resolveBase, resolveImage } from './base.ts'
+  findReplacement,
+  replacedStage,
+  resolveBase,
+  resolveImage,
+} from './base.ts'
 import { addCopy } from './copy-instruction.ts'
+import { hostnameOf } from './hostname.ts'
 import { applyMetadata } from './metadata-instructions.ts'
 import { createNamedContexts, type NamedContexts } from './named-contexts.ts'
 import { addRun } from './run-instruction.ts'
@@ -26,6 +31,8 @@ export interface StageBuilder {
   readonly globals: ReadonlyMap<string, string>
   readonly contexts: NamedContexts
   readonly sourceDate: SourceDate
+  /** Of every RUN. */
+  readonly hostname: string
   build(stage: Stage): Promise<StageState>
   /** The file system that a `--from` names: a stage, a named context or an image; undefined is empty. */
   fromName(name: string, reader: StageState, source: SourceRange): Promise<Digest | undefined>
@@ -33,7 +40,7 @@ export interface StageBuilder {
   readonly declared: Set<string>
 }
 
-/** Starts with no stage built. @throws {UserError} `ERR_PLATFORM_INVALID` in the name of a named context */
+/** Starts with no stage built. @throws {UserError} `ERR_PLATFORM_INVALID` in the name of a named context, `ERR_USAGE` */
 export function createStageBuilder(
   options: FrontendOptions,
   { globals, sourceDate }: Pick<StageBuilder, 'globals' | 'sourceDate'>,
@@ -45,6 +52,7 @@ export function createStageBuilder(
     globals,
     contexts: createNamedContexts(options.namedContexts),
     sourceDate,
+    hostname: hostnameOf(options.buildArgs),
     declared: new Set(),
     build(stage) {
       const known = built.get(stage)

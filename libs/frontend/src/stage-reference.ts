@@ -66,9 +66,8 @@ function dependsOn(stages: readonly Stage[], stage: Stage, other: Stage, seen: S
 function namesIn(instruction: Instruction): readonly string[] {
   if (instruction.kind === 'copy') return instruction.from === null ? [] : [instruction.from]
   if (instruction.kind !== 'run') return []
-  const names = instruction.mounts.flatMap(({ fields }) =>
-    fields.map(({ key, value }) => (key === 'from' ? value : null)),
-  )
+  const fields = instruction.mounts.flatMap((mount) => mount.fields)
+  const names = fields.flatMap(({ key, value }) => (key === 'from' && value !== null ? [value] : []))
   // A mount takes names only: a number is an image.
-  return names.filter((name) => name !== null && !/^\d+$/.test(name))
+  return names.filter((name) => !/^\d+$/.test(name))
 }

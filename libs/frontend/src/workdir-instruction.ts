@@ -24,7 +24,12 @@ export function addWorkdir(
   const owner = state.config.user || undefined
   const action = { kind: 'mkdir', path, mode: 0o755, owner, mtime: sourceDate.seconds } as const
   state.rootfs = graph.add(
-    { kind: 'file', rootfs: state.rootfs === undefined ? undefined : 0, owners: undefined, actions: [action] },
+    {
+      kind: 'file',
+      rootfs: state.rootfs === undefined ? undefined : 0,
+      owners: undefined,
+      actions: [action],
+    },
     {
       inputs: state.rootfs === undefined ? [] : [state.rootfs],
       name,
