@@ -1,6 +1,7 @@
 import { resolveStage } from '@tsbuild/dockerfile'
+import { proxyEnvironment } from './build-args.ts'
 import { lintAround } from './lint/create-lint.ts'
-import { proxyEnvironment } from './scope.ts'
+import { withSourceDate } from './source-date.ts'
 import { createStageBuilder } from './stage-builder.ts'
 import type { StageState } from './stage-state.ts'
 import type { FrontendOptions, FrontendResult, ImageDraft } from './types.ts'
@@ -13,15 +14,16 @@ import type { FrontendOptions, FrontendResult, ImageDraft } from './types.ts'
  * @throws {UserError} `ERR_DOCKERFILE_…`, `ERR_UNSUPPORTED`, `ERR_IMAGE_NOT_FOUND`, each with its place; `ERR_LINT`
  * @see spec/dockerfile.md 1
  */
-export async function toGraph(options: FrontendOptions): Promise<FrontendResult> {
-  const target = resolveStage(options.dockerfile, options.target ?? null)
-  return await lintAround(options, async (observer) => {
-    const stages = createStageBuilder(options, observer)
+export async function toGraph(given: FrontendOptions): Promise<FrontendResult> {
+  const target = resolveStage(given.dockerfile, given.target ?? null)
+  return await lintAround(given, async (observer) => {
+    const { options, globals, sourceDate } = await withSourceDate(given)
+    const stages = createStageBuilder(options, { globals, sourceDate, observer })
     const state = await stages.build(target)
     return {
       graph: stages.graph.build(state.rootfs),
       image: imageDraft(state, options),
-      sourceDateEpoch: undefined,
+      sourceDateEpoch: sourceDate.seconds,
       proxyEnv: proxyEnvironment(options.buildArgs),
     }
   })

@@ -1,6 +1,6 @@
 import { expand, resolveStage } from '@tsbuild/dockerfile'
 import { isBuildError, type SourceRange } from '@tsbuild/errors'
-import { globalScope } from '../lint/global-scope.ts'
+import { globalScope } from '../arg-instruction.ts'
 import type { FrontendOptions } from '../types.ts'
 
 /** A stage that can be built. */

@@ -1,8 +1,8 @@
 import { argumentRange, expand, type Finding, type Stage } from '@tsbuild/dockerfile'
 import { isBuildError } from '@tsbuild/errors'
 import { parseReference } from '@tsbuild/oci'
+import { globalScope } from '../arg-instruction.ts'
 import type { FrontendOptions } from '../types.ts'
-import { globalScope } from './global-scope.ts'
 
 /** See {@link invalidDefaultArgs}. */
 export type DefaultArgsOptions = Pick<FrontendOptions, 'dockerfile' | 'platform' | 'buildPlatform' | 'target'>
