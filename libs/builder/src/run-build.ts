@@ -123,6 +123,8 @@ async function loadDefinition(run: BuildRun, internal: InternalVertices): Promis
     namedContexts: new Map(),
     context: {
       sourceDate: () => context.sourceDate(),
+      // Until the remote sources are wired, there is none to ask.
+      remoteDate: async () => undefined,
       hiddenBy: (path) => context.hiddenBy(path, signal),
     },
     warn: internal.warn,
