@@ -66,9 +66,13 @@ export async function readDockerfileOf(
     if (bytes !== null) return { path: undefined, shown: name, text: decodeText(bytes) }
   }
   const tried = names.map((name) => `"${name}"`).join(' and no ')
-  throw new UserError('ERR_DOCKERFILE_NOT_FOUND', `Cannot find a Dockerfile: there is no ${tried} in ${shown}`, {
-    hints: file === undefined ? ['Name the file with --file, relative to the root of the context.'] : [],
-  })
+  throw new UserError(
+    'ERR_DOCKERFILE_NOT_FOUND',
+    `Cannot find a Dockerfile: there is no ${tried} in ${shown}`,
+    {
+      hints: file === undefined ? ['Name the file with --file, relative to the root of the context.'] : [],
+    },
+  )
 }
 
 /**

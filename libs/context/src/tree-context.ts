@@ -13,7 +13,9 @@ export function openEmptyContext(directory: string, host: ContextHost): BuildCon
     {
       shown: 'the build context, which is empty',
       tree: { kind: 'directory', path: directory, ignore: [], fingerprints: null },
-      hints: ['The Dockerfile came alone. Give a directory as the context, and the Dockerfile with `--file -`.'],
+      hints: [
+        'The Dockerfile came alone. Give a directory as the context, and the Dockerfile with `--file -`.',
+      ],
     },
     host,
   )
