@@ -30,6 +30,8 @@ export const errorCodes = {
   ERR_DOCKERFILE_STAGE_NOT_FOUND: user('The target or a `--from` names no stage.'),
   ERR_DOCKERFILE_CYCLE: user('Stages depend on one another in a circle.'),
 
+  ERR_SOURCE_DATE: user('SOURCE_DATE_EPOCH is neither a time nor a source that has one.'),
+
   ERR_CONTEXT_NOT_FOUND: user('The build context is not there or is no directory.'),
   ERR_CONTEXT_UNREADABLE: user('A file of the build context cannot be read.'),
   ERR_CONTEXT_CHANGED: user('A file of the build context changed while it was read.'),
