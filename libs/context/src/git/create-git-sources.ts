@@ -122,7 +122,7 @@ async function fetchTree(fetch: Fetch): Promise<RemoteTree> {
       return { object, commit: await peel(local, object) }
     },
   )
-  assertChecksum(source, [found.object, found.commit])
+  assertChecksum(source, [resolved.object, found.object, found.commit])
   return (
     lookUp(options, source, found.commit) ??
     checkOutTree(fetch, { id: found.object, name: resolved.name }, found.commit)

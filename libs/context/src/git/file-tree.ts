@@ -51,6 +51,7 @@ export async function enterDirectory(
 ): Promise<{ readonly path: string } | string> {
   let path = root
   for (const segment of relative.split('/').filter((one) => one !== '')) {
+    if (segment === '.' || segment === '..') return `${JSON.stringify(segment)} is no name`
     path = join(path, segment)
     const stat = await lstatIfThere(path)
     if (stat === undefined) return 'there is no such directory'
