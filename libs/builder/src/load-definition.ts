@@ -1,4 +1,3 @@
-import type { RemoteSources } from '@tsbuild/context'
 import { type Dockerfile, parseDockerfile } from '@tsbuild/dockerfile'
 import { didYouMean, UserError } from '@tsbuild/errors'
 import { type FrontendResult, type ImageResolver, toGraph } from '@tsbuild/frontend'
@@ -12,13 +11,14 @@ import {
   samePlatform,
   withDefaultTag,
 } from '@tsbuild/oci'
-import { loadMainContext } from './contexts/main-context.ts'
+import type { ContextTools } from './contexts/fetch-context.ts'
+import type { MainContext } from './contexts/main-context.ts'
 import { type BuildContexts, createContexts } from './contexts/open-contexts.ts'
 import type { InternalVertices } from './internal-vertex.ts'
 import { judgeFrontend } from './judge-frontend.ts'
 import { isLayoutReference } from './oci-layout.ts'
 import { parseExtraHosts } from './parse-extra-hosts.ts'
-import { createRemote, fetchRemote } from './remote.ts'
+import { fetchRemote } from './remote.ts'
 import type { BuildRun } from './run-build.ts'
 import type { BuildOptions } from './types.ts'
 
@@ -26,15 +26,15 @@ import type { BuildOptions } from './types.ts'
 export interface Definition {
   readonly frontend: FrontendResult
   readonly contexts: BuildContexts
-  readonly remote: RemoteSources
 }
 
-/** Reads the Dockerfile, opens the contexts, resolves the base images, and makes the graph. */
-export async function loadDefinition(run: BuildRun, internal: InternalVertices): Promise<Definition> {
+/** Judges and parses the Dockerfile, resolves the base images, and makes the graph. */
+export async function loadDefinition(
+  tools: ContextTools,
+  { file, context }: MainContext,
+): Promise<Definition> {
+  const { run, internal, remote } = tools
   const { options, signal } = run
-  const { remote, noteCredentials } = createRemote(run)
-  const tools = { run, internal, remote, noteCredentials }
-  const { file, context } = await loadMainContext(tools)
   const contexts = createContexts(tools, context)
   const { BUILDKIT_SYNTAX: override } = options.buildArgs ?? {}
   judgeFrontend({ text: file.text, file: file.shown, override, warn: internal.warn })
@@ -56,12 +56,12 @@ export async function loadDefinition(run: BuildRun, internal: InternalVertices):
     namedContexts: contexts.named,
     context: {
       sourceDate: async (name) => (await contexts.open(name)).sourceDate(),
-      remoteDate: async (source) => (await fetchRemote(remote, source, { signal })).sourceDate,
+      remoteDate: async (source) => (await fetchRemote(remote.forSteps, source, { signal })).sourceDate,
       hiddenBy: async (path) => (await contexts.open('context')).hiddenBy(path, signal),
     },
     warn: internal.warn,
   })
-  return { frontend, contexts, remote }
+  return { frontend, contexts }
 }
 
 /** A stage that is not there would be built from the cache without a word. */

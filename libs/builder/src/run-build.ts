@@ -1,6 +1,7 @@
 import { createLocalCache } from '@tsbuild/cache'
-import { openTreeContext } from '@tsbuild/context'
+import { type DockerfileText, openTreeContext } from '@tsbuild/context'
 import type { Digest } from '@tsbuild/digest'
+import { isBuildError, withDetails } from '@tsbuild/errors'
 import type { EventSink } from '@tsbuild/events'
 import { createExecutor } from '@tsbuild/executor'
 import { assertOutputPlace } from '@tsbuild/exporter'
@@ -10,11 +11,12 @@ import { formatReference, parseReference, withDefaultTag } from '@tsbuild/oci'
 import { createOps, type OpResult } from '@tsbuild/ops'
 import { createSnapshotter, emptyFilesystem, type Snapshotter } from '@tsbuild/snapshot'
 import { solve } from '@tsbuild/solver'
+import { loadMainContext } from './contexts/main-context.ts'
 import { createInternalVertices } from './internal-vertex.ts'
 import { type Definition, loadDefinition } from './load-definition.ts'
 import type { Machine } from './machine.ts'
 import { compressionOf, hasLayers, outputPlaces, outputsOf, writeOutputs } from './outputs.ts'
-import { fetchRemote } from './remote.ts'
+import { createRemote, fetchRemote, type Remote } from './remote.ts'
 import type { BuildOptions, BuildResult, OutputSpec } from './types.ts'
 
 /** Steps wait for the network as often as for a processor, so more run at once than there are processors. */
@@ -40,26 +42,43 @@ export async function runBuild(run: BuildRun): Promise<BuildResult> {
     native: machine.native,
     fetch: (layer, aborted) => machine.images.fetchLayer(layer, aborted),
   })
-  const { frontend, contexts, remote } = await loadDefinition(run, internal)
-  signal.throwIfAborted()
-  const solution = await solveGraph(run, { frontend, contexts, remote, snapshotter })
-  const filesystem = solution.result?.kind === 'filesystem' ? solution.result.filesystem : emptyFilesystem
-  const image = await writeOutputs({ run, internal, snapshotter, frontend, filesystem, tags })
-  await solution.durable
-  return {
-    ref: run.ref,
-    image: image?.manifest,
-    configDigest: image?.config.digest,
-    tags,
-    steps: {
-      total: solution.cached + solution.executed,
-      cached: solution.cached,
-      executed: solution.executed,
-    },
+  const remote = createRemote(run)
+  const tools = { run, internal, remote }
+  const main = await loadMainContext(tools)
+  try {
+    const definition = await loadDefinition(tools, main)
+    signal.throwIfAborted()
+    const solution = await solveGraph(run, { ...definition, remote, snapshotter })
+    const { frontend } = definition
+    const filesystem = solution.result?.kind === 'filesystem' ? solution.result.filesystem : emptyFilesystem
+    const image = await writeOutputs({ run, internal, snapshotter, frontend, filesystem, tags })
+    await solution.durable
+    return {
+      ref: run.ref,
+      image: image?.manifest,
+      configDigest: image?.config.digest,
+      tags,
+      steps: {
+        total: solution.cached + solution.executed,
+        cached: solution.cached,
+        executed: solution.executed,
+      },
+    }
+  } catch (error) {
+    throw withText(error, main.file)
   }
 }
 
-async function solveGraph(run: BuildRun, parts: Definition & { readonly snapshotter: Snapshotter }) {
+/** So that the lines of the error can be shown: the text may be no file, or by now another one. */
+function withText(error: unknown, { shown, text }: DockerfileText): unknown {
+  const isOfText = isBuildError(error) && error.source?.file === shown
+  return isOfText ? withDetails(error, { sourceText: text }) : error
+}
+
+async function solveGraph(
+  run: BuildRun,
+  parts: Definition & { readonly remote: Remote; readonly snapshotter: Snapshotter },
+) {
   const { machine, events, signal } = run
   const { store } = machine
   const cache = createLocalCache(store)
@@ -77,7 +96,7 @@ async function solveGraph(run: BuildRun, parts: Definition & { readonly snapshot
     layerOf: wantedLayers(parts.frontend.graph, outputsOf(run.options)),
     contexts: parts.contexts.open,
     fetch: async (source, fetching) =>
-      openTreeContext(await fetchRemote(parts.remote, source, fetching), machine),
+      openTreeContext(await fetchRemote(parts.remote.forSteps, source, fetching), machine),
     scratch: () => store.sources.scratch(),
     now: machine.now,
   })

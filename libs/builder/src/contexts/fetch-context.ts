@@ -8,23 +8,21 @@ import {
   openEmptyContext,
   openTreeContext,
   type Received,
-  type RemoteSources,
   type RemoteTree,
 } from '@tsbuild/context'
 import type { Digest } from '@tsbuild/digest'
-import type { GitCredentials, GitUrl } from '@tsbuild/dockerfile'
+import type { GitUrl } from '@tsbuild/dockerfile'
 import { InternalError, redact } from '@tsbuild/errors'
 import type { GitOp } from '@tsbuild/graph'
 import type { InternalVertices } from '../internal-vertex.ts'
+import type { Remote } from '../remote.ts'
 import type { BuildRun } from '../run-build.ts'
 
 /** What contexts that are no directories are opened with. */
 export interface ContextTools {
   readonly run: BuildRun
   readonly internal: InternalVertices
-  readonly remote: RemoteSources
-  /** Keeps what stands in the URL of a repository, for this build. */
-  readonly noteCredentials: (remote: string, credentials: GitCredentials) => void
+  readonly remote: Remote
 }
 
 /** A Dockerfile that came in the place of a context. */
@@ -36,9 +34,9 @@ export interface LoneDockerfile {
 /** Checks a repository out and opens it. */
 export async function openGitContext(tools: ContextTools, url: GitUrl): Promise<BuildContext> {
   const source = gitSource(url, tools.run.options.buildArgs ?? {})
-  if (url.credentials !== undefined) tools.noteCredentials(url.remote, url.credentials)
+  if (url.credentials !== undefined) tools.remote.noteCredentials(url.remote, url.credentials)
   return await fetching(tools, `[internal] load git source ${source.remote}`, async (options) =>
-    openTreeContext(await tools.remote.git(source, options), tools.run.machine),
+    openTreeContext(await tools.remote.forContexts.git(source, options), tools.run.machine),
   )
 }
 
@@ -49,7 +47,7 @@ export async function openFileContext(
   filename: string,
 ): Promise<BuildContext> {
   return await fetching(tools, `[internal] load ${redact(url)}`, async (options) => {
-    const fetched = await tools.remote.http({ url, filename, checksum: undefined }, options)
+    const fetched = await tools.remote.forContexts.http({ url, filename, checksum: undefined }, options)
     return openTreeContext(fetched, tools.run.machine)
   })
 }
@@ -60,7 +58,10 @@ export async function openUrlContext(
   url: string,
 ): Promise<BuildContext | LoneDockerfile> {
   return await fetching(tools, `[internal] load remote build context ${redact(url)}`, async (options) => {
-    const fetched = await tools.remote.http({ url, filename: archiveName, checksum: undefined }, options)
+    const fetched = await tools.remote.forContexts.http(
+      { url, filename: archiveName, checksum: undefined },
+      options,
+    )
     const received = await inspectFile(pathOf(fetched), fetched.shown)
     return await openReceived(tools, received, { ...fetched, vertex: options.vertex })
   })
