@@ -1,5 +1,6 @@
 import { readFile, stat } from 'node:fs/promises'
 import { join, relative, resolve } from 'node:path'
+import { decodeText } from '@tsbuild/dockerfile'
 import { UserError } from '@tsbuild/errors'
 
 /** A Dockerfile as found. */
@@ -53,10 +54,11 @@ export async function readDockerfile(
  */
 export async function readIgnoreFile(
   context: string,
-  dockerfilePath: string,
+  dockerfilePath: string | undefined,
   cwd: string,
 ): Promise<{ readonly shown: string; readonly text: string } | undefined> {
-  for (const path of [`${dockerfilePath}.dockerignore`, join(context, '.dockerignore')]) {
+  const own = dockerfilePath === undefined ? [] : [`${dockerfilePath}.dockerignore`]
+  for (const path of [...own, join(context, '.dockerignore')]) {
     const text = await readRegular(path, 'ERR_CONTEXT_UNREADABLE')
     if (text !== undefined) return { shown: shownPath(path, cwd), text }
   }
@@ -78,7 +80,7 @@ async function readRegular(
         `Cannot read "${path}": it has ${stats.size} bytes, at most ${maxBytes} are read`,
       )
     }
-    return await readFile(path, 'utf8')
+    return decodeText(await readFile(path))
   } catch (error) {
     if (isErrno(error, 'ENOENT') || isErrno(error, 'ENOTDIR')) return undefined
     if (isErrno(error, 'EACCES')) {

@@ -1,5 +1,6 @@
 import { type SourceRange, UserError } from '@tsbuild/errors'
 import { leadingSpaces, trimSpace } from './characters.ts'
+import { byteLength, findUnfit } from './decode.ts'
 import { createDirectiveReader } from './directives.ts'
 import type { Directive, EscapeToken } from './instruction.ts'
 
@@ -98,7 +99,7 @@ function beforeContinuation(line: string, escapeToken: EscapeToken): string | nu
 function checkLength(line: string, index: number, file: string): void {
   // A UTF-16 unit is at most three bytes of UTF-8, so short lines need no count.
   if (line.length * 3 <= MAX_LINE_BYTES) return
-  const bytes = Buffer.byteLength(line) - (line.endsWith('\n') ? 1 : 0)
+  const bytes = byteLength(line) - (line.endsWith('\n') ? 1 : 0)
   if (bytes <= MAX_LINE_BYTES) return
   throw new UserError(
     'ERR_DOCKERFILE_SYNTAX',
@@ -213,4 +214,21 @@ export function textRange(
  */
 export function logicalRange(line: LogicalLine, file: string): SourceRange {
   return textRange(line, file, { start: leadingSpaces(line.text), end: line.text.length })
+}
+
+/**
+ * Makes sure that an image can hold an instruction's line as it stands.
+ *
+ * @throws {UserError} `ERR_DOCKERFILE_SYNTAX` for a NUL, a byte that is no UTF-8, or another unpaired surrogate
+ */
+export function checkFit(line: LogicalLine, file: string): void {
+  const unfit = findUnfit(line.text)
+  if (unfit === null) return
+  const { index, reason, hints } = unfit
+  const source = textRange(line, file, { start: index, end: index + 1 })
+  throw new UserError('ERR_DOCKERFILE_SYNTAX', `Cannot read line ${source.startLine}: ${reason}`, {
+    source,
+    // The byte order mark of UTF-16.
+    hints: /^\p{Surrogate}{2}/u.test(line.text) ? ['The file looks like UTF-16: save it as UTF-8.'] : hints,
+  })
 }

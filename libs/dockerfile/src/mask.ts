@@ -44,7 +44,7 @@ function maskPart(text: string, rule: WordRule, escapeToken: string): string {
 
 /** Masks an instruction's joined line. */
 function maskJoined(text: string, escapeToken: EscapeToken): string {
-  const { keyword, rest, flagsEnd, restOffset } = splitLine(text, escapeToken)
+  const { keyword, rest, flagsEnd, restOffset } = splitLine(text)
   // White space of any kind at the end is no word.
   const untrimmed = leadingSpaces(text.slice(restOffset)) + rest.length
   const head = text.indexOf(keyword) + keyword.length
@@ -52,7 +52,7 @@ function maskJoined(text: string, escapeToken: EscapeToken): string {
   const rule: WordRule = json ? 'json' : QUOTING.has(keyword.toLowerCase()) ? 'quoted' : 'plain'
   return (
     text.slice(0, head) +
-    maskPart(text.slice(head, flagsEnd), 'quoted', escapeToken) +
+    maskPart(text.slice(head, flagsEnd), 'quoted', '\\') +
     ' '.repeat(restOffset - flagsEnd) +
     maskPart(text.slice(restOffset, restOffset + untrimmed), rule, json ? '\\' : escapeToken)
   )

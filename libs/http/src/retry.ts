@@ -1,5 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises'
-import { cancelled, LocalFailure, networkFailure, type Purpose, TransientFailure } from './failures.ts'
+import type { BuildError } from '@tsbuild/errors'
+import { cancelled, LocalFailure, TransientFailure } from './failures.ts'
 import type { RetrySettings } from './types.ts'
 
 const maxPauseMs = 60_000
@@ -9,6 +10,14 @@ export interface RetryContext {
   readonly settings: RetrySettings
   readonly random: () => number
   readonly sleep: (ms: number, signal: AbortSignal | undefined) => Promise<void>
+}
+
+/** What is tried, and what its failures are. */
+export interface Attempted {
+  /** As a verb with its object, for messages: `pull debian:12`. */
+  readonly what: string
+  /** Gives an error its class: final, or worth another try. Errors of ours come back as they are. */
+  failureOf(error: unknown): BuildError | TransientFailure
 }
 
 /** Counts the tries of one operation. */
@@ -30,7 +39,7 @@ const maxTriesInAll = 100
  */
 export async function withRetry<T>(
   context: RetryContext,
-  purpose: Purpose,
+  attempted: Attempted,
   signal: AbortSignal | undefined,
   attempt: (tries: Tries) => Promise<T>,
 ): Promise<T> {
@@ -38,7 +47,7 @@ export async function withRetry<T>(
   let count = 0
   for (let total = 1; ; total++) {
     count++
-    if (signal?.aborted) throw cancelled(purpose.what)
+    if (signal?.aborted) throw cancelled(attempted.what)
     const tries: Tries = {
       current: count,
       reset: () => {
@@ -48,12 +57,12 @@ export async function withRetry<T>(
     try {
       return await attempt(tries)
     } catch (error) {
-      if (signal?.aborted) throw cancelled(purpose.what)
+      if (signal?.aborted) throw cancelled(attempted.what)
       if (error instanceof LocalFailure) throw error.cause
-      const failure = networkFailure(error, purpose)
+      const failure = attempted.failureOf(error)
       if (!(failure instanceof TransientFailure)) throw failure
       if (count >= Math.min(wanted, failure.maxAttempts) || total >= maxTriesInAll) throw failure.failure
-      await pause(context, signal, pauseMs(context, count, failure.retryAfterMs), purpose)
+      await pause(context, signal, pauseMs(context, count, failure.retryAfterMs), attempted.what)
     }
   }
 }
@@ -73,11 +82,11 @@ async function pause(
   context: RetryContext,
   signal: AbortSignal | undefined,
   ms: number,
-  purpose: Purpose,
+  what: string,
 ): Promise<void> {
   try {
     await context.sleep(ms, signal)
   } catch (error) {
-    throw signal?.aborted ? cancelled(purpose.what) : error
+    throw signal?.aborted ? cancelled(what) : error
   }
 }

@@ -51,6 +51,19 @@ export class InternalAddressError extends Error {
 
 const discardLimitBytes = 64 * 1024
 
+/** What this program calls itself. */
+export const userAgent = 'tsbuild/0.1.0'
+
+/** How many redirects a client may follow for one request. */
+export const maxRedirects = 10
+
+const redirectStatuses = new Set([301, 302, 303, 307, 308])
+
+/** Whether an answer sends its reader elsewhere. */
+export function isRedirect(response: Pick<HttpResponse, 'status' | 'header'>): boolean {
+  return redirectStatuses.has(response.status) && response.header('location') !== undefined
+}
+
 /** Makes a transport over undici, which is loaded with the first request: most builds make none. */
 export function createTransport(options: TransportOptions): Transport {
   const dispatchers = new Map<string, Promise<Dispatcher>>()
