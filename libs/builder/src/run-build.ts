@@ -120,6 +120,13 @@ async function loadDefinition(run: BuildRun, internal: InternalVertices): Promis
         () => machine.images.resolve(name, platform, { pull, signal }),
       ),
     ),
+    namedContexts: new Map(),
+    context: {
+      sourceDate: () => context.sourceDate(),
+      // Until the remote sources are wired, there is none to ask.
+      remoteDate: async () => undefined,
+      hiddenBy: (path) => context.hiddenBy(path, signal),
+    },
     warn: internal.warn,
   })
   return { frontend, context }
@@ -158,7 +165,12 @@ async function solveGraph(
     executor,
     hasSnapshot: (id) => store.snapshots.has(id),
     layerOf: wantedLayers(parts.frontend.graph, outputsOf(run.options)),
-    contexts: new Map([['context', parts.context]]),
+    contexts: async () => parts.context,
+    fetch: (source) => {
+      const message = `Cannot fetch "${source.kind === 'git' ? source.remote : source.url}": this is not built yet`
+      throw new UserError('ERR_UNSUPPORTED', message)
+    },
+    scratch: () => store.sources.scratch(),
     now: machine.now,
   })
   const solution = await solve<OpResult>({

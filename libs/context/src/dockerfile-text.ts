@@ -54,10 +54,11 @@ export async function readDockerfile(
  */
 export async function readIgnoreFile(
   context: string,
-  dockerfilePath: string,
+  dockerfilePath: string | undefined,
   cwd: string,
 ): Promise<{ readonly shown: string; readonly text: string } | undefined> {
-  for (const path of [`${dockerfilePath}.dockerignore`, join(context, '.dockerignore')]) {
+  const own = dockerfilePath === undefined ? [] : [`${dockerfilePath}.dockerignore`]
+  for (const path of [...own, join(context, '.dockerignore')]) {
     const text = await readRegular(path, 'ERR_CONTEXT_UNREADABLE')
     if (text !== undefined) return { shown: shownPath(path, cwd), text }
   }

@@ -33,7 +33,7 @@ export interface RemoteSources {
   /**
    * A directory with the files of the commit.
    * @throws {UserError} `ERR_GIT_REF_NOT_FOUND`, `ERR_GIT_FAILED`, `ERR_DIGEST_MISMATCH`
-   * @throws {EnvironmentError} `ERR_GIT_MISSING`
+   * @throws {EnvironmentError} `ERR_TOOL_MISSING`
    */
   git(source: Omit<GitOp, 'kind'>, options: FetchOptions): Promise<RemoteTree>
 }

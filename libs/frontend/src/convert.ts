@@ -20,6 +20,7 @@ export async function toGraph(options: FrontendOptions): Promise<FrontendResult>
   return {
     graph: stages.graph.build(state.rootfs),
     image: imageDraft(state, options),
+    sourceDateEpoch: undefined,
     proxyEnv: proxyEnvironment(options.buildArgs),
   }
 }

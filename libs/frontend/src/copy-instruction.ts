@@ -42,12 +42,11 @@ export async function addCopy(
     })
   }
   for (const { name, content, expand } of instruction.inlineFiles) {
-    const path = dest.endsWith('/') ? `${dest}${name}` : dest
     const text = expand ? state.scope.expandHeredoc(content, source) : content
-    actions.push({ kind: 'mkfile', path, mode: octal(chmod, source), content: text, owner: chown })
+    actions.push({ kind: 'mkfile', name, dest, content: text, owner: chown, chmod, mtime: undefined })
   }
   state.rootfs = builder.graph.add(
-    { kind: 'file', rootfs: state.rootfs === undefined ? undefined : 0, actions },
+    { kind: 'file', rootfs: state.rootfs === undefined ? undefined : 0, owners: undefined, actions },
     { inputs, name: nextStepName(state, instruction.original), source, ignoreCache: state.ignoreCache },
   )
   state.history.push({
@@ -83,16 +82,6 @@ function createdBy(
   if (flags.chmod !== undefined) words.push(`--chmod=${flags.chmod}`)
   const inline = instruction.inlineFiles.map(({ name }) => `<<${name}`)
   return [...words, ...sources, ...inline, destination, '# buildkit'].join(' ')
-}
-
-function octal(chmod: string | undefined, source: SourceRange): number {
-  if (chmod === undefined) return 0o644
-  if (/^0*[0-7]{1,4}$/.test(chmod)) return Number.parseInt(chmod, 8)
-  throw new UserError(
-    'ERR_MODE_INVALID',
-    `Cannot use --chmod="${chmod}" for a heredoc: it should be an octal string between 0 and 07777`,
-    { source },
-  )
 }
 
 function emptySource(sources: readonly string[], source: SourceRange): UserError {

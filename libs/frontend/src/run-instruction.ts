@@ -29,6 +29,7 @@ export function addRun(
     hostname,
     extraHosts: options.extraHosts,
     platform: formatPlatform(state.platform),
+    scripts: [],
   } as const
   state.rootfs = graph.add(op, {
     inputs: state.rootfs === undefined ? [] : [state.rootfs],

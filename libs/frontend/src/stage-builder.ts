@@ -265,9 +265,10 @@ function addWorkdir(
     return
   }
   const inputs = state.rootfs === undefined ? [] : [state.rootfs]
-  const action = { kind: 'mkdir', path, mode: 0o755, owner: state.config.user || undefined } as const
+  const owner = state.config.user || undefined
+  const action = { kind: 'mkdir', path, mode: 0o755, owner, mtime: undefined } as const
   state.rootfs = graph.add(
-    { kind: 'file', rootfs: state.rootfs === undefined ? undefined : 0, actions: [action] },
+    { kind: 'file', rootfs: state.rootfs === undefined ? undefined : 0, owners: undefined, actions: [action] },
     { inputs, name, source, ignoreCache: state.ignoreCache },
   )
   state.history.push({ createdBy: `WORKDIR ${path}`, emptyLayer: false })

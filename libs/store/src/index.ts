@@ -3,6 +3,7 @@ export { openStore } from './open-store.ts'
 export type {
   BlobStore,
   DraftCommitOptions,
+  FetchedSource,
   Ingest,
   LayerInfo,
   LocalImages,
@@ -14,6 +15,8 @@ export type {
   SnapshotDraft,
   SnapshotId,
   SnapshotStore,
+  SourceDraft,
+  SourceStore,
   Store,
   StoreOptions,
 } from './types.ts'
