@@ -14,6 +14,7 @@ export type {
   LocalImage,
   OutlineReport,
   OutputSpec,
+  ReportSource,
   RunImageOptions,
   TargetsReport,
 } from './types.ts'
