@@ -59,7 +59,9 @@ export const errorCodes = {
   ERR_HTTP_UNREACHABLE: transient('The server of a context or of an ADD source does not answer.'),
   ERR_GIT_REF_NOT_FOUND: user('A git repository has no such branch, tag or commit.'),
   ERR_GIT_FAILED: transient('git cannot fetch a repository.'),
-  ERR_ADD_ARCHIVE: user('An archive of ADD, or one given as the context, is malformed or unpacks to too much.'),
+  ERR_ADD_ARCHIVE: user(
+    'An archive of ADD, or one given as the context, is malformed or unpacks to too much.',
+  ),
   ERR_SECRET: user('A secret is not given, or cannot be read.'),
 
   ERR_REFERENCE_INVALID: user('An image reference is malformed.'),
