@@ -56,8 +56,16 @@ export const errorCodes = {
   ERR_LINT: user('`# check=error=true` is set and a rule found something.'),
   ERR_URL_INVALID: user('The URL of a context or of an ADD source is malformed.'),
   ERR_HTTP_STATUS: user('A server answers the request for a context or an ADD source with an error status.'),
-  ERR_HTTP_UNREACHABLE: transient('The server of a context or of an ADD source does not answer.'),
+  ERR_HTTP_UNREACHABLE: transient(
+    'The server of a context or of an ADD source does not answer or is not trusted.',
+  ),
+  ERR_HTTP_RESPONSE: environment(
+    'The answer to the request for a context or an ADD source is too large, makes no sense or leads astray.',
+  ),
   ERR_GIT_REF_NOT_FOUND: user('A git repository has no such branch, tag or commit.'),
+  ERR_GIT_CONTENT: user(
+    'A git repository lacks the wanted directory, is larger than the limits allow, or has a submodule that is refused.',
+  ),
   ERR_GIT_FAILED: transient('git cannot fetch a repository.'),
   ERR_ADD_ARCHIVE: user(
     'An archive of ADD, or one given as the context, is malformed or unpacks to too much.',
