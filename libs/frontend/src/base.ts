@@ -129,12 +129,17 @@ export function imageTitle({ reference, manifest }: Pick<ResolvedImage, 'referen
   return `FROM ${reference}@${manifest}`
 }
 
-function expandGlobally({ globals, options }: StageBuilder, word: string, source: SourceRange): string {
+/** Expands a word of FROM. @throws {UserError} `ERR_DOCKERFILE_EXPANSION` */
+export function expandGlobally(
+  { globals, options }: StageBuilder,
+  word: string,
+  source: SourceRange,
+): string {
   return expand(word, (name) => globals.get(name), { escape: options.dockerfile.escape, source })
 }
 
-/** That of `FROM --platform`, else of the build. */
-function platformOf(builder: StageBuilder, { from }: Stage): Platform {
+/** That of `FROM --platform`, else of the build. @throws {UserError} `ERR_PLATFORM_INVALID` */
+export function platformOf(builder: StageBuilder, { from }: Stage): Platform {
   if (from.platform === null) return builder.options.platform
   const text = expandGlobally(builder, from.platform, from.source)
   try {
