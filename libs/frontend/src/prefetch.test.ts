@@ -1,8 +1,6 @@
-import { parseDockerfile } from '@tsbuild/dockerfile'
 import { UserError } from '@tsbuild/errors'
 import { describe, expect, it } from 'vitest'
-import { toGraph } from './convert.ts'
-import { contextOf, convertText } from './testing/convert-text.ts'
+import { convertText, convertWith } from './testing/convert-text.ts'
 import type { ImageResolver, NamedContext } from './types.ts'
 
 /** Asks for images of which each answer waits until all of `names` were asked for. */
@@ -18,24 +16,6 @@ function waitingFor(names: readonly string[], seen: string[] = []): ImageResolve
     throw new UserError('ERR_IMAGE_NOT_FOUND', `Cannot find image "${name}"`)
   }
 }
-
-const convert = (text: string, resolveImage: ImageResolver, options = {}) =>
-  toGraph({
-    dockerfile: parseDockerfile(text, 'Dockerfile'),
-    target: undefined,
-    buildArgs: {},
-    labels: {},
-    platform: { os: 'linux', architecture: 'amd64' },
-    buildPlatform: { os: 'linux', architecture: 'amd64' },
-    noCache: false,
-    network: 'default',
-    extraHosts: [],
-    namedContexts: new Map(),
-    context: contextOf(),
-    warn: () => {},
-    resolveImage,
-    ...options,
-  })
 
 describe('toGraph() and the images that it asks for', () => {
   it('asks for all at once, those of stages, copies and contexts', async () => {
@@ -57,7 +37,7 @@ describe('toGraph() and the images that it asks for', () => {
     ])
     const seen: string[] = []
     const asked = ['a', 'b', 'c:2', 'd', 'e']
-    const result = convert(text.join('\n'), waitingFor(asked, seen), { namedContexts })
+    const result = convertWith(text.join('\n'), waitingFor(asked, seen), { namedContexts })
     await expect(result).rejects.toMatchObject({ code: 'ERR_IMAGE_NOT_FOUND', source: { startLine: 7 } })
     expect(seen.toSorted()).toEqual(asked)
   })
@@ -77,7 +57,7 @@ describe('toGraph() and the images that it asks for', () => {
       states.push(`${name} ended`)
       throw new UserError('ERR_CANCELLED', 'cancelled')
     }
-    await expect(convert('FROM bad\nCOPY --from=slow / /\n', resolveImage)).rejects.toThrow('no bad')
+    await expect(convertWith('FROM bad\nCOPY --from=slow / /\n', resolveImage)).rejects.toThrow('no bad')
     expect(states).toEqual(['slow ended'])
   })
 
@@ -91,7 +71,7 @@ describe('toGraph() and the images that it asks for', () => {
     const resolveImage: ImageResolver = () => {
       throw new UserError('ERR_REFERENCE_INVALID', 'bad name')
     }
-    await expect(convert('FROM Bad\n', resolveImage)).rejects.toMatchObject({
+    await expect(convertWith('FROM Bad\n', resolveImage)).rejects.toMatchObject({
       code: 'ERR_REFERENCE_INVALID',
       source: { startLine: 1 },
     })
