@@ -66,7 +66,7 @@ export const errorCodes = {
   ERR_GIT_CONTENT: user(
     'A git repository lacks the wanted directory, is larger than the limits allow, or has a submodule that is refused.',
   ),
-  ERR_GIT_FAILED: transient('git cannot fetch a repository.'),
+  ERR_GIT_FAILED: transient('A git repository cannot be fetched.'),
   ERR_ADD_ARCHIVE: user(
     'An archive of ADD, or one given as the context, is malformed or unpacks to too much.',
   ),
