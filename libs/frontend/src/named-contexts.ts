@@ -36,6 +36,7 @@ export function createNamedContexts(given: ReadonlyMap<string, NamedContext>): N
   const main = given.get('context')
   return {
     find(name, platform) {
+      if (known.size === 0) return undefined
       const lower = name.toLowerCase()
       if (lower === 'scratch' || lower === 'context') return undefined
       return known.get(keyOf(name, platform)) ?? known.get(keyOf(name))
