@@ -178,7 +178,8 @@ async function copyBody(
     await body.append(chunk)
     if (body.position - start >= progressBytes) tries.reset()
     wanted.onProgress(body.position, total)
-    if (pace.isTooSlow(body.position)) throw interrupted(wanted.source, 'hardly any bytes')
+    if (body.position !== total && pace.isTooSlow(body.position))
+      throw interrupted(wanted.source, 'hardly any bytes')
   }
   if (total !== undefined && body.position !== total)
     throw interrupted(wanted.source, `${body.position} of ${total} bytes`)
