@@ -4,9 +4,11 @@ export { rootlessIdMap } from './id-map.ts'
 export type {
   ApplyRequest,
   Cancellable,
+  CopyOptions,
   DiffRequest,
   Finishing,
   Native,
+  ReadOptions,
   RunOutput,
   ScanOptions,
   ScanResult,

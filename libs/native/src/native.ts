@@ -24,7 +24,12 @@ export interface Native {
   probe(): Promise<OutcomeOf<'probe'>>
   /** Digests selections; `manifests` has the preimage of each digest, in the same order. */
   scan(tree: Tree, selections: readonly Selection[], options?: ScanOptions): Promise<ScanResult>
-  copy(root: Root, actions: readonly FileAction[], options?: Finishing): Staged<'copy'>
+  copy(root: Root, actions: readonly FileAction[], options?: CopyOptions): Staged<'copy'>
+  /**
+   * Reads small files, symlinks followed inside of the tree; null for what is no regular file.
+   * @throws {UserError} `ERR_SIZE_MISMATCH` for a file of more than `maxBytes`
+   */
+  read(tree: Tree, paths: readonly string[], options: ReadOptions): Promise<readonly (Buffer | null)[]>
   /** Unpacks the layer that `fd` reads from its current position. */
   apply(layer: ApplyRequest, fd: number, options?: Cancellable): Promise<OutcomeOf<'apply'>>
   /** Writes the layer of a tree to `fd`. */
@@ -75,6 +80,17 @@ export interface Finishing extends Cancellable {
   readonly layerFd?: number | undefined
 }
 
+/** See {@link Native.copy}. */
+export interface CopyOptions extends Finishing {
+  /** Where the names of owners are looked up; the snapshot itself without it. */
+  readonly owners?: Root | undefined
+}
+
+/** See {@link Native.read}. */
+export interface ReadOptions extends Cancellable {
+  readonly maxBytes: number
+}
+
 /** See {@link Native.scan}. */
 export interface ScanOptions extends Cancellable {
   readonly manifests?: boolean | undefined
@@ -119,6 +135,7 @@ export function createNative(target: HelperTarget): Native {
     probe: () => call(target, { op: 'probe' }),
     scan: (tree, selections, options = {}) => scan(target, tree, selections, options),
     copy: (root, actions, options) => copy(target, root, actions, options),
+    read: (tree, paths, options) => read(target, tree, paths, options),
     apply: (layer, fd, options) =>
       call(target, { op: 'apply', ...layer }, { ...cancellable(options), extraFds: [fd] }),
     diff: (request, fd, options) =>
@@ -216,12 +233,25 @@ function copy(
   target: HelperTarget,
   root: Root,
   actions: readonly FileAction[],
-  options: Finishing = {},
+  options: CopyOptions = {},
 ): Staged<'copy'> {
-  const request = { op: 'copy', root, actions, finish: options.finish ?? null } as const
+  const { owners = null, finish = null } = options
+  const request = { op: 'copy', root, owners, actions, finish } as const
   const extraFds =
     options.layerFd === undefined ? [] : (['ignore', 'ignore', 'ignore', options.layerFd] as const)
   return staged(start(target, request, { ...cancellable(options), extraFds }), request.finish)
+}
+
+async function read(
+  target: HelperTarget,
+  tree: Tree,
+  paths: readonly string[],
+  { maxBytes, ...options }: ReadOptions,
+): Promise<readonly (Buffer | null)[]> {
+  const { files } = await call(target, { op: 'read', tree, paths, maxBytes }, cancellable(options))
+  if (files.length !== paths.length)
+    throw new InternalError('ERR_HELPER_PROTOCOL', 'the helper did not answer every path')
+  return files.map((file) => (file === null ? null : Buffer.from(file, 'base64')))
 }
 
 function run(

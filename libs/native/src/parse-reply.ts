@@ -46,6 +46,7 @@ const outcomes: Readonly<Record<Outcome['op'], Shape>> = {
     entries: count,
   },
   copy: { op: text, files: count, bytes: count },
+  read: { op: text, files: list(orNull(text)) },
   apply: { op: text, diffId: text, unpackedBytes: count, entries: count },
   diff: { op: text, digest: text, sizeBytes: count, diffId: text, unpackedBytes: count, entries: count },
   export: { op: text, files: count, bytes: count },

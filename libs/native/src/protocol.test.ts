@@ -95,9 +95,12 @@ function perform(native: Native, { request }: Envelope, out: Writable): Promise<
     case 'scan':
       return native.scan(request.tree, request.selections, { manifests: request.manifest })
     case 'copy': {
-      const { root, actions, finish } = request
-      return native.copy(root, actions, { finish: finish ?? undefined }).finished
+      const { root, owners, actions, finish } = request
+      const options = { owners: owners ?? undefined, finish: finish ?? undefined }
+      return native.copy(root, actions, options).finished
     }
+    case 'read':
+      return native.read(request.tree, request.paths, { maxBytes: request.maxBytes })
     case 'apply': {
       const { op: _op, ...layer } = request
       return native.apply(layer, 1)
@@ -141,7 +144,7 @@ describe('createNative()', () => {
       replies.flatMap(([, reply]) => (reply.event === 'result' ? [reply.result.op] : [])),
     )
     expect(results).toEqual(ops)
-    expect(ops.size).toBe(10)
+    expect(ops.size).toBe(11)
     expect(new Set(replies.map(([, { event }]) => event)).size).toBe(7)
   })
 })

@@ -17,13 +17,16 @@ use crate::scan::{digest_of, encode};
 use crate::select::{Opened, Resolved, Selected, Source, join, select};
 use base64::Engine;
 use chmod::Chmod;
-use rustix::fs::{FileType, Mode};
-use target::{NewDirs, Target, not_directory, shown};
+use rustix::fd::AsFd;
+use rustix::fs::{AtFlags, FileType, Mode};
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+use target::{NewDirs, Target, mtime_only, not_directory, shown, write_failure};
 use writer::{Tally, Writer};
 
 /// Runs the actions in order on the snapshot. After a failure the snapshot holds part of the changes; the caller
 /// throws it away.
-pub(crate) fn copy(root: &Root, actions: &[FileAction], marks: Marks) -> Fallible<Outcome> {
+pub(crate) fn copy(root: &Root, owners: Option<&Root>, actions: &[FileAction], marks: Marks) -> Fallible<Outcome> {
     if root.upper.is_none() {
         return Err(Failure::internal("copy needs a snapshot with an upper directory"));
     }
@@ -31,22 +34,28 @@ pub(crate) fn copy(root: &Root, actions: &[FileAction], marks: Marks) -> Fallibl
     // Modes are given in full at creation.
     rustix::process::umask(Mode::empty());
     let target = Target { root: Beneath::new(overlay::mount(root, marks)?) };
+    let names = owners.map(|owners| overlay::mount(owners, marks).map(Beneath::new)).transpose()?;
+    let find_owner = |spec: Option<&str>| {
+        spec.map(|spec| owner::look_up(names.as_ref().unwrap_or(&target.root), spec)).transpose()
+    };
     let tally = Tally::default();
     for action in actions {
         match action {
             FileAction::Copy { from, selection, dest, chown, chmod, expect, unpack } => {
                 let copy = Copy { from, selection, dest, expect: expect.as_deref(), unpack: *unpack };
-                let owner = find_owner(&target, chown.as_deref())?;
+                let owner = find_owner(chown.as_deref())?;
                 let chmod = chmod.as_deref().map(Chmod::parse).transpose()?;
                 copy.run(&target, owner, chmod.as_ref(), &tally, marks)?;
             }
-            FileAction::Mkdir { path, mode, owner } => {
-                let owner = find_owner(&target, owner.as_deref())?;
-                make_dir(&target, path, *mode, owner)?;
+            FileAction::Mkdir { path, mode, owner, mtime } => {
+                let owner = find_owner(owner.as_deref())?;
+                make_dir(&target, path, NewDirs { owner, mode: mode & 0o7777 }, *mtime)?;
             }
-            FileAction::Mkfile { path, mode, data, owner } => {
-                let owner = find_owner(&target, owner.as_deref())?;
-                make_file(&target, path, *mode, data, owner, &tally)?;
+            FileAction::Mkfile { name, dest, data, owner, chmod, mtime } => {
+                let owner = find_owner(owner.as_deref())?;
+                let chmod = chmod.as_deref().map(Chmod::parse).transpose()?;
+                let file = SmallFile { name, dest, data, owner, chmod: chmod.as_ref(), mtime: *mtime };
+                file.make(&target, &tally)?;
             }
         }
     }
@@ -72,41 +81,59 @@ pub(crate) fn write_tree(
     Ok(tally.sums())
 }
 
-fn find_owner(target: &Target, spec: Option<&str>) -> Fallible<Option<Owner>> {
-    spec.map(|spec| owner::look_up(&target.root, spec)).transpose()
-}
-
 fn is_dir(resolved: &Resolved) -> bool {
     resolved.stat.is_some_and(|stat| FileType::from_raw_mode(stat.st_mode).is_dir())
 }
 
-/// WORKDIR. An existing directory keeps its owner and mode.
-fn make_dir(target: &Target, path: &str, mode: u32, owner: Option<Owner>) -> Fallible<()> {
+/// WORKDIR. An existing directory keeps its owner, mode and time.
+fn make_dir(target: &Target, path: &str, last: NewDirs, mtime: Option<i64>) -> Fallible<()> {
     let resolved = target.resolve(path)?;
-    if resolved.stat.is_some() && !is_dir(&resolved) {
-        return Err(not_directory(&resolved.path));
+    if resolved.stat.is_some() {
+        return if is_dir(&resolved) { Ok(()) } else { Err(not_directory(&resolved.path)) };
     }
-    let parents = NewDirs { owner, mode: 0o755 };
-    target.make_dirs(&resolved.path, parents, NewDirs { owner, mode: mode & 0o7777 }).map(drop)
+    let made = target.make_dirs(&resolved.path, NewDirs { owner: last.owner, mode: 0o755 }, last)?;
+    set_mtime(&made, mtime, &resolved.path)
 }
 
-/// A file with the bytes of a heredoc. Its mtime is now.
-fn make_file(target: &Target, path: &str, mode: u32, data: &str, owner: Option<Owner>, tally: &Tally) -> Fallible<()> {
-    let data = base64::engine::general_purpose::STANDARD
-        .decode(data)
-        .map_err(|error| Failure::internal(format!("the data of mkfile is not base64: {error}")))?;
-    let resolved = target.resolve(path)?;
-    if path.ends_with('/') || resolved.path.is_empty() {
-        return Err(Failure::user("ERR_PATH_INVALID", format!("{path:?} names a directory, not a file")));
+/// Sets the time of what was made just now, where one is wanted.
+fn set_mtime(file: impl AsFd, mtime: Option<i64>, path: &[u8]) -> Fallible<()> {
+    let Some(seconds) = mtime else { return Ok(()) };
+    rustix::fs::futimens(file, &mtime_only((seconds, 0))).map_err(|errno| write_failure("futimens", path, errno))
+}
+
+/// A file with the bytes of a heredoc.
+struct SmallFile<'a> {
+    name: &'a str,
+    dest: &'a str,
+    /// base64
+    data: &'a str,
+    owner: Option<Owner>,
+    chmod: Option<&'a Chmod>,
+    mtime: Option<i64>,
+}
+
+impl SmallFile<'_> {
+    fn make(&self, target: &Target, tally: &Tally) -> Fallible<()> {
+        let data = base64::engine::general_purpose::STANDARD
+            .decode(self.data)
+            .map_err(|error| Failure::internal(format!("the data of mkfile is not base64: {error}")))?;
+        if self.name.is_empty() || self.name.contains('/') || matches!(self.name, "." | "..") {
+            return Err(Failure::user("ERR_PATH_INVALID", format!("{:?} is no name of a file", self.name)));
+        }
+        let new_dirs = NewDirs::of(self.owner, self.chmod);
+        let (dir, name) = file_place(target, self.dest, new_dirs, self.name.as_bytes().to_vec(), false)?;
+        let place = entry::Place::new(target.open_dir(&dir)?, &dir)?;
+        let owner = self.owner.unwrap_or(Owner { uid: 0, gid: 0 });
+        let mode = self.chmod.map_or(0o644, |chmod| chmod.apply(0o644, false));
+        entry::new_file(&place, &name, &data, mode, owner)?;
+        if let Some(seconds) = self.mtime {
+            let times = mtime_only((seconds, 0));
+            rustix::fs::utimensat(&place.fd, OsStr::from_bytes(&name), &times, AtFlags::SYMLINK_NOFOLLOW)
+                .map_err(|errno| write_failure("utimensat", &place.path_of(&name), errno))?;
+        }
+        tally.add(1, data.len() as u64);
+        Ok(())
     }
-    let (parent, name) = split(&resolved.path);
-    let dirs = NewDirs { owner, mode: 0o755 };
-    let dir = target.make_dirs(parent, dirs, dirs)?;
-    let place = entry::Place::new(dir, parent)?;
-    let owner = owner.unwrap_or(Owner { uid: 0, gid: 0 });
-    entry::new_file(&place, name, &data, mode & 0o7777, owner)?;
-    tally.add(1, data.len() as u64);
-    Ok(())
 }
 
 /// The directory part and the last component.
@@ -115,6 +142,32 @@ fn split(path: &[u8]) -> (&[u8], &[u8]) {
         Some(at) => (path.get(..at).unwrap_or_default(), path.get(at + 1..).unwrap_or_default()),
         None => (b"", path),
     }
+}
+
+/// The directory and the name that a file gets; the directory is made.
+fn file_place(
+    target: &Target,
+    dest: &str,
+    new_dirs: NewDirs,
+    basename: Vec<u8>,
+    many: bool,
+) -> Fallible<(Vec<u8>, Vec<u8>)> {
+    let resolved = target.resolve(dest)?;
+    let (dir, name) = if dest.ends_with('/') || dest.ends_with("/.") || is_dir(&resolved) {
+        (resolved.path, basename)
+    } else if many {
+        return Err(Failure::user(
+            "ERR_COPY_NOT_DIRECTORY",
+            format!(
+                "cannot copy several sources to {dest:?}: it is no directory; end the destination with a slash"
+            ),
+        ));
+    } else {
+        let (dir, name) = split(&resolved.path);
+        (dir.to_vec(), name.to_vec())
+    };
+    target.make_dirs(&dir, new_dirs, new_dirs)?;
+    Ok((dir, name))
 }
 
 /// One COPY or ADD.
@@ -151,7 +204,7 @@ impl Copy<'_> {
                     writer.tree(&mut source.walked, &top)?;
                 }
                 Some(basename) => {
-                    let (dir, name) = self.file_place(target, new_dirs, basename, many)?;
+                    let (dir, name) = file_place(target, self.dest, new_dirs, basename, many)?;
                     writer.file(&mut source.walked, &dir, &name)?;
                 }
             }
@@ -165,33 +218,6 @@ impl Copy<'_> {
         let resolved = target.resolve(self.dest)?;
         target.make_dirs(&resolved.path, new_dirs, new_dirs)?;
         Ok(resolved.path)
-    }
-
-    /// The directory and the name that a file gets.
-    fn file_place(
-        &self,
-        target: &Target,
-        new_dirs: NewDirs,
-        basename: Vec<u8>,
-        many: bool,
-    ) -> Fallible<(Vec<u8>, Vec<u8>)> {
-        let resolved = target.resolve(self.dest)?;
-        let (dir, name) = if self.dest.ends_with('/') || self.dest.ends_with("/.") || is_dir(&resolved) {
-            (resolved.path, basename)
-        } else if many {
-            return Err(Failure::user(
-                "ERR_COPY_NOT_DIRECTORY",
-                format!(
-                    "cannot copy several sources to {:?}: it is no directory; end the destination with a slash",
-                    self.dest
-                ),
-            ));
-        } else {
-            let (dir, name) = split(&resolved.path);
-            (dir.to_vec(), name.to_vec())
-        };
-        target.make_dirs(&dir, new_dirs, new_dirs)?;
-        Ok((dir, name))
     }
 
     /// Compares what was copied with what the scan digested.

@@ -23,6 +23,7 @@ mod probe;
 mod progress;
 mod protocol;
 mod quote;
+mod read;
 mod run;
 mod sanitise;
 mod scan;
@@ -89,8 +90,8 @@ fn parse(text: &str) -> Fallible<Envelope> {
 /// Does what is asked and gives the last reply.
 fn act(request: Request, marks: Marks) -> Fallible<Reply> {
     let outcome = match request {
-        Request::Copy { root, actions, finish } => {
-            let outcome = copy::copy(&root, &actions, marks)?;
+        Request::Copy { root, owners, actions, finish } => {
+            let outcome = copy::copy(&root, owners.as_ref(), &actions, marks)?;
             return finish::finish(&root, outcome, finish, marks);
         }
         Request::Run(run) => {
@@ -99,6 +100,7 @@ fn act(request: Request, marks: Marks) -> Fallible<Reply> {
         }
         Request::Probe {} => probe::probe(),
         Request::Scan { tree, selections, manifest } => scan::scan(&tree, &selections, manifest, marks),
+        Request::Read { tree, paths, max_bytes } => read::read(&tree, &paths, max_bytes, marks),
         Request::Apply { target, lower, compression, digest, size_bytes, diff_id, limits } => {
             apply::apply(&apply::Layer { target, lower, compression, digest, size_bytes, diff_id, limits }, marks)
         }

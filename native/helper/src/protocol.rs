@@ -511,6 +511,12 @@ pub(crate) enum Outcome {
         /// Their bytes.
         bytes: u64,
     },
+    /// See [`Request::Read`].
+    #[serde(rename_all = "camelCase")]
+    Read {
+        /// For each path its bytes as base64; null where there is no such file.
+        files: Vec<Option<String>>,
+    },
     /// See [`Request::Apply`].
     #[serde(rename_all = "camelCase")]
     Apply {
