@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
-import { serving, startFileServer } from './testing/file-server.ts'
-import { fileOf, keptOf, setUp } from './testing/set-up.ts'
+import { serving, startFileServer } from '../testing/file-server.ts'
+import { fileOf, keptOf, setUp } from '../testing/http-set-up.ts'
 
 const tokenId = 'HTTP_AUTH_TOKEN_127.0.0.1'
 const headerId = 'HTTP_AUTH_HEADER_127.0.0.1'

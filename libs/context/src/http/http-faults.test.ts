@@ -2,8 +2,8 @@ import { randomBytes } from 'node:crypto'
 import { gzipSync } from 'node:zlib'
 import { digestBytes } from '@tsbuild/digest'
 import { describe, expect, it } from 'vitest'
-import { type Handler, serving, servingInPieces, startFileServer } from './testing/file-server.ts'
-import { fileOf, keptOf, setUp } from './testing/set-up.ts'
+import { type Handler, serving, servingInPieces, startFileServer } from '../testing/file-server.ts'
+import { fileOf, keptOf, setUp } from '../testing/http-set-up.ts'
 
 const status =
   (code: number, headers: Record<string, string> = {}): Handler =>
@@ -112,6 +112,11 @@ describe('resume', () => {
     ['another range', 206, { 'content-range': 'bytes 0-299999/300000' }],
     ['a range of another length', 206, { 'content-range': `bytes ${pieceBytes}-299999/400000` }],
     ['no range at all', 206, {}],
+    [
+      'the rest of another file',
+      206,
+      { etag: '"other"', 'content-range': `bytes ${pieceBytes}-299999/300000` },
+    ],
     ['that there is no such range', 416, { 'content-range': 'bytes */300000' }],
   ])('a server that answers with %s is asked for the whole', async (_, code, headers) => {
     const [server, { fetch }] = [await startFileServer(), await setUp()]
@@ -124,14 +129,30 @@ describe('resume', () => {
     expect(server.requests.map(({ headers: { range } }) => range !== undefined)).toEqual([false, true, false])
   })
 
-  it('a server that always cuts the connection is given up; nothing is kept', async () => {
-    const [server, { fetch, store }] = [await startFileServer(), await setUp()]
-    const headers = { etag: 'W/"x"' }
-    server.on('/a', servingInPieces(body, { cuts: 1000, pieceBytes: 1000, headers }))
-    await expect(fetch(server.url('/a'))).rejects.toMatchObject({ code: 'ERR_HTTP_UNREACHABLE' })
-    expect(server.requests).toHaveLength(6)
-    expect(keptOf(store).paths).toEqual([])
+  it('a file of unknown length is continued as soon as its range says how long it is', async () => {
+    const [server, { fetch }] = [await startFileServer(), await setUp()]
+    const cut = servingInPieces(body, { cuts: 0, pieceBytes, headers: { etag } })
+    server.on('/a', (nth, request, response) => {
+      if (nth > 0) return cut(nth, request, response)
+      response.writeHead(200, { etag }).write(body.subarray(0, pieceBytes), () => response.destroy())
+    })
+    expect((await fetch(server.url('/a'))).pinned).toBe(digestBytes(body))
+    expect(server.requests[1]?.headers['if-range']).toBe(etag)
   })
+
+  it.each([
+    ['with each piece before there is any progress', 1000, { etag }],
+    ['though nothing can be continued', pieceBytes, { etag: 'W/"x"' }],
+  ])(
+    'a server that always cuts the connection %s is given up; nothing is kept',
+    async (_, bytes, headers) => {
+      const [server, { fetch, store }] = [await startFileServer(), await setUp()]
+      server.on('/a', servingInPieces(body, { cuts: 1000, pieceBytes: bytes, headers }))
+      await expect(fetch(server.url('/a'))).rejects.toMatchObject({ code: 'ERR_HTTP_UNREACHABLE' })
+      expect(server.requests).toHaveLength(6)
+      expect(keptOf(store).paths).toEqual([])
+    },
+  )
 
   it('an answer shorter than its Content-Length is not the file', async () => {
     const [server, { fetch, store }] = [await startFileServer(), await setUp()]

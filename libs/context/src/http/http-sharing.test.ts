@@ -9,8 +9,8 @@ import { openStore } from '@tsbuild/store'
 import { storeOptions } from '@tsbuild/store/testing'
 import { buildSync } from 'esbuild'
 import { describe, expect, it, onTestFinished } from 'vitest'
-import { type FileServer, serving, startFileServer } from './testing/file-server.ts'
-import { fileOf, keptOf, setUp } from './testing/set-up.ts'
+import { type FileServer, serving, startFileServer } from '../testing/file-server.ts'
+import { fileOf, keptOf, setUp } from '../testing/http-set-up.ts'
 
 /** Serves `/a` up to its middle; the promise gives the answer that is under way. */
 function servingHalf(server: FileServer): Promise<ServerResponse> {
@@ -130,7 +130,7 @@ function bundleFetcher(): string {
   const libs = fileURLToPath(new URL('../../../', import.meta.url))
   const outfile = join(directory, 'fetch-process.mjs')
   buildSync({
-    entryPoints: [fileURLToPath(new URL('./testing/fetch-process.ts', import.meta.url))],
+    entryPoints: [fileURLToPath(new URL('../testing/fetch-process.ts', import.meta.url))],
     outfile,
     bundle: true,
     platform: 'node',

@@ -3,7 +3,7 @@ import { randomBytes } from 'node:crypto'
 import { rmSync } from 'node:fs'
 import { createTransport } from '@tsbuild/http'
 import { openStore } from '@tsbuild/store'
-import { createHttpSources } from '../http-sources.ts'
+import { createHttpSources } from '../http/http-sources.ts'
 
 const [root = '', url = ''] = process.argv.slice(2)
 const store = await openStore({
