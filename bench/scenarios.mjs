@@ -92,6 +92,17 @@ export const scenarios = [
     measured: (bench) => [bench.builder.build(bench)],
   },
   {
+    name: 'select-50k',
+    title: 'the same, through an ignore file of 100 rules',
+    runs: 5,
+    async prepare(bench) {
+      writeManyFiles(bench)
+      writeFileSync(join(bench.context, '.dockerignore'), hundredIgnoreRules())
+      await bench.run(bench.builder.build(bench))
+    },
+    measured: (bench) => [bench.builder.build(bench)],
+  },
+  {
     name: 'copy-50k-edited',
     title: 'the same, one file edited',
     runs: 3,
@@ -171,6 +182,19 @@ async function warmSmallProject(bench) {
     'CMD ["true"]',
   ])
   await bench.run(bench.builder.build(bench))
+}
+
+/** Rules of each form, which hide a few hundred of the many files; the last ones let some of them through again. */
+function hundredIgnoreRules() {
+  const numbered = (count, rule) => Array.from({ length: count }, (_, index) => rule(index))
+  return `${[
+    ...numbered(20, (index) => `**/node_modules${index}`),
+    ...numbered(20, (index) => `many/${index}x/**/*.log`),
+    ...numbered(20, (index) => `**/*.tmp${index}`),
+    ...numbered(20, (index) => `*.md${index}`),
+    ...numbered(10, (index) => `many/${index}/4*`),
+    ...numbered(10, (index) => `!many/${index}/42`),
+  ].join('\n')}\n`
 }
 
 function writeManyFiles(bench) {

@@ -30,6 +30,7 @@ const suites = [
     command: ['cargo', 'test', '--locked', '--no-fail-fast', '--', '--show-output'],
     cwd: helper,
   },
+  { name: 'conformance', kind: 'vitest', command: ['--config', 'vitest.conformance.config.ts'] },
   { name: 'e2e', kind: 'vitest', command: ['--config', 'vitest.e2e.config.ts'] },
 ]
 

@@ -1,11 +1,15 @@
 /** One entry of an archive made by hand; nothing is checked, since most of these are meant to be wrong. */
 export interface TarEntry {
   readonly name: string
-  /** One character of the header: `0` file, `1` hard link, `2` symlink, `3` and `4` devices, `5` directory, `6` fifo. */
-  readonly type?: '0' | '1' | '2' | '3' | '4' | '5' | '6'
+  /** One character of the header: `0` file, `1` hard link, `2` symlink, `3` and `4` devices, `5` directory, `6` fifo,
+   *  `x` extended header of the next entry. */
+  readonly type?: '0' | '1' | '2' | '3' | '4' | '5' | '6' | 'x'
   readonly link?: string
   readonly mode?: number
-  readonly data?: string
+  readonly owner?: readonly [uid: number, gid: number]
+  /** Seconds since the Unix epoch. */
+  readonly mtime?: number
+  readonly data?: string | Buffer
   readonly device?: readonly [major: number, minor: number]
 }
 
@@ -30,10 +34,10 @@ function makeHeader(entry: TarEntry, sizeBytes: number): Buffer {
   const type = entry.type ?? '0'
   text(entry.name, 0, 100)
   octal(entry.mode ?? (type === '5' ? 0o755 : 0o644), 100, 8)
-  octal(0, 108, 8)
-  octal(0, 116, 8)
+  octal(entry.owner?.[0] ?? 0, 108, 8)
+  octal(entry.owner?.[1] ?? 0, 116, 8)
   octal(sizeBytes, 124, 12)
-  octal(0, 136, 12)
+  octal(entry.mtime ?? 0, 136, 12)
   text(' '.repeat(8), 148, 8)
   text(type, 156, 1)
   text(entry.link ?? '', 157, 100)

@@ -47,6 +47,7 @@ export async function runImage(machine: Machine, options: RunImageOptions): Prom
     network: options.network ?? 'host',
     hostname: 'tsbuild',
     extraHosts: [],
+    binds: [],
   } as const
   try {
     const { outcome, finished } = executor.run(program, { kind: 'fds', stdin, stdout, stderr }, { signal })

@@ -1,18 +1,17 @@
-import { statSync } from 'node:fs'
 import { type Digest, parseDigest } from '@tsbuild/digest'
-import { type IgnoreRule, parseIgnore } from '@tsbuild/dockerfile'
+import type { IgnoreRule } from '@tsbuild/dockerfile'
 import { UserError } from '@tsbuild/errors'
 import type { Native, Selection, Tree } from '@tsbuild/native'
 import type { Store } from '@tsbuild/store'
-import { readIgnoreFile } from './dockerfile-text.ts'
 import { nearNames } from './near-names.ts'
+import { createScanBatch, type Scanned } from './scan-batch.ts'
 
-/** A directory from which files are copied. */
+/** Files that a build copies from: a directory of the machine, or what was given or fetched in its place. */
 export interface BuildContext {
-  /** Absolute. */
-  readonly path: string
+  /** As it stands in messages: `the build context "/src"`. */
+  readonly shown: string
   /** What the helper needs to read it. */
-  readonly tree: Extract<Tree, { kind: 'directory' }>
+  readonly tree: Tree
   /**
    * The digest of what a COPY would read. Calls of one turn of the event loop share one walk.
    * @throws {UserError} `ERR_COPY_SOURCE_NOT_FOUND` naming the ignore rule that hides the source, if one does
@@ -20,118 +19,85 @@ export interface BuildContext {
   digest(selection: Selection, signal: AbortSignal): Promise<Digest>
   /** Keeps the list of files behind a digest, so that a later miss can be explained. Best effort. */
   keepFileList(selection: Selection, digest: Digest): Promise<void>
+  /** The ignore rule that hides a path, as `.dockerignore:3`; undefined if none does. No file is read for it. */
+  hiddenBy(path: string, signal: AbortSignal): Promise<string | undefined>
+  /** When its files were made, in Unix seconds; undefined where that is not known, as of a directory. */
+  sourceDate(): Promise<number | undefined>
 }
 
-/** See {@link openDirectoryContext}. */
-export interface DirectoryContextOptions {
-  /** Absolute. */
-  readonly path: string
-  /** Absolute path of the Dockerfile, for its own ignore file. */
-  readonly dockerfilePath: string
-  readonly cwd: string
+/** What every context needs from outside. */
+export interface ContextHost {
   readonly native: Native
-  readonly store: Store
+  readonly store: Pick<Store, 'putFileList'>
 }
 
-/**
- * Opens a directory as the build context and reads its ignore file. Nothing else of it is read yet.
- *
- * @throws {UserError} `ERR_CONTEXT_NOT_FOUND` if it is no directory; `ERR_IGNORE_SYNTAX`
- */
-export async function openDirectoryContext(options: DirectoryContextOptions): Promise<BuildContext> {
-  assertDirectory(options.path)
-  const ignoreFile = await readIgnoreFile(options.path, options.dockerfilePath, options.cwd)
-  const rules = ignoreFile === undefined ? [] : parseIgnore(ignoreFile.text, ignoreFile.shown)
-  const tree = {
-    kind: 'directory',
-    path: options.path,
-    ignore: rules.map((rule) => (rule.negated ? `!${rule.pattern}` : rule.pattern)),
-    fingerprints: options.store.cacheFile('fingerprints', options.path),
-  } as const
-  const ignored = { file: ignoreFile?.shown ?? '.dockerignore', rules }
-  const batch = createScanBatch(options.native, tree)
+/** The rules that hide files of a context. */
+export interface IgnoreFile {
+  /** As shown to the user. */
+  readonly shown: string
+  readonly rules: readonly IgnoreRule[]
+}
+
+/** See {@link createContext}. */
+export interface ContextParts {
+  readonly shown: string
+  readonly tree: Tree
+  /** The rules that `tree` was made with. */
+  readonly ignoreFile?: IgnoreFile | undefined
+  /** What to say where a source is missing. */
+  readonly hints?: readonly string[] | undefined
+  readonly sourceDate?: (() => Promise<number | undefined>) | undefined
+}
+
+/** Makes a context of a tree. */
+export function createContext(parts: ContextParts, { native, store }: ContextHost): BuildContext {
+  const { shown, tree, ignoreFile } = parts
+  const batch = createScanBatch(native, tree)
   return {
-    path: options.path,
+    shown,
     tree,
     async digest(selection, signal) {
       const { digest, missing } = await batch(selection, signal)
       const [first] = missing
-      if (first !== undefined)
-        throw await sourceNotFound(options.path, first.source, first.ignoredBy, ignored)
+      if (first !== undefined) throw await sourceNotFound(parts, first)
       return parseDigest(digest)
     },
     async keepFileList(selection, digest) {
-      const { manifests } = await options.native.scan(tree, [selection], { manifests: true })
+      const { manifests } = await native.scan(tree, [selection], { manifests: true })
       const list = manifests.get(digest)
-      if (list !== undefined) await options.store.putFileList(digest, list)
+      if (list !== undefined) await store.putFileList(digest, list)
     },
+    async hiddenBy(path, signal) {
+      if (ignoreFile === undefined || ignoreFile.rules.length === 0) return undefined
+      // All of it is excluded, so that nothing of what is not hidden is read.
+      const { missing } = await batch({ sources: [path], exclude: ['**'], parents: false }, signal)
+      const rule = ruleOf(ignoreFile, missing[0])
+      return rule === undefined ? undefined : `${ignoreFile.shown}:${rule.line}`
+    },
+    sourceDate: parts.sourceDate ?? (async () => undefined),
   }
 }
 
-/** @throws {UserError} `ERR_CONTEXT_NOT_FOUND`, `ERR_CONTEXT_UNREADABLE` */
-export function assertDirectory(path: string): void {
-  const state = stateOf(path)
-  if (state === undefined) return
-  throw new UserError('ERR_CONTEXT_NOT_FOUND', `Cannot use the build context "${path}": ${state}`)
-}
-
-/** What keeps a path from being a directory, if anything does. */
-function stateOf(path: string): string | undefined {
-  try {
-    return statSync(path).isDirectory() ? undefined : 'it is no directory'
-  } catch (cause) {
-    const code = cause instanceof Error && 'code' in cause ? cause.code : undefined
-    if (code === 'ENOENT' || code === 'ENOTDIR') return 'there is no such directory'
-    const reason = cause instanceof Error ? cause.message : String(cause)
-    throw new UserError('ERR_CONTEXT_UNREADABLE', `Cannot use the build context "${path}": ${reason}`, {
-      cause,
-    })
-  }
-}
-
-type Scanned = Awaited<ReturnType<Native['scan']>>['selections'][number]
-
-/** Collects the selections asked for in one turn of the event loop into one walk of the tree. */
-function createScanBatch(native: Native, tree: Tree) {
-  let pending: { readonly selections: Selection[]; readonly result: Promise<readonly Scanned[]> } | undefined
-  return async (selection: Selection, signal: AbortSignal): Promise<Scanned> => {
-    if (pending === undefined) {
-      const selections: Selection[] = []
-      const result = new Promise<void>((resume) => setImmediate(resume)).then(async () => {
-        pending = undefined
-        return (await native.scan(tree, selections, { signal })).selections
-      })
-      result.catch(() => {})
-      pending = { selections, result }
-    }
-    const batch = pending
-    const index = batch.selections.push(selection) - 1
-    const scanned = (await batch.result)[index]
-    if (scanned === undefined) throw new RangeError(`the helper did not answer selection ${index}`)
-    return scanned
-  }
+function ruleOf({ rules }: IgnoreFile, missing: Scanned['missing'][number] | undefined) {
+  const index = missing?.ignoredBy ?? null
+  return index === null ? undefined : rules[index]
 }
 
 async function sourceNotFound(
-  root: string,
-  source: string,
-  ignoredBy: number | null,
-  ignored: { readonly file: string; readonly rules: readonly IgnoreRule[] },
+  { shown, tree, ignoreFile, hints = [] }: ContextParts,
+  missing: Scanned['missing'][number],
 ): Promise<UserError> {
-  const rule = ignoredBy === null ? undefined : ignored.rules[ignoredBy]
-  if (rule !== undefined) {
+  const { source } = missing
+  const rule = ignoreFile === undefined ? undefined : ruleOf(ignoreFile, missing)
+  if (ignoreFile !== undefined && rule !== undefined) {
+    const place = `${ignoreFile.shown}:${rule.line}`
     const pattern = rule.negated ? `!${rule.pattern}` : rule.pattern
-    const hint = `${ignored.file}:${rule.line} is \`${pattern}\`; add \`!${source.replace(/^\/+/, '')}\` below it to let the file through.`
-    const message = `Cannot copy "${source}": it exists, but ${ignored.file}:${rule.line} hides it`
+    const hint = `${place} is \`${pattern}\`; add \`!${source.replace(/^\/+/, '')}\` below it to let the file through.`
+    const message = `Cannot copy "${source}": it exists, but ${place} hides it`
     return new UserError('ERR_COPY_SOURCE_NOT_FOUND', message, { hints: [hint] })
   }
-  const near = await nearNames(root, source)
-  const hints = near.length === 0 ? [] : [`Did you mean ${near.map((name) => `\`${name}\``).join(' or ')}?`]
-  return new UserError(
-    'ERR_COPY_SOURCE_NOT_FOUND',
-    `Cannot copy "${source}": it is not in the build context "${root}"`,
-    {
-      hints,
-    },
-  )
+  const near = tree.kind === 'directory' ? await nearNames(tree.path, source) : []
+  const meant = near.length === 0 ? [] : [`Did you mean ${near.map((name) => `\`${name}\``).join(' or ')}?`]
+  const message = `Cannot copy "${source}": it is not in ${shown}`
+  return new UserError('ERR_COPY_SOURCE_NOT_FOUND', message, { hints: [...meant, ...hints] })
 }

@@ -28,7 +28,11 @@ export function splitDirective(comment: string, marker = '#'): { name: string; v
   const value = body.slice(body.indexOf('=') + 1).replace(/^[\t\f\r ]+/, '')
   let end = value.length
   while (end > 0 && '\t\f\r '.includes(value.charAt(end - 1))) end--
-  return end === 0 ? null : { name: match[1].toLowerCase(), value: value.slice(0, end) }
+  const name = match[1].toLowerCase()
+  if (end > 0) return { name, value: value.slice(0, end) }
+  // A value is never empty: blanks alone are one blank.
+  const blank = body.slice(-1)
+  return blank === '=' ? null : { name, value: blank }
 }
 
 function asEscape(value: string, source: SourceRange): EscapeToken {

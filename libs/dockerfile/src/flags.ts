@@ -1,5 +1,4 @@
 import { isBlank, isSpace, leadingSpaces, trimSpace } from './characters.ts'
-import type { EscapeToken } from './instruction.ts'
 
 /** An instruction's line cut into its parts. */
 export interface SplitLine {
@@ -16,7 +15,7 @@ export interface SplitLine {
 }
 
 /** Reads one flag from `start`; null text when it ends the flags (`--`). */
-function readFlag(line: string, start: number, escapeToken: EscapeToken): { text: string; end: number } {
+function readFlag(line: string, start: number): { text: string; end: number } {
   let text = ''
   let quote = ''
   let index = start
@@ -25,7 +24,7 @@ function readFlag(line: string, start: number, escapeToken: EscapeToken): { text
     if (quote === '' && isSpace(character)) break
     if (character === quote) quote = ''
     else if (quote === '' && (character === '"' || character === "'")) quote = character
-    else if (character === escapeToken) text += line.charAt(++index)
+    else if (character === '\\') text += line.charAt(++index)
     else text += character
   }
   return { text, end: Math.min(index, line.length) }
@@ -33,12 +32,12 @@ function readFlag(line: string, start: number, escapeToken: EscapeToken): { text
 
 /**
  * Cuts an instruction's joined line into word, flags and rest. Flags stand directly after the word and before the first
- * argument; `--` alone ends them. In a flag both kinds of quotes are removed and the escape character takes the next
- * character as it is, within single quotes too.
+ * argument; `--` alone ends them. In a flag both kinds of quotes are removed and a backslash, whatever the directive says, takes
+ * the next character as it is, within single quotes too.
  *
  * @see spec/dockerfile.md 1.1
  */
-export function splitLine(line: string, escapeToken: EscapeToken): SplitLine {
+export function splitLine(line: string): SplitLine {
   const start = leadingSpaces(line)
   const length = start + trimSpace(line).length
   let index = start
@@ -49,7 +48,7 @@ export function splitLine(line: string, escapeToken: EscapeToken): SplitLine {
   for (;;) {
     while (isSpace(line.charAt(index))) index++
     if (!line.startsWith('--', index)) break
-    const flag = readFlag(line, index, escapeToken)
+    const flag = readFlag(line, index)
     index = flag.end
     if (flag.text === '--') break
     flags.push(flag.text)

@@ -1,7 +1,12 @@
+import { fail, failTooLong } from './lexer-cursor.ts'
+
 /** One element of a pattern of `${v#p}`, `${v%p}` and `${v/p/r}`. */
 export type PatternToken =
   | { readonly kind: 'literal'; readonly character: string }
   | { readonly kind: 'any' | 'star' }
+
+/** Comparisons of one pattern element with one character: about a quarter of a second. A person's pattern and value need a thousand. */
+const MAX_STEPS = 5_000_000
 
 /**
  * Reads a pattern: `*` and `?` are wild, `\*`, `\?` and `\\` literal, `\}` and `\/` the plain character, brackets plain.
@@ -14,8 +19,10 @@ export function parsePattern(pattern: string): readonly PatternToken[] | string 
   const tokens: PatternToken[] = []
   for (let index = 0; index < characters.length; index++) {
     const character = characters[index] ?? ''
-    if (character === '*') tokens.push({ kind: 'star' })
-    else if (character === '?') tokens.push({ kind: 'any' })
+    if (character === '*') {
+      // Several in a row match what one does.
+      if (tokens.at(-1)?.kind !== 'star') tokens.push({ kind: 'star' })
+    } else if (character === '?') tokens.push({ kind: 'any' })
     else if (character !== '\\') tokens.push({ kind: 'literal', character })
     else {
       const next = characters[++index] ?? ''
@@ -30,52 +37,95 @@ function matchesOne(token: PatternToken, character: string): boolean {
   return token.kind === 'literal' ? token.character === character : character !== '\n'
 }
 
-/** Adds a state and those that a `*` lets follow without a character. */
-function addState(states: Set<number>, tokens: readonly PatternToken[], state: number): void {
-  let next = state
-  states.add(next)
-  while (tokens[next]?.kind === 'star') states.add(++next)
+/** Where a match begins and ends, in characters. */
+interface Match {
+  readonly start: number
+  readonly end: number
+}
+
+/** How a match is looked for. */
+interface Search {
+  /** The first character it may begin at. */
+  readonly from: number
+  /** It may begin only there. */
+  readonly anchored: boolean
+  /** The longest of those that begin first, else the shortest. */
+  readonly longest: boolean
+}
+
+/** A pattern, ready to be matched, with the steps it has left. */
+export interface Matcher {
+  readonly tokens: readonly PatternToken[]
+  steps: number
+}
+
+/** Makes a matcher; all its uses together may cost {@link MAX_STEPS}. */
+export function createMatcher(tokens: readonly PatternToken[]): Matcher {
+  return { tokens, steps: MAX_STEPS }
+}
+
+/** The places in a pattern at which a match can be, each with the earliest character it began at. */
+type States = Map<number, number>
+
+/** Adds a state and the one that a `*` lets follow without a character. A state keeps its earliest beginning. */
+function addState(states: States, tokens: readonly PatternToken[], at: number, start: number): void {
+  const known = states.get(at)
+  if (known !== undefined && known <= start) return
+  states.set(at, start)
+  if (tokens[at]?.kind === 'star') addState(states, tokens, at + 1, start)
+}
+
+function advance(matcher: Matcher, states: States, character: string): States {
+  const { tokens } = matcher
+  matcher.steps -= states.size
+  if (matcher.steps < 0) fail('the pattern needs too many steps to be matched')
+  const next: States = new Map()
+  for (const [state, start] of states) {
+    const token = tokens[state]
+    if (token === undefined || !matchesOne(token, character)) continue
+    addState(next, tokens, token.kind === 'star' ? state : state + 1, start)
+  }
+  return next
 }
 
 /**
- * Where a match of the whole pattern that begins at `start` ends, or -1. With `longest` the last such place, else the first.
- * Time grows with text times pattern: no pattern makes it explode. Wildcards do not cross a line feed.
+ * Finds the first match of a whole pattern. One pass: time grows with text times pattern, and no pattern makes it explode.
+ * Wildcards do not cross a line feed.
+ *
+ * @throws {UserError} `ERR_DOCKERFILE_EXPANSION` when the matcher has no steps left
  */
-export function matchEnd(
-  tokens: readonly PatternToken[],
-  text: readonly string[],
-  options: { readonly start: number; readonly longest: boolean },
-): number {
-  let states = new Set<number>()
-  addState(states, tokens, 0)
-  let end = states.has(tokens.length) ? options.start : -1
-  for (let index = options.start; index < text.length && states.size > 0; index++) {
-    if (end !== -1 && !options.longest) return end
-    const character = text[index] ?? ''
-    const next = new Set<number>()
-    for (const state of states) {
-      const token = tokens[state]
-      if (token === undefined || !matchesOne(token, character)) continue
-      addState(next, tokens, token.kind === 'star' ? state : state + 1)
+function findMatch(matcher: Matcher, text: readonly string[], search: Search): Match | null {
+  const { tokens } = matcher
+  let states: States = new Map()
+  let found: Match | null = null
+  for (let index = search.from; index <= text.length; index++) {
+    // A later beginning is of no interest once there is a match.
+    if (found === null && (!search.anchored || index === search.from)) addState(states, tokens, 0, index)
+    const start = states.get(tokens.length)
+    if (start !== undefined && (found === null || start <= found.start)) {
+      found = { start, end: index }
+      if (!search.longest) return found
+      for (const [state, began] of states) if (began > start) states.delete(state)
     }
-    states = next
-    if (states.has(tokens.length)) end = index + 1
+    if (index === text.length || (states.size === 0 && (search.anchored || found !== null))) break
+    states = advance(matcher, states, text[index] ?? '')
   }
-  return end
+  return found
 }
 
 /** Removes the shortest or longest prefix that matches; the text itself when none does. */
-export function removePrefix(tokens: readonly PatternToken[], text: string, longest: boolean): string {
+export function removePrefix(matcher: Matcher, text: string, longest: boolean): string {
   const characters = Array.from(text)
-  const end = matchEnd(tokens, characters, { start: 0, longest })
-  return end === -1 ? text : characters.slice(end).join('')
+  const match = findMatch(matcher, characters, { from: 0, anchored: true, longest })
+  return match === null ? text : characters.slice(match.end).join('')
 }
 
 /** Removes the shortest or longest suffix that matches; the text itself when none does. */
-export function removeSuffix(tokens: readonly PatternToken[], text: string, longest: boolean): string {
+export function removeSuffix(matcher: Matcher, text: string, longest: boolean): string {
   const characters = Array.from(text).reverse()
-  const end = matchEnd([...tokens].reverse(), characters, { start: 0, longest })
-  return end === -1 ? text : characters.slice(end).reverse().join('')
+  const reversed: Matcher = { tokens: [...matcher.tokens].reverse(), steps: matcher.steps }
+  const match = findMatch(reversed, characters, { from: 0, anchored: true, longest })
+  return match === null ? text : characters.slice(match.end).reverse().join('')
 }
 
 /**
@@ -91,28 +141,33 @@ function fillTemplate(template: string, match: string): string {
 
 /**
  * Replaces the first or all matches (leftmost, longest). With `all`, `$` is special in the replacement, as in BuildKit.
+ *
+ * @throws {UserError} `ERR_DOCKERFILE_EXPANSION` when the matcher has no steps left or the result grows over `maxLength`
  */
 export function replacePattern(
-  tokens: readonly PatternToken[],
+  matcher: Matcher,
   text: string,
-  options: { readonly replacement: string; readonly all: boolean },
+  options: { readonly replacement: string; readonly all: boolean; readonly maxLength: number },
 ): string {
   const characters = Array.from(text)
   let result = ''
   let index = 0
   let previousEnd = -1
   while (index <= characters.length) {
-    const end = matchEnd(tokens, characters, { start: index, longest: true })
+    const match = findMatch(matcher, characters, { from: index, anchored: false, longest: true })
+    if (match === null) break
+    result += characters.slice(index, match.start).join('')
     // An empty match directly after another match does not count.
-    const counts = end !== -1 && !(end === index && index === previousEnd)
+    const counts = match.end !== match.start || match.start !== previousEnd
     if (counts) {
-      const match = characters.slice(index, end).join('')
-      result += options.all ? fillTemplate(options.replacement, match) : options.replacement
-      previousEnd = end
+      const matched = characters.slice(match.start, match.end).join('')
+      result += options.all ? fillTemplate(options.replacement, matched) : options.replacement
+      if (result.length > options.maxLength) failTooLong(options.maxLength)
+      previousEnd = match.end
+      if (!options.all) return result + characters.slice(match.end).join('')
     }
-    if (counts && !options.all) return result + characters.slice(end).join('')
-    if (counts && end > index) index = end
-    else result += characters[index++] ?? ''
+    index = match.end
+    if (match.end === match.start) result += characters[index++] ?? ''
   }
-  return result
+  return result + characters.slice(index).join('')
 }

@@ -13,8 +13,14 @@ const KEEP_ALL: LexOptions = {
   rawQuotes: true,
   rawEscapes: true,
   keepUnset: true,
+  maxLength: Number.POSITIVE_INFINITY,
 }
-const UNQUOTE: LexOptions = { lookUp: () => undefined, escape: '\\', keepUnset: true }
+const UNQUOTE: LexOptions = {
+  lookUp: () => undefined,
+  escape: '\\',
+  keepUnset: true,
+  maxLength: Number.POSITIVE_INFINITY,
+}
 const KEEP_QUOTES: LexOptions = { ...UNQUOTE, rawQuotes: true }
 
 function countQuotes(text: string): number {
@@ -81,5 +87,5 @@ export function findHeredocs(line: string): readonly HeredocWord[] {
  * The body of a heredoc as the build uses it: without leading tabs when it was written `<<-`.
  */
 export function heredocText(heredoc: Pick<Heredoc, 'content' | 'stripTabs'>): string {
-  return heredoc.stripTabs ? heredoc.content.replace(/^\t+/gm, '') : heredoc.content
+  return heredoc.stripTabs ? heredoc.content.replace(/(^|\n)\t+/g, '$1') : heredoc.content
 }

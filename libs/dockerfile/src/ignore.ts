@@ -1,10 +1,12 @@
 import { UserError } from '@tsbuild/errors'
 import { trimSpace } from './characters.ts'
-import { splitLines, trimLineEnd } from './line-reader.ts'
+import { findUnfit } from './decode.ts'
+import { lineRange, splitLines, trimLineEnd } from './line-reader.ts'
+import { pathPatternProblem } from './path-pattern.ts'
 
 /** One rule of an ignore file. The last rule that matches a path decides. */
 export interface IgnoreRule {
-  /** Cleaned, without the `!` and a leading `/`. Not yet a checked pattern. */
+  /** Cleaned, without the `!` and a leading `/`; its brackets and escapes are closed. */
   readonly pattern: string
   /** Written with `!`: what matches is in again. */
   readonly negated: boolean
@@ -26,11 +28,32 @@ function cleanPath(path: string): string {
   return rooted ? `/${cleaned}` : cleaned || '.'
 }
 
+/** A line without its blanks, cut at a leading `!`. */
+function readPattern(trimmed: string): Omit<IgnoreRule, 'line'> {
+  const marked = trimmed.startsWith('!')
+  const path = marked ? trimSpace(trimmed.slice(1)) : trimmed
+  const cleaned = path === '' ? '' : cleanPath(path)
+  const relative = cleaned.length > 1 ? cleaned.replace(/^\//, '') : cleaned
+  // The original looks for the `!` again in what was cleaned, so `./!x` takes back as well, and `!/` is a bare `!`.
+  if (marked) return { pattern: relative === '/' ? '' : relative, negated: true }
+  return relative.startsWith('!')
+    ? { pattern: relative.slice(1), negated: true }
+    : { pattern: relative, negated: false }
+}
+
+/** What is wrong with a rule, or null. */
+function problemOf(written: string, { pattern }: Omit<IgnoreRule, 'line'>): string | null {
+  if (pattern === '') return 'it needs a path after the "!"'
+  return findUnfit(written)?.reason ?? pathPatternProblem(pattern)
+}
+
 /**
  * Reads the text of a `.dockerignore`.
  *
+ * @param text what `decodeText` made of the file's bytes
  * @param file the name that errors carry
- * @throws {UserError} `ERR_IGNORE_SYNTAX` for a `!` without a pattern
+ * @throws {UserError} `ERR_IGNORE_SYNTAX` for a `!` without a pattern, a malformed pattern, a NUL or bytes that are no UTF-8; with
+ *   the range of the line
  * @see spec/dockerfile.md 1.7
  */
 export function parseIgnore(text: string, file = '.dockerignore'): readonly IgnoreRule[] {
@@ -41,29 +64,16 @@ export function parseIgnore(text: string, file = '.dockerignore'): readonly Igno
     if (written.startsWith('#')) return
     const trimmed = trimSpace(written)
     if (trimmed === '') return
-    const negated = trimmed.startsWith('!')
-    const path = negated ? trimSpace(trimmed.slice(1)) : trimmed
-    if (path === '') {
+    const rule = readPattern(trimmed)
+    const problem = problemOf(written, rule)
+    if (problem !== null) {
       throw new UserError(
         'ERR_IGNORE_SYNTAX',
-        `Cannot read pattern "!" in line ${index + 1}: it needs a path after the "!"`,
-        {
-          source: {
-            file,
-            startLine: index + 1,
-            startColumn: 0,
-            endLine: index + 1,
-            endColumn: written.length,
-          },
-        },
+        `Cannot read pattern ${JSON.stringify(trimmed)} in line ${index + 1}: ${problem}`,
+        { source: lineRange(file, index, raw) },
       )
     }
-    const cleaned = cleanPath(path)
-    rules.push({
-      pattern: cleaned.length > 1 ? cleaned.replace(/^\//, '') : cleaned,
-      negated,
-      line: index + 1,
-    })
+    rules.push({ ...rule, line: index + 1 })
   })
   return rules
 }

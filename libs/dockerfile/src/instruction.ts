@@ -29,6 +29,8 @@ export interface Heredoc {
   readonly fileDescriptor: number
   /** The lines of the body; empty (start = end) when the body is. */
   readonly source: SourceRange
+  /** The word that ends it, without the tabs before it. */
+  readonly terminator: SourceRange
 }
 
 /** A command of `RUN`, `CMD`, `ENTRYPOINT` or `HEALTHCHECK CMD`. */
@@ -55,8 +57,8 @@ export interface ArgDeclaration {
 export interface MountFlag {
   /** The text after `--mount=`. */
   readonly text: string
-  /** The fields in order; keys in lower case; value null for a bare key. */
-  readonly fields: readonly { readonly key: string; readonly value: string | null }[]
+  /** The fields in order; keys in lower case; value null for a bare key; the text is the whole field as written. */
+  readonly fields: readonly { readonly key: string; readonly value: string | null; readonly text: string }[]
   /** Where `--mount=…` stands in its instruction: the nth flag, counted from 0. */
   readonly flagIndex: number
 }
@@ -77,6 +79,8 @@ export interface CopyBase extends InstructionBase {
   readonly sources: readonly string[]
   /** Heredoc sources in order. BuildKit puts them after the paths. */
   readonly inlineFiles: readonly InlineFile[]
+  /** Where the heredocs stand. Files are made of `inlineFiles`. */
+  readonly heredocs: readonly Heredoc[]
   readonly destination: string
   readonly chown: string | null
   readonly chmod: string | null
@@ -222,6 +226,8 @@ export interface OnbuildInstruction extends InstructionBase {
   readonly kind: 'onbuild'
   /** The trigger as the image config stores it, heredoc bodies and end words included; read it with `parseTrigger`. */
   readonly expression: string
+  /** Where the heredocs of the trigger stand. */
+  readonly heredocs: readonly Heredoc[]
 }
 
 /** `MAINTAINER text` (deprecated). */

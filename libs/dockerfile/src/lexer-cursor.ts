@@ -13,6 +13,8 @@ export interface LexOptions {
   readonly ignoreQuotes?: boolean
   /** What uses an unset variable stays as written. */
   readonly keepUnset?: boolean
+  /** The most UTF-16 units that any part of the result may have. */
+  readonly maxLength: number
 }
 
 /** A text being lexed. Characters are code points, so that names and quotes are never cut within one. */
@@ -49,6 +51,21 @@ export function peek(lexer: Lexer): string {
 /** Takes the next character, or '' at the end. */
 export function take(lexer: Lexer): string {
   return lexer.characters[lexer.position++] ?? ''
+}
+
+/** Ends lexing of what has grown too long. */
+export function failTooLong(maxLength: number): never {
+  fail(`it expands to more than ${maxLength} characters`)
+}
+
+/**
+ * Joins a part to a text that is being built. Values within values double with each line (`ARG b=$a$a`), so every joint is
+ * checked, before the text is made.
+ */
+export function join(lexer: Lexer, text: string, part: string): string {
+  const { maxLength } = lexer.options
+  if (text.length + part.length > maxLength) failTooLong(maxLength)
+  return text + part
 }
 
 /** Ends lexing. The caller that knows the whole text adds it to the message. */

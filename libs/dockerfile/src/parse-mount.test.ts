@@ -34,7 +34,7 @@ describe('parseMount()', () => {
       { id: 'key.pem', target: '/x/key.pem', required: true, env: '' },
     ],
     ['type=secret,source=s,env=TOKEN,required', { id: 's', env: 'TOKEN', required: true }],
-    ['source=x,env=A', { type: 'bind', target: '', source: 'x' }],
+    ['source=x', { type: 'bind', target: '', source: 'x' }],
     ['type=ssh', { type: 'ssh', id: 'default', target: null, required: false }],
     ['type=ssh,id=k,target=/s,mode=0600', { id: 'k', target: '/s', mode: 0o600 }],
   ])('reads %j', (text, expected) => {
@@ -60,6 +60,13 @@ describe('parseMount()', () => {
     ['type=secret', 'invalid secret mount. one of source, target required'],
     ['target=/a,sharing=shared', 'invalid cache sharing set for bind mount'],
     ['type=ssh,source=a', 'ssh does not support source'],
+    ['target=/a,env=A', 'env not allowed for "bind" type mounts'],
+    ['target=/a,id=b', 'id not allowed for "bind" type mounts'],
+    ['type=tmpfs,target=/a,source=b', 'source not allowed for "tmpfs" type mounts'],
+    ['type=tmpfs,target=/a,from=b', 'from not allowed for "tmpfs" type mounts'],
+    ['type=ssh,from=b', 'from not allowed for "ssh" type mounts'],
+    ['target=/a,Typ=B', "unexpected key 'typ' in 'Typ=B'"],
+    ['target=/a,FOO', "invalid field 'FOO' must be a key=value pair"],
   ])('refuses %j', (text, message) => {
     let caught: unknown
     try {

@@ -76,6 +76,8 @@ function createDraft(): Draft {
   }
 }
 
+type Field = MountFlag['fields'][number]
+
 type Refuse = (message: string, hints?: readonly string[]) => never
 
 function readBoolean(key: string, value: string, refuse: Refuse): boolean {
@@ -100,13 +102,13 @@ function onlyFor(draft: Draft, key: string, types: readonly MountType[], refuse:
 }
 
 /** A bare key. The type must have been given before `required`, as in BuildKit. */
-function applyBareKey(draft: Draft, key: string, refuse: Refuse): void {
+function applyBareKey(draft: Draft, { key, text }: Field, refuse: Refuse): void {
   if (key === 'readonly' || key === 'ro') draft.readOnly = true
   else if (key === 'readwrite' || key === 'rw') draft.readOnly = false
   else if (key === 'required') {
     onlyFor(draft, key, ['secret', 'ssh'], refuse)
     draft.required = true
-  } else refuse(`invalid field '${key}' must be a key=value pair`)
+  } else refuse(`invalid field '${text}' must be a key=value pair`)
 }
 
 function applyField(draft: Draft, key: Key, value: string, refuse: Refuse): void {
@@ -161,8 +163,18 @@ function applyField(draft: Draft, key: Key, value: string, refuse: Refuse): void
   }
 }
 
+/** What a type would take without a use for it. BuildKit ignores these without a word. */
+function checkUnused({ type, id, from, source, env }: Draft, refuse: Refuse): void {
+  const unused = (key: string) => refuse(`${key} not allowed for "${type}" type mounts`)
+  if (env !== null && type !== 'secret') unused('env')
+  if (id !== '' && (type === 'bind' || type === 'tmpfs')) unused('id')
+  if (from !== '' && (type === 'tmpfs' || type === 'ssh')) unused('from')
+  if (source !== '' && type === 'tmpfs') unused('source')
+}
+
 function check(draft: Draft, refuse: Refuse): void {
   const { type } = draft
+  checkUnused(draft, refuse)
   if (type === 'bind' || type === 'tmpfs') {
     for (const key of ['mode', 'uid', 'gid'] as const) {
       if (draft[key] !== null) refuse(`${key} not allowed for "${type}" type mounts`)
@@ -218,8 +230,7 @@ function finish(draft: Draft): Mount {
  * Makes a typed mount of a `--mount` flag: expands its values, checks them against the mount's type, fills in the defaults that
  * do not depend on the build.
  *
- * The target is not checked: only with WORKDIR joined to it is it known whether it is `/`. `env` of a mount that is no secret is
- * ignored, as in BuildKit.
+ * The target is not checked: only with WORKDIR joined to it is it known whether it is `/`.
  *
  * @throws {UserError} `ERR_DOCKERFILE_MOUNT_OPTION` for an unknown key, type or value, or one that the type does not take;
  *   what `expand` throws
@@ -233,11 +244,12 @@ export function parseMount(flag: MountFlag, options: ParseMountOptions): Mount {
     })
   }
   const draft = createDraft()
-  for (const { key, value } of flag.fields) {
+  for (const field of flag.fields) {
+    const { key, value } = field
     const known = KEYS.find((name) => name === key)
-    if (value === null) applyBareKey(draft, key, refuse)
+    if (value === null) applyBareKey(draft, field, refuse)
     else if (known === undefined)
-      refuse(`unexpected key '${key}' in '${key}=${value}'`, didYouMean(key.slice(0, 32), KEYS))
+      refuse(`unexpected key '${key}' in '${field.text}'`, didYouMean(key.slice(0, 32), KEYS))
     else applyField(draft, known, known === 'from' ? value : options.expand(value), refuse)
   }
   check(draft, refuse)

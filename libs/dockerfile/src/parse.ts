@@ -1,22 +1,18 @@
 import { didYouMean, isBuildError, type SourceRange, UserError } from '@tsbuild/errors'
 import { trimSpace } from './characters.ts'
-import { splitLine } from './flags.ts'
+import { findUnfit } from './decode.ts'
+import { type SplitLine, splitLine } from './flags.ts'
 import { findHeredocs, type HeredocWord } from './heredoc.ts'
-import type {
-  Dockerfile,
-  EscapeToken,
-  Heredoc,
-  Instruction,
-  InstructionBase,
-  LintWarning,
-} from './instruction.ts'
+import type { Dockerfile, Heredoc, Instruction, InstructionBase, LintWarning } from './instruction.ts'
 import { instructionParsers } from './instructions/table.ts'
 import { readJsonForm } from './json-form.ts'
 import {
+  checkFit,
   createLineReader,
   fileRange,
   type LineReader,
   type LogicalLine,
+  lineRange,
   logicalRange,
   splitLines,
   textRange,
@@ -29,10 +25,20 @@ import { groupStages } from './stages.ts'
 const HEREDOC_KEYWORDS = new Set(['add', 'copy', 'run'])
 
 /** Whether bodies may follow this line: only after `RUN`, `COPY`, `ADD` and `ONBUILD` of them, and not in JSON form. */
-function takesHeredocs(line: string, escapeToken: EscapeToken): boolean {
-  const outer = splitLine(line, escapeToken)
-  const inner = outer.keyword.toLowerCase() === 'onbuild' ? splitLine(outer.rest, escapeToken) : outer
+function takesHeredocs(outer: SplitLine): boolean {
+  const inner = outer.keyword.toLowerCase() === 'onbuild' ? splitLine(outer.rest) : outer
   return HEREDOC_KEYWORDS.has(inner.keyword.toLowerCase()) && readJsonForm(inner.rest).kind !== 'strings'
+}
+
+/** A body may hold a NUL: it can become a file. */
+function checkBodyLine(raw: string, line: number, file: string): void {
+  const unfit = findUnfit(raw, true)
+  if (unfit === null) return
+  const { index, reason, hints } = unfit
+  throw new UserError('ERR_DOCKERFILE_SYNTAX', `Cannot read line ${line + 1}: ${reason}`, {
+    source: { file, startLine: line + 1, startColumn: index, endLine: line + 1, endColumn: index + 1 },
+    hints,
+  })
 }
 
 function readBody(reader: LineReader, word: HeredocWord, start: SourceRange): Heredoc {
@@ -41,15 +47,19 @@ function readBody(reader: LineReader, word: HeredocWord, start: SourceRange): He
   for (let raw = reader.nextRaw(); raw !== null; raw = reader.nextRaw()) {
     const line = trimLineEnd(raw)
     if ((word.stripTabs ? line.replace(/^\t+/, '') : line) === word.name) {
+      const { file } = start
       const source = {
-        file: start.file,
+        file,
         startLine: first + 1,
         startColumn: 0,
         endLine: reader.position,
         endColumn: 0,
       }
-      return { ...word, content: content.join(''), source }
+      const end = lineRange(file, reader.position - 1, raw)
+      const terminator = { ...end, startColumn: end.endColumn - word.name.length }
+      return { ...word, content: content.join(''), source, terminator }
     }
+    checkBodyLine(raw, reader.position - 1, start.file)
     content.push(raw)
   }
   throw new UserError('ERR_DOCKERFILE_SYNTAX', `Cannot read heredoc "${word.name}": unterminated heredoc`, {
@@ -58,8 +68,13 @@ function readBody(reader: LineReader, word: HeredocWord, start: SourceRange): He
   })
 }
 
-function readHeredocs(reader: LineReader, text: string, source: SourceRange): readonly Heredoc[] {
-  if (!text.includes('<<') || !takesHeredocs(text, reader.escape)) return []
+function readHeredocs(
+  reader: LineReader,
+  line: { readonly text: string; readonly split: SplitLine },
+  source: SourceRange,
+): readonly Heredoc[] {
+  const { text, split } = line
+  if (!text.includes('<<') || !takesHeredocs(split)) return []
   try {
     return findHeredocs(text).map((word) => readBody(reader, word, source))
   } catch (error) {
@@ -95,7 +110,7 @@ function refuseUnknown(line: LogicalLine, file: string, keyword: string): never 
   const start = line.text.indexOf(keyword)
   throw new UserError(
     'ERR_DOCKERFILE_UNKNOWN_INSTRUCTION',
-    `Cannot parse instruction "${keyword}": expected a Dockerfile instruction`,
+    `Cannot parse instruction "${keyword}": unknown instruction`,
     {
       source: textRange(line, file, { start, end: start + keyword.length }),
       // No instruction is that long; the distance to a line of noise is not worth its time.
@@ -106,13 +121,14 @@ function refuseUnknown(line: LogicalLine, file: string, keyword: string): never 
 
 function parseLine(line: LogicalLine, context: Source): Instruction {
   const { file, reader } = context
+  checkFit(line, file)
   const commandRange = logicalRange(line, file)
-  const split = splitLine(line.text, reader.escape)
+  const split = splitLine(line.text)
   const parser = instructionParsers.get(split.keyword.toLowerCase())
   const locate = (place: Parameters<Request['locate']>[0]) =>
     locateWord({ line, file, escape: reader.escape, fallback: commandRange }, place)
   if (parser === undefined) refuseUnknown(line, file, split.keyword)
-  const heredocs = readHeredocs(reader, line.text, commandRange)
+  const heredocs = readHeredocs(reader, { text: line.text, split }, commandRange)
   const source = heredocs.length === 0 ? commandRange : { ...commandRange, ...endOfLine(context) }
   const base: InstructionBase = {
     source,
@@ -127,7 +143,7 @@ function parseLine(line: LogicalLine, context: Source): Instruction {
  * Parses the text of a Dockerfile into typed instructions. Every value is syntax checked and none is expanded. Pure: the same
  * text gives the same result. Time grows with the length of the text.
  *
- * @param text decoded as UTF-8; a byte order mark at the start is skipped
+ * @param text what `decodeText` made of the file's bytes; a byte order mark at the start is skipped
  * @param file the name that ranges carry, as the user knows it
  * @throws {UserError} `ERR_DOCKERFILE_SYNTAX`, `ERR_DOCKERFILE_UNKNOWN_INSTRUCTION`, `ERR_DOCKERFILE_UNKNOWN_FLAG`,
  *   `ERR_DOCKERFILE_MOUNT_OPTION`, `ERR_DOCKERFILE_EMPTY`; always with a source range

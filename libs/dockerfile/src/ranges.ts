@@ -49,7 +49,7 @@ export function wordRanges(line: LogicalLine, file: string, escapeToken: EscapeT
       endLine: line.firstLine + end.line + 1,
       endColumn: end.character,
     }))
-  const count = splitLine(line.text, escapeToken).flags.length
+  const count = splitLine(line.text).flags.length
   return { flags: words.slice(0, count), arguments: words.slice(count) }
 }
 
@@ -69,13 +69,22 @@ export function locateWord(source: WordSource, place: Place): SourceRange {
   return range ?? source.fallback
 }
 
+/** The physical lines of the files that were asked about: asking about every instruction must not cut the text each time. */
+const knownLines = new WeakMap<Dockerfile, readonly string[]>()
+
+function linesOf(dockerfile: Dockerfile): readonly string[] {
+  const lines = knownLines.get(dockerfile) ?? splitLines(dockerfile.text)
+  knownLines.set(dockerfile, lines)
+  return lines
+}
+
 /**
  * The ranges of the words of an instruction, in file order: its flags and its arguments, as `COPY a b` has two. The strings of a
  * JSON form are words too. For a message that points at one of them; costs the loading of dockerfile-ast at its first call.
  */
 export function wordRangesOf(dockerfile: Dockerfile, instruction: Instruction): WordRanges {
-  const { file, text, escape: escapeToken } = dockerfile
+  const { file, escape: escapeToken } = dockerfile
   const from = { line: instruction.source.startLine - 1, escape: escapeToken }
-  const line = createLineReader(splitLines(text), file, from).next()
+  const line = createLineReader(linesOf(dockerfile), file, from).next()
   return line === null ? { flags: [], arguments: [] } : wordRanges(line, file, escapeToken)
 }

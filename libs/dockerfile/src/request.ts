@@ -1,4 +1,5 @@
 import { type ErrorCode, type SourceRange, UserError } from '@tsbuild/errors'
+import { findUnfit } from './decode.ts'
 import type { EscapeToken, Heredoc, InstructionBase } from './instruction.ts'
 import { type JsonForm, readJsonForm } from './json-form.ts'
 
@@ -43,12 +44,18 @@ export function refuse(request: Request, message: string, problem: Problem = {})
 /**
  * Reads the rest of an instruction as JSON form; null when it is another form.
  *
- * @throws {UserError} `ERR_DOCKERFILE_SYNTAX` for a JSON array with something else than strings
+ * @throws {UserError} `ERR_DOCKERFILE_SYNTAX` for a JSON array with something else than strings, or with an escaped NUL or unpaired
+ *   surrogate, which no argument or path can be
  */
 export function jsonStrings(request: Request, text = request.rest): readonly string[] | null {
   const form: JsonForm = readJsonForm(text)
   if (form.kind === 'not-strings') {
     refuse(request, 'when using JSON array syntax, arrays must be comprised of strings only')
   }
-  return form.kind === 'strings' ? form.strings : null
+  if (form.kind !== 'strings') return null
+  for (const [argument, string] of form.strings.entries()) {
+    const unfit = findUnfit(string)
+    if (unfit !== null) refuse(request, `in string ${argument + 1} of the JSON array: ${unfit.reason}`)
+  }
+  return form.strings
 }

@@ -1,5 +1,14 @@
 import { isSpace } from './characters.ts'
-import { fail, type Lexer, type LexOptions, peek, type Span, type SpanOptions, take } from './lexer-cursor.ts'
+import {
+  fail,
+  join,
+  type Lexer,
+  type LexOptions,
+  peek,
+  type Span,
+  type SpanOptions,
+  take,
+} from './lexer-cursor.ts'
 import { readDollar } from './substitution.ts'
 
 function readSingleQuoted(lexer: Lexer, span: SpanOptions): string {
@@ -32,7 +41,7 @@ function readDoubleQuoted(lexer: Lexer, span: SpanOptions): string {
   let text = ''
   while (peek(lexer) !== '"') {
     if (peek(lexer) === '') fail('unexpected end of statement while looking for matching double-quote')
-    if (peek(lexer) === '$') text += readDollar(lexer)
+    if (peek(lexer) === '$') text = join(lexer, text, readDollar(lexer))
     else {
       const character = take(lexer)
       text += character === escapeToken ? readQuotedEscape(lexer, span) : character
@@ -105,7 +114,7 @@ function readSpan(lexer: Lexer, span: SpanOptions): Span {
       part = take(lexer)
       collector.split(part)
     }
-    text += part
+    text = join(lexer, text, part)
   }
   if (span.stop !== '') take(lexer)
   collector.end()

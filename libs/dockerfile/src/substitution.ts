@@ -1,4 +1,11 @@
-import { type PatternToken, parsePattern, removePrefix, removeSuffix, replacePattern } from './glob.ts'
+import {
+  createMatcher,
+  type Matcher,
+  parsePattern,
+  removePrefix,
+  removeSuffix,
+  replacePattern,
+} from './glob.ts'
 import { fail, type Lexer, peek, type SpanOptions, take } from './lexer-cursor.ts'
 
 /** Far more than a person writes, far less than what fills the stack. */
@@ -29,11 +36,11 @@ function readOperand(lexer: Lexer, span: SpanOptions, missing: string): string {
   }
 }
 
-function patternOf(text: string): readonly PatternToken[] {
+function matcherOf(text: string): Matcher {
   const tokens = parsePattern(text)
   if (typeof tokens === 'string')
     fail(`invalid pattern (${text}) in substitution: invalid escape '${tokens}'`)
-  return tokens
+  return createMatcher(tokens)
 }
 
 interface Substitution {
@@ -47,8 +54,8 @@ interface Substitution {
 function trim(word: string, { operator, value = '' }: Substitution): string {
   const longest = word.startsWith(operator)
   const text = longest ? word.slice(1) : word
-  const tokens = patternOf(text)
-  return operator === '#' ? removePrefix(tokens, value, longest) : removeSuffix(tokens, value, longest)
+  const matcher = matcherOf(text)
+  return operator === '#' ? removePrefix(matcher, value, longest) : removeSuffix(matcher, value, longest)
 }
 
 function demand(word: string, { name, colon, value }: Substitution): string {
@@ -79,7 +86,8 @@ function readReplace(lexer: Lexer, name: string): string {
   const replacement = readOperand(lexer, REPLACEMENT, "syntax error: missing '}'")
   const value = lexer.options.lookUp(name)
   if (value === undefined && lexer.options.keepUnset) return `\${${name}/${pattern}/${replacement}}`
-  return replacePattern(patternOf(pattern), value ?? '', { replacement, all })
+  const { maxLength } = lexer.options
+  return replacePattern(matcherOf(pattern), value ?? '', { replacement, all, maxLength })
 }
 
 function readOperator(lexer: Lexer, name: string, first: string): string {

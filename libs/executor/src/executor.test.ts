@@ -36,6 +36,7 @@ const process: Process = {
   network: 'default',
   hostname: 'box',
   extraHosts: [{ name: 'db', ip: '10.0.0.1' }],
+  binds: [],
 }
 
 /** The host's resolver as a file of the test. */

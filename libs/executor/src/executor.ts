@@ -13,6 +13,14 @@ export interface Process {
   readonly network: 'default' | 'none' | 'host'
   readonly hostname: string
   readonly extraHosts: readonly { readonly name: string; readonly ip: string }[]
+  /** Files of the host that it sees, read only; parents first. */
+  readonly binds: readonly Bind[]
+}
+
+/** A file or directory of the host in a process's file system. Both paths are absolute. */
+export interface Bind {
+  readonly source: string
+  readonly target: string
 }
 
 /** Runs processes. */
@@ -51,7 +59,7 @@ export function createExecutor(options: ExecutorOptions): Executor {
         network,
         hosts: hostsFor(step.hostname, step.extraHosts),
         resolvConf: resolvConfFor(network, hostResolvConf(options.resolvConfPath ?? '/etc/resolv.conf')),
-        mounts: [],
+        mounts: step.binds.map((bind) => ({ kind: 'bind', ...bind, readonly: true }) as const),
         trustCa,
         cgroupParent: null,
         id: options.randomId(),

@@ -1,7 +1,7 @@
 import type { Digest } from '@tsbuild/digest'
 import type { Dockerfile } from '@tsbuild/dockerfile'
 import type { SourceRange } from '@tsbuild/errors'
-import type { ExtraHost, Graph, ImageLayer } from '@tsbuild/graph'
+import type { ExtraHost, GitOp, Graph, HttpOp, ImageLayer } from '@tsbuild/graph'
 import type { HistoryEntry, ImageConfig, Platform, RuntimeConfig } from '@tsbuild/oci'
 
 /** What a `FROM` or `--from` image turned out to be. */
@@ -58,6 +58,8 @@ export interface ContextFacts {
    * directory. @param name `context` or a named context
    */
   sourceDate(name: string): Promise<number | undefined>
+  /** The same for what the only ADD of a source-only stage names: the commit's time, or Last-Modified. */
+  remoteDate(source: HttpOp | GitOp): Promise<number | undefined>
   /** The rule that hides a path from COPY, as `.dockerignore:3`; undefined if none does. */
   hiddenBy(path: string): Promise<string | undefined>
 }

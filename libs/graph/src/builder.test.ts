@@ -1,6 +1,6 @@
 import { digestBytes } from '@tsbuild/digest'
 import { describe, expect, it } from 'vitest'
-import { createGraphBuilder, type ExecOp, vertexDigest } from './index.ts'
+import { createGraphBuilder, type ExecOp, type Op, vertexDigest } from './index.ts'
 
 const exec = (command: string): ExecOp => ({
   kind: 'exec',
@@ -13,6 +13,7 @@ const exec = (command: string): ExecOp => ({
   hostname: 'buildkitsandbox',
   extraHosts: [],
   platform: 'linux/amd64',
+  scripts: [],
 })
 
 describe('graph', () => {
@@ -43,6 +44,19 @@ describe('graph', () => {
     for (let i = 1; i < 20_000; i++)
       last = graph.add({ ...exec(String(i)), rootfs: 0 }, { inputs: [last], name: String(i) })
     expect(graph.build(last).vertices).toHaveLength(20_000)
+  })
+
+  it.each([
+    [{ kind: 'http', url: 'https://h.test/a', filename: 'a', checksum: undefined }],
+    [{ kind: 'http', url: 'https://h.test/a', filename: 'a', checksum: digestBytes('a') }],
+    [{ kind: 'merge' }],
+    [{ ...exec('a'), scripts: [{ path: '/dev/pipes/E', content: '#!' }] }],
+    [{ kind: 'file', rootfs: undefined, owners: undefined, actions: [] }],
+  ] satisfies [Op][])('vertexDigest() tells %j from every other op', (op) => {
+    const digests = [op, exec('a'), { kind: 'local', name: 'a' } as const].map((each) =>
+      vertexDigest(each, [], false),
+    )
+    expect(new Set(digests).size).toBe(3)
   })
 
   it('vertexDigest() is pinned', () => {

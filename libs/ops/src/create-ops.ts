@@ -2,7 +2,8 @@ import type { Vertex } from '@tsbuild/graph'
 import type { SolverOp } from '@tsbuild/solver'
 import { execOp } from './exec-op.ts'
 import { fileOp } from './file-op.ts'
-import { imageOp, localOp } from './source-ops.ts'
+import { mergeOp } from './merge-op.ts'
+import { imageOp, localOp, remoteOp } from './source-ops.ts'
 import type { OpResult, OpsOptions } from './types.ts'
 
 /** The ops of a build's graph as the solver runs them. */
@@ -13,10 +14,15 @@ export function createOps(options: OpsOptions): (vertex: Vertex) => SolverOp<OpR
         return imageOp(op)
       case 'local':
         return localOp(op, options)
+      case 'http':
+      case 'git':
+        return remoteOp(op, options)
       case 'exec':
         return execOp(op, options)
       case 'file':
         return fileOp(op, inputs.length, options)
+      case 'merge':
+        return mergeOp()
     }
   }
 }

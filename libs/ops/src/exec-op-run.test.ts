@@ -17,6 +17,7 @@ const op: ExecOp = {
   hostname: 'box',
   extraHosts: [],
   platform: 'linux/amd64',
+  scripts: [],
 }
 const vertex = digestBytes('vertex')
 
@@ -38,15 +39,16 @@ describe('execOp() when it runs', () => {
   it('execute() gives the process the fields of the op, the snapshot and what follows it', async () => {
     const { executed, processes, signal } = start(async () => ({}))
     await executed
-    const { kind, rootfs, platform, ...fields } = op
+    const { kind, rootfs, platform, scripts, ...fields } = op
     expect(processes).toEqual([
       expect.objectContaining({
         ...fields,
+        binds: [],
         root: { lower: ['/lower'], upper: '/upper', work: '/work' },
         finishing: { layerFd: 9, signal },
       }),
     ])
-    expect([kind, rootfs, platform]).toEqual(['exec', undefined, 'linux/amd64'])
+    expect([kind, rootfs, platform, scripts]).toEqual(['exec', undefined, 'linux/amd64', []])
   })
 
   it('execute() gives its result before the commit, and the commit stores the record under every key', async () => {

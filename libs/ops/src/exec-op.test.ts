@@ -16,6 +16,7 @@ const op: ExecOp = {
   hostname: 'buildkitsandbox',
   extraHosts: [{ name: 'db', ip: '10.0.0.1' }],
   platform: 'linux/amd64',
+  scripts: [{ path: '/dev/pipes/EOF', content: '#!/bin/sh\n' }],
 }
 
 const base = { kind: 'result', key: digestBytes('base') } as const
@@ -25,12 +26,12 @@ const keyOf = (changed: Partial<ExecOp>) => {
 }
 
 describe('execOp() and its key', () => {
-  it('execOp() has the pinned key exec.v1', () => {
+  it('execOp() has the pinned key exec.v2', () => {
     expect(keyOf({})).toMatchInlineSnapshot(
-      `"sha256:8eb54df4987b933b1e8f04afb2f6ea4937d760dc4a7b013b1c3358ab34a19a55"`,
+      `"sha256:a8923ef4e7aa9c8c15bf08318302b7b11a3e8a50dbe26b8099e82db3e3da21bd"`,
     )
     expect(execOp(op, untouchable()).key).toEqual({
-      kind: 'exec.v1',
+      kind: 'exec.v2',
       args: ['/bin/sh', '-c', 'make'],
       cwd: '/src',
       env: ['PATH=/bin', 'A=1'],
@@ -38,6 +39,7 @@ describe('execOp() and its key', () => {
       hostname: 'buildkitsandbox',
       network: 'default',
       platform: 'linux/amd64',
+      scripts: [{ path: '/dev/pipes/EOF', content: '#!/bin/sh\n' }],
       user: 'app',
     })
   })
@@ -61,6 +63,9 @@ describe('execOp() and its key', () => {
     'the name of an extra host': { extraHosts: [{ name: 'db2', ip: '10.0.0.1' }] },
     'another extra host': { extraHosts: [...op.extraHosts, { name: 'x', ip: '10.0.0.1' }] },
     'the platform': { platform: 'linux/arm64' },
+    'no script': { scripts: [] },
+    'the path of a script': { scripts: [{ path: '/dev/pipes/X', content: '#!/bin/sh\n' }] },
+    'the text of a script': { scripts: [{ path: '/dev/pipes/EOF', content: '#!/bin/sh -e\n' }] },
   }
 
   it.each(Object.entries(different))('execOp() has another key with %s', (_, changed) => {

@@ -4,21 +4,24 @@ import type { EventSink } from '@tsbuild/events'
 import type { ExecOp } from '@tsbuild/graph'
 import type { ExecuteContext, StepOp } from '@tsbuild/solver'
 import { createOutputTail } from './output-tail.ts'
+import { mountScripts } from './script-mounts.ts'
 import { executedLayer, filesystemOf, loadLayer } from './stored-layer.ts'
 import type { OpResult, OpsOptions } from './types.ts'
 
 /*
- * The key of an exec op, `exec.v1`: args, cwd, env in order, the names of extra hosts in order, hostname, network,
- * platform, user. Not in it: proxy variables, extra hosts' addresses, extra certificate authorities, limits.
+ * The key of an exec op, `exec.v2`: args, cwd, env in order, the names of extra hosts in order, hostname, network,
+ * platform, scripts in order with path and text, user. Not in it: proxy variables, extra hosts' addresses, extra
+ * certificate authorities, limits.
  * spec/dockerfile.md 2.6; its golden digest is in exec-op.test.ts.
  */
 export function execOp(op: ExecOp, options: OpsOptions): StepOp<OpResult> {
   const { args, cwd, env, extraHosts, hostname, network, platform, user } = op
+  const scripts = op.scripts.map(({ path, content }) => ({ path, content }))
   const hasRootfs = op.rootfs !== undefined
   return {
     kind: 'step',
     key: {
-      kind: 'exec.v1',
+      kind: 'exec.v2',
       args,
       cwd,
       env,
@@ -26,6 +29,7 @@ export function execOp(op: ExecOp, options: OpsOptions): StepOp<OpResult> {
       hostname,
       network,
       platform,
+      scripts,
       user,
     },
     inputs: hasRootfs ? [{}] : [],
@@ -58,7 +62,8 @@ async function execute(
         send('stderr', data)
       },
     } as const
-    const process = { ...op, root: snapshot.root }
+    const binds = await mountScripts(op.scripts, options)
+    const process = { ...op, root: snapshot.root, binds }
     const finishing = { ...snapshot.finishing, signal: context.signal }
     const { outcome, finished } = options.executor.run(process, output, finishing)
     const { exitCode, oomKilled } = await outcome

@@ -20,15 +20,24 @@ const copy: Copy = {
   chmod: undefined,
   unpack: false,
 }
-const mkfile: Mkfile = { kind: 'mkfile', path: '/f', mode: 0o644, content: 'x\n', owner: undefined }
-const mkdir: Mkdir = { kind: 'mkdir', path: '/d', mode: 0o755, owner: undefined }
+const mkfile: Mkfile = {
+  kind: 'mkfile',
+  name: 'f',
+  dest: '/',
+  content: 'x\n',
+  owner: undefined,
+  chmod: undefined,
+  mtime: undefined,
+}
+const mkdir: Mkdir = { kind: 'mkdir', path: '/d', mode: 0o755, owner: undefined, mtime: undefined }
 
+const file = { kind: 'file', rootfs: undefined, owners: undefined } as const
 const base = { kind: 'result', key: digestBytes('base') } as const
 const source = { kind: 'result', key: digestBytes('source') } as const
 const read = (text: string): RecordedInput => ({ kind: 'content', digest: digestBytes(text), preimage: text })
 
 const stepOf = (actions: readonly FileAction[], inputs = 2) =>
-  fileOp({ kind: 'file', rootfs: 0, actions }, inputs, untouchable())
+  fileOp({ kind: 'file', rootfs: 0, owners: undefined, actions }, inputs, untouchable())
 
 /** The key where the source counts by the step that made it. */
 function definitionOf(actions: readonly FileAction[]): Digest {
@@ -41,16 +50,18 @@ const contentOf = (actions: readonly FileAction[], content = 'same') =>
   contentKey(stepOf(actions).key, [base, read(content)])
 
 describe('fileOp() and its key', () => {
-  it('fileOp() has the pinned key file.v1', () => {
+  it('fileOp() has the pinned key file.v2', () => {
     const all = [copy, mkfile, mkdir]
     expect(definitionOf(all)).toMatchInlineSnapshot(
-      `"sha256:304ff0b0c50e8e61ae387a790426e067c4845f190748428b45eab95c2baf42ba"`,
+      `"sha256:6b45d3ac9948dd3c77776006965ed1413d928449b52f25c33bb6e49af5eaf70b"`,
     )
     expect(contentOf(all)).toMatchInlineSnapshot(
-      `"sha256:680f9ba64c4ce50fb6c1194ce3be9120f31d537acae1b86fdde1d53c0d8cca06"`,
+      `"sha256:e90f05a9ba95de46e109ba3a374215b6530f5014cb13c5a19048c1418c656fcf"`,
     )
     expect(stepOf([{ ...copy, chown: 'u:g', chmod: '0755' }, mkfile, mkdir]).key).toEqual({
-      kind: 'file.v1',
+      kind: 'file.v2',
+      rootfs: 0,
+      owners: undefined,
       actions: [
         {
           kind: 'copy',
@@ -62,8 +73,8 @@ describe('fileOp() and its key', () => {
           parents: false,
           unpack: false,
         },
-        { kind: 'mkfile', path: '/f', mode: 0o644, content: 'x\n', owner: undefined },
-        { kind: 'mkdir', path: '/d', mode: 0o755, owner: undefined },
+        mkfile,
+        mkdir,
       ],
     })
   })
@@ -114,14 +125,18 @@ describe('fileOp() and its key', () => {
   })
 
   const differentFiles: Readonly<Record<string, FileAction>> = {
-    'another path': { ...mkfile, path: '/g' },
-    'another mode': { ...mkfile, mode: 0o600 },
+    'another name': { ...mkfile, name: 'g' },
+    'another destination': { ...mkfile, dest: '/d/' },
+    'another mode': { ...mkfile, chmod: '0600' },
+    'a time': { ...mkfile, mtime: 0 },
+    'another time': { ...mkfile, mtime: 1 },
     'other bytes': { ...mkfile, content: 'x' },
     'another owner': { ...mkfile, owner: 'u' },
     'a directory': mkdir,
     'a directory elsewhere': { ...mkdir, path: '/e' },
     'a directory with another mode': { ...mkdir, mode: 0o700 },
     'a directory of another owner': { ...mkdir, owner: 'u' },
+    'a directory with a time': { ...mkdir, mtime: 0 },
   }
 
   it('fileOp() has one key for each file or directory that it makes', () => {
@@ -143,8 +158,10 @@ describe('fileOp() and its key', () => {
   })
 
   it.each<[string, FileOp]>([
-    ['two copies', { kind: 'file', rootfs: 0, actions: [copy, { ...copy, sources: ['c'] }] }],
-    ['a copy and the root file system', { kind: 'file', rootfs: 1, actions: [copy] }],
+    ['two copies', { ...file, rootfs: 0, actions: [copy, { ...copy, sources: ['c'] }] }],
+    ['a copy and the root file system', { ...file, rootfs: 1, actions: [copy] }],
+    ['a copy and the owners', { ...file, owners: 1, actions: [copy] }],
+    ['the owners and the root file system', { ...file, rootfs: 0, owners: 0, actions: [mkdir] }],
   ])('fileOp() refuses %s of one input: one of them would not count', (_, op) => {
     expect(() => fileOp(op, 2, untouchable())).toThrow(expect.objectContaining({ code: 'ERR_INTERNAL' }))
   })

@@ -1,24 +1,27 @@
 import { type Digest, type KeyValue, parseDigest } from '@tsbuild/digest'
 import { InternalError, UserError } from '@tsbuild/errors'
 import type { FileAction, FileOp } from '@tsbuild/graph'
-import type { FileAction as NativeAction, Selection, Tree } from '@tsbuild/native'
+import type { FileAction as NativeAction, Root, Selection, Tree } from '@tsbuild/native'
 import type { ContentKey, ExecuteContext, InputKeying, StepOp } from '@tsbuild/solver'
+import { ownersKeying } from './owner-names.ts'
 import { executedLayer, filesystemOf, loadLayer } from './stored-layer.ts'
 import type { OpResult, OpsOptions } from './types.ts'
 
 type CopyAction = Extract<FileAction, { kind: 'copy' }>
 
 /*
- * The key of a file op, `file.v1`: its actions in order. A copy counts with input, dest, chown, chmod, exclude, parents and
- * unpack; its sources count as the input's selector where the input counts by its key, and not at all where it counts by
- * content. A mkfile counts with its bytes, a mkdir with path, mode and owner. spec/dockerfile.md 2.6 and 3.5; its golden
- * digest is in file-op.test.ts.
+ * The key of a file op, `file.v2`: which input is the root file system, which one has the owners' names, and its actions
+ * in order. A copy counts with input, dest, chown, chmod, exclude, parents and unpack; its sources count as the input's
+ * selector where the input counts by its key, and not at all where it counts by content. A mkfile counts with name, dest,
+ * content, owner, chmod and mtime, a mkdir with path, mode, owner and mtime. Of the input with the owners only two files
+ * count, see owner-names.ts. spec/dockerfile.md 2.6 and 3.5; its golden digest is in file-op.test.ts.
  */
 export function fileOp(op: FileOp, inputCount: number, options: OpsOptions): StepOp<OpResult> {
   const seen = new Map<number, Digest>()
   const copies = op.actions.filter((action): action is CopyAction => action.kind === 'copy')
   refuseSharedInputs(op, copies)
   const inputs = Array.from({ length: inputCount }, (_, index): InputKeying<OpResult> => {
+    if (index === op.owners) return ownersKeying(options)
     const copy = copies.find((action) => action.input === index)
     if (copy === undefined) return {}
     const content = async (result: OpResult, signal: AbortSignal) => {
@@ -28,20 +31,21 @@ export function fileOp(op: FileOp, inputCount: number, options: OpsOptions): Ste
     }
     return { selector: selectionOf(copy) as unknown as KeyValue, content }
   })
+  const { rootfs, owners } = op
   return {
     kind: 'step',
-    key: { kind: 'file.v1', actions: op.actions.map(actionKey) },
+    key: { kind: 'file.v2', rootfs, owners, actions: op.actions.map(actionKey) },
     inputs,
     pure: true,
-    bases: op.rootfs === undefined ? [] : [op.rootfs],
+    bases: rootfs === undefined ? [] : [rootfs],
     load: (stored, bases) => loadLayer(stored, filesystemOf(bases[0]), options.hasSnapshot),
     execute: (results, context) => execute(op, options, results, { ...context, seen }),
   }
 }
 
 /** An input has one selector and one content digest, so a second reader of it would not count. */
-function refuseSharedInputs({ rootfs }: FileOp, copies: readonly CopyAction[]): void {
-  const read = [...copies.map(({ input }) => input), ...(rootfs === undefined ? [] : [rootfs])]
+function refuseSharedInputs({ rootfs, owners }: FileOp, copies: readonly CopyAction[]): void {
+  const read = [...copies.map(({ input }) => input), rootfs, owners].filter((index) => index !== undefined)
   if (new Set(read).size === read.length) return
   throw new InternalError('ERR_INTERNAL', 'two parts of a file op read the same input')
 }
@@ -105,14 +109,32 @@ async function execute(
       op.actions.map((action) => nativeAction(action, results, options, context)),
     )
     const lists = keepFileLists(op, results, context.seen)
-    const finishing = { ...snapshot.finishing, signal: context.signal }
-    const { outcome, finished } = options.native.copy(snapshot.root, actions, finishing)
+    const { outcome, finished } = options.native.copy(snapshot.root, actions, {
+      ...snapshot.finishing,
+      owners: await ownersOf(op, results, options, context.signal),
+      signal: context.signal,
+      onWarning: warner(context, options.now),
+    })
     await Promise.all([outcome, lists])
     return executedLayer(base, snapshot, { createdAt: options.now(), finished })
   } catch (error) {
     await snapshot.release()
     throw error
   }
+}
+
+async function ownersOf(
+  { owners }: FileOp,
+  results: readonly OpResult[],
+  { snapshotter }: OpsOptions,
+  signal: AbortSignal,
+): Promise<Root | undefined> {
+  return owners === undefined ? undefined : await snapshotter.view(filesystemOf(results[owners]), signal)
+}
+
+/** What the helper found odd and went on with. */
+function warner({ vertex: { source }, events }: ExecuteContext, now: () => number) {
+  return (message: string) => events({ type: 'warning', rule: 'CopyContent', message, source, at: now() })
 }
 
 async function nativeAction(

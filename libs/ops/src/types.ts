@@ -1,6 +1,6 @@
-import type { BuildContext } from '@tsbuild/context'
+import type { BuildContext, FetchOptions } from '@tsbuild/context'
 import type { Executor } from '@tsbuild/executor'
-import type { Vertex } from '@tsbuild/graph'
+import type { GitOp, HttpOp, Vertex } from '@tsbuild/graph'
 import type { Compression, Native } from '@tsbuild/native'
 import type { Filesystem, Snapshotter } from '@tsbuild/snapshot'
 import type { SnapshotId } from '@tsbuild/store'
@@ -19,8 +19,12 @@ export interface OpsOptions {
   readonly hasSnapshot: (id: SnapshotId) => boolean
   /** The compression in which the layer of a vertex will be wanted; undefined if it will not. */
   readonly layerOf: (vertex: Vertex) => Compression | undefined
-  /** The local contexts by name. */
-  readonly contexts: ReadonlyMap<string, BuildContext>
+  /** Opens a build context by its name: called for those that a step reads, each once. */
+  readonly contexts: (name: string) => Promise<BuildContext>
+  /** Fetches what stands elsewhere. */
+  readonly fetch: (source: HttpOp | GitOp, options: FetchOptions) => Promise<BuildContext>
+  /** A directory of this session, deleted when it ends. */
+  readonly scratch: () => Promise<string>
   /** Unix ms. */
   readonly now: () => number
 }

@@ -1,5 +1,5 @@
 import { EnvironmentError } from '@tsbuild/errors'
-import { leadsInside } from './addresses.ts'
+import { leadsInside } from '@tsbuild/http'
 import { type Challenge, parseChallenges } from './challenge.ts'
 import type { Endpoint } from './endpoint.ts'
 import type { Purpose } from './failures.ts'

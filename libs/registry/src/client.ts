@@ -1,17 +1,14 @@
 import type { Readable } from 'node:stream'
+import { cancelled, createTransport, sleepFor, userAgent } from '@tsbuild/http'
 import type { LimitFunction } from 'p-limit'
 import pLimit from 'p-limit'
 import { createConnection } from './connection.ts'
 import { downloadBlob, openBlob, withoutFirst } from './download.ts'
-import { cancelled } from './failures.ts'
 import { fetchManifest, headManifest, purposeOf, pushManifest } from './manifests.ts'
-import { sleepFor } from './retry.ts'
-import { createTransport } from './transport.ts'
 import type { RegistryClient, RegistryClientOptions } from './types.ts'
 import { hasBlob, mountBlob, uploadBlob } from './upload.ts'
 
 const defaultConcurrency = 6
-const defaultUserAgent = 'tsbuild/0.1.0'
 
 /** Makes a client; nothing is loaded and nothing connects before its first call. */
 export function createRegistryClient(options: RegistryClientOptions = {}): RegistryClient {
@@ -22,7 +19,7 @@ export function createRegistryClient(options: RegistryClientOptions = {}): Regis
     credentials: options.credentials ?? (async () => undefined),
     trustedRealms: options.trustedRealms ?? [],
     insecureHosts: options.insecureHosts ?? [],
-    userAgent: options.userAgent ?? defaultUserAgent,
+    userAgent: options.userAgent ?? userAgent,
     retry: {
       settings: options.retry ?? {},
       random: options.random ?? Math.random,

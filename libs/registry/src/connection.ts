@@ -1,16 +1,22 @@
 import type { Readable } from 'node:stream'
-import { isForeignHost } from './addresses.ts'
+import {
+  type HttpRequest,
+  type HttpResponse,
+  isForeignHost,
+  isRedirect,
+  maxRedirects,
+  type RetryContext,
+  TransientFailure,
+  type Transport,
+  type Tries,
+  withRetry,
+} from '@tsbuild/http'
 import { type Authorizer, createAuthorizer } from './authorization.ts'
 import { type Endpoint, endpointOf, resolveLocation } from './endpoint.ts'
-import { nonsense, type Purpose, readErrorAnswer, statusFailure, TransientFailure } from './failures.ts'
+import { networkFailure, nonsense, type Purpose, readErrorAnswer, statusFailure } from './failures.ts'
 import { makeFirstContact } from './first-contact.ts'
-import { type RetryContext, type Tries, withRetry } from './retry.ts'
 import type { TokenSender } from './token.ts'
-import type { HttpRequest, HttpResponse, Transport } from './transport.ts'
 import type { CredentialProvider } from './types.ts'
-
-const maxRedirects = 10
-const redirectStatuses = new Set([301, 302, 303, 307, 308])
 
 /** A request to a registry; where it goes, what it may do, and how to make its body again. */
 export interface RegistryRequest {
@@ -69,7 +75,12 @@ export function createConnection(options: ConnectionOptions): Connection {
     return known
   }
   const retry: Connection['retry'] = (purpose, signal, attempt) =>
-    withRetry(options.retry, purpose, signal, attempt)
+    withRetry(
+      options.retry,
+      { what: purpose.what, failureOf: (error) => networkFailure(error, purpose) },
+      signal,
+      attempt,
+    )
   const sender: TokenSender = (request, call) =>
     retry(call.purpose, call.signal, async () => {
       const plain = request()
@@ -157,7 +168,7 @@ async function sendFollowing(
     })
     const location = response.header('location')
     const follows = request.method === 'GET' || request.method === 'HEAD'
-    if (!follows || !redirectStatuses.has(response.status) || location === undefined) return response
+    if (!follows || location === undefined || !isRedirect(response)) return response
     await response.discard()
     if (hop >= maxRedirects) throw nonsense(request.purpose, `with more than ${maxRedirects} redirects`)
     url = resolveLocation(endpoint, url, location)

@@ -1,5 +1,5 @@
 import { EnvironmentError } from '@tsbuild/errors'
-import { isLoopbackHost, leadsInside } from './addresses.ts'
+import { isLoopbackHost, leadsInside } from '@tsbuild/http'
 
 /** Where a registry of a reference is spoken to, and how much it is trusted. */
 export interface Endpoint {

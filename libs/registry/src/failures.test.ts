@@ -1,5 +1,6 @@
+import { TransientFailure } from '@tsbuild/http'
 import { describe, expect, it } from 'vitest'
-import { networkFailure, TransientFailure } from './failures.ts'
+import { networkFailure } from './failures.ts'
 
 describe('networkFailure()', () => {
   const purpose = { what: 'pull debian:12', host: 'docker.io' }

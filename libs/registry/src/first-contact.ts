@@ -1,6 +1,6 @@
+import { errorCode, type HttpResponse } from '@tsbuild/http'
 import type { Endpoint } from './endpoint.ts'
-import { errorCode, readErrorAnswer } from './failures.ts'
-import type { HttpResponse } from './transport.ts'
+import { readErrorAnswer } from './failures.ts'
 
 /** An answer, and the endpoint as the answer showed it to be. */
 export interface FirstAnswer {

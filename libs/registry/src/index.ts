@@ -1,3 +1,4 @@
+export type { ProxySettings, RetrySettings, TimeoutSettings } from '@tsbuild/http'
 export { createRegistryClient } from './client.ts'
 export type { AskHelper } from './credential-helper.ts'
 export { askCredentialHelper } from './credential-helper.ts'
@@ -8,13 +9,10 @@ export type {
   CallOptions,
   CredentialProvider,
   Credentials,
-  ProxySettings,
   RegistryClient,
   RegistryClientOptions,
   ResolvedManifest,
   ResolveOptions,
-  RetrySettings,
-  TimeoutSettings,
   TransferOptions,
   TransferProgress,
   UploadOptions,

@@ -1,5 +1,6 @@
 import { type Digest, digestBytes, isDigest } from '@tsbuild/digest'
 import { UserError } from '@tsbuild/errors'
+import type { HttpResponse } from '@tsbuild/http'
 import {
   acceptedManifestTypes,
   type Descriptor,
@@ -13,7 +14,6 @@ import {
 } from '@tsbuild/oci'
 import type { Connection, RegistryRequest } from './connection.ts'
 import { nonsense, type Purpose, readBody, readErrorAnswer } from './failures.ts'
-import type { HttpResponse } from './transport.ts'
 import type { CallOptions, ResolvedManifest, ResolveOptions } from './types.ts'
 
 /** Fetches a manifest and verifies it; a digest that does not match is fetched once more. */

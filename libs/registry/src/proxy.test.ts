@@ -2,11 +2,12 @@ import { once } from 'node:events'
 import { createServer, request as httpRequest } from 'node:http'
 import { connect } from 'node:net'
 import { digestBytes } from '@tsbuild/digest'
+import type { ProxySettings } from '@tsbuild/http'
 import { mediaTypes, parseReference, serializeManifest } from '@tsbuild/oci'
 import { afterEach, describe, expect, it } from 'vitest'
 import { createRegistryClient } from './client.ts'
 import { startFakeRegistry } from './testing/index.ts'
-import type { ProxySettings, RegistryClientOptions } from './types.ts'
+import type { RegistryClientOptions } from './types.ts'
 
 const manifest = serializeManifest({
   mediaType: mediaTypes.ociManifest,

@@ -1,5 +1,5 @@
 import { isIP } from 'node:net'
-import { isLoopbackHost, withoutBrackets } from './addresses.ts'
+import { isLoopbackHost, withoutBrackets } from '@tsbuild/http'
 
 /** Second-level names below which anybody registers domains, under two-letter top-level domains. */
 const registrySecondLevel = new Set(['ac', 'co', 'com', 'edu', 'go', 'gob', 'gov', 'ne', 'net', 'or', 'org'])

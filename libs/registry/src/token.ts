@@ -1,9 +1,8 @@
 import { EnvironmentError } from '@tsbuild/errors'
-import { isForeignHost } from './addresses.ts'
+import { type HttpRequest, type HttpResponse, isForeignHost } from '@tsbuild/http'
 import { type AuthorizationCall, basicHeader } from './authorization.ts'
 import type { Endpoint } from './endpoint.ts'
 import { nonsense, readBody } from './failures.ts'
-import type { HttpRequest, HttpResponse } from './transport.ts'
 import type { Credentials } from './types.ts'
 
 const maxTokenResponseBytes = 4 * 1024 * 1024

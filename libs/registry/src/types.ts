@@ -1,6 +1,7 @@
 import type { LookupFunction } from 'node:net'
 import type { Readable } from 'node:stream'
 import type { Digest } from '@tsbuild/digest'
+import type { ProxySettings, RetrySettings, TimeoutSettings } from '@tsbuild/http'
 import type { Descriptor, ImageReference } from '@tsbuild/oci'
 
 /** What proves to a registry who asks. Never shown, never sent to another host. */
@@ -16,32 +17,6 @@ export type Credentials =
  * @returns undefined for anonymous access
  */
 export type CredentialProvider = (registry: string) => Promise<Credentials | undefined>
-
-/** The values of the variables that name proxies; the caller reads the environment. */
-export interface ProxySettings {
-  readonly httpProxy?: string | undefined
-  readonly httpsProxy?: string | undefined
-  /** Comma-separated hosts, as in `NO_PROXY`. */
-  readonly noProxy?: string | undefined
-}
-
-/** How often a failed request is made again. */
-export interface RetrySettings {
-  /** Tries in all, 1 for no retry. Default 6. */
-  readonly attempts?: number | undefined
-  /** The first pause; doubles with each try, half of it random. Default 500. */
-  readonly baseDelayMs?: number | undefined
-}
-
-/** How long a silence is borne. */
-export interface TimeoutSettings {
-  /** Default 10,000. */
-  readonly connectMs?: number | undefined
-  /** From the end of the request to its response's headers. Default 30,000. */
-  readonly headersMs?: number | undefined
-  /** Between two pieces of a body. Default 30,000. */
-  readonly bodyMs?: number | undefined
-}
 
 /** What a registry client is made with. Everything has a default. */
 export interface RegistryClientOptions {

@@ -1,13 +1,12 @@
 import { Readable } from 'node:stream'
 import type { Digest } from '@tsbuild/digest'
 import { EnvironmentError, isBuildError, UserError } from '@tsbuild/errors'
+import { type HttpResponse, LocalFailure, TransientFailure, type Tries } from '@tsbuild/http'
 import type { Connection, RegistryRequest } from './connection.ts'
 import type { RemoteBlob } from './download.ts'
 import { resolveLocation } from './endpoint.ts'
-import { LocalFailure, nonsense, type Purpose, TransientFailure } from './failures.ts'
+import { nonsense, type Purpose } from './failures.ts'
 import { pullScope, purposeOf, pushScope } from './manifests.ts'
-import type { Tries } from './retry.ts'
-import type { HttpResponse } from './transport.ts'
 import type { CallOptions, UploadOptions, UploadOutcome } from './types.ts'
 
 /** Up to here a blob is sent with the request that also closes the upload: one round trip less, nothing to continue. */

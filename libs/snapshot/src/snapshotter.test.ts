@@ -144,7 +144,7 @@ describe('Snapshotter.prepare()', () => {
 })
 
 describe('PreparedSnapshot', () => {
-  const mkdir = { kind: 'mkdir', path: '/app', mode: 0o755, owner: null } as const
+  const mkdir = { kind: 'mkdir', path: '/app', mode: 0o755, owner: null, mtime: null } as const
 
   it('has the layer of a step without a second pass, when it is committed', async (test) => {
     const { native, diffed } = counting(realHelper(test))

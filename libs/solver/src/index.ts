@@ -13,4 +13,5 @@ export type {
   SolverOp,
   SourceOp,
   StepOp,
+  ViewOp,
 } from './types.ts'

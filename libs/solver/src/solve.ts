@@ -12,6 +12,7 @@ import type {
   SolverOp,
   SourceOp,
   StepOp,
+  ViewOp,
 } from './types.ts'
 
 /** How a vertex counts in the keys of its readers, as far as that is known without running it. */
@@ -127,6 +128,10 @@ async function computeKey<R>(run: Run<R>, state: State<R>): Promise<Keyed> {
   const { op, vertex } = state
   if (op.kind === 'source')
     return { input: op.key === undefined ? undefined : { kind: 'source', key: op.key } }
+  if (op.kind === 'view') {
+    const inputs = await Promise.all(state.inputs.map((input) => key(run, input)))
+    return { input: viewInput(op, inputs) }
+  }
   try {
     const inputs = await Promise.all(state.inputs.map((input, index) => keyOfInput(run, op, input, index)))
     const definition = definitionKey(op.key, inputs)
@@ -136,6 +141,15 @@ async function computeKey<R>(run: Run<R>, state: State<R>): Promise<Keyed> {
   } catch (error) {
     throw fail(run, state, error)
   }
+}
+
+/** What a view counts as: its inputs. Undefined while one of them has no key. */
+function viewInput<R>(
+  op: ViewOp<R>,
+  inputs: readonly { readonly input: KeyedInput | undefined }[],
+): KeyedInput | undefined {
+  const keyed = inputs.flatMap(({ input }) => (input === undefined ? [] : [input]))
+  return keyed.length < inputs.length ? undefined : { kind: 'result', key: definitionKey(op.key, keyed) }
 }
 
 /** What one input counts as; runs it where nothing less can tell. */
@@ -162,9 +176,7 @@ async function keyOfInput<R>(
 
 function resolve<R>(run: Run<R>, state: State<R>): Promise<Resolved<R>> {
   if (state.resolved === undefined) {
-    state.resolved = (
-      state.op.kind === 'source' ? describe(run, state, state.op) : make(run, state, state.op)
-    ).catch((error) => {
+    state.resolved = start(run, state).catch((error) => {
       throw fail(run, state, error)
     })
     state.resolved.catch(() => {})
@@ -172,11 +184,32 @@ function resolve<R>(run: Run<R>, state: State<R>): Promise<Resolved<R>> {
   return state.resolved
 }
 
-async function describe<R>(run: Run<R>, state: State<R>, op: SourceOp<R>): Promise<Resolved<R>> {
+function start<R>(run: Run<R>, state: State<R>): Promise<Resolved<R>> {
+  switch (state.op.kind) {
+    case 'source':
+      return describe(run, state, state.op)
+    case 'view':
+      return combine(run, state, state.op)
+    case 'step':
+      return make(run, state, state.op)
+  }
+}
+
+/** It counts as what its inputs are now: one of them may have run again since the key was asked for. */
+async function combine<R>(run: Run<R>, state: State<R>, op: ViewOp<R>): Promise<Resolved<R>> {
+  const inputs = await Promise.all(state.inputs.map((input) => resolve(run, input)))
   const vertex = state.vertex.digest
-  start(run, vertex)
-  const result = await op.describe(run.signal)
+  started(run, vertex)
+  const result = op.combine(inputs.map((input) => input.result))
   complete(run, vertex)
+  return { result, input: viewInput(op, inputs) }
+}
+
+async function describe<R>(run: Run<R>, state: State<R>, op: SourceOp<R>): Promise<Resolved<R>> {
+  const { vertex } = state
+  started(run, vertex.digest)
+  const result = await op.describe({ vertex, signal: run.signal, events: run.events })
+  complete(run, vertex.digest)
   return { result, input: (await key(run, state)).input }
 }
 
@@ -306,7 +339,7 @@ function executeOnce<R>(run: Run<R>, state: State<R>, op: StepOp<R>, plan: Plan<
 async function execute<R>(run: Run<R>, state: State<R>, op: StepOp<R>, plan: Plan<R>) {
   return await run.limit(async () => {
     run.signal.throwIfAborted()
-    const startedAt = start(run, state.vertex.digest)
+    const startedAt = started(run, state.vertex.digest)
     const { vertex } = state
     const executed = await op.execute(plan.results, { vertex, signal: run.signal, events: run.events })
     run.executed++
@@ -334,9 +367,9 @@ async function execute<R>(run: Run<R>, state: State<R>, op: StepOp<R>, plan: Pla
 function fail<R>(run: Run<R>, state: State<R>, error: unknown): unknown {
   if (error instanceof Error && run.reported.has(error)) return error
   const { digest, source } = state.vertex
-  const started = run.running.delete(digest)
+  const wasRunning = run.running.delete(digest)
   if (run.signal.aborted) {
-    if (started) run.events({ type: 'vertex.cancelled', vertex: digest, at: run.now() })
+    if (wasRunning) run.events({ type: 'vertex.cancelled', vertex: digest, at: run.now() })
     return report(run, new UserError('ERR_CANCELLED', 'The build was cancelled'))
   }
   const located = source === null ? error : withSource(error, source)
@@ -353,7 +386,7 @@ function report<R>(run: Run<R>, error: unknown): unknown {
   return error
 }
 
-function start<R>(run: Run<R>, vertex: Digest): number {
+function started<R>(run: Run<R>, vertex: Digest): number {
   const at = run.now()
   run.running.add(vertex)
   run.events({ type: 'vertex.started', vertex, at })

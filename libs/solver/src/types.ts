@@ -5,14 +5,25 @@ import type { Graph, Vertex } from '@tsbuild/graph'
 /**
  * What the solver needs to know of a step. It knows no files, containers or images: `R` is opaque to it.
  */
-export type SolverOp<R> = SourceOp<R> | StepOp<R>
+export type SolverOp<R> = SourceOp<R> | StepOp<R> | ViewOp<R>
 
 /** Describes something that exists already. It is never recorded, and nothing is fetched by describing it. */
 export interface SourceOp<R> {
   readonly kind: 'source'
   /** What its readers' keys are made from; undefined if only the content that they read can tell (a directory). */
   readonly key: KeyValue | undefined
-  describe(signal: AbortSignal): Promise<R>
+  describe(context: ExecuteContext): Promise<R>
+}
+
+/**
+ * Puts results together without any work: it is never run and never recorded, and counts as its inputs count. Each input
+ * is a step, a view or a source with a key.
+ */
+export interface ViewOp<R> {
+  readonly kind: 'view'
+  /** The kind and version of the op, and all of it that counts, its inputs excluded. */
+  readonly key: KeyValue
+  combine(inputs: readonly R[]): R
 }
 
 /** Makes something that can be recorded. */
@@ -49,7 +60,7 @@ export interface ContentKey {
   readonly preimage: KeyValue
 }
 
-/** What a step gets while it runs. */
+/** What a step gets while it runs, and a source while it is described. */
 export interface ExecuteContext {
   readonly vertex: Vertex
   readonly signal: AbortSignal

@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { parseDigest } from '@tsbuild/digest'
 import { describe, expect, it } from 'vitest'
@@ -7,7 +8,13 @@ import { canTrace, readTrace, traced } from './testing/strace.ts'
 import { storeOptions, temporaryDirectory } from './testing/temporary-store.ts'
 import { verifyStore } from './testing/verify-store.ts'
 import { type WriterProcess, writerProcesses } from './testing/writer-process.ts'
-import { recordText, type WriterReport, type WriterTask } from './testing/writer-protocol.ts'
+import {
+  recordText,
+  sourceData,
+  sourceText,
+  type WriterReport,
+  type WriterTask,
+} from './testing/writer-protocol.ts'
 
 const spawnWriter = writerProcesses()
 const steps = 2
@@ -47,6 +54,10 @@ async function expectIntact(root: string, reports: readonly WriterReport[]): Pro
         expect(isSnapshotId(report.id) && store.snapshots.has(report.id)).toBe(true)
         for (const key of report.keys) expect(store.records.get(parseDigest(key))).toBe(recordText(report.id))
         break
+      case 'source':
+        expect(store.sources.get(report.name)).toEqual({ path: report.path, text: sourceText(report.name) })
+        expect(readFileSync(join(report.path, 'data'), 'utf8')).toBe(sourceData(report.name))
+        break
       case 'image':
         expect(await store.images.get(report.name)).toBeDefined()
         break
@@ -84,6 +95,8 @@ describe('a writer that is killed', () => {
       'image',
       'snapshot',
       'snapshot',
+      'source',
+      'source',
     ])
     await expectIntact(root, writer.reports)
   }, 30_000)

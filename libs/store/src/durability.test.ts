@@ -1,4 +1,4 @@
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { digestHex, parseDigest } from '@tsbuild/digest'
 import { describe, expect, it } from 'vitest'
 import { Layout } from './layout.ts'
@@ -42,7 +42,7 @@ describe.skipIf(!canTrace())('the order of system calls', () => {
     const calls = readTrace(log).map(({ text }) => text)
     const layout = new Layout(root)
 
-    expect(writer.reports.filter(({ type }) => type !== 'end')).toHaveLength(6)
+    expect(writer.reports.filter(({ type }) => type !== 'end')).toHaveLength(8)
     for (const report of writer.reports) {
       switch (report.type) {
         case 'blob': {
@@ -74,6 +74,26 @@ describe.skipIf(!canTrace())('the order of system calls', () => {
             ['snapshot', 'rename', `"${marker}"`],
             ['snapshot directory', 'fsync', `<${directory}>`],
             ['report', 'write', 'snapshot', report.id],
+          ])
+          break
+        }
+        case 'source': {
+          const path = layout.sourceName(report.name)
+          const tree = dirname(report.path)
+          expectOrder(calls, [
+            ['data', 'write', `<${join(report.path, 'data')}>`],
+            ['everything', 'syncfs', `<${root}>`],
+            ['tree', 'rename', `"${join(tree, 'source.json')}"`],
+            ['name', 'rename', `"${path}"`],
+            ['tree directory', 'fsync', `<${tree}>`],
+            ['report', 'write', 'source', report.path],
+          ])
+          expectOrder(calls, [
+            ['name text', 'write', `<${sourceOf(calls, 'rename', path)}>`],
+            ['everything', 'syncfs', `<${root}>`],
+            ['name', 'rename', `"${path}"`],
+            ['name directory', 'fsync', `<${layout.sourceNames}>`],
+            ['report', 'write', 'source', report.path],
           ])
           break
         }

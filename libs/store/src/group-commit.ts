@@ -1,7 +1,7 @@
 import { renameSync, writeFileSync } from 'node:fs'
 import { type Disk, makeDirectory, removeFile } from './disk.ts'
 import { onDiskSync, storeFailure } from './fs-failure.ts'
-import type { Layout } from './layout.ts'
+import type { Layout, SourceId } from './layout.ts'
 import type { Session } from './session.ts'
 import type { RecordWrite, SnapshotId } from './types.ts'
 
@@ -10,6 +10,15 @@ export interface CommitJob {
   /** A draft whose data is complete; `layer` is the text of what is known of its layer form. */
   readonly snapshot?:
     | { readonly id: SnapshotId; readonly text: string; readonly layer?: string | undefined }
+    | undefined
+  /** A fetched tree, a draft where `marker` is given, and the file that gives it a name. */
+  readonly source?:
+    | {
+        readonly id: SourceId
+        readonly marker: string | undefined
+        readonly namePath: string
+        readonly nameText: string
+      }
     | undefined
   /** The draft's data is durable: only the files that are written here need a sync. */
   readonly synced?: boolean | undefined
@@ -34,7 +43,8 @@ interface Staged {
  * that follow each other closely share one `syncfs` instead of paying for one each, and none of them waits for it.
  *
  * A batch: write every file under a temporary name → one sync of the file system, which covers those files and the
- * drafts' trees → rename, a job's snapshot before its records → fsync the directories → done. Where every draft of the
+ * drafts' trees → rename, a job's snapshot before its records and a
+ * source's tree before its name → fsync the directories → done. Where every draft of the
  * batch was made durable by the process that wrote it, an fsync of each file takes the place of the sync.
  */
 export class GroupCommit {
@@ -104,6 +114,7 @@ export class GroupCommit {
     }
     for (const { job, resolve } of waiting) {
       if (job.snapshot !== undefined) this.#session.forgetDraft(job.snapshot.id)
+      if (job.source?.marker !== undefined) this.#session.forgetSource(job.source.id)
       resolve()
     }
   }
@@ -123,11 +134,20 @@ export class GroupCommit {
     }
   }
 
-  *#files({ snapshot, records }: CommitJob): Generator<{ path: string; directory: string; text: string }> {
+  *#files({
+    snapshot,
+    source,
+    records,
+  }: CommitJob): Generator<{ path: string; directory: string; text: string }> {
     if (snapshot !== undefined) {
       const { marker, layer, directory } = this.#layout.snapshot(snapshot.id)
       if (snapshot.layer !== undefined) yield { path: layer, directory, text: snapshot.layer }
       yield { path: marker, directory, text: snapshot.text }
+    }
+    if (source !== undefined) {
+      const { marker, directory } = this.#layout.source(source.id)
+      if (source.marker !== undefined) yield { path: marker, directory, text: source.marker }
+      yield { path: source.namePath, directory: this.#layout.sourceNames, text: source.nameText }
     }
     for (const { keys, text } of records) {
       for (const key of new Set(keys)) {

@@ -1,8 +1,10 @@
+export { onDisk } from './fs-failure.ts'
 export { isSnapshotId } from './layout.ts'
 export { openStore } from './open-store.ts'
 export type {
   BlobStore,
   DraftCommitOptions,
+  FetchedSource,
   Ingest,
   LayerInfo,
   LocalImages,
@@ -14,6 +16,8 @@ export type {
   SnapshotDraft,
   SnapshotId,
   SnapshotStore,
+  SourceDraft,
+  SourceStore,
   Store,
   StoreOptions,
 } from './types.ts'

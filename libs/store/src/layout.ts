@@ -8,14 +8,27 @@ export const layoutVersion = '1'
 
 const idForm = /^[0-9a-f]{32}$/
 
+declare const sourceIdBrand: unique symbol
+/** Names a directory below `v1/sources/trees`: 32 lowercase hex digits. */
+export type SourceId = string & { readonly [sourceIdBrand]: true }
+
 /** Whether a text is 32 lowercase hex digits: the border for ids that come out of a record or a directory. */
 export function isSnapshotId(text: string): text is SnapshotId {
+  return idForm.test(text)
+}
+
+/** As {@link isSnapshotId}, for the trees of sources. */
+export function isSourceId(text: string): text is SourceId {
   return idForm.test(text)
 }
 
 /** The 64 bits of sha256 that name a file or a lock: 16 hex digits. */
 export function shortHash(name: string): string {
   return createHash('sha256').update(name).digest('hex').slice(0, 16)
+}
+
+function longHash(name: string): string {
+  return createHash('sha256').update(name).digest('hex')
 }
 
 /** Where everything below a store's root is. @see docs/dev/store.md */
@@ -32,6 +45,9 @@ export class Layout {
   readonly snapshots: string
   readonly records: string
   readonly files: string
+  readonly sourceTrees: string
+  readonly sourceNames: string
+  readonly sourceWork: string
   readonly cache: string
   readonly locks: string
   readonly quarantine: string
@@ -50,6 +66,9 @@ export class Layout {
     this.snapshots = join(v1, 'snapshots')
     this.records = join(v1, 'records')
     this.files = join(v1, 'files')
+    this.sourceTrees = join(v1, 'sources', 'trees')
+    this.sourceNames = join(v1, 'sources', 'names')
+    this.sourceWork = join(v1, 'sources', 'work')
     this.cache = join(v1, 'cache')
     this.locks = join(v1, 'locks')
     this.quarantine = join(v1, 'quarantine')
@@ -65,6 +84,9 @@ export class Layout {
       this.snapshots,
       this.records,
       this.files,
+      this.sourceTrees,
+      this.sourceNames,
+      this.sourceWork,
       join(this.cache, 'fingerprints'),
       join(this.cache, 'probe'),
       this.locks,
@@ -89,6 +111,21 @@ export class Layout {
     return { directory, path: join(directory, `${hex}.json`) }
   }
 
+  /** The tree of a source. */
+  source(id: SourceId): SourcePaths {
+    const directory = join(this.sourceTrees, id)
+    return { directory, fs: join(directory, 'fs'), marker: join(directory, 'source.json') }
+  }
+
+  /** Where a name of a source points to its tree. The whole hash: nobody may find a name that has another's bytes. */
+  sourceName(name: string): string {
+    return join(this.sourceNames, `${longHash(name)}.json`)
+  }
+
+  sourceWorkDirectory(name: string): string {
+    return join(this.sourceWork, longHash(name))
+  }
+
   snapshot(id: SnapshotId): SnapshotPaths {
     const directory = join(this.snapshots, id)
     return {
@@ -109,4 +146,12 @@ export interface SnapshotPaths {
   /** Its presence makes a snapshot committed. */
   readonly marker: string
   readonly layer: string
+}
+
+/** The files of one tree of a source. */
+export interface SourcePaths {
+  readonly directory: string
+  readonly fs: string
+  /** Its presence makes a tree committed. */
+  readonly marker: string
 }

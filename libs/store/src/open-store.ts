@@ -10,6 +10,7 @@ import { FileLocks } from './locks.ts'
 import { DirectoryRecordStore } from './record-store.ts'
 import { Session, sessionNames, sweepSessions } from './session.ts'
 import { DirectorySnapshotStore } from './snapshot-store.ts'
+import { DirectorySourceStore } from './source-store.ts'
 import type { Store, StoreOptions } from './types.ts'
 
 /**
@@ -36,6 +37,7 @@ export async function openStore(options: StoreOptions): Promise<Store> {
     blobs: new DirectoryBlobStore(layout, disk, session, options.randomId),
     images: new IndexFileImages(layout, disk, session, locks),
     snapshots: new DirectorySnapshotStore({ layout, disk, session, commits, locks, options }),
+    sources: new DirectorySourceStore({ layout, session, commits, options }),
     records: new DirectoryRecordStore(layout, commits),
     locks,
     cacheFile: (kind, name) => join(layout.cache, kind, shortHash(name)),

@@ -93,9 +93,10 @@ describe('several processes on one store', () => {
     dead.process.kill('SIGKILL')
     await dead.ended
     const snapshots = join(root, 'v1', 'snapshots')
-    expect(readdirSync(snapshots)).toHaveLength(2)
+    const sources = join(root, 'v1', 'sources', 'trees')
+    expect([readdirSync(snapshots).length, readdirSync(sources).length]).toEqual([2, 2])
     await (await openStore(storeOptions(root))).close()
-    expect(readdirSync(snapshots)).toHaveLength(1)
+    expect([readdirSync(snapshots).length, readdirSync(sources).length]).toEqual([1, 1])
     expect(readdirSync(join(root, 'v1', 'ingest'))).toHaveLength(1)
     alive.proceed()
     expect(await alive.ended).toEqual({ code: 0, signal: null })

@@ -1,13 +1,15 @@
-import { existsSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { InternalError } from '@tsbuild/errors'
 import { makeDirectory, removeFile } from './disk.ts'
 import { onDisk, onDiskSync, unlessErrno } from './fs-failure.ts'
-import { isSnapshotId, type Layout } from './layout.ts'
+import { isSnapshotId, isSourceId, type Layout, type SourceId } from './layout.ts'
 import { type HeldRange, rangeOf, tryRangeLock } from './range-lock.ts'
 import type { SnapshotId, StoreOptions } from './types.ts'
 
 const draftPrefix = 'draft-'
+const sourcePrefix = 'source-'
+const scratchPrefix = 'scratch-'
 
 /**
  * What one opening of the store has under way: `v1/ingest/<session>/` holds its temporary files and the marks of its
@@ -32,19 +34,34 @@ export class Session {
   /** A new snapshot id, noted so that its directory goes when this process dies. */
   noteDraft(): SnapshotId {
     const id = this.#options.randomId()
-    if (!isSnapshotId(id)) throw new InternalError('ERR_INTERNAL', `Cannot use id ${JSON.stringify(id)}`)
-    const mark = join(this.#directory(), `${draftPrefix}${id}`)
-    onDiskSync('write', mark, () => writeFileSync(mark, '', { flag: 'wx', mode: 0o600 }))
+    if (!isSnapshotId(id)) throw badId(id)
+    this.#note(`${draftPrefix}${id}`)
     return id
   }
 
   /** For a draft that is committed or deleted. A mark that cannot be removed does no harm: sweeps look at the draft. */
   forgetDraft(id: SnapshotId): void {
-    try {
-      removeFile(join(this.#directory(), `${draftPrefix}${id}`))
-    } catch {
-      // As said above.
-    }
+    this.#forget(`${draftPrefix}${id}`)
+  }
+
+  /** As {@link noteDraft}, for the tree of a source. */
+  noteSource(): SourceId {
+    const id = this.#options.randomId()
+    if (!isSourceId(id)) throw badId(id)
+    this.#note(`${sourcePrefix}${id}`)
+    return id
+  }
+
+  /** As {@link forgetDraft}, for the tree of a source. */
+  forgetSource(id: SourceId): void {
+    this.#forget(`${sourcePrefix}${id}`)
+  }
+
+  /** A new directory that ends with the session. */
+  scratch(): string {
+    const path = join(this.#directory(), `${scratchPrefix}${this.#options.randomId()}`)
+    onDiskSync('make directory', path, () => mkdirSync(path, 0o700))
+    return path
   }
 
   /** Deletes what was neither committed nor released, and lets go of the lock. */
@@ -56,6 +73,19 @@ export class Session {
       await clearSession(this.#layout, open.directory, this.#options.removeTrees)
     } finally {
       open.lock.release()
+    }
+  }
+
+  #note(mark: string): void {
+    const path = join(this.#directory(), mark)
+    onDiskSync('write', path, () => writeFileSync(path, '', { flag: 'wx', mode: 0o600 }))
+  }
+
+  #forget(mark: string): void {
+    try {
+      removeFile(join(this.#directory(), mark))
+    } catch {
+      // Sweeps look at the draft.
     }
   }
 
@@ -109,15 +139,30 @@ async function clearSession(
 ): Promise<void> {
   await onDisk('clear', directory, async () => {
     const names = unlessErrno(['ENOENT'], () => readdirSync(directory)) ?? []
-    const drafts = names
-      .filter((name) => name.startsWith(draftPrefix))
-      .map((name) => name.slice(draftPrefix.length))
-      .filter(isSnapshotId)
-      .map((id) => layout.snapshot(id))
-    const doomed = drafts.filter(({ marker, directory: tree }) => !existsSync(marker) && existsSync(tree))
-    if (doomed.length > 0) await removeTrees(doomed.map((draft) => draft.directory))
+    const withoutPrefix = (prefix: string) =>
+      names.filter((name) => name.startsWith(prefix)).map((name) => name.slice(prefix.length))
+    const drafts = [
+      ...withoutPrefix(draftPrefix)
+        .filter(isSnapshotId)
+        .map((id) => layout.snapshot(id)),
+      ...withoutPrefix(sourcePrefix)
+        .filter(isSourceId)
+        .map((id) => layout.source(id)),
+    ]
+    const doomed = [
+      ...drafts
+        .filter(({ marker, directory: tree }) => !existsSync(marker) && existsSync(tree))
+        .map((draft) => draft.directory),
+      // They may hold files of subordinate ids, and directories that nobody may write to.
+      ...withoutPrefix(scratchPrefix).map((name) => join(directory, `${scratchPrefix}${name}`)),
+    ]
+    if (doomed.length > 0) await removeTrees(doomed)
     rmSync(directory, { recursive: true, force: true })
   })
+}
+
+function badId(id: string): InternalError {
+  return new InternalError('ERR_INTERNAL', `Cannot use id ${JSON.stringify(id)}`)
 }
 
 function sessionLocks(layout: Layout): string {

@@ -150,12 +150,20 @@ export interface SnapshotStore {
  * A tree is never changed once it is committed. All of it can be fetched again.
  */
 export interface SourceStore {
-  /** The newest tree of this name. Synchronous and cheap. @param name any text; it is hashed */
+  /** The newest tree of this name. Synchronous and cheap. @param name any text; only its hash is kept */
   get(name: string): FetchedSource | undefined
   draft(): Promise<SourceDraft>
-  /** A directory that is this name's for good, to fetch into; the caller holds a lock while it changes it. */
+  /**
+   * Gives a committed tree one more name, or its name another text; durable when it resolves.
+   * @returns the same tree with the text
+   */
+  name(source: FetchedSource, name: string, text: string): Promise<FetchedSource>
+  /**
+   * A directory that is this name's for good, to fetch into; the caller holds a lock while it changes it. What a power
+   * cut left in it is for the caller to find out.
+   */
   workDirectory(name: string): Promise<string>
-  /** A directory of this session, deleted when it ends, in whatever way. */
+  /** A new directory of this session, deleted when the session ends, in whatever way. */
   scratch(): Promise<string>
 }
 
@@ -163,16 +171,17 @@ export interface SourceStore {
 export interface FetchedSource {
   /** The tree. */
   readonly path: string
-  /** JSON text, as given to {@link SourceDraft.commit}. */
+  /** JSON text, as given to {@link SourceDraft.commit} or {@link SourceStore.name}. Readable by whoever reads the store. */
   readonly text: string
 }
 
 /** A tree on its way. Ends in exactly one of `commit` and `release`. */
 export interface SourceDraft {
-  /** An empty directory. */
+  /** An empty directory, 0755; keeps this path when it is committed. */
   readonly path: string
   /** Gives the tree its name, durable when it resolves; a later tree of one name replaces the earlier for new readers. */
   commit(name: string, text: string): Promise<FetchedSource>
+  /** Deletes it. */
   release(): Promise<void>
 }
 

@@ -91,7 +91,7 @@ function readHealthcheckOptions(request: Request): HealthcheckOptions {
 }
 
 /**
- * Parses `HEALTHCHECK`. Flags before `NONE` are ignored, as in BuildKit.
+ * Parses `HEALTHCHECK`. The known flags have no effect before `NONE`, as in BuildKit.
  *
  * @throws {UserError} `ERR_DOCKERFILE_SYNTAX`, `ERR_DOCKERFILE_UNKNOWN_FLAG`
  */
@@ -105,11 +105,11 @@ export function parseHealthcheck(request: Request): HealthcheckInstruction {
   const type = rest.slice(0, end).toUpperCase()
   const command = readCommandLine(request, rest.slice(start))
   const empty = command.form === 'exec' ? command.args.length === 0 : command.text === ''
+  const options = readHealthcheckOptions(request)
   if (type === 'NONE') {
     if (!empty) refuse(request, 'HEALTHCHECK NONE takes no arguments')
     return { ...base, kind: 'healthcheck', command: null, options: INHERIT }
   }
-  const options = readHealthcheckOptions(request)
   if (type !== 'CMD') refuse(request, `Unknown type ${JSON.stringify(type)} in HEALTHCHECK (try CMD)`)
   if (empty) refuse(request, 'Missing command after HEALTHCHECK CMD')
   return { ...base, kind: 'healthcheck', command, options }

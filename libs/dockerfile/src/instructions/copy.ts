@@ -41,6 +41,7 @@ function readPaths(request: Request): Paths {
 function readShared(request: Request, flags: FlagValues): Omit<CopyBase, keyof Request['base']> {
   return {
     ...readPaths(request),
+    heredocs: request.heredocs,
     chown: flags.text('chown'),
     chmod: flags.text('chmod'),
     link: flags.bool('link') ?? false,

@@ -50,8 +50,9 @@ export function parseWorkdir(request: Request): WorkdirInstruction {
   return { ...request.base, kind: 'workdir', path: oneArgument(request) }
 }
 
-/** Parses `STOPSIGNAL`. Flags are ignored, as in BuildKit. @throws {UserError} `ERR_DOCKERFILE_SYNTAX` */
+/** Parses `STOPSIGNAL`. @throws {UserError} `ERR_DOCKERFILE_SYNTAX`, `ERR_DOCKERFILE_UNKNOWN_FLAG` */
 export function parseStopSignal(request: Request): StopSignalInstruction {
+  readFlags(request)
   return { ...request.base, kind: 'stopsignal', signal: oneArgument(request) }
 }
 

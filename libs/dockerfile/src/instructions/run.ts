@@ -12,8 +12,8 @@ function readMount(request: Request, { value, index }: FlagUse): MountFlag {
   if (typeof texts === 'string') refuse(request, `failed to parse csv mounts: ${texts}`, { code, at })
   const fields = texts.map((text) => {
     const equals = text.indexOf('=')
-    if (equals === -1) return { key: text.toLowerCase(), value: null }
-    return { key: text.slice(0, equals).toLowerCase(), value: text.slice(equals + 1) }
+    if (equals === -1) return { key: text.toLowerCase(), value: null, text }
+    return { key: text.slice(0, equals).toLowerCase(), value: text.slice(equals + 1), text }
   })
   if (fields.some((field) => field.key === 'from' && /\$./s.test(field.value ?? ''))) {
     refuse(request, "'from' doesn't support variable expansion, define alias stage instead", { code, at })
@@ -48,6 +48,8 @@ function readSecurity(request: Request, flags: FlagValues): RunInstruction['secu
  */
 export function parseRun(request: Request): RunInstruction {
   const flags = readFlags(request, { text: ['network', 'security'], list: ['mount'] })
+  const withNul = request.heredocs.find(({ content }) => content.includes('\0'))
+  if (withNul !== undefined) refuse(request, `heredoc "${withNul.name}" holds a NUL character`)
   return {
     ...request.base,
     kind: 'run',

@@ -5,11 +5,12 @@ import { type Request, refuse } from '../request.ts'
 import { splitWords } from '../words.ts'
 
 /**
- * Parses `ARG`. Flags are ignored, as in BuildKit.
+ * Parses `ARG`.
  *
- * @throws {UserError} `ERR_DOCKERFILE_SYNTAX` without a name or with an empty one
+ * @throws {UserError} `ERR_DOCKERFILE_SYNTAX` without a name or with an empty one, `ERR_DOCKERFILE_UNKNOWN_FLAG`
  */
 export function parseArg(request: Request): ArgInstruction {
+  readFlags(request)
   const words = splitWords(request.rest, request.escape)
   if (words.length === 0) refuse(request, 'ARG requires at least one argument')
   const args = words.map((word, argument) => {
@@ -42,9 +43,12 @@ function parsePair(request: Request, word: string, argument: number): KeyValue {
   return { key: word.slice(0, equals), value: word.slice(equals + 1) }
 }
 
-/** The first word decides the form: with `=` all words are pairs, without it the line is one pair. */
-function parsePairs(request: Request): { pairs: readonly KeyValue[]; legacy: boolean } {
-  readFlags(request)
+/**
+ * The first word decides the form: with `=` all words are pairs, without it the line is one pair.
+ *
+ * @throws {UserError} `ERR_DOCKERFILE_SYNTAX`
+ */
+export function parsePairs(request: Request): { pairs: readonly KeyValue[]; legacy: boolean } {
   const words = splitWords(request.rest, request.escape)
   const [first] = words
   if (first === undefined)
@@ -59,6 +63,7 @@ function parsePairs(request: Request): { pairs: readonly KeyValue[]; legacy: boo
  * @throws {UserError} `ERR_DOCKERFILE_SYNTAX`, `ERR_DOCKERFILE_UNKNOWN_FLAG`
  */
 export function parseEnv(request: Request): EnvInstruction {
+  readFlags(request)
   return { ...request.base, kind: 'env', ...parsePairs(request) }
 }
 
@@ -68,5 +73,6 @@ export function parseEnv(request: Request): EnvInstruction {
  * @throws {UserError} `ERR_DOCKERFILE_SYNTAX`, `ERR_DOCKERFILE_UNKNOWN_FLAG`
  */
 export function parseLabel(request: Request): LabelInstruction {
+  readFlags(request)
   return { ...request.base, kind: 'label', ...parsePairs(request) }
 }

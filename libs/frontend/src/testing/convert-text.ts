@@ -4,7 +4,13 @@ import { UserError } from '@tsbuild/errors'
 import type { ExecOp, FileAction, FileOp, ImageLayer, Vertex } from '@tsbuild/graph'
 import { formatPlatform, type HistoryEntry, type RuntimeConfig } from '@tsbuild/oci'
 import { toGraph } from '../convert.ts'
-import type { FrontendOptions, FrontendResult, FrontendWarning, ImageResolver } from '../types.ts'
+import type {
+  ContextFacts,
+  FrontendOptions,
+  FrontendResult,
+  FrontendWarning,
+  ImageResolver,
+} from '../types.ts'
 
 /** An image of the registry in memory. */
 export interface TestImage {
@@ -45,11 +51,23 @@ export async function convertText(text: string, options: ConvertOptions = {}): P
     noCache: false,
     network: 'default',
     extraHosts: [],
+    namedContexts: new Map(),
+    context: contextOf(),
     ...given,
     resolveImage: resolver({ base: {}, ...images }, requests),
     warn: (warning) => warnings.push(warning),
   })
   return { ...result, warnings, requests }
+}
+
+/** A context whose date nobody knows and that hides nothing, but for what is said otherwise. */
+export function contextOf(facts: Partial<ContextFacts> = {}): ContextFacts {
+  return {
+    sourceDate: async () => undefined,
+    remoteDate: async () => undefined,
+    hiddenBy: async () => undefined,
+    ...facts,
+  }
 }
 
 function resolver(images: Readonly<Record<string, TestImage>>, requests: string[]): ImageResolver {

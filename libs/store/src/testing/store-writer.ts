@@ -9,7 +9,7 @@ import { join } from 'node:path'
 import { digestBytes } from '@tsbuild/digest'
 import { openStore } from '../open-store.ts'
 import type { Store } from '../types.ts'
-import { recordText, type WriterReport, type WriterTask } from './writer-protocol.ts'
+import { recordText, sourceData, sourceText, type WriterReport, type WriterTask } from './writer-protocol.ts'
 
 /** Synchronous: what was reported has left the process before it can be killed. */
 function report(message: WriterReport): void {
@@ -46,11 +46,19 @@ async function write(store: Store, steps: number): Promise<void> {
     const keys = [digestBytes(`definition ${step}`), digestBytes(`content ${step}`)]
     const committed = draft.commit([{ keys, text: recordText(draft.id) }])
     commits.push(committed.then(() => report({ type: 'snapshot', id: draft.id, keys })))
+    commits.push(fetchSource(store, `source ${step}`))
     const name = `docker.io/library/image:${step}`
     await store.images.set([name], { mediaType: 'application/octet-stream', digest, size })
     report({ type: 'image', name })
   }
   await Promise.all(commits)
+}
+
+async function fetchSource(store: Store, name: string): Promise<void> {
+  const draft = await store.sources.draft()
+  writeFileSync(join(draft.path, 'data'), sourceData(name))
+  const { path } = await draft.commit(name, sourceText(name))
+  report({ type: 'source', name, path })
 }
 
 async function count(store: Store, task: Extract<WriterTask, { do: 'count' }>): Promise<void> {
@@ -82,6 +90,9 @@ async function perform(store: Store, task: WriterTask): Promise<void> {
       const draft = await store.snapshots.draft()
       writeFileSync(join(draft.upper, 'data'), 'half')
       await store.blobs.ingest()
+      const source = await store.sources.draft()
+      writeFileSync(join(source.path, 'data'), 'half')
+      writeFileSync(join(await store.sources.scratch(), 'data'), 'half')
       report({ type: 'drafted' })
       return oneLine()
     }

@@ -4,7 +4,7 @@ import { digestBytes, parseDigest } from '@tsbuild/digest'
 import { expect } from 'vitest'
 import { isSnapshotId } from '../layout.ts'
 import type { Store } from '../types.ts'
-import { recordText } from './writer-protocol.ts'
+import { recordText, sourceData, sourceText } from './writer-protocol.ts'
 
 /**
  * The invariants of a store that nobody uses at the moment, whatever happened to those who did: every blob has the bytes
@@ -16,6 +16,7 @@ export function verifyStore(store: Store): void {
   verifyBlobs(store, join(v1, 'blobs', 'sha256'))
   const committed = verifySnapshots(store, join(v1, 'snapshots'))
   verifyRecords(join(v1, 'records'), committed)
+  verifySources(join(v1, 'sources'))
   verifyIndex(join(v1, 'index.json'))
 }
 
@@ -45,6 +46,21 @@ function verifyRecords(directory: string, committed: ReadonlySet<string>): void 
       expect(text).toBe(recordText(snapshot))
       expect(committed.has(snapshot), `record ${name} names a committed snapshot`).toBe(true)
     }
+  }
+}
+
+/** Every tree is committed, and every name is whole and points to one. A tree may have lost its name to a newer one. */
+function verifySources(directory: string): void {
+  const trees = readdirSync(join(directory, 'trees'))
+  for (const id of trees) {
+    const marker = readFileSync(join(directory, 'trees', id, 'source.json'), 'utf8')
+    expect(JSON.parse(marker), `source ${id} is committed`).toHaveProperty('createdMs')
+  }
+  for (const name of readdirSync(join(directory, 'names'))) {
+    const { tree, text } = JSON.parse(readFileSync(join(directory, 'names', name), 'utf8'))
+    const source: string = JSON.parse(text).name
+    expect(text).toBe(sourceText(source))
+    expect(readFileSync(join(directory, 'trees', tree, 'fs', 'data'), 'utf8')).toBe(sourceData(source))
   }
 }
 

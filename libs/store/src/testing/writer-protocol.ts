@@ -6,9 +6,9 @@ export type WriterTask =
   | { readonly do: 'count'; readonly lock: string; readonly file: string; readonly times: number }
   /** Takes a lock, reports `held` and keeps it. */
   | { readonly do: 'hold'; readonly lock: string }
-  /** Begins a draft and a blob, reports `drafted`, and waits. */
+  /** Begins a draft, a blob, a source and a scratch directory, reports `drafted`, and waits. */
   | { readonly do: 'draft' }
-  /** Puts blobs, commits drafts with records, sets a name; reports each when it is durable. */
+  /** Puts blobs, commits drafts with records and sources, sets a name; reports each when it is durable. */
   | {
       readonly do: 'write'
       readonly steps: number
@@ -20,9 +20,20 @@ export type WriterReport =
   | { readonly type: 'ready' | 'held' | 'drafted' | 'end' }
   | { readonly type: 'blob'; readonly digest: string }
   | { readonly type: 'snapshot'; readonly id: string; readonly keys: readonly string[] }
+  | { readonly type: 'source'; readonly name: string; readonly path: string }
   | { readonly type: 'image'; readonly name: string }
 
 /** The text of a record that names a snapshot; long enough that half of it would be noticed. */
 export function recordText(snapshot: string): string {
   return JSON.stringify({ snapshot, padding: 'x'.repeat(5_000) })
+}
+
+/** What is known of a source, long as {@link recordText}. */
+export function sourceText(name: string): string {
+  return JSON.stringify({ name, padding: 'x'.repeat(5_000) })
+}
+
+/** The bytes of the one file in a source's tree. */
+export function sourceData(name: string): string {
+  return `data of ${name}`
 }

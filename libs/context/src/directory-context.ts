@@ -1,0 +1,59 @@
+import { statSync } from 'node:fs'
+import { parseIgnore } from '@tsbuild/dockerfile'
+import { UserError } from '@tsbuild/errors'
+import type { Native } from '@tsbuild/native'
+import type { Store } from '@tsbuild/store'
+import { type BuildContext, createContext } from './build-context.ts'
+import { readIgnoreFile } from './dockerfile-text.ts'
+
+/** See {@link openDirectoryContext}. */
+export interface DirectoryContextOptions {
+  /** Absolute. */
+  readonly path: string
+  /** Absolute path of the Dockerfile, for its own ignore file; undefined where it does not concern this directory. */
+  readonly dockerfilePath: string | undefined
+  readonly cwd: string
+  readonly native: Native
+  readonly store: Pick<Store, 'putFileList' | 'cacheFile'>
+}
+
+/**
+ * Opens a directory as a build context and reads its ignore file. Nothing else of it is read yet.
+ *
+ * @throws {UserError} `ERR_CONTEXT_NOT_FOUND` if it is no directory; `ERR_IGNORE_SYNTAX`
+ */
+export async function openDirectoryContext(options: DirectoryContextOptions): Promise<BuildContext> {
+  const { path, store } = options
+  assertDirectory(path)
+  const found = await readIgnoreFile(path, options.dockerfilePath, options.cwd)
+  const rules = found === undefined ? [] : parseIgnore(found.text, found.shown)
+  const tree = {
+    kind: 'directory',
+    path,
+    ignore: rules.map((rule) => (rule.negated ? `!${rule.pattern}` : rule.pattern)),
+    fingerprints: store.cacheFile('fingerprints', path),
+  } as const
+  const ignoreFile = { shown: found?.shown ?? '.dockerignore', rules }
+  return createContext({ shown: `the build context "${path}"`, tree, ignoreFile }, options)
+}
+
+/** @throws {UserError} `ERR_CONTEXT_NOT_FOUND`, `ERR_CONTEXT_UNREADABLE` */
+export function assertDirectory(path: string): void {
+  const state = stateOf(path)
+  if (state === undefined) return
+  throw new UserError('ERR_CONTEXT_NOT_FOUND', `Cannot use the build context "${path}": ${state}`)
+}
+
+/** What keeps a path from being a directory, if anything does. */
+function stateOf(path: string): string | undefined {
+  try {
+    return statSync(path).isDirectory() ? undefined : 'it is no directory'
+  } catch (cause) {
+    const code = cause instanceof Error && 'code' in cause ? cause.code : undefined
+    if (code === 'ENOENT' || code === 'ENOTDIR') return 'there is no such directory'
+    const reason = cause instanceof Error ? cause.message : String(cause)
+    throw new UserError('ERR_CONTEXT_UNREADABLE', `Cannot use the build context "${path}": ${reason}`, {
+      cause,
+    })
+  }
+}

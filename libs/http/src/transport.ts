@@ -1,0 +1,157 @@
+import { type LookupAddress, type LookupOptions, lookup as systemLookup } from 'node:dns'
+import type { LookupFunction } from 'node:net'
+import type { Readable } from 'node:stream'
+import { rootCertificates } from 'node:tls'
+import type { Dispatcher } from 'undici'
+import { isInternalAddress, isLoopbackHost } from './addresses.ts'
+import type { ProxySettings, TimeoutSettings } from './types.ts'
+
+/** One HTTP request; a stream in it can be sent once. */
+export interface HttpRequest {
+  readonly method: 'GET' | 'HEAD' | 'POST' | 'PUT' | 'PATCH'
+  readonly url: URL
+  readonly headers: Readonly<Record<string, string>>
+  readonly body?: Uint8Array | Readable | undefined
+  /** An unproven certificate is borne. */
+  readonly insecure: boolean
+  /** A server named this address: connections to this machine are refused after its name was resolved. */
+  readonly foreign: boolean
+  readonly signal?: AbortSignal | undefined
+}
+
+/** An answer; the caller reads `body` to its end, or discards it. */
+export interface HttpResponse {
+  readonly status: number
+  /** @param name in lowercase; several headers of one name are joined by commas */
+  header(name: string): string | undefined
+  readonly body: Readable
+  /** Gives up the rest of the body, without losing the connection where little is left. */
+  discard(): Promise<void>
+}
+
+/** Sends requests, each once: no retries, no redirects, no credentials of its own. */
+export interface Transport {
+  /** Rejects with the system's or undici's error where there is no answer. */
+  send(request: HttpRequest): Promise<HttpResponse>
+  close(): Promise<void>
+}
+
+/** See {@link createTransport}. */
+export interface TransportOptions {
+  readonly ca?: readonly string[] | undefined
+  readonly proxy?: ProxySettings | undefined
+  readonly timeouts?: TimeoutSettings | undefined
+  readonly lookup?: LookupFunction | undefined
+}
+
+/** Thrown when a host that another server named turns out to be this machine. */
+export class InternalAddressError extends Error {
+  readonly code = 'ERR_INTERNAL_ADDRESS'
+}
+
+const discardLimitBytes = 64 * 1024
+
+/** What this program calls itself. */
+export const userAgent = 'tsbuild/0.1.0'
+
+/** How many redirects a client may follow for one request. */
+export const maxRedirects = 10
+
+const redirectStatuses = new Set([301, 302, 303, 307, 308])
+
+/** Whether an answer sends its reader elsewhere. */
+export function isRedirect(response: Pick<HttpResponse, 'status' | 'header'>): boolean {
+  return redirectStatuses.has(response.status) && response.header('location') !== undefined
+}
+
+/** Makes a transport over undici, which is loaded with the first request: most builds make none. */
+export function createTransport(options: TransportOptions): Transport {
+  const dispatchers = new Map<string, Promise<Dispatcher>>()
+  const dispatcherFor = (request: HttpRequest): Promise<Dispatcher> => {
+    const proxy = proxyFor(request.url, options.proxy)
+    const key = `${request.insecure} ${request.foreign} ${proxy ?? ''}`
+    const existing = dispatchers.get(key)
+    if (existing !== undefined) return existing
+    const made = createDispatcher(request, proxy, options)
+    dispatchers.set(key, made)
+    return made
+  }
+  return {
+    send: async (request) => {
+      const dispatcher = await dispatcherFor(request)
+      const response = await dispatcher.request({
+        origin: request.url.origin,
+        path: `${request.url.pathname}${request.url.search}`,
+        method: request.method,
+        headers: { ...request.headers },
+        body: request.body ?? null,
+        signal: request.signal ?? null,
+        headersTimeout: options.timeouts?.headersMs ?? 30_000,
+        bodyTimeout: options.timeouts?.bodyMs ?? 30_000,
+      })
+      return {
+        status: response.statusCode,
+        header: (name) => joined(response.headers[name]),
+        body: response.body,
+        discard: () => response.body.dump({ limit: discardLimitBytes }),
+      }
+    },
+    close: async () => {
+      const open = await Promise.all(dispatchers.values())
+      await Promise.all(open.map((dispatcher) => dispatcher.destroy()))
+    },
+  }
+}
+
+async function createDispatcher(
+  request: Pick<HttpRequest, 'insecure' | 'foreign'>,
+  proxy: string | undefined,
+  options: TransportOptions,
+): Promise<Dispatcher> {
+  const { Agent, EnvHttpProxyAgent } = await loadUndici()
+  const base = options.lookup ?? (systemLookup as LookupFunction)
+  const tls = {
+    rejectUnauthorized: !request.insecure,
+    ...(options.ca === undefined || options.ca.length === 0
+      ? {}
+      : { ca: [...rootCertificates, ...options.ca] }),
+  }
+  const connect = {
+    ...tls,
+    timeout: options.timeouts?.connectMs ?? 10_000,
+    lookup: request.foreign ? refusingLookup(base) : base,
+  }
+  if (proxy === undefined) return new Agent({ connect })
+  // Empty texts keep undici from reading the environment, which is the caller's.
+  const noProxy = options.proxy?.noProxy ?? ''
+  return new EnvHttpProxyAgent({ httpProxy: proxy, httpsProxy: proxy, noProxy, requestTls: tls, connect })
+}
+
+/** As Go has it: loopback is never proxied, and each scheme has its own proxy. */
+function proxyFor(url: URL, proxy: ProxySettings | undefined): string | undefined {
+  if (isLoopbackHost(url.hostname)) return undefined
+  return (url.protocol === 'https:' ? proxy?.httpsProxy : proxy?.httpProxy) || undefined
+}
+
+/** Looks a name up once, and lets the connection go to the checked addresses only. */
+function refusingLookup(base: LookupFunction): LookupFunction {
+  return (hostname, options, callback) => {
+    const done = (error: NodeJS.ErrnoException | null, found: string | LookupAddress[], family?: number) => {
+      const addresses = typeof found === 'string' ? [found] : (found ?? []).map((entry) => entry.address)
+      if (error === null && addresses.some(isInternalAddress)) {
+        callback(new InternalAddressError(`${hostname} is an address of this machine`), '')
+      } else callback(error, found, family)
+    }
+    base(hostname, options as LookupOptions, done)
+  }
+}
+
+function joined(value: string | string[] | undefined): string | undefined {
+  return typeof value === 'object' ? value.join(', ') : value
+}
+
+/** Loaded at the first request. Bundled, a CommonJS package has its exports below `default`. */
+async function loadUndici(): Promise<typeof import('undici')> {
+  const loaded = await import('undici')
+  return 'Agent' in loaded ? loaded : (loaded as { readonly default: typeof import('undici') }).default
+}
