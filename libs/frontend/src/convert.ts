@@ -1,6 +1,9 @@
-import { resolveStage } from '@tsbuild/dockerfile'
+import { resolveStage, type Stage } from '@tsbuild/dockerfile'
 import { proxyEnvironment } from './build-args.ts'
+import { createImageQuestions } from './image-questions.ts'
 import { lintAround } from './lint/create-lint.ts'
+import type { StageObserver } from './lint/observer.ts'
+import { prefetchImages } from './prefetch.ts'
 import { withSourceDate } from './source-date.ts'
 import { createStageBuilder } from './stage-builder.ts'
 import type { StageState } from './stage-state.ts'
@@ -18,17 +21,31 @@ import type { FrontendOptions, FrontendResult, ImageDraft } from './types.ts'
 export async function toGraph(given: FrontendOptions): Promise<FrontendResult> {
   const target = resolveStage(given.dockerfile, given.target ?? null)
   return await lintAround(given, async (observer) => {
-    const dated = await withSourceDate(given)
-    const { options } = dated
-    const stages = createStageBuilder(dated, observer)
-    const state = await stages.build(target)
-    return {
-      graph: stages.graph.build(state.rootfs),
-      image: imageDraft(state, options),
-      sourceDateEpoch: dated.sourceDate.seconds,
-      proxyEnv: proxyEnvironment(options.buildArgs),
+    const questions = createImageQuestions(given.resolveImage)
+    try {
+      return await convert({ ...given, resolveImage: questions.resolve }, target, observer)
+    } finally {
+      await questions.stop()
     }
   })
+}
+
+async function convert(
+  given: FrontendOptions,
+  target: Stage,
+  observer: StageObserver,
+): Promise<FrontendResult> {
+  const dated = await withSourceDate(given)
+  const { options } = dated
+  const stages = createStageBuilder(dated, observer)
+  prefetchImages(stages, target)
+  const state = await stages.build(target)
+  return {
+    graph: stages.graph.build(state.rootfs),
+    image: imageDraft(state, options),
+    sourceDateEpoch: dated.sourceDate.seconds,
+    proxyEnv: proxyEnvironment(options.buildArgs),
+  }
 }
 
 function imageDraft(state: StageState, options: FrontendOptions): ImageDraft {

@@ -1,5 +1,6 @@
+import { EnvironmentError } from '@tsbuild/errors'
 import { describe, expect, it } from 'vitest'
-import { convertText, execsOf, namesOf, vertexOf } from './testing/convert-text.ts'
+import { convertText, convertWith, execsOf, namesOf, vertexOf } from './testing/convert-text.ts'
 
 const refused = async (text: string, options = {}) => {
   const error: unknown = await convertText(text, options).catch((thrown: unknown) => thrown)
@@ -27,9 +28,24 @@ describe('toGraph() and --from', () => {
     })
   })
 
+  it.each(['ERR_REGISTRY_AUTH', 'ERR_REGISTRY_UNREACHABLE'] as const)(
+    'a name that a registry answers with %s may be a stage mistyped',
+    async (code) => {
+      const resolveImage = () => Promise.reject(new EnvironmentError(code, 'no'))
+      const text = 'FROM scratch AS build\nFROM scratch\nCOPY --from=biuld / /\n'
+      const result = convertWith(text, resolveImage)
+      await expect(result).rejects.toMatchObject({
+        kind: 'environment',
+        code,
+        hints: ['Did you mean `build`?'],
+        source: { startLine: 3 },
+      })
+    },
+  )
+
   it('a stage name masks an image of that name', async () => {
     const result = await convertText('FROM base AS tools\nRUN x\nFROM base\nCOPY --from=Tools /a /\n')
-    expect(result.requests).toEqual(['base linux/amd64', 'base linux/amd64'])
+    expect(result.requests).toEqual(['base linux/amd64'])
     expect(execsOf(result)).toHaveLength(1)
   })
 
