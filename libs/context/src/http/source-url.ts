@@ -54,7 +54,7 @@ function decoded(text: string): string {
 
 /** For texts that are no URL, and may hold a password all the same. */
 function hideSecrets(text: string): string {
-  return text.replace(/\/\/[^/]*@/, '//***@').replace(/[?#].*$/s, '?…')
+  return text.replace(/\/\/.*@/s, '//***@').replace(/[?#].*$/s, '?…')
 }
 
 function writtenHost(text: string): string | undefined {
