@@ -91,7 +91,7 @@ export async function checkOut(parts: CheckoutParts, checkout: Checkout): Promis
   const { timeSeconds, links, modules } = await withObject(parts, access, wanted, async (cache, object) => {
     const budget = { ...parts.budget }
     const git: Git = (call) => parts.git({ gitDir: cache.path, ...call })
-    const commit = await peel(git, object)
+    const { commit, timeSeconds } = await peel(git, object)
     const facts = await readCommit(git, commit, budget)
     if (facts === undefined)
       throw contentRefused('the files', access.remote.remote, 'they are more than the limits allow')
@@ -103,7 +103,7 @@ export async function checkOut(parts: CheckoutParts, checkout: Checkout): Promis
     }
     const wantsModules = parts.submodules && facts.hasModules && facts.links.size > 0
     Object.assign(parts.budget, budget)
-    return { ...facts, modules: wantsModules ? await readModules(git, commit) : [] }
+    return { ...facts, timeSeconds, modules: wantsModules ? await readModules(git, commit) : [] }
   })
   if (parts.submodules) {
     // One after the other, and without the lock of this repository: two that contain each other must not wait in a circle.

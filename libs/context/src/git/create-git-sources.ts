@@ -103,30 +103,25 @@ interface Fetch {
 }
 
 async function fetchTree(fetch: Fetch): Promise<RemoteTree> {
-  const { options, source, git, access, signal } = fetch
+  const { options, source } = fetch
   const resolved = await resolve(fetch)
-  if (resolved.commit !== undefined) {
-    assertChecksum(source, [resolved.object, resolved.commit])
-    const known = lookUp(options, source, resolved.commit)
-    if (known !== undefined) return known
-  }
+  const { object, commit, name } =
+    resolved.commit === undefined ? await fetchUnknown(fetch, resolved) : resolved
+  assertChecksum(source, [resolved.object, object, commit])
   // A kept tag needs its own object; without .git the commit is enough.
-  const id = (keepsGitDir(source) ? undefined : resolved.commit) ?? resolved.object ?? source.ref
-  const wanted = { id, name: resolved.name }
-  const found = await withObject(
-    { git, store: options.store, signal },
-    access,
-    wanted,
-    async (cache, object) => {
-      const local: Git = (call) => git({ gitDir: cache.path, ...call })
-      return { object, commit: await peel(local, object) }
-    },
-  )
-  assertChecksum(source, [resolved.object, found.object, found.commit])
-  return (
-    lookUp(options, source, found.commit) ??
-    checkOutTree(fetch, { id: found.object, name: resolved.name }, found.commit)
-  )
+  const wanted = { id: keepsGitDir(source) ? object : commit, name }
+  return lookUp(options, source, commit) ?? checkOutTree(fetch, wanted, commit)
+}
+
+/** Fetches what may be a tag, or is only the beginning of a commit, to see which commit it is. */
+async function fetchUnknown({ options, source, git, access, signal }: Fetch, resolved: ResolvedRef) {
+  const { name } = resolved
+  const wanted = { id: resolved.object ?? source.ref, name }
+  const parts = { git, store: options.store, signal }
+  return withObject(parts, access, wanted, async (cache, object) => {
+    const { commit } = await peel((call) => git({ gitDir: cache.path, ...call }), object)
+    return { object, commit, name }
+  })
 }
 
 async function resolve({ source, git, access }: Fetch): Promise<ResolvedRef> {
@@ -157,16 +152,16 @@ async function checkOutTree(
 ): Promise<RemoteTree> {
   const { options, source } = fetch
   const draft = await options.store.sources.draft()
+  let timeSeconds: number
   try {
-    const timeSeconds = await fill(fetch, wanted, draft)
-    const facts: TreeFacts = { commit, timeSeconds }
-    const name = treeName(source, commit)
-    const committed = await draft.commit(name, JSON.stringify(facts))
-    return toRemoteTree(options, source, committed, facts)
+    timeSeconds = await fill(fetch, wanted, draft)
   } catch (error) {
     await draft.release()
     throw error
   }
+  const facts: TreeFacts = { commit, timeSeconds }
+  const committed = await draft.commit(treeName(source, commit), JSON.stringify(facts))
+  return toRemoteTree(options, source, committed, facts)
 }
 
 /** Checks out into the draft; with a subdirectory, beside it first. */

@@ -1,4 +1,4 @@
-import { existsSync } from 'node:fs'
+import { existsSync, readFileSync } from 'node:fs'
 import { readdir, rename, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { RemoteAccess } from './credentials.ts'
@@ -101,8 +101,8 @@ export async function ensureObject(
     await fetchAll(local, cache, access)
     return mark(local, await expand(local, access, wanted.id))
   }
-  if (await isMarked(local, wanted.id)) return wanted.id
-  if (await tryFetch(local, access, wanted.id)) return mark(local, wanted.id)
+  if (isMarked(cache, wanted.id)) return wanted.id
+  if (await tryFetch(local, access, `${wanted.id}:${markOf(wanted.id)}`)) return wanted.id
   if (wanted.name !== undefined && (await tryFetch(local, access, wanted.name))) {
     // The ref may have moved since we asked what it is.
     if (await has(local, wanted.id)) return mark(local, wanted.id)
@@ -112,9 +112,13 @@ export async function ensureObject(
   return mark(local, wanted.id)
 }
 
-async function isMarked(git: Git, object: string): Promise<boolean> {
-  const output = await git({ args: ['for-each-ref', '--format=%(objectname)', markOf(object)] })
-  return output.trim() === object
+/** Our refs are never packed: each is a file. */
+function isMarked(cache: ObjectCache, object: string): boolean {
+  try {
+    return readFileSync(join(cache.path, markOf(object)), 'latin1').trim() === object
+  } catch {
+    return false
+  }
 }
 
 const fetchArgs = [
@@ -127,9 +131,9 @@ const fetchArgs = [
 ]
 
 /** @returns false if the server refuses to hand this out */
-async function tryFetch(git: Git, access: RemoteAccess, what: string): Promise<boolean> {
+async function tryFetch(git: Git, access: RemoteAccess, refSpec: string): Promise<boolean> {
   const fetch = (...options: readonly string[]): GitCall => ({
-    args: [...fetchArgs, ...options, '--', access.remote.remote, what],
+    args: [...fetchArgs, ...options, '--', access.remote.remote, refSpec],
     access,
   })
   try {

@@ -4,14 +4,20 @@ import { refNotFound } from './failures.ts'
 import type { Git } from './git.ts'
 
 /** What a ref of a remote is. */
-export interface ResolvedRef {
-  /** The object it points to: a commit, or an annotated tag. Undefined for an abbreviated commit that no ref has. */
-  readonly object: string | undefined
-  /** The commit, where that is known without fetching. */
-  readonly commit: string | undefined
-  /** `refs/heads/main`; undefined for a commit and for a HEAD that is no branch. */
-  readonly name: string | undefined
-}
+export type ResolvedRef =
+  | {
+      /** The object it points to: a commit, or an annotated tag. */
+      readonly object: string
+      readonly commit: string
+      /** `refs/heads/main`; undefined for a HEAD that is no branch. */
+      readonly name: string | undefined
+    }
+  | {
+      /** It has to be fetched to see which commit it is. Undefined for an abbreviated commit that no ref has. */
+      readonly object: string | undefined
+      readonly commit: undefined
+      readonly name: undefined
+    }
 
 /** Whether a text is a whole object id, of sha1 or sha256. */
 export function isObjectId(text: string): boolean {
