@@ -7,13 +7,8 @@ import { contentRefused, explain, isLocalDamage } from './failures.ts'
 import { emptyDirectory, enterDirectory } from './file-tree.ts'
 import type { Git } from './git.ts'
 import { makeGitDirectory, noteSubmodule } from './keep-git-dir.ts'
-import {
-  discardObjectCache,
-  ensureObject,
-  type ObjectCache,
-  openObjectCache,
-  type WantedObject,
-} from './object-cache.ts'
+import { ensureObject, type WantedObject } from './object-cache.ts'
+import { discardObjectCache, type ObjectCache, openObjectCache } from './open-object-cache.ts'
 import { peel, readCommit, readModules, type SubmoduleRow, type TreeBudget } from './read-commit.ts'
 
 /** What every step for one source works with. */
@@ -62,7 +57,7 @@ export async function withObject<T>(
   const { git, store, signal } = parts
   const name = `git ${access.remote.remote}`
   const attempt = async (directory: string): Promise<T> => {
-    const cache = await openObjectCache(git, directory, wanted.id.length)
+    const cache = await openObjectCache(git, directory, wanted.idLength)
     try {
       return await action(cache, await ensureObject(git, cache, access, wanted))
     } catch (error) {
@@ -143,7 +138,7 @@ async function checkOutSubmodule(parts: CheckoutParts, outer: Checkout, link: Su
   const target = await enterDirectory(outer.workTree, path)
   if (typeof target === 'string') throw refused(target)
   const access = await accessTo(remote, parts.root, parts.credentials)
-  const wanted = { id: commit, name: undefined }
+  const wanted = { id: commit, idLength: commit.length, name: undefined }
   await checkOut(parts, { access, wanted, workTree: target.path, subdir, depth: outer.depth + 1 })
   if (parts.keepGitDir) await noteSubmodule(parts.git, outer.workTree, row.name, remote.remote)
 }

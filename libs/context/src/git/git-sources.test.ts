@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process'
-import { lstatSync, readdirSync, readFileSync, readlinkSync } from 'node:fs'
+import { cpSync, lstatSync, readdirSync, readFileSync, readlinkSync } from 'node:fs'
 import { join } from 'node:path'
 import { beforeEach, describe, expect, it } from 'vitest'
 import { type FetchedTree, fixtureSeconds, type GitFixture, openGitFixture } from '../testing/git-fixture.ts'
@@ -28,7 +28,7 @@ describe('what is fetched', { timeout: 60_000 }, () => {
     expect(fetchBodies()).toEqual([expect.stringContaining('deepen 1')])
   })
 
-  it('files are 0644 or 0755, directories 0755, symlinks are kept, whatever the umask is', async () => {
+  it('files are 0644 or 0755, directories 0755, symlinks are kept', async () => {
     repository.commit({ f: 'f', x: { executable: 'x' }, 'd/e/f': '', l: { symlink: '/etc/passwd' } })
     const { path } = await fixture.fetch()
     const mode = (name: string) => lstatSync(join(path, name)).mode & 0o7777
@@ -86,6 +86,7 @@ describe('what is fetched', { timeout: 60_000 }, () => {
     const remote = fixture.remote('s')
     expect(read(await fixture.fetch({ remote }), 'a')).toBe('a')
     expect(await fixture.fetch({ remote, ref: commit })).toMatchObject({ pinned: commit })
+    expect(await fixture.fetch({ remote, ref: commit.slice(0, 9) })).toMatchObject({ pinned: commit })
   })
 })
 
@@ -286,12 +287,47 @@ describe('what is known', { timeout: 60_000 }, () => {
     expect(fixture.server.fetches()).toBe(3)
   })
 
+  it('many fetches do not leave many packs, and what was fetched last stays', async () => {
+    const work = await fixture.store.sources.workDirectory(`git ${fixture.remote('r')}`)
+    const packs = () =>
+      readdirSync(join(work, 'sha1.git/objects/pack')).filter((name) => name.endsWith('.pack')).length
+    let commit = ''
+    for (let index = 0; index < 3; index++) {
+      commit = repository.commit({ a: `${index}` })
+      await fixture.fetch()
+    }
+    expect(packs()).toBe(3)
+    const pack = join(work, 'sha1.git/objects/pack')
+    const [one = ''] = readdirSync(pack).filter((name) => name.endsWith('.pack'))
+    // As if there had been many more: what counts is how many there are.
+    for (let index = 0; index < 50; index++) {
+      for (const end of ['pack', 'idx'])
+        cpSync(
+          join(pack, one.replace(/pack$/, end)),
+          join(pack, `pack-${`${index}`.padStart(40, '0')}.${end}`),
+        )
+    }
+    expect(await fixture.fetch({ mtime: 'commit' })).toMatchObject({ pinned: commit })
+    expect(packs()).toBe(1)
+    expect(fixture.server.fetches()).toBe(3)
+    repository.commit({ a: 'next' })
+    expect(read(await fixture.fetch(), 'a')).toBe('next')
+  })
+
   it('what a killed git left does not stop the next', async () => {
     repository.commit({ a: 'a' })
     await fixture.fetch()
     const work = await fixture.store.sources.workDirectory(`git ${fixture.remote('r')}`)
     const commit = repository.commit({ a: 'b' })
-    const stale = ['shallow.lock', 'packed-refs.lock', 'config.lock', `refs/tsbuild/${commit}.lock`]
+    const stale = [
+      'gc.pid',
+      'refs/x.lock',
+      'objects/pack/tmp_pack_x',
+      'shallow.lock',
+      'packed-refs.lock',
+      'config.lock',
+      `refs/tsbuild/${commit}.lock`,
+    ]
     execFileSync('sh', ['-c', 'cd "$1" && shift && touch "$@"', 'sh', join(work, 'sha1.git'), ...stale])
     expect(read(await fixture.fetch(), 'a')).toBe('b')
     expect(fixture.server.fetches()).toBe(2)

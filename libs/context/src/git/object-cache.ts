@@ -1,9 +1,9 @@
 import { existsSync, readFileSync } from 'node:fs'
-import { readdir, rename, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { RemoteAccess } from './credentials.ts'
 import { refNotFound, refusesCommit, refusesDepth } from './failures.ts'
 import type { Git, GitCall } from './git.ts'
+import { markOf, type ObjectCache } from './open-object-cache.ts'
 import { isObjectId } from './resolve-ref.ts'
 import { GitFailure } from './run-git.ts'
 
@@ -11,75 +11,10 @@ import { GitFailure } from './run-git.ts'
 export interface WantedObject {
   /** A whole object id, or the beginning of a commit's. */
   readonly id: string
+  /** How many hex digits whole ids have here: 40, or 64 for sha256. */
+  readonly idLength: number
   /** The ref that has it, for servers that hand out no single commits. */
   readonly name: string | undefined
-}
-
-/**
- * A bare repository in which the objects of one remote gather. Its refs are `refs/tsbuild/<object id>`: one is made when
- * all that belongs to the object is there, so what an interrupted fetch left is never taken for whole.
- *
- * The caller holds the lock of the remote.
- */
-export interface ObjectCache {
-  /** Its path. */
-  readonly path: string
-  /** Whether it was made for this use: then damage is not its age's fault. */
-  readonly fresh: boolean
-}
-
-/** The ref that says an object is there with all that belongs to it. */
-export function markOf(object: string): string {
-  return `refs/tsbuild/${object}`
-}
-
-/**
- * Opens the repository for objects of a remote, or makes it.
- *
- * @param directory of this remote, for good
- * @param length of its object ids in hex digits
- */
-export async function openObjectCache(git: Git, directory: string, length: number): Promise<ObjectCache> {
-  const format = length === 64 ? 'sha256' : 'sha1'
-  const path = join(directory, `${format}.git`)
-  if (existsSync(path)) {
-    await removeStaleFiles(path)
-    return { path, fresh: false }
-  }
-  const draft = join(directory, `${format}.new`)
-  await rm(draft, { recursive: true, force: true })
-  await git({
-    args: [
-      'init',
-      '--quiet',
-      '--bare',
-      '--template=',
-      `--object-format=${format}`,
-      '--initial-branch=main',
-      draft,
-    ],
-  })
-  await rename(draft, path)
-  return { path, fresh: true }
-}
-
-/** Makes room for a new one. */
-export async function discardObjectCache(cache: ObjectCache): Promise<void> {
-  await rm(cache.path, { recursive: true, force: true })
-}
-
-/** What a killed git leaves: locks of files, which nobody holds while we hold ours, and packs under no name. */
-async function removeStaleFiles(path: string): Promise<void> {
-  const locks = ['shallow.lock', 'packed-refs.lock', 'config.lock', 'HEAD.lock'].map((name) =>
-    join(path, name),
-  )
-  const beside = async (folder: string, stale: RegExp) => {
-    const names = existsSync(join(path, folder)) ? await readdir(join(path, folder)) : []
-    return names.filter((name) => stale.test(name)).map((name) => join(path, folder, name))
-  }
-  const packs = await beside('objects/pack', /^tmp_/)
-  const refs = await beside('refs/tsbuild', /\.lock$/)
-  for (const file of [...locks, ...packs, ...refs]) await rm(file, { force: true })
 }
 
 /**

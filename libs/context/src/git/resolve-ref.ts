@@ -16,6 +16,8 @@ export type ResolvedRef =
       /** It has to be fetched to see which commit it is. Undefined for an abbreviated commit that no ref has. */
       readonly object: string | undefined
       readonly commit: undefined
+      /** How many hex digits the ids of this remote have. */
+      readonly idLength: number
       readonly name: undefined
     }
 
@@ -44,8 +46,11 @@ export async function resolveRef(git: Git, access: RemoteAccess, ref: string): P
     return { object, commit: refs.get(`${name}^{}`) ?? object, name: name === 'HEAD' ? undefined : name }
   }
   if (!mayBeCommit) throw refNotFound(ref, remote)
-  const found = [...refs.values()].find((id) => id.startsWith(ref))
-  return { object: found, commit: undefined, name: undefined }
+  const ids = [...refs.values()]
+  const [first] = ids
+  if (first === undefined) throw refNotFound(ref, remote, ['Is the repository empty?'])
+  const object = ids.find((id) => id.startsWith(ref))
+  return { object, commit: undefined, idLength: first.length, name: undefined }
 }
 
 async function resolveHead(git: Git, access: RemoteAccess): Promise<ResolvedRef> {
