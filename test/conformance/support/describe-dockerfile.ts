@@ -68,8 +68,8 @@ function describeInstruction(
   return dropDefaults(described)
 }
 
-function describeHeredoc(heredoc: Heredoc): Record<string, unknown> {
-  return dropDefaults({ ...withRange(heredoc) })
+function describeHeredoc({ terminator, ...heredoc }: Heredoc): Record<string, unknown> {
+  return dropDefaults({ ...withRange(heredoc), terminator: rangeText(terminator) })
 }
 
 function withRange<T extends { readonly source: SourceRange }>({ source, ...rest }: T) {
