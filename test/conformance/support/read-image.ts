@@ -6,6 +6,7 @@ import { readTar } from './read-tar.ts'
 /** An image config's JSON as it is stored. */
 export interface RawConfig {
   readonly author?: string
+  readonly created?: string
   readonly config?: Readonly<Record<string, unknown>>
   readonly history?: readonly { readonly created_by?: string; readonly empty_layer?: boolean }[]
   readonly rootfs: { readonly diff_ids: readonly string[] }
