@@ -32,8 +32,8 @@ export interface RemoteSources {
   http(source: Omit<HttpOp, 'kind'>, options: FetchOptions): Promise<RemoteTree>
   /**
    * A directory with the files of the commit.
-   * @throws {UserError} `ERR_GIT_REF_NOT_FOUND`, `ERR_GIT_FAILED`, `ERR_DIGEST_MISMATCH`
-   * @throws {EnvironmentError} `ERR_TOOL_MISSING`
+   * @throws {UserError} `ERR_GIT_REF_NOT_FOUND`, `ERR_GIT_CONTENT`, `ERR_DIGEST_MISMATCH`, `ERR_URL_INVALID`, `ERR_SECRET`
+   * @throws {EnvironmentError} `ERR_GIT_FAILED`, `ERR_TOOL_MISSING`
    */
   git(source: Omit<GitOp, 'kind'>, options: FetchOptions): Promise<RemoteTree>
 }

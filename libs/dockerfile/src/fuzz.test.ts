@@ -1,210 +1,96 @@
-// biome-ignore-all lint/suspicious/noTemplateCurlyInString: the texts are substitutions of a Dockerfile
-import { isBuildError, type SourceRange } from '@tsbuild/errors'
+import { readdirSync, readFileSync } from 'node:fs'
+import { isBuildError } from '@tsbuild/errors'
 import { describe, expect, it } from 'vitest'
-import { expand } from './expand.ts'
-import { parseDockerfile } from './parse.ts'
+import { decodeText } from './decode.ts'
+import { expand, expandHeredoc, expandWords } from './expand.ts'
+import { parseIgnore } from './ignore.ts'
+import { parseDockerfile, parseTrigger } from './parse.ts'
+import { detectSyntax, judgeSyntax } from './syntax.ts'
+import { checkParse } from './testing/check-parse.ts'
+import { openStepCounter } from './testing/count-steps.ts'
+import { mutate } from './testing/mutate.ts'
+import { createRandom } from './testing/random.ts'
 
-/** A seeded generator of numbers in [0, 1): a failure can be repeated. */
-function createRandom(seed: number): () => number {
-  let state = seed
-  return () => {
-    state = (Math.imul(state, 1_664_525) + 1_013_904_223) | 0
-    const mixed = Math.imul(state ^ (state >>> 15), 0x2c1b3c6d)
-    return ((mixed ^ (mixed >>> 12)) >>> 0) / 2 ** 32
+const corpus = new URL('../corpus/', import.meta.url)
+const names = readdirSync(corpus)
+const seeds = names.map((name) => readFileSync(new URL(name, corpus)))
+
+// `npm run test:soak` sets both; a failure names what repeats it.
+const ROUNDS = Number(process.env.TSBUILD_FUZZ_ROUNDS ?? 3_000)
+const SEED = Number(process.env.TSBUILD_FUZZ_SEED ?? 20_261_121)
+
+/** Runs a check on mutated seeds; puts the text into the failure, so that it can become a file of the corpus. */
+function onMutations(check: (bytes: Uint8Array, round: number) => void): void {
+  const random = createRandom(SEED)
+  for (let round = 0; round < ROUNDS; round++) {
+    const bytes = mutate(seeds, random)
+    try {
+      check(bytes, round)
+    } catch (error) {
+      const text = Buffer.from(bytes).toString('latin1')
+      throw new Error(`TSBUILD_FUZZ_SEED=${SEED}, round ${round}, bytes as latin1 ${JSON.stringify(text)}`, {
+        cause: error,
+      })
+    }
   }
 }
 
-const HEADS = [
-  ...[
-    'RUN ',
-    'run a',
-    'RUN --mount=type=bind,target=/x ',
-    'RUN --network=host\t',
-    'COPY ',
-    'COPY a b ',
-    'ADD --link a ',
-  ],
-  ...[
-    'ENV a=b ',
-    'ENV ',
-    'ARG ',
-    'LABEL a=',
-    'CMD ',
-    'ENTRYPOINT ["a"]',
-    'EXPOSE 80 ',
-    'VOLUME ',
-    'USER a',
-    'WORKDIR /a',
-  ],
-  ...[
-    'SHELL ["a"]',
-    'HEALTHCHECK CMD ',
-    'ONBUILD RUN ',
-    'ONBUILD COPY ',
-    'FROM a AS b',
-    'FROM ',
-    '',
-    '# ',
-    '\\\n',
-    ' ',
-  ],
-]
-const ATOMS = [
-  ...[
-    ' ',
-    ' ',
-    '\t',
-    '\\\n',
-    '\\\n#c\n',
-    '\\\n\n',
-    '\r',
-    '\\',
-    '`',
-    '`\n',
-    '#',
-    '"',
-    "'",
-    '"x y"',
-    '\u00a0',
-    '\ufeff',
-  ],
-  ...[
-    '$',
-    '${',
-    '}',
-    '${a:-b c}',
-    '${a#*}',
-    '${a/',
-    '<<',
-    '<<EOF',
-    '<<-E',
-    "<<'E F'",
-    '3<<E',
-    '<',
-    '\n',
-    '=',
-    'a=b',
-    'a',
-    'b',
-  ],
-  ...[
-    '--x',
-    '--from=y',
-    '--',
-    '--link',
-    '--chown="a b"',
-    '["a","b"]',
-    '["a",1]',
-    '[',
-    ']',
-    ',',
-    '{',
-    'é',
-    '😀',
-    '\ud800',
-    '\0',
-  ],
-]
-const ENDS = ['\n', '\n', '\r\n', '\nEOF\n', '\n\tE\n', '\nbody\nE F\n', '']
-
-function createText(random: () => number): string {
-  const pick = (list: readonly string[]) => list[Math.floor(random() * list.length)] ?? ''
-  const line = () => {
-    const atoms = Array.from({ length: Math.floor(random() * 5) }, () => pick(ATOMS))
-    return pick(HEADS) + atoms.join('') + pick(ENDS)
-  }
-  const head = random() < 0.1 ? '# escape=`\n' : ''
-  return `${head}FROM a\n${Array.from({ length: 1 + Math.floor(random() * 3) }, line).join('')}`
-}
-
-function isWithin(range: SourceRange, text: string): boolean {
-  const lines = text.split('\n')
-  const first = lines[range.startLine - 1] ?? ''
-  const last = lines[range.endLine - 1] ?? ''
-  const ordered =
-    range.startLine < range.endLine ||
-    (range.startLine === range.endLine && range.startColumn <= range.endColumn)
-  return (
-    ordered &&
-    range.endLine <= Math.max(1, lines.length) &&
-    range.startColumn <= first.length &&
-    range.endColumn <= last.length
-  )
-}
-
-/** Parses; gives the range of everything that came out of it, also of the error. */
-function rangesOf(text: string): readonly SourceRange[] {
+/** Runs something that may refuse its input, but only as the user's mistake. */
+function mayRefuse(action: () => void): boolean {
   try {
-    return parseDockerfile(text, 'Dockerfile').instructions.map(({ source }) => source)
+    action()
+    return true
   } catch (error) {
-    if (!isBuildError(error) || error.kind !== 'user' || error.source === undefined) throw error
-    return [error.source]
+    if (!isBuildError(error) || error.kind !== 'user') throw error
+    return false
   }
 }
 
-describe('parseDockerfile() on random text', () => {
-  it('throws nothing but errors of the user, and every range lies in the file', () => {
-    const random = createRandom(20_261_120)
+describe('parseDockerfile() on the corpus', () => {
+  it.each(names)('keeps its promises for %s', (name) => {
+    checkParse(decodeText(readFileSync(new URL(name, corpus))))
+  })
+})
+
+describe('parseDockerfile() on mutations of the corpus', () => {
+  it('throws nothing but errors of the user with a range, and what it gives is in order and means the same alone', () => {
     let accepted = 0
-    for (let count = 0; count < 4_000; count++) {
-      const text = createText(random)
-      const ranges = rangesOf(text)
-      if (ranges.length > 1) accepted++
-      const wrong = ranges.filter((range) => !isWithin(range, text))
-      expect({ text, wrong }).toEqual({ text, wrong: [] })
+    onMutations((bytes) => {
+      if (checkParse(decodeText(bytes)) > 1) accepted++
+    })
+    expect(accepted).toBeGreaterThan(ROUNDS / 6)
+  })
+
+  it('takes steps in proportion to the text', () => {
+    const counter = openStepCounter()
+    try {
+      // Counting costs more than parsing, so it is done for some.
+      onMutations((bytes, round) => {
+        if (round % 20 !== 0) return
+        const text = decodeText(bytes)
+        const steps = counter.steps(() => void mayRefuse(() => void parseDockerfile(text, 'D')))
+        expect(steps).toBeLessThan(20_000 + 100 * text.length)
+      })
+    } finally {
+      counter.close()
     }
-    expect(accepted).toBeGreaterThan(500)
   })
 })
 
-describe('expand() on random text', () => {
-  it('throws nothing but errors of the user', () => {
-    const random = createRandom(7)
-    let expanded = 0
-    for (let count = 0; count < 4_000; count++) {
-      try {
-        expand(createText(random), (name) => (name === 'a' ? 'va*l' : undefined), { escape: '\\' })
-        expanded++
-      } catch (error) {
-        if (!isBuildError(error) || error.code !== 'ERR_DOCKERFILE_EXPANSION') throw error
-      }
-    }
-    expect(expanded).toBeGreaterThan(100)
-  })
-})
-
-describe('parseDockerfile() on long text', () => {
-  const lines = 20_000
-  const words = Array.from({ length: lines }, (_, index) => `<<E${index}`)
-  const bodies = Array.from({ length: lines }, (_, index) => `E${index}\n`)
-
-  // A hundredth of this time is enough; work that grows with the square takes minutes.
-  const LIMIT_MS = 10_000
-  it.each([
-    ['instructions', 'RUN echo $A "b c"\n'.repeat(lines)],
-    ['continuation lines', `RUN ${'echo "b c" \\\n'.repeat(lines)}`],
-    ['empty continuation lines', `RUN \\\n${'\n'.repeat(lines)}`],
-    ['comment lines', '# comment\n'.repeat(lines)],
-    ['flags', `RUN ${'--mount=a=b \\\n'.repeat(lines)}`],
-    ['heredocs', `COPY ${words.join(' \\\n')} /x\n${bodies.join('')}`],
-    ['body lines', `RUN <<E\n${'body\n'.repeat(lines)}E\n`],
-    ['open braces', `RUN << ${'${a:-'.repeat(13_000)}`],
-    ['angle brackets', `RUN ${'<'.repeat(65_000)}`],
-    ['blanks in a heredoc', `RUN <<${' '.repeat(30_000)}${'x'.repeat(30_000)}<`],
-    ['brackets', `RUN ${'['.repeat(65_000)}`],
-    ['pairs', `ENV ${'a=b '.repeat(16_000)}`],
-    ['mount fields', `RUN --mount=${'a,'.repeat(32_000)} x`],
-    ['quotes in a mount', `RUN --mount=${'\\"a'.repeat(16_000)} x`],
-    ['a long word', 'X'.repeat(65_000)],
-  ])('takes time in step with %s', (_, text) => {
-    const start = performance.now()
-    rangesOf(`FROM a\n${text}`)
-    expect(performance.now() - start).toBeLessThan(LIMIT_MS)
-  })
-
-  it('takes time in step with the blanks of a directive', () => {
-    const start = performance.now()
-    rangesOf(`# escape=${' '.repeat(65_000)}\nFROM a`)
-    expect(performance.now() - start).toBeLessThan(LIMIT_MS)
+describe('the small languages on mutations of the corpus', () => {
+  it('throw nothing but errors of the user', () => {
+    const source = { file: 'D', startLine: 1, startColumn: 0, endLine: 1, endColumn: 0 }
+    const env = (name: string) => (name === 'a' ? 'va*l b' : undefined)
+    const accepted = { expand: 0, ignore: 0, trigger: 0 }
+    onMutations((bytes) => {
+      const text = decodeText(bytes)
+      if (mayRefuse(() => void expand(text, env, { escape: '\\' }))) accepted.expand++
+      mayRefuse(() => void expandWords(text, env, { escape: '`' }))
+      mayRefuse(() => void expandHeredoc(text, env))
+      if (mayRefuse(() => void parseIgnore(text))) accepted.ignore++
+      if (mayRefuse(() => void parseTrigger(text.replace(/^FROM.*\n/, ''), source))) accepted.trigger++
+      judgeSyntax(detectSyntax(text)?.image ?? text)
+    })
+    for (const count of Object.values(accepted)) expect(count).toBeGreaterThan(ROUNDS / 100)
   })
 })

@@ -24,6 +24,8 @@ export interface LogicalLine {
   /** First and last physical line, from 0; the last is the last that was read for it, comments included. */
   readonly firstLine: number
   readonly lastLine: number
+  /** The file ends where the last part wants to be continued. */
+  readonly open: boolean
   readonly comments: readonly string[]
   /** The blank lines within the continuation, from 0. */
   readonly emptyLines: readonly number[]
@@ -126,7 +128,13 @@ export function createLineReader(lines: readonly string[], file: string, from?: 
     return line
   }
 
-  function readContinuation(joined: string[], pieces: Piece[], emptyLines: number[], length: number): void {
+  /** Tells whether a line came that ends the continuation. */
+  function readContinuation(
+    joined: string[],
+    pieces: Piece[],
+    emptyLines: number[],
+    length: number,
+  ): boolean {
     let offset = length
     for (let raw = nextRaw(); raw !== null; raw = nextRaw()) {
       const line = trimLineEnd(raw)
@@ -141,8 +149,9 @@ export function createLineReader(lines: readonly string[], file: string, from?: 
       pieces.push({ line: position - 1, column: 0, offset })
       joined.push(part)
       offset += part.length
-      if (before === null) return
+      if (before === null) return true
     }
+    return false
   }
 
   function readLogical(line: string, column: number, comments: readonly string[]): LogicalLine | null {
@@ -153,8 +162,8 @@ export function createLineReader(lines: readonly string[], file: string, from?: 
     const pieces: Piece[] = [{ line: firstLine, column, offset: 0 }]
     const joined = [first]
     const emptyLines: number[] = []
-    if (before !== null) readContinuation(joined, pieces, emptyLines, first.length)
-    return { text: joined.join(''), pieces, firstLine, lastLine: position - 1, comments, emptyLines }
+    const open = before !== null && !readContinuation(joined, pieces, emptyLines, first.length)
+    return { text: joined.join(''), pieces, firstLine, lastLine: position - 1, open, comments, emptyLines }
   }
 
   function next(): LogicalLine | null {
@@ -210,10 +219,15 @@ export function textRange(
 }
 
 /**
- * The range of a logical line: from its first character that is not blank to the end of its text.
+ * The range of a logical line: from its first character that is not blank to the end of its text, or to the continuation
+ * character that nothing follows.
  */
 export function logicalRange(line: LogicalLine, file: string): SourceRange {
-  return textRange(line, file, { start: leadingSpaces(line.text), end: line.text.length })
+  const { text, pieces, open } = line
+  const range = textRange(line, file, { start: leadingSpaces(text), end: text.length })
+  const last = pieces.at(-1)
+  if (!open || last === undefined) return range
+  return { ...range, endLine: last.line + 1, endColumn: last.column + text.length - last.offset + 1 }
 }
 
 /**

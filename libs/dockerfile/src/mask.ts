@@ -7,12 +7,15 @@ import type { LogicalLine } from './line-reader.ts'
 /** The instructions whose words may be quoted. */
 const QUOTING = new Set(['arg', 'env', 'label'])
 
+/** The instructions that may be a JSON array. */
+const JSON_FORM = new Set(['add', 'cmd', 'copy', 'entrypoint', 'run', 'shell', 'volume'])
+
 /** Where words end in a part of an instruction. */
 type WordRule = 'plain' | 'quoted' | 'json'
 
-/** A unit that no parser takes for syntax. */
+/** A unit that no parser takes for syntax. Of arguments not even the dashes stay: after flags they would be flags. */
 function neutral(character: string): string {
-  return /[A-Za-z0-9./:@=-]/.test(character) ? character : '_'
+  return /[A-Za-z0-9./:@=]/.test(character) ? character : '_'
 }
 
 /**
@@ -42,17 +45,26 @@ function maskPart(text: string, rule: WordRule, escapeToken: string): string {
   return masked
 }
 
+/** Masks the flags, whose dashes must stay. */
+function maskFlags(text: string): string {
+  return maskPart(text, 'quoted', '\\').replace(/(^| )__/g, '$1--')
+}
+
 /** Masks an instruction's joined line. */
 function maskJoined(text: string, escapeToken: EscapeToken): string {
   const { keyword, rest, flagsEnd, restOffset } = splitLine(text)
   // White space of any kind at the end is no word.
   const untrimmed = leadingSpaces(text.slice(restOffset)) + rest.length
-  const head = text.indexOf(keyword) + keyword.length
-  const json = readJsonForm(rest).kind !== 'none'
-  const rule: WordRule = json ? 'json' : QUOTING.has(keyword.toLowerCase()) ? 'quoted' : 'plain'
+  const start = leadingSpaces(text)
+  const head = start + keyword.length
+  const name = keyword.toLowerCase()
+  const json = JSON_FORM.has(name) && readJsonForm(rest).kind !== 'none'
+  const rule: WordRule = json ? 'json' : QUOTING.has(name) ? 'quoted' : 'plain'
   return (
-    text.slice(0, head) +
-    maskPart(text.slice(head, flagsEnd), 'quoted', '\\') +
+    // A carriage return is a blank to us and a line end to dockerfile-ast.
+    ' '.repeat(start) +
+    keyword +
+    maskFlags(text.slice(head, flagsEnd)) +
     ' '.repeat(restOffset - flagsEnd) +
     maskPart(text.slice(restOffset, restOffset + untrimmed), rule, json ? '\\' : escapeToken)
   )
@@ -65,7 +77,7 @@ function maskJoined(text: string, escapeToken: EscapeToken): string {
  */
 export function maskInstruction(line: LogicalLine, escapeToken: EscapeToken): string {
   const joined = maskJoined(line.text, escapeToken)
-  const firstWord = line.text.length - line.text.trimStart().length
+  const firstWord = leadingSpaces(line.text)
   const rows: string[] = Array.from({ length: line.lastLine - line.firstLine + 1 }, () => '')
   line.pieces.forEach((piece, index) => {
     const end = line.pieces[index + 1]?.offset

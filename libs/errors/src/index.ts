@@ -5,6 +5,7 @@ export {
   InternalError,
   isBuildError,
   UserError,
+  withDetails,
   withSource,
 } from './build-error.ts'
 export type { ErrorCode, ErrorCodeRow } from './codes.ts'

@@ -1,6 +1,7 @@
 import { type ArgInstruction, resolveStage } from '@tsbuild/dockerfile'
 import { didYouMean } from '@tsbuild/errors'
-import { isPredefined, proxyEnvironment } from './scope.ts'
+import { isPredefined, proxyEnvironment } from './build-args.ts'
+import { withSourceDate } from './source-date.ts'
 import { createStageBuilder } from './stage-builder.ts'
 import type { StageState } from './stage-state.ts'
 import type { FrontendOptions, FrontendResult, ImageDraft } from './types.ts'
@@ -12,15 +13,16 @@ import type { FrontendOptions, FrontendResult, ImageDraft } from './types.ts'
  * @throws {UserError} `ERR_DOCKERFILE_…`, `ERR_UNSUPPORTED`, `ERR_IMAGE_NOT_FOUND`, each with its place
  * @see spec/dockerfile.md 1
  */
-export async function toGraph(options: FrontendOptions): Promise<FrontendResult> {
-  const stages = createStageBuilder(options)
-  const target = resolveStage(options.dockerfile, options.target ?? null)
+export async function toGraph(given: FrontendOptions): Promise<FrontendResult> {
+  const target = resolveStage(given.dockerfile, given.target ?? null)
+  const { options, globals, sourceDate } = await withSourceDate(given)
+  const stages = createStageBuilder(options, { globals, sourceDate })
   const state = await stages.build(target)
   warnUnused(options, new Set([...declaredArgs(options), ...stages.declared]))
   return {
     graph: stages.graph.build(state.rootfs),
     image: imageDraft(state, options),
-    sourceDateEpoch: undefined,
+    sourceDateEpoch: sourceDate.seconds,
     proxyEnv: proxyEnvironment(options.buildArgs),
   }
 }

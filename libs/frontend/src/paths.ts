@@ -20,7 +20,7 @@ export function copyDestination(cwd: string, dest: string): string {
   return isDirectory && path !== '/' ? `${path}/` : path
 }
 
-/** Whether a source of ADD is not a path: a URL or a git repository. */
-export function isRemoteSource(source: string): boolean {
-  return /^(?:https?|git|ssh|ftp):\/\//.test(source) || /^git@[^/]+:/.test(source)
+/** Whether a text can name a file in a directory. */
+export function isFileName(text: string): boolean {
+  return !['', '.', '..'].includes(text) && !/[/\0]/.test(text)
 }

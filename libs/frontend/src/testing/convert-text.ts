@@ -4,7 +4,13 @@ import { UserError } from '@tsbuild/errors'
 import type { ExecOp, FileAction, FileOp, ImageLayer, Vertex } from '@tsbuild/graph'
 import { formatPlatform, type HistoryEntry, type RuntimeConfig } from '@tsbuild/oci'
 import { toGraph } from '../convert.ts'
-import type { ContextFacts, FrontendOptions, FrontendResult, FrontendWarning, ImageResolver } from '../types.ts'
+import type {
+  ContextFacts,
+  FrontendOptions,
+  FrontendResult,
+  FrontendWarning,
+  ImageResolver,
+} from '../types.ts'
 
 /** An image of the registry in memory. */
 export interface TestImage {

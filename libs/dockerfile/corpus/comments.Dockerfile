@@ -1,0 +1,11 @@
+# a
+#
+  # b
+
+FROM a
+RUN a \
+# c
+   # d \
+
+  b
+#e

@@ -1,0 +1,7 @@
+\
+\
+F\
+ROM a \ 	
+ AS b
+RUN a \\
+RUN b \

@@ -1,0 +1,2 @@
+FROM a
+COPY --from=b --link --from=c a b

@@ -1,0 +1,2 @@
+FROM a
+COPY --fron=b a b

@@ -1,0 +1,5 @@
+FROM a
+RUN <<-E
+	x
+	E
+RUN y

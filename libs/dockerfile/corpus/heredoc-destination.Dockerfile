@@ -1,0 +1,4 @@
+FROM a
+COPY a <<E
+x
+E

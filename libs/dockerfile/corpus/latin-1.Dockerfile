@@ -1,0 +1,3 @@
+# café
+FROM a
+LABEL a=café

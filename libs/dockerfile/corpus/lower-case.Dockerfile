@@ -1,0 +1,3 @@
+from a as B
+run x
+copy --From=a b c

@@ -1,0 +1,2 @@
+FROM a
+RUNN x
