@@ -44,7 +44,9 @@ export async function main(argv: readonly string[]): Promise<number> {
     ] as const) {
       if (wantedPeers.length > 0 && !wantedPeers.includes(name)) continue
       const make = () => open(join(workshop.folder, name))
-      found.push(...(await comparePeer({ name, make, workshop, ours, fresh: argv.includes('--fresh') })))
+      found.push(
+        ...(await comparePeer({ name, make, workshop, cases, ours, fresh: argv.includes('--fresh') })),
+      )
     }
     const wrong = checkKnown(known, found, names.length === 0 && wantedPeers.length === 0)
     for (const line of wrong) process.stdout.write(`${line}\n`)
@@ -75,15 +77,17 @@ interface Comparing {
   readonly name: Peer['name']
   readonly make: () => Promise<Peer>
   readonly workshop: Workshop
+  readonly cases: readonly Case[]
   readonly ours: ReadonlyMap<Case, Facts>
   readonly fresh: boolean
 }
 
-async function comparePeer({ name, make, workshop, ours, fresh }: Comparing): Promise<readonly Found[]> {
+async function comparePeer(comparing: Comparing): Promise<readonly Found[]> {
+  const { name, make, workshop, cases, ours, fresh } = comparing
   const folder = join(kept, name)
   mkdirSync(folder, { recursive: true })
   const fileOf = (one: Case) => join(folder, `${one.name}-${digestOf(one)}.json`)
-  const missing = [...ours.keys()].filter((one) => fresh || !existsSync(fileOf(one)))
+  const missing = cases.filter((one) => fresh || !existsSync(fileOf(one)))
   if (missing.length > 0) {
     const peer = await make()
     try {
