@@ -205,7 +205,7 @@ describe('BuildContext.hiddenBy()', () => {
     ['/a.log', '.dockerignore:2'],
     ['node_modules', '.dockerignore:3'],
     ['node_modules/m', '.dockerignore:3'],
-    ['node_modules/none', '.dockerignore:3'],
+    ['node_modules/none', undefined],
     ['kept', undefined],
     ['kept/f', undefined],
     ['none', undefined],
@@ -218,6 +218,7 @@ describe('BuildContext.hiddenBy()', () => {
   it('hiddenBy() says nothing of a path that a later rule lets through', async (test) => {
     const context = await openReal(test, '*\n!kept/f\n')
     expect(await context.hiddenBy('kept/f', signal)).toBeUndefined()
+    expect(await context.hiddenBy('kept', signal)).toBeUndefined()
     expect(await context.hiddenBy('a.log', signal)).toBe('.dockerignore:1')
   })
 
