@@ -4,6 +4,7 @@ import { buildArgOf } from '../build-args.ts'
 import type { FrontendOptions, ResolvedImage } from '../types.ts'
 import { invalidDefaultArgs } from './default-args.ts'
 import { createStageLint, type StageLint } from './stage-lint.ts'
+import { unusedBuildArgs } from './unused-build-arg.ts'
 
 /** All rules over one Dockerfile. */
 export interface Lint {
@@ -50,8 +51,9 @@ export function createLint(
     observer,
     failsBuild: linter.failsBuild,
     async finish({ stages, askContext }) {
-      const { baseShell, triggerArgs: declaredElsewhere } = observer
-      linter.runTextRules({ buildArgs, declaredElsewhere, baseShell })
+      linter.runTextRules({ buildArgs, baseShell: observer.baseShell })
+      for (const finding of unusedBuildArgs(options, observer.triggerArgs))
+        linter.report('UnusedBuildArg', finding)
       for (const finding of invalidDefaultArgs(options)) linter.report('InvalidDefaultArgInFrom', finding)
       if (askContext) await observer.askContext()
       return linter.warnings(stages)

@@ -8,7 +8,6 @@ import {
   type Stage,
   type WorkdirInstruction,
 } from '@tsbuild/dockerfile'
-import { isRemoteSource } from '../remote-source.ts'
 import type { StageState } from '../stage-state.ts'
 import type { FrontendOptions, ResolvedImage } from '../types.ts'
 import { imageFindings } from './image-rules.ts'
@@ -77,14 +76,16 @@ export function createStageLint(options: StageLintOptions): StageLint {
     triggerArgs,
     reached: (stage) => void stages.add(stage),
     baseShell: (stage) => images.get(stage)?.config.config.shell,
-    started(state, { parent, image }) {
+    started(state, base) {
       const { stage } = state
+      const parent = base.kind === 'stage' ? base.state.stage : undefined
+      const image = base.kind === 'image' ? base.image : undefined
       if (parent !== undefined && unknown.has(parent)) unknown.add(stage)
       if (parent !== undefined && withWorkdir.has(parent)) withWorkdir.add(stage)
       if (image === undefined) return
       images.set(stage, image)
       if (options.isUnknown(image)) unknown.add(stage)
-      else for (const [rule, finding] of imageFindings(dockerfile, state, image)) linter.report(rule, finding)
+      else for (const [rule, finding] of imageFindings(options, state, image)) linter.report(rule, finding)
     },
     async apply(state, instruction, run) {
       // A trigger of the base has the place of the FROM, and is nothing that could be mended in this file.
@@ -129,7 +130,12 @@ function reportRelative(
   })
 }
 
-/** Wildcards match what there is; an image in the place of the context has no ignore file. */
+/** URLs, repositories, and wildcards, which match only what is not hidden. */
+function isElsewhere(path: string): boolean {
+  return /[*?[]/.test(path) || /^(?:[a-z][a-z0-9+.-]*:\/\/|[\w.-]+@[\w.-]+:)/i.test(path)
+}
+
+/** What is copied out of the build context; an image in the place of the context has no ignore file. */
 function contextSources(
   { namedContexts }: StageLintOptions,
   state: StageState,
@@ -139,7 +145,7 @@ function contextSources(
   if (namedContexts.get('context')?.kind === 'image') return []
   return instruction.sources.flatMap((word, index) => {
     const path = tryExpand(state, word, instruction.source)
-    if (path === undefined || isRemoteSource(path) || /[*?[]/.test(path)) return []
+    if (path === undefined || isElsewhere(path)) return []
     return [{ instruction, path, index }]
   })
 }
