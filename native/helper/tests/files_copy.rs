@@ -3,7 +3,9 @@
 
 mod files_support;
 
-use files_support::{Bench, can_mount, copy_action, expect_error, expect_result, listing, plant, with};
+use files_support::{
+    Bench, can_mount, copy_action, expect_error, expect_result, listing, mkdir_action, mkfile_action, plant, with,
+};
 use serde_json::{Value, json};
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 use std::time::{Duration, UNIX_EPOCH};
@@ -316,18 +318,6 @@ fn copy_accepts_the_digest_of_the_scan_and_refuses_another() {
 }
 
 #[test]
-fn copy_refuses_archives_only_when_told_to_unpack() {
-    if !can_mount() {
-        return;
-    }
-    let bench = Bench::new().context(&["f plain.tar.gz nothing"]);
-    std::fs::write(bench.path("context/really"), b"\xfd7zXZ\0and so on").unwrap();
-    let action = |source, unpack| with(copy_action(bench.directory(&[]), &[source], "/d/"), "unpack", json!(unpack));
-    expect_error(&bench.copy(&[action("really", true)]), "ERR_UNSUPPORTED");
-    expect_result(bench.copy(&[action("plain.tar.gz", true), action("really", false)]));
-}
-
-#[test]
 fn mkdir_follows_links_and_leaves_what_is_there() {
     if !can_mount() {
         return;
@@ -342,7 +332,7 @@ fn mkdir_follows_links_and_leaves_what_is_there() {
         ("/file/x", Err("ERR_COPY_NOT_DIRECTORY")),
     ] {
         let bench = Bench::new().lower(LOWER);
-        let reply = bench.copy(&[json!({"kind": "mkdir", "path": path, "mode": 0o711, "owner": "app"})]);
+        let reply = bench.copy(&[mkdir_action(path, 0o711, Some("app"))]);
         bench.check_host();
         match wanted {
             Ok(lines) => {
@@ -355,26 +345,86 @@ fn mkdir_follows_links_and_leaves_what_is_there() {
 }
 
 #[test]
-fn mkfile_writes_the_bytes_and_replaces() {
+fn mkfile_puts_a_heredoc_where_a_copied_file_would_go() {
     if !can_mount() {
         return;
     }
-    let make = |path: &str| json!({"kind": "mkfile", "path": path, "mode": 0o640, "data": "aGkK", "owner": "7:8"});
-    for (path, wanted) in [
-        ("/n/x", vec!["d n 755 7:8", "f n/x hi\n 640 7:8"]),
-        ("/file", vec!["f file hi\n 640 7:8"]),
-        ("/to-file", vec!["f file hi\n 640 7:8"]),
+    for (dest, wanted) in [
+        ("/n/x", vec!["d n 755 7:8", "f n/x hi\n 644 7:8"]),
+        ("/n/", vec!["d n 755 7:8", "f n/doc hi\n 644 7:8"]),
+        ("/existing", vec!["d existing 700 0:0", "f existing/doc hi\n 644 7:8"]),
+        ("/to-dir", vec!["d existing 700 0:0", "f existing/doc hi\n 644 7:8"]),
+        ("/file", vec!["f file hi\n 644 7:8"]),
+        ("/to-file", vec!["f file hi\n 644 7:8"]),
+        ("/", vec!["f doc hi\n 644 7:8"]),
     ] {
         let bench = Bench::new().lower(LOWER);
-        expect_result(bench.copy(&[make(path)]));
-        assert_eq!(listing(&bench.path("upper")), wanted, "{path}");
+        let action = with(mkfile_action("doc", dest, b"hi\n"), "owner", json!("7:8"));
+        expect_result(bench.copy(&[action]));
+        assert_eq!(listing(&bench.path("upper")), wanted, "{dest}");
     }
-    let bench = Bench::new().lower(LOWER);
-    for (path, code) in
-        [("/x/", "ERR_PATH_INVALID"), ("/", "ERR_PATH_INVALID"), ("/existing", "ERR_COPY_OVER_DIRECTORY")]
+    let bench = Bench::new().lower(LOWER).lower(&["d existing/doc"]);
+    for (name, dest, code) in [
+        ("doc", "/existing", "ERR_COPY_OVER_DIRECTORY"),
+        ("doc", "/file/", "ERR_COPY_NOT_DIRECTORY"),
+        ("doc", "/file/x", "ERR_COPY_NOT_DIRECTORY"),
+        ("", "/d/", "ERR_PATH_INVALID"),
+        (".", "/d/", "ERR_PATH_INVALID"),
+        ("..", "/d/", "ERR_PATH_INVALID"),
+        ("a/b", "/d/", "ERR_PATH_INVALID"),
+        ("a\0b", "/d/", "ERR_PATH_INVALID"),
+    ] {
+        expect_error(&bench.copy(&[mkfile_action(name, dest, b"x")]), code);
+    }
+}
+
+#[test]
+fn mkfile_applies_chmod_and_mtime() {
+    if !can_mount() {
+        return;
+    }
+    for (chmod, wanted) in
+        [("600", ["d n 600 0:0", "f n/doc x 600 0:0"]), ("g+w,o=", ["d n 755 0:0", "f n/doc x 660 0:0"])]
     {
-        expect_error(&bench.copy(&[make(path)]), code);
+        let bench = Bench::new();
+        let action = with(mkfile_action("doc", "/n/", b"x"), "chmod", json!(chmod));
+        expect_result(bench.copy(&[with(action, "mtime", json!(-7))]));
+        assert_eq!(listing(&bench.path("upper")), wanted, "{chmod}");
+        assert_eq!(std::fs::metadata(bench.path("upper/n/doc")).unwrap().mtime(), -7);
     }
+    let wrong = with(mkfile_action("doc", "/n/", b"x"), "chmod", json!("9"));
+    expect_error(&Bench::new().copy(&[wrong]), "ERR_MODE_INVALID");
+}
+
+#[test]
+fn mkdir_takes_the_time_that_is_wanted_for_what_it_makes() {
+    if !can_mount() {
+        return;
+    }
+    let bench = Bench::new().lower(&["d old"]);
+    let before = std::fs::metadata(bench.path("lower/old")).unwrap().mtime();
+    let at = |path: &str| with(mkdir_action(path, 0o755, None), "mtime", json!(1_000));
+    expect_result(bench.copy(&[at("/old"), at("/new/dir")]));
+    assert_eq!(std::fs::metadata(bench.path("upper/new/dir")).unwrap().mtime(), 1_000);
+    let merged = std::fs::metadata(bench.path("lower/old")).unwrap().mtime();
+    assert_eq!((merged, bench.path("upper/old").exists()), (before, false), "what exists is left alone");
+}
+
+#[test]
+fn owners_are_looked_up_in_the_root_that_is_named() {
+    if !can_mount() {
+        return;
+    }
+    let bench = Bench::new().lower(LOWER).context(&["f a x"]);
+    let empty = json!({"lower": [], "upper": bench.path("upper"), "work": null});
+    let action = || with(copy_action(bench.directory(&[]), &["a"], "/d/"), "chown", json!("app"));
+    let request =
+        |owners: Value| json!({"op": "copy", "root": empty, "owners": owners, "actions": [action()], "finish": null});
+    expect_error(&files_support::call(&request(Value::Null)), "ERR_USER_NOT_FOUND");
+    let owners = json!({"lower": [bench.path("lower")], "upper": null, "work": null});
+    expect_result(files_support::call(&request(owners)));
+    assert_eq!(listing(&bench.path("upper")), ["d d 755 100:101", "f d/a x 644 100:101"]);
+    assert!(!bench.path("lower/d").exists(), "nothing is written where the names are looked up");
 }
 
 #[test]
@@ -405,13 +455,13 @@ fn copy_works_in_a_user_namespace_of_one_id() {
         return;
     }
     let bench = Bench::new().lower(LOWER).context(CONTEXT);
-    let request = |action: Value| json!({"op": "copy", "root": bench.root(), "actions": [action], "finish": null});
+    let request = |action: Value| bench.copy_request(&[action]);
     let action = copy_action(bench.directory(&[]), &["dir"], "/existing/");
     expect_result(files_support::call_rootless(&request(action.clone())));
     let mode = std::fs::metadata(bench.path("upper/existing/sub/y")).unwrap().permissions().mode();
     assert_eq!(mode & 0o7777, 0o644);
     let chown = with(action, "chown", json!("app"));
     let bench = Bench::new().lower(LOWER).context(CONTEXT);
-    let request = |action: Value| json!({"op": "copy", "root": bench.root(), "actions": [action], "finish": null});
+    let request = |action: Value| bench.copy_request(&[action]);
     expect_error(&files_support::call_rootless(&request(chown)), "ERR_ROOTLESS_IDMAP");
 }

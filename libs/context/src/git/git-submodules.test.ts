@@ -1,6 +1,7 @@
 import { execFileSync } from 'node:child_process'
 import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { temporaryDirectory } from '@tsbuild/store/testing'
 import { beforeEach, describe, expect, it } from 'vitest'
 import { type GitFixture, openGitFixture } from '../testing/git-fixture.ts'
 import type { TestRepository } from '../testing/repository.ts'
@@ -8,10 +9,12 @@ import type { TestRepository } from '../testing/repository.ts'
 let fixture: GitFixture
 let repository: TestRepository
 let library: TestRepository
+let canary: string
 beforeEach(async () => {
   fixture = await openGitFixture()
   repository = fixture.repository('r')
   library = fixture.repository('lib')
+  canary = join(temporaryDirectory('canary-'), 'canary')
 })
 
 const pathOf = ({ tree }: { tree: { path?: string } }) => tree.path ?? ''
@@ -131,19 +134,22 @@ describe('hostile submodules', () => {
   it.each([
     ['a path of this machine', '/etc'],
     ['file:', 'file:///etc'],
-    ['a program', 'ext::touch /tmp/tsbuild-canary% %G'],
+    ['a program', 'ext::touch CANARY% %G'],
     ['a descriptor', 'fd::17'],
-    ['an option', '--upload-pack=touch /tmp/tsbuild-canary'],
-    ['an option of ssh', 'ssh://-oProxyCommand=touch$IFS/tmp/tsbuild-canary/x'],
+    ['an option', '--upload-pack=touch CANARY'],
+    ['an option of ssh', 'ssh://-oProxyCommand=touch$IFS/x'],
     ['an option of ssh in the short form', '-oProxyCommand=touch:x'],
     ['a line break', '"https://example.org/a\\nhttps://example.org/b"'],
     ['more directories than there are', '../../../lib.git'],
   ])('%s as the URL is refused', async (_what, url) => {
-    repository.commit({ '.gitmodules': modules(['lib', url]), lib: { submodule: 'ab'.repeat(20) } })
+    repository.commit({
+      '.gitmodules': modules(['lib', url.replace('CANARY', canary)]),
+      lib: { submodule: 'ab'.repeat(20) },
+    })
     const error = await fixture.fetch().catch((caught: unknown) => caught)
     // git's own check refuses some of them before ours does.
     expect(error).toMatchObject({ code: expect.stringMatching(/^ERR_GIT_(?:CONTENT|FAILED)$/) })
-    expect(existsSync('/tmp/tsbuild-canary')).toBe(false)
+    expect(existsSync(canary)).toBe(false)
   })
 
   it.each(['.git/x', '../x', 'a/../../x', '.GIT/modules/x'])('the path %s is refused', async (path) => {
@@ -157,11 +163,10 @@ describe('hostile submodules', () => {
 
   it('commands in .gitmodules are not run', async () => {
     const lib = library.commit({ b: 'lib' })
-    const more =
-      '\tupdate = !touch /tmp/tsbuild-canary\n\tbranch = nope\n[core]\n\tfsmonitor = touch /tmp/tsbuild-canary\n'
+    const more = `\tupdate = !touch ${canary}\n\tbranch = nope\n[core]\n\tfsmonitor = touch ${canary}\n`
     repository.commit({ '.gitmodules': modules(['lib', '../lib.git', more]), lib: { submodule: lib } })
     await fixture.fetch().catch(() => undefined)
-    expect(existsSync('/tmp/tsbuild-canary')).toBe(false)
+    expect(existsSync(canary)).toBe(false)
   })
 
   it('a chain of repositories ends', async () => {

@@ -1,8 +1,8 @@
 import { readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { digestBytes } from '@tsbuild/digest'
 import { describe, expect, it } from 'vitest'
-import { serving, startFileServer } from './testing/file-server.ts'
-import { fileOf, keptOf, setUp } from './testing/set-up.ts'
+import { serving, startFileServer } from '../testing/file-server.ts'
+import { fileOf, keptOf, setUp } from '../testing/http-set-up.ts'
 
 const modified = 'Sun, 06 Nov 1994 08:49:37 GMT'
 const modifiedSeconds = 784_111_777

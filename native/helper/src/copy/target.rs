@@ -6,6 +6,7 @@ use crate::beneath::{Beneath, Links};
 use crate::copy::chmod::Chmod;
 use crate::error::{Failure, Fallible};
 use crate::owner::Owner;
+use crate::quote::quote;
 use crate::select::{Resolved, resolve};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{AtFlags, Gid, Mode, OFlags, RawMode, Timespec, Timestamps, UTIME_OMIT, Uid};
@@ -58,7 +59,7 @@ impl Target {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW;
         self.root.open(path, flags, Mode::empty(), Links::Refuse).map_err(|errno| match errno {
             Errno::NOTDIR | Errno::LOOP => not_directory(path),
-            _ => Failure::syscall(format!("openat2({:?}, O_DIRECTORY)", shown(path)), errno),
+            _ => write_failure("openat2(O_DIRECTORY)", path, errno),
         })
     }
 
@@ -142,9 +143,9 @@ pub(crate) fn not_directory(path: &[u8]) -> Failure {
 pub(crate) fn write_failure(call: &str, path: &[u8], errno: Errno) -> Failure {
     match errno {
         Errno::NAMETOOLONG => {
-            Failure::user("ERR_PATH_INVALID", format!("{:?} has a name that is too long", shown(path)))
+            Failure::user("ERR_PATH_INVALID", format!("{} has a name that is too long", quote(shown(path).as_bytes())))
         }
-        _ => Failure::syscall(format!("{call}({:?})", shown(path)), errno),
+        _ => Failure::syscall(format!("{call}({})", quote(shown(path).as_bytes())), errno),
     }
 }
 

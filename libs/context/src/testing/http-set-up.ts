@@ -4,8 +4,8 @@ import { createTransport, type TransportOptions } from '@tsbuild/http'
 import { openStore, type Store } from '@tsbuild/store'
 import { storeOptions, temporaryDirectory } from '@tsbuild/store/testing'
 import { onTestFinished } from 'vitest'
-import type { FetchOptions, RemoteTree } from '../../remote-source.ts'
-import { createHttpSources, type HttpSourcesOptions } from '../http-sources.ts'
+import { createHttpSources, type HttpSourcesOptions } from '../http/http-sources.ts'
+import type { FetchOptions, RemoteTree } from '../remote-source.ts'
 
 /** The secrets of a build, as text. */
 export type Secrets = Readonly<Record<string, string>>
