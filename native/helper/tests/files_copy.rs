@@ -114,12 +114,83 @@ fn copy_refuses_what_cannot_be_merged() {
     ] {
         assert_eq!(changes(&sources, dest, &[]), Err(code.to_owned()), "{sources:?} {dest}");
     }
-    let bench = Bench::new().lower(&["d app/x", "l bin usr/bin", "d usr/bin"]).context(&["f x 1", "d y/bin"]);
+    let bench = Bench::new().lower(&["d app/x"]).context(&["f x 1"]);
     let reply = bench.copy(&[copy_action(bench.directory(&[]), &["."], "/app")]);
     expect_error(&reply, "ERR_COPY_OVER_DIRECTORY");
     assert_eq!(reply["message"], "cannot replace to directory /app/x with file");
-    let reply = bench.copy(&[copy_action(bench.directory(&[]), &["y"], "/")]);
-    assert_eq!(reply["message"], "cannot copy to non-directory: /bin");
+}
+
+#[test]
+fn copy_merges_a_directory_through_a_symlink_below_the_destination() {
+    if !can_mount() {
+        return;
+    }
+    // As on a Debian with a merged /usr.
+    let lower =
+        ["f usr/bin/old old", "d usr/bin 711", "l bin usr/bin", "l lib64 /usr/lib", "d usr/lib", "l up ../../usr/lib"];
+    let context = ["f bin/new 1", "d bin 700", "f bin/sub/x 2", "f lib64/y 3", "f up/z 4", "f bin/both bin"];
+    let bench = Bench::new().lower(&lower).context(&context);
+    chown(bench.path("lower/usr/bin"), Some(3), Some(4)).unwrap();
+    let source = std::fs::File::open(bench.path("context/bin")).unwrap();
+    source.set_modified(UNIX_EPOCH + Duration::from_secs(1_000)).unwrap();
+    let scanned = bench.scan(bench.directory(&[]), &files_support::selection(&["."]));
+    let action = copy_action(bench.directory(&[]), &["."], "/");
+    expect_result(bench.copy(&[with(action, "expect", scanned["selections"][0]["digest"].clone())]));
+    assert_eq!(std::fs::metadata(bench.path("upper/usr/bin")).unwrap().mtime(), 1_000);
+    let wanted = [
+        "d usr 755 0:0",
+        "d usr/bin 711 3:4",
+        "d usr/bin/sub 755 0:0",
+        "d usr/lib 755 0:0",
+        "f usr/bin/both bin 644 0:0",
+        "f usr/bin/new 1 644 0:0",
+        "f usr/bin/old old 644 0:0",
+        "f usr/bin/sub/x 2 644 0:0",
+        "f usr/lib/y 3 644 0:0",
+        "f usr/lib/z 4 644 0:0",
+        "l bin usr/bin 0:0",
+        "l lib64 /usr/lib 0:0",
+        "l up ../../usr/lib 0:0",
+    ];
+    assert_eq!(bench.merged(), wanted);
+}
+
+#[test]
+fn copy_lets_the_same_file_win_when_two_directories_meet_in_one() {
+    if !can_mount() {
+        return;
+    }
+    for _ in 0..20 {
+        let bench = Bench::new().lower(&["l bin usr/bin", "d usr/bin"]);
+        let bench = bench.context(&["f bin/x bin", "h bin/y bin/x", "f usr/bin/x usr", "f usr/bin/z z"]);
+        expect_result(bench.copy(&[copy_action(bench.directory(&[]), &["."], "/")]));
+        let wanted = ["f usr/bin/x usr 644 0:0", "f usr/bin/y bin 644 0:0", "f usr/bin/z z 644 0:0"];
+        let merged = bench.merged();
+        assert!(wanted.iter().all(|line| merged.contains(&(*line).to_owned())), "{merged:?}");
+    }
+}
+
+#[test]
+fn copy_refuses_a_directory_over_a_symlink_that_leads_to_none() {
+    if !can_mount() {
+        return;
+    }
+    for link in ["l app/bin nowhere", "l app/bin /file", "l app/bin bin", "l app/bin ../file/x"] {
+        let bench = Bench::new().lower(&["f file x", link]).context(&["f bin/x 1"]);
+        let reply = bench.copy(&[copy_action(bench.directory(&[]), &["."], "/app")]);
+        expect_error(&reply, "ERR_COPY_NOT_DIRECTORY");
+        let wanted = "cannot copy to non-directory: /app/bin, a symlink that leads to no directory";
+        assert_eq!(reply["message"], wanted, "{link}");
+    }
+    let bench = Bench::new().lower(&["f app/bin x"]).context(&["f bin/x 1"]);
+    let reply = bench.copy(&[copy_action(bench.directory(&[]), &["."], "/app")]);
+    assert_eq!(reply["message"], "cannot copy to non-directory: /app/bin");
+    // A host path of the same name is no directory of the image.
+    let bench = Bench::new().context(&["f bin/canary overwritten"]);
+    std::os::unix::fs::symlink(bench.path("host"), bench.path("lower/bin")).unwrap();
+    let reply = bench.copy(&[copy_action(bench.directory(&[]), &["."], "/")]);
+    expect_error(&reply, "ERR_COPY_NOT_DIRECTORY");
+    bench.check_host();
 }
 
 #[test]

@@ -80,7 +80,7 @@ async function buildBase(builder: Builder, folder: string, name: string): Promis
 }
 
 async function buildCase(builder: Builder, one: Case, made: MadeCase): Promise<Built> {
-  const { target, buildArgs, labels, sourceDateEpoch, cache } = one.args
+  const { target, buildArgs, labels, cache } = one.args
   const folder = join(made.context, '..')
   const options: BuildOptions = {
     cwd: folder,

@@ -1,8 +1,9 @@
 import { execFileSync } from 'node:child_process'
 import { chmodSync, existsSync, mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { temporaryDirectory } from '@tsbuild/store/testing'
-import { beforeEach, describe, expect, it } from 'vitest'
+import { openStore } from '@tsbuild/store'
+import { storeOptions, temporaryDirectory } from '@tsbuild/store/testing'
+import { beforeEach, describe, expect, it, onTestFinished } from 'vitest'
 import { type GitFixture, openGitFixture } from '../testing/git-fixture.ts'
 import type { TestRepository } from '../testing/repository.ts'
 
@@ -40,7 +41,7 @@ function hash(type: 'blob' | 'tree', content: string | Buffer): string {
     .trim()
 }
 
-describe('what is refused before anything runs', () => {
+describe('what is refused before anything runs', { timeout: 60_000 }, () => {
   it.each([
     '--upload-pack=touch canary',
     '-u',
@@ -73,7 +74,7 @@ describe('what is refused before anything runs', () => {
   )
 })
 
-describe('hostile repositories', () => {
+describe('hostile repositories', { timeout: 60_000 }, () => {
   it.each(['.git', '.GIT', '..', '.', 'a/b', '.g\u200cit'])(
     'a tree with an entry %j is refused',
     async (name) => {
@@ -165,7 +166,7 @@ describe('hostile repositories', () => {
   })
 })
 
-describe('the configuration of the machine', () => {
+describe('the configuration of the machine', { timeout: 60_000 }, () => {
   it('and the variables of the caller do not count', async () => {
     const home = temporaryDirectory('home-')
     const run = `touch ${canary}`
@@ -197,6 +198,22 @@ describe('the configuration of the machine', () => {
     })
     fixture.repository('r').commit({ '.gitattributes': '* filter=x\n', a: 'a' })
     await fixture.fetch({ keepGitDir: true })
+    expect(existsSync(canary)).toBe(false)
+  })
+
+  it('nor does a repository that the store lies in', async () => {
+    const around = temporaryDirectory('around-')
+    execFileSync('git', ['init', '--quiet', around])
+    for (const [key, value] of [
+      ['core.fsmonitor', `touch ${canary}`],
+      [`url.ext::touch ${canary} %S.insteadOf`, 'http://'],
+    ])
+      execFileSync('git', ['config', key ?? '', value ?? ''], { cwd: around })
+    const store = await openStore(storeOptions(join(around, 'store')))
+    onTestFinished(() => store.close())
+    fixture = await openGitFixture({ sources: { store } })
+    const commit = fixture.repository('r').commit({ a: 'a' })
+    expect(await fixture.fetch()).toMatchObject({ pinned: commit })
     expect(existsSync(canary)).toBe(false)
   })
 })

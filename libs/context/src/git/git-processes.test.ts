@@ -1,4 +1,5 @@
 import { spawn } from 'node:child_process'
+import { randomBytes } from 'node:crypto'
 import { chmodSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -47,7 +48,7 @@ async function openStalled(sources: Parameters<typeof openGitFixture>[0] = {}) {
   return { fixture, fetching, commit, recover }
 }
 
-describe('git()', () => {
+describe('git()', { timeout: 60_000 }, () => {
   it('ends with all that git started when the signal fires, and the next fetch works', async () => {
     const { fixture, fetching, commit, recover } = await openStalled()
     const controller = new AbortController()
@@ -89,7 +90,7 @@ describe('git()', () => {
 
   it('gives bytes received, as git counts them', async () => {
     const fixture = await openGitFixture()
-    const noise = Buffer.from(Array.from({ length: 300_000 }, (_, i) => (i * i * 7919) % 251))
+    const noise = randomBytes(200_000)
     fixture.repository('r').commit({ noise })
     const seen: number[] = []
     const source = { ref: '', subdir: '', checksum: undefined, keepGitDir: false, submodules: true }
@@ -98,7 +99,7 @@ describe('git()', () => {
       { ...source, remote: fixture.remote('r'), mtime: 'checkout' },
       { signal, onProgress: (received) => seen.push(received) },
     )
-    expect(seen.every((bytes) => Number.isInteger(bytes) && bytes >= 0)).toBe(true)
+    expect(seen.at(-1)).toBeGreaterThan(1000)
   })
 
   it('leaves no scratch directory', async () => {
@@ -112,7 +113,7 @@ describe('git()', () => {
   })
 })
 
-describe('a process that is killed', () => {
+describe('a process that is killed', { timeout: 60_000 }, () => {
   it('takes git and what it started along', async () => {
     const { fixture, fetching } = await openStalled()
     const program = join(temporaryDirectory('killed-'), 'fetch.mjs')
@@ -134,7 +135,7 @@ describe('a process that is killed', () => {
   })
 })
 
-describe('the program git', () => {
+describe('the program git', { timeout: 60_000 }, () => {
   it.each([
     ['is missing', undefined, 'not in PATH'],
     ['is too old to take its configuration from the environment', 'git version 2.30.2', '2.31 or newer'],

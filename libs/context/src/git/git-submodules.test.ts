@@ -3,7 +3,7 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { temporaryDirectory } from '@tsbuild/store/testing'
 import { beforeEach, describe, expect, it } from 'vitest'
-import { type GitFixture, openGitFixture } from '../testing/git-fixture.ts'
+import { type FetchedTree, type GitFixture, openGitFixture } from '../testing/git-fixture.ts'
 import type { TestRepository } from '../testing/repository.ts'
 
 let fixture: GitFixture
@@ -17,15 +17,13 @@ beforeEach(async () => {
   canary = join(temporaryDirectory('canary-'), 'canary')
 })
 
-const pathOf = ({ tree }: { tree: { path?: string } }) => tree.path ?? ''
-const read = (tree: { tree: { path?: string } }, name: string) =>
-  readFileSync(join(pathOf(tree), name), 'utf8')
+const read = ({ path }: FetchedTree, name: string) => readFileSync(join(path, name), 'utf8')
 const modules = (...rows: readonly (readonly [path: string, url: string, more?: string])[]) =>
   rows
     .map(([path, url, more = '']) => `[submodule "${path}"]\n\tpath = ${path}\n\turl = ${url}\n${more}`)
     .join('')
 
-describe('submodules', () => {
+describe('submodules', { timeout: 60_000 }, () => {
   it('are fetched at the recorded commit, shallowly, and into each other', async () => {
     const deep = fixture.repository('deep').commit({ c: 'deep' })
     library.commit({ b: 'old' })
@@ -52,7 +50,7 @@ describe('submodules', () => {
     const lib = library.commit({ b: 'lib' })
     repository.commit({ '.gitmodules': modules(['lib', '../lib.git']), lib: { submodule: lib } })
     const tree = await fixture.fetch({ submodules: false })
-    expect(readdirSync(join(pathOf(tree), 'lib'))).toEqual([])
+    expect(readdirSync(join(tree.path, 'lib'))).toEqual([])
     expect(fixture.server.requests.some(({ url }) => url.startsWith('/lib.git'))).toBe(false)
   })
 
@@ -72,7 +70,7 @@ describe('submodules', () => {
       lib: { submodule: lib },
       gone: { submodule: lib },
     })
-    expect(readdirSync(pathOf(await fixture.fetch({ subdir: 'd' })))).toEqual(['a'])
+    expect(readdirSync((await fixture.fetch({ subdir: 'd' })).path)).toEqual(['a'])
     expect(fixture.server.requests.some(({ url }) => url.startsWith('/lib.git'))).toBe(false)
     expect(read(await fixture.fetch({ subdir: 'lib/src' }), 'b')).toBe('lib')
   })
@@ -82,13 +80,13 @@ describe('submodules', () => {
       '.gitmodules': modules(['lib', '../gone.git', '\tupdate = none\n']),
       lib: { submodule: 'ab'.repeat(20) },
     })
-    expect(readdirSync(join(pathOf(await fixture.fetch()), 'lib'))).toEqual([])
+    expect(readdirSync(join((await fixture.fetch()).path, 'lib'))).toEqual([])
   })
 
   it('are usable repositories with --keep-git-dir', async () => {
     const lib = library.commit({ b: 'lib' })
     repository.commit({ '.gitmodules': modules(['lib', '../lib.git']), lib: { submodule: lib } })
-    const path = pathOf(await fixture.fetch({ keepGitDir: true }))
+    const path = (await fixture.fetch({ keepGitDir: true })).path
     const git = (...args: readonly string[]) =>
       execFileSync('git', ['-c', 'safe.directory=*', '-C', path, ...args], {
         env: { PATH: process.env.PATH, HOME: '/nonexistent' },
@@ -130,7 +128,7 @@ describe('submodules', () => {
   })
 })
 
-describe('hostile submodules', () => {
+describe('hostile submodules', { timeout: 60_000 }, () => {
   it.each([
     ['a path of this machine', '/etc'],
     ['file:', 'file:///etc'],

@@ -18,7 +18,7 @@ function fakeSsh() {
   return { path: `${folder}:${process.env.PATH}`, notes: () => readFileSync(notes, 'utf8').split('\n') }
 }
 
-describe('ssh', () => {
+describe('ssh', { timeout: 60_000 }, () => {
   it.each([
     ['git@h.example:', (root: string) => `git@h.example:${root}/r.git`],
     ['ssh://', (root: string) => `ssh://git@h.example${root}/r.git`],
@@ -63,7 +63,7 @@ describe('ssh', () => {
   })
 })
 
-describe('other transports', () => {
+describe('other transports', { timeout: 60_000 }, () => {
   it('git:// works', async () => {
     const fixture = await openGitFixture()
     const commit = fixture.repository('r').commit({ a: 'a' })

@@ -108,22 +108,24 @@ describe('resume', () => {
     expect(server.requests.at(-1)?.headers['if-none-match']).toBe('"new"')
   })
 
-  it.each<[string, number, Record<string, string>]>([
-    ['another range', 206, { 'content-range': 'bytes 0-299999/300000' }],
-    ['a range of another length', 206, { 'content-range': `bytes ${pieceBytes}-299999/400000` }],
-    ['no range at all', 206, {}],
+  it.each<[string, number, (from: number) => Record<string, string>]>([
+    ['another range', 206, (from) => ({ etag, 'content-range': `bytes ${from - 1}-299999/300000` })],
+    ['a range of another length', 206, (from) => ({ etag, 'content-range': `bytes ${from}-299999/400000` })],
+    ['no range at all', 206, () => ({ etag })],
     [
       'the rest of another file',
       206,
-      { etag: '"other"', 'content-range': `bytes ${pieceBytes}-299999/300000` },
+      (from) => ({ etag: '"other"', 'content-range': `bytes ${from}-299999/300000` }),
     ],
-    ['that there is no such range', 416, { 'content-range': 'bytes */300000' }],
-  ])('a server that answers with %s is asked for the whole', async (_, code, headers) => {
+    ['that there is no such range', 416, () => ({ 'content-range': 'bytes */300000' })],
+  ])('a server that answers with %s is asked for the whole', async (_, code, headersAt) => {
     const [server, { fetch }] = [await startFileServer(), await setUp()]
     const cut = servingInPieces(body, { cuts: 1, pieceBytes, headers: { etag } })
     server.on('/a', (nth, request, response) => {
-      if (request.headers.range === undefined) return cut(nth, request, response)
-      response.writeHead(code, { etag, ...headers }).end('junk')
+      const { range } = request.headers
+      if (range === undefined) return cut(nth, request, response)
+      const from = Number(/\d+/.exec(range))
+      response.writeHead(code, headersAt(from)).end(Buffer.alloc(body.length - from, 'x'))
     })
     expect((await fetch(server.url('/a'))).pinned).toBe(digestBytes(body))
     expect(server.requests.map(({ headers: { range } }) => range !== undefined)).toEqual([false, true, false])

@@ -116,6 +116,19 @@ describe('URL caching', () => {
     expect(keptOf(store).paths.filter((path) => path.endsWith('/source.json'))).toHaveLength(1)
   })
 
+  it('the same bytes with another Last-Modified are a file with another time', async () => {
+    const [server, { fetch }] = [await startFileServer(), await setUp()]
+    server.on('/a', serving('same', dated))
+    const first = await fetch(server.url('/a'))
+    server.on('/a', serving('same', { 'last-modified': 'Sun, 06 Nov 1994 08:49:38 GMT' }))
+    const second = await fetch(server.url('/a'))
+    expect(second.sourceDate).toBe(modifiedSeconds + 1)
+    expect([first, second].map((found) => fileOf(found).mtimeMs)).toEqual([
+      modifiedSeconds * 1000,
+      (modifiedSeconds + 1) * 1000,
+    ])
+  })
+
   it('a server that has ETags and does not know If-None-Match is believed', async () => {
     const [server, { fetch }] = [await startFileServer(), await setUp()]
     const body = Buffer.alloc(4 * 1024 * 1024, 'x')

@@ -63,6 +63,29 @@ impl Target {
         })
     }
 
+    /// Opens the directory that has this path below resolved ones; a symlink there is followed inside the root. Gives
+    /// its own path, free of symlinks, too.
+    ///
+    /// # Errors
+    /// `ERR_COPY_NOT_DIRECTORY` if it is something else, or a symlink that leads to no directory.
+    pub(crate) fn enter(&self, path: &[u8]) -> Fallible<(Vec<u8>, OwnedFd)> {
+        let failure = match self.open_dir(path) {
+            Ok(dir) => return Ok((path.to_vec(), dir)),
+            Err(failure) if failure.code == "ERR_COPY_NOT_DIRECTORY" => failure,
+            Err(failure) => return Err(failure),
+        };
+        let resolved = match resolve(&self.root, path) {
+            Ok(resolved) if resolved.links.is_empty() => return Err(failure),
+            Ok(resolved) => resolved.stat.is_some().then_some(resolved.path),
+            Err(_) => None,
+        };
+        let through = resolved.and_then(|path| self.open_dir(&path).ok().map(|dir| (path, dir)));
+        through.ok_or_else(|| {
+            let message = format!("{}, a symlink that leads to no directory", failure.message);
+            Failure { message, ..failure }
+        })
+    }
+
     /// Makes a directory by its resolved path, with its parents, and opens it. What is there is left as it is.
     ///
     /// # Errors

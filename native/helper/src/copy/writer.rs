@@ -14,6 +14,7 @@ use crate::select::{Dir, Kind, Meta, Node, NodeDigest, Opened, Walked, Xattrs, c
 use crate::workers;
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::AtFlags;
+use std::collections::HashSet;
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -85,14 +86,20 @@ impl<'a> Writer<'a> {
         if let Some(root) = &walked.root {
             self.mtimes.push((top.to_vec(), root.mtime));
         }
-        let plan = Plan::of(walked);
         let results = Mutex::new(Vec::new());
-        workers::for_each(&plan.chunks, |(at, nodes)| {
+        let copy = |(at, nodes): &(usize, Vec<usize>)| {
             let (Some(dir), Some(dest)) = (walked.dirs.get(*at), places.get(*at)) else { return Ok(()) };
             let copied = self.chunk(dir, dest, *at, nodes)?;
             results.lock().unwrap_or_else(PoisonError::into_inner).extend(copied);
             Ok(())
-        })?;
+        };
+        let mut plan = Plan::of(walked);
+        if share_a_place(&places) {
+            plan = Plan::in_order(walked);
+            plan.chunks.iter().try_for_each(copy)?;
+        } else {
+            workers::for_each(&plan.chunks, copy)?;
+        }
         for &(first, link) in &plan.links {
             self.hard_link(walked, &places, first, link)?;
         }
@@ -136,12 +143,15 @@ impl<'a> Writer<'a> {
             let parent = self.target.open_dir(&parent_path)?;
             for node in &dir.nodes {
                 let Some(place) = node.dir else { continue };
-                let path = below(&parent_path, &node.name);
-                let made = make_dir(parent.as_fd(), &node.name, &path)?;
-                let fd = self.target.open_dir(&path)?;
-                if made || !node.implied {
+                let named = below(&parent_path, &node.name);
+                let made = make_dir(parent.as_fd(), &node.name, &named)?;
+                let (path, fd) = self.target.enter(&named)?;
+                // What a symlink leads to is merged as the destination itself is: it keeps owner and mode.
+                if made || !(node.implied || path != named) {
                     let xattrs = walked.dirs.get(place).map(|dir| &dir.xattrs);
                     self.describe_dir(fd.as_fd(), node, xattrs, &path)?;
+                }
+                if made || !node.implied {
                     self.mtimes.push((path.clone(), node.meta.mtime));
                 }
                 if let Some(slot) = places.get_mut(place) {
@@ -265,6 +275,12 @@ impl<'a> Writer<'a> {
     fn mode_of(&self, meta: &Meta) -> u32 {
         self.wishes.chmod.map_or(meta.mode, |chmod| chmod.apply(meta.mode, meta.kind == Kind::Dir))
     }
+}
+
+/// Whether symlinks of the snapshot lead two directories of a source to one place.
+fn share_a_place(places: &[Vec<u8>]) -> bool {
+    let mut seen = HashSet::with_capacity(places.len());
+    !places.iter().all(|place| seen.insert(place))
 }
 
 /// Notes what was really copied, so that the manifest tells that and not what the walk saw.
