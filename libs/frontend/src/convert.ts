@@ -35,15 +35,14 @@ async function convert(
   target: Stage,
   observer: StageObserver,
 ): Promise<FrontendResult> {
-  const dated = await withSourceDate(given)
-  const { options } = dated
-  const stages = createStageBuilder(dated, observer)
+  const { options, globals, sourceDate } = await withSourceDate(given)
+  const stages = createStageBuilder(options, { globals, sourceDate, observer })
   prefetchImages(stages, target)
   const state = await stages.build(target)
   return {
     graph: stages.graph.build(state.rootfs),
     image: imageDraft(state, options),
-    sourceDateEpoch: dated.sourceDate.seconds,
+    sourceDateEpoch: sourceDate.seconds,
     proxyEnv: proxyEnvironment(options.buildArgs),
   }
 }
