@@ -1,10 +1,6 @@
-<<<<<<< HEAD
-// Writes the documents that are made from code: docs/reference/errors.md from libs/errors/src/codes.ts, and the table of
-// docs/reference/lint/README.md from libs/dockerfile/src/lint/rules.ts.
-=======
-// Writes the documents that are made from code: docs/reference/errors.md from libs/errors/src/codes.ts, and the tables of
-// docs/dev/compatibility.md from test/conformance/peers/known-differences.json.
->>>>>>> main
+// Writes the documents that are made from code: docs/reference/errors.md from libs/errors/src/codes.ts, the table of
+// docs/reference/lint/README.md from libs/dockerfile/src/lint/rules.ts, and the tables of docs/dev/compatibility.md from
+// test/conformance/peers/known-differences.json.
 // Usage: node scripts/generate-docs.mjs [--check]   (--check: exit code 1 when a document is not what would be written)
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
@@ -77,7 +73,6 @@ function errorsPage({ errorCodes }) {
   return `<!-- Written by scripts/generate-docs.mjs from libs/errors/src/codes.ts. -->\n\n# Error codes\n\nEvery error of tsbuild has one of these codes: in brackets behind its message, as \`code\` of the error that the library\nthrows, and in the \`build.failed\` event.\n\n${parts.join('\n')}`
 }
 
-<<<<<<< HEAD
 /** Replaces what stands between the marks; the rest of the page is written by hand. */
 function withLintTable(page, { lintRules }) {
   const names = { text: 'the file', image: 'the base image', context: 'the build context' }
@@ -90,7 +85,8 @@ function withLintTable(page, { lintRules }) {
   const parts = page.split(/(<!-- rules -->|<!-- end of rules -->)/)
   if (parts.length !== 5) throw new Error(`${lintReadme} has not the two marks of the table`)
   return [parts[0], parts[1], `\n\n${head}\n${rows.join('\n')}\n\n`, parts[3], parts[4]].join('')
-=======
+}
+
 /** The page with its tables between the two marks made again. */
 function withDifferences(page, known) {
   const marks = [
@@ -110,5 +106,4 @@ function withDifferences(page, known) {
     return `### ${peer}\n\n| why | difference (ours / theirs) | cases |\n| --- | --- | --- |\n${rows.join('\n')}\n`
   })
   return `${before}${marks[0]}\n${tables.join('\n')}\n${marks[1]}${after}`
->>>>>>> main
 }

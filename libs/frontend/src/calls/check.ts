@@ -27,6 +27,7 @@ export async function checkDockerfile(given: FrontendOptions): Promise<Check> {
   const tolerance = createTolerance(given)
   const options = { ...given, resolveImage: tolerance.resolveImage }
   const lint = createLint(options, tolerance.isUnknown)
+  for (const notice of lint.notices) given.warn(notice)
   await tolerance.visit(options, wanted, lint.observer)
   const scope = target === undefined ? undefined : lint.observer.stages
   const warnings = await lint.finish({ stages: scope, askContext: true })

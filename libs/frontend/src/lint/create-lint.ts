@@ -1,7 +1,7 @@
 import { createLinter, type LintMessage, type Stage } from '@tsbuild/dockerfile'
 import { isBuildError, UserError } from '@tsbuild/errors'
 import { buildArgOf } from '../build-args.ts'
-import type { FrontendOptions, ResolvedImage } from '../types.ts'
+import type { FrontendOptions, FrontendWarning, ResolvedImage } from '../types.ts'
 import { invalidDefaultArgs } from './default-args.ts'
 import { createStageLint, type StageLint } from './stage-lint.ts'
 import { unusedBuildArgs } from './unused-build-arg.ts'
@@ -19,6 +19,8 @@ export interface Lint {
   finish(options: LintScope): Promise<readonly LintMessage[]>
   /** `error=true` of the check options. */
   readonly failsBuild: boolean
+  /** Notices about the check options themselves, which are no findings. */
+  readonly notices: readonly FrontendWarning[]
 }
 
 /** See {@link Lint.finish}. */
@@ -50,6 +52,7 @@ export function createLint(
   return {
     observer,
     failsBuild: linter.failsBuild,
+    notices: linter.unknownRules.map((notice) => ({ rule: 'UnknownLintRule', ...notice })),
     async finish({ stages, askContext }) {
       linter.runTextRules({ buildArgs, baseShell: observer.baseShell })
       for (const finding of unusedBuildArgs(options, observer.triggerArgs))
@@ -72,6 +75,7 @@ export async function lintAround<T>(
   build: (observer: StageLint) => Promise<T>,
 ): Promise<T> {
   const lint = createLint(options)
+  for (const notice of lint.notices) options.warn(notice)
   const tell = async (): Promise<readonly LintMessage[]> => {
     // A hidden source ends its step with the same words, so a question about it is only worth its time before that.
     const askContext = lint.failsBuild

@@ -208,6 +208,24 @@ describe('lint in a build', () => {
     ])
   })
 
+  it('tells that a name in the check options is no rule, which is no finding', async () => {
+    const text =
+      '# check=skip=FromAsCassing,all,StageNameCasing;error=true\nFROM scratch\n# check=skip=X\nLABEL a=b'
+    const { warnings } = await convertText(text)
+    expect(warnings).toMatchObject([
+      {
+        rule: 'UnknownLintRule',
+        message: 'The check options name "FromAsCassing", which is no rule. Did you mean `FromAsCasing`?',
+        source: { startLine: 1 },
+      },
+      {
+        rule: 'UnknownLintRule',
+        message: 'The check options name "X", which is no rule.',
+        source: { startLine: 4 },
+      },
+    ])
+  })
+
   it('fails with error=true: lint violation found for rules: A, B', async () => {
     const warnings: FrontendWarning[] = []
     const text = '# check=error=true\nFROM scratch AS A\nWORKDIR b\nLABEL c=$C d=$D'
