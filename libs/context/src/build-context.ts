@@ -17,7 +17,7 @@ export interface BuildContext {
    * @throws {UserError} `ERR_COPY_SOURCE_NOT_FOUND` naming the ignore rule that hides the source, if one does
    */
   digest(selection: Selection, signal: AbortSignal): Promise<Digest>
-  /** Keeps the list of files behind a digest, so that a later miss can be explained. Best effort. */
+  /** Keeps the list of files behind a digest, so that a later miss can be explained. Best effort: not of archives. */
   keepFileList(selection: Selection, digest: Digest): Promise<void>
   /** The ignore rule that hides a path, as `.dockerignore:3`; undefined if none does. */
   hiddenBy(path: string, signal: AbortSignal): Promise<string | undefined>
@@ -63,6 +63,8 @@ export function createContext(parts: ContextParts, { native, store }: ContextHos
       return parseDigest(digest)
     },
     async keepFileList(selection, digest) {
+      // Without fingerprints every byte would be read once more for it.
+      if (tree.kind !== 'directory' || tree.fingerprints === null) return
       const { manifests } = await native.scan(tree, [selection], { manifests: true })
       const list = manifests.get(digest)
       if (list !== undefined) await store.putFileList(digest, list)

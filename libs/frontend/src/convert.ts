@@ -35,14 +35,15 @@ async function convert(
   target: Stage,
   observer: StageObserver,
 ): Promise<FrontendResult> {
-  const { options, globals, sourceDate } = await withSourceDate(given)
-  const stages = createStageBuilder(options, { globals, sourceDate, observer })
+  const dated = await withSourceDate(given)
+  const { options } = dated
+  const stages = createStageBuilder(dated, observer)
   prefetchImages(stages, target)
   const state = await stages.build(target)
   return {
     graph: stages.graph.build(state.rootfs),
     image: imageDraft(state, options),
-    sourceDateEpoch: sourceDate.seconds,
+    sourceDateEpoch: dated.sourceDate.seconds,
     proxyEnv: proxyEnvironment(options.buildArgs),
   }
 }

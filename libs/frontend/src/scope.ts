@@ -32,12 +32,12 @@ export function createScope(
   const values = new Map(base.environment().map(splitAssignment))
   const args = new Map(base.args().map(splitAssignment))
   const lookUp: Environment = (name) => values.get(name)
-  const names = () => [...values.keys(), ...args.keys()]
   const how = (source: SourceRange): ExpandOptions => ({
     escape: escapeToken,
     source,
     onName(name, found) {
-      if (!found && !args.has(name)) onUnknown({ name, source, known: names })
+      if (!found && !args.has(name))
+        onUnknown({ name, source, known: () => [...values.keys(), ...args.keys()] })
     },
   })
   return {

@@ -14,11 +14,11 @@ import {
 } from './base.ts'
 import { addCopy } from './copy-instruction.ts'
 import { hostnameOf } from './hostname.ts'
-import type { StageObserver } from './lint/observer.ts'
+import type { StageObserver, StageStart } from './lint/observer.ts'
 import { applyMetadata } from './metadata-instructions.ts'
 import { createNamedContexts, type NamedContexts } from './named-contexts.ts'
 import { addRun } from './run-instruction.ts'
-import type { SourceDate } from './source-date.ts'
+import type { DatedOptions, SourceDate } from './source-date.ts'
 import { refuseLater, stageOf } from './stage-reference.ts'
 import { type StageState, startState } from './stage-state.ts'
 import type { FrontendOptions } from './types.ts'
@@ -43,8 +43,8 @@ export interface StageBuilder {
 
 /** Starts with no stage built. @throws {UserError} `ERR_PLATFORM_INVALID` in the name of a named context, `ERR_USAGE` */
 export function createStageBuilder(
-  options: FrontendOptions,
-  { globals, sourceDate, observer }: Pick<StageBuilder, 'globals' | 'sourceDate' | 'observer'>,
+  { options, globals, sourceDate }: DatedOptions,
+  observer: StageObserver,
 ): StageBuilder {
   const built = new Map<Stage, Promise<StageState>>()
   const builder: StageBuilder = {
@@ -68,15 +68,16 @@ export function createStageBuilder(
 }
 
 async function buildStage(builder: StageBuilder, stage: Stage): Promise<StageState> {
+  const { observer } = builder
   const replacement = await replacedStage(builder, stage)
   if (replacement !== undefined) {
     const state = startState(builder, stage, replacement, [])
-    builder.observer.started(state, replacement)
+    observer.started(state, startOf(replacement))
     // The triggers of the image that stands here are for the stages upon it.
     state.config = { ...state.config, onBuild: triggersOf(replacement) }
     return state
   }
-  builder.observer.reached(stage)
+  observer.reached(stage)
   const base = await resolveBase(builder, stage)
   const triggers = triggersOf(base) ?? []
   const instructions = [
@@ -84,11 +85,18 @@ async function buildStage(builder: StageBuilder, stage: Stage): Promise<StageSta
     ...stage.instructions,
   ]
   const state = startState(builder, stage, base, instructions)
-  builder.observer.started(state, base)
+  observer.started(state, startOf(base))
   for (const instruction of instructions) {
-    await builder.observer.apply(state, instruction, () => apply(builder, state, instruction))
+    await observer.apply(state, instruction, () => apply(builder, state, instruction))
   }
   return state
+}
+
+function startOf(base: Base): StageStart {
+  return {
+    parent: base.kind === 'stage' ? base.state.stage : undefined,
+    image: base.kind === 'image' ? base.image : undefined,
+  }
 }
 
 function triggersOf(base: Base): readonly string[] | undefined {

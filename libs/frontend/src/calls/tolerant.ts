@@ -3,7 +3,7 @@ import type { Stage } from '@tsbuild/dockerfile'
 import { type BuildError, isBuildError } from '@tsbuild/errors'
 import type { Platform } from '@tsbuild/oci'
 import type { StageObserver } from '../lint/observer.ts'
-import { withSourceDate } from '../source-date.ts'
+import { withoutSourceDate } from '../source-date.ts'
 import { createStageBuilder } from '../stage-builder.ts'
 import type { FrontendOptions, ImageResolver, ResolvedImage } from '../types.ts'
 
@@ -62,8 +62,7 @@ export function createTolerance({ resolveImage }: Pick<FrontendOptions, 'resolve
         apply: (state, instruction, run) => tolerate(() => observer.apply(state, instruction, run)),
       }
       await tolerate(async () => {
-        const { options, globals, sourceDate } = await withSourceDate(given)
-        const stages = createStageBuilder(options, { globals, sourceDate, observer: tolerant })
+        const stages = createStageBuilder(withoutSourceDate(given), tolerant)
         for (const stage of wanted) await tolerate(async () => void (await stages.build(stage)))
       })
     },

@@ -8,6 +8,7 @@ import {
   type Stage,
   type WorkdirInstruction,
 } from '@tsbuild/dockerfile'
+import { isRemoteSource } from '../remote-source.ts'
 import type { StageState } from '../stage-state.ts'
 import type { FrontendOptions, ResolvedImage } from '../types.ts'
 import { imageFindings } from './image-rules.ts'
@@ -76,10 +77,8 @@ export function createStageLint(options: StageLintOptions): StageLint {
     triggerArgs,
     reached: (stage) => void stages.add(stage),
     baseShell: (stage) => images.get(stage)?.config.config.shell,
-    started(state, base) {
+    started(state, { parent, image }) {
       const { stage } = state
-      const parent = base.kind === 'stage' ? base.state.stage : undefined
-      const image = base.kind === 'image' ? base.image : undefined
       if (parent !== undefined && unknown.has(parent)) unknown.add(stage)
       if (parent !== undefined && withWorkdir.has(parent)) withWorkdir.add(stage)
       if (image === undefined) return
@@ -132,7 +131,7 @@ function reportRelative(
 
 /** URLs, repositories, and wildcards, which match only what is not hidden. */
 function isElsewhere(path: string): boolean {
-  return /[*?[]/.test(path) || /^(?:[a-z][a-z0-9+.-]*:\/\/|[\w.-]+@[\w.-]+:)/i.test(path)
+  return /[*?[]/.test(path) || isRemoteSource(path)
 }
 
 /** What is copied out of the build context; an image in the place of the context has no ignore file. */

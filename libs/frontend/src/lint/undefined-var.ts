@@ -1,6 +1,12 @@
-import { type Dockerfile, type Finding, type Instruction, matchRange, variableUse } from '@tsbuild/dockerfile'
+import {
+  type Dockerfile,
+  type Finding,
+  type Instruction,
+  isProxyArg,
+  matchRange,
+  variableUse,
+} from '@tsbuild/dockerfile'
 import { nearest } from '@tsbuild/errors'
-import { isProxy } from '../build-args.ts'
 import type { UnknownName } from './observer.ts'
 
 /** Far longer than the name of a variable. */
@@ -15,7 +21,7 @@ export function undefinedVar(
   instruction: Instruction,
   { name, known }: UnknownName,
 ): Finding | undefined {
-  if (isProxy(name)) return undefined
+  if (isProxyArg(name)) return undefined
   const use = variableUse(name)
   const source = matchRange(dockerfile, instruction, use)
   // A name that is broken by a continuation is on no line as a whole.

@@ -1,6 +1,5 @@
-import type { ArgInstruction, Finding } from '@tsbuild/dockerfile'
+import { type ArgInstruction, type Finding, isPredefinedArg } from '@tsbuild/dockerfile'
 import { didYouMean } from '@tsbuild/errors'
-import { isPredefined } from '../build-args.ts'
 import type { FrontendOptions } from '../types.ts'
 
 /** Far longer than the name of an argument. */
@@ -20,7 +19,7 @@ export function unusedBuildArgs(
   const args = dockerfile.instructions.filter((found): found is ArgInstruction => found.kind === 'arg')
   const declared = new Set([...args.flatMap((arg) => arg.args.map(({ name }) => name)), ...triggerArgs])
   return Object.keys(buildArgs)
-    .filter((name) => !declared.has(name) && !isPredefined(name))
+    .filter((name) => !declared.has(name) && !isPredefinedArg(name))
     .map((name) => {
       const hint = didYouMean(name.slice(0, longestName), declared).join(' ')
       const message = `The build argument "${name}" is not declared by any ARG${hint === '' ? '' : `. ${hint}`}`
