@@ -1,5 +1,5 @@
 import { setMaxListeners } from 'node:events'
-import { isBuildError, UserError } from '@tsbuild/errors'
+import { isBuildError, redact, UserError } from '@tsbuild/errors'
 import { createEventQueue, type EventSink, teeSinks } from '@tsbuild/events'
 import {
   formatPlatform,
@@ -104,7 +104,7 @@ async function watch(
   perform: (started: Started) => Promise<BuildResult>,
 ): Promise<BuildResult> {
   const { ref, options, events, signal } = started
-  const name = options.tags?.[0] ?? options.context
+  const name = options.tags?.[0] ?? redact(options.context)
   events({ type: 'build.started', ref, name, at: now() })
   try {
     signal.throwIfAborted()
