@@ -1,4 +1,5 @@
-// Writes the documents that are made from code: docs/reference/errors.md from libs/errors/src/codes.ts.
+// Writes the documents that are made from code: docs/reference/errors.md from libs/errors/src/codes.ts, and the tables of
+// docs/dev/compatibility.md from test/conformance/peers/known-differences.json.
 // Usage: node scripts/generate-docs.mjs [--check]   (--check: exit code 1 when a document is not what would be written)
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
@@ -7,6 +8,15 @@ import { build } from 'esbuild'
 
 const root = fileURLToPath(new URL('..', import.meta.url))
 const documents = new Map([['docs/reference/errors.md', errorsPage(await load('libs/errors/src/codes.ts'))]])
+
+const compatibility = 'docs/dev/compatibility.md'
+documents.set(
+  compatibility,
+  withDifferences(
+    readOrEmpty(compatibility),
+    JSON.parse(readOrEmpty('test/conformance/peers/known-differences.json')),
+  ),
+)
 
 const stale = [...documents].filter(([path, text]) => readOrEmpty(path) !== text)
 if (process.argv.includes('--check')) {
@@ -56,4 +66,25 @@ function errorsPage({ errorCodes }) {
     return `## ${title}\n\nExit code ${exits[kind]}.\n\n| code | meaning | may pass when tried again |\n| --- | --- | --- |\n${rows.join('\n')}\n`
   })
   return `<!-- Written by scripts/generate-docs.mjs from libs/errors/src/codes.ts. -->\n\n# Error codes\n\nEvery error of tsbuild has one of these codes: in brackets behind its message, as \`code\` of the error that the library\nthrows, and in the \`build.failed\` event.\n\n${parts.join('\n')}`
+}
+
+/** The page with its tables between the two marks made again. */
+function withDifferences(page, known) {
+  const marks = [
+    '<!-- differences: written by scripts/generate-docs.mjs -->\n',
+    '<!-- end of differences -->',
+  ]
+  const [before, rest = ''] = page.split(marks[0])
+  const [, after = ''] = rest.split(marks[1])
+  const cell = (text) => text.replaceAll('|', '\\|').replaceAll('\n', ' ')
+  const tables = [...new Set(known.map(({ peer }) => peer))].map((peer) => {
+    const rows = known
+      .filter((entry) => entry.peer === peer)
+      .map(({ reason, difference, cases }) => {
+        const names = cases.includes('*') ? 'any' : cases.join(', ')
+        return `| ${cell(reason)} | \`${cell(difference)}\` | ${names} |`
+      })
+    return `### ${peer}\n\n| why | difference (ours / theirs) | cases |\n| --- | --- | --- |\n${rows.join('\n')}\n`
+  })
+  return `${before}${marks[0]}\n${tables.join('\n')}\n${marks[1]}${after}`
 }

@@ -61,7 +61,9 @@ function stackOf(error: unknown): string {
 function place(error: BuildError, cwd: string): readonly string[] {
   const { source } = error
   if (source === undefined) return []
-  const lines = excerpt(readText(resolve(cwd, source.file)), source)
+  const { sourceText } = error.details
+  const text = typeof sourceText === 'string' ? sourceText : readText(resolve(cwd, source.file))
+  const lines = excerpt(text, source)
   return [`${source.file}:${source.startLine}`, ...lines]
 }
 

@@ -12,7 +12,7 @@ import {
   exportToStore,
   pushImage,
 } from '@tsbuild/exporter'
-import type { ImageDraft } from '@tsbuild/frontend'
+import type { FrontendResult } from '@tsbuild/frontend'
 import type { Compression } from '@tsbuild/native'
 import type { Filesystem, Snapshotter } from '@tsbuild/snapshot'
 import type { InternalVertices } from './internal-vertex.ts'
@@ -24,7 +24,7 @@ export interface OutputParts {
   readonly run: BuildRun
   readonly internal: InternalVertices
   readonly snapshotter: Snapshotter
-  readonly draft: ImageDraft
+  readonly frontend: FrontendResult
   readonly filesystem: Filesystem
   /** In full form. */
   readonly tags: readonly string[]
@@ -129,9 +129,9 @@ async function writeImage(
   output: ImageOutput,
   context: ExportContext,
 ) {
-  const { draft, filesystem, tags } = parts
+  const { filesystem, tags } = parts
+  const { image: draft, sourceDateEpoch } = parts.frontend
   const compression = compressionOf(output.compression)
-  const { sourceDateEpoch } = parts.run.options
   const image = await assembleImage(exporter, { draft, filesystem, compression, sourceDateEpoch }, context)
   switch (output.type) {
     case 'image':

@@ -20,6 +20,13 @@ import {
 import { fileSink, type RegistryClient } from '@tsbuild/registry'
 import type { ImageLayerRef } from '@tsbuild/snapshot'
 import type { Store } from '@tsbuild/store'
+import {
+  fetchLayoutLayer,
+  findLayoutImage,
+  isLayoutReference,
+  parseLayoutReference,
+  readLayoutDocument,
+} from './oci-layout.ts'
 
 /** Where images are looked for. */
 export interface ImageSourceOptions {
@@ -27,7 +34,7 @@ export interface ImageSourceOptions {
   readonly registry: () => RegistryClient
 }
 
-/** Finds images: local names first, then their registry. */
+/** Finds images: local names first, then their registry; those of an OCI layout there and nowhere else. */
 export interface ImageSource {
   /** @param pull asks the registry first, and takes the local image only if the registry does not have it */
   resolve(name: string, platform: Platform, options: ResolveImageOptions): Promise<ResolvedImage>
@@ -48,6 +55,7 @@ type ReadBlob = (descriptor: Descriptor) => Promise<Buffer>
 export function createImageSource({ store, registry }: ImageSourceOptions): ImageSource {
   return {
     async resolve(name, platform, options) {
+      if (isLayoutReference(name)) return await resolveLayout(name, platform)
       const reference = withDefaultTag(parseReference(name))
       const local = options.pull ? undefined : await resolveLocal(store, reference, platform)
       if (local !== undefined) return local
@@ -61,8 +69,18 @@ export function createImageSource({ store, registry }: ImageSourceOptions): Imag
         throw withBootstrapHint(error, reference)
       }
     },
-    fetchLayer: (layer, signal) => fetchLayer(store, registry(), layer, signal),
+    fetchLayer: (layer, signal) =>
+      isLayoutReference(layer.reference)
+        ? fetchLayoutLayer(store, layer)
+        : fetchLayer(store, registry(), layer, signal),
   }
+}
+
+async function resolveLayout(name: string, platform: Platform): Promise<ResolvedImage> {
+  const layout = parseLayoutReference(name)
+  const descriptor = await findLayoutImage(layout, platform)
+  const read: ReadBlob = (blob) => readLayoutDocument(layout, blob)
+  return await describe(name, await read(descriptor), { descriptor, platform, read })
 }
 
 async function resolveLocal(

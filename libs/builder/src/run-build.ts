@@ -1,31 +1,22 @@
-import { resolve } from 'node:path'
 import { createLocalCache } from '@tsbuild/cache'
-import { assertDirectory, type BuildContext, openDirectoryContext, readDockerfile } from '@tsbuild/context'
+import { type DockerfileText, openTreeContext } from '@tsbuild/context'
 import type { Digest } from '@tsbuild/digest'
-import { parseDockerfile } from '@tsbuild/dockerfile'
-import { UserError } from '@tsbuild/errors'
+import { isBuildError, withDetails } from '@tsbuild/errors'
 import type { EventSink } from '@tsbuild/events'
 import { createExecutor } from '@tsbuild/executor'
 import { assertOutputPlace } from '@tsbuild/exporter'
-import { type FrontendResult, toGraph } from '@tsbuild/frontend'
 import type { Graph, Vertex } from '@tsbuild/graph'
 import type { Compression } from '@tsbuild/native'
-import {
-  formatPlatform,
-  formatReference,
-  hostPlatform,
-  parsePlatform,
-  parseReference,
-  samePlatform,
-  withDefaultTag,
-} from '@tsbuild/oci'
+import { formatReference, parseReference, withDefaultTag } from '@tsbuild/oci'
 import { createOps, type OpResult } from '@tsbuild/ops'
 import { createSnapshotter, emptyFilesystem, type Snapshotter } from '@tsbuild/snapshot'
 import { solve } from '@tsbuild/solver'
-import { createInternalVertices, type InternalVertices } from './internal-vertex.ts'
+import { loadMainContext } from './contexts/main-context.ts'
+import { createInternalVertices } from './internal-vertex.ts'
+import { type Definition, loadDefinition } from './load-definition.ts'
 import type { Machine } from './machine.ts'
 import { compressionOf, hasLayers, outputPlaces, outputsOf, writeOutputs } from './outputs.ts'
-import { parseExtraHosts } from './parse-extra-hosts.ts'
+import { createRemote, fetchRemote, type Remote } from './remote.ts'
 import type { BuildOptions, BuildResult, OutputSpec } from './types.ts'
 
 /** Steps wait for the network as often as for a processor, so more run at once than there are processors. */
@@ -51,104 +42,42 @@ export async function runBuild(run: BuildRun): Promise<BuildResult> {
     native: machine.native,
     fetch: (layer, aborted) => machine.images.fetchLayer(layer, aborted),
   })
-  const { frontend, context } = await loadDefinition(run, internal)
-  signal.throwIfAborted()
-  const solution = await solveGraph(run, { frontend, context, snapshotter })
-  const filesystem = solution.result?.kind === 'filesystem' ? solution.result.filesystem : emptyFilesystem
-  const image = await writeOutputs({ run, internal, snapshotter, draft: frontend.image, filesystem, tags })
-  await solution.durable
-  return {
-    ref: run.ref,
-    image: image?.manifest,
-    configDigest: image?.config.digest,
-    tags,
-    steps: {
-      total: solution.cached + solution.executed,
-      cached: solution.cached,
-      executed: solution.executed,
-    },
+  const remote = createRemote(run)
+  const tools = { run, internal, remote }
+  const main = await loadMainContext(tools)
+  try {
+    const definition = await loadDefinition(tools, main)
+    signal.throwIfAborted()
+    const solution = await solveGraph(run, { ...definition, remote, snapshotter })
+    const { frontend } = definition
+    const filesystem = solution.result?.kind === 'filesystem' ? solution.result.filesystem : emptyFilesystem
+    const image = await writeOutputs({ run, internal, snapshotter, frontend, filesystem, tags })
+    await solution.durable
+    return {
+      ref: run.ref,
+      image: image?.manifest,
+      configDigest: image?.config.digest,
+      tags,
+      steps: {
+        total: solution.cached + solution.executed,
+        cached: solution.cached,
+        executed: solution.executed,
+      },
+    }
+  } catch (error) {
+    throw withText(error, main.file)
   }
 }
 
-interface Definition {
-  readonly frontend: FrontendResult
-  readonly context: BuildContext
-}
-
-async function loadDefinition(run: BuildRun, internal: InternalVertices): Promise<Definition> {
-  const { machine, options, signal } = run
-  const contextPath = resolve(options.cwd, options.context)
-  const file = await internal.run(
-    `[internal] load build definition from ${options.dockerfile ?? 'Dockerfile'}`,
-    async () => {
-      assertDirectory(contextPath)
-      const { path, shown, text } = await readDockerfile(contextPath, options.dockerfile, options.cwd)
-      return { path, dockerfile: parseDockerfile(text, shown) }
-    },
-  )
-  const context = await internal.run('[internal] load .dockerignore', () =>
-    openDirectoryContext({
-      path: contextPath,
-      dockerfilePath: file.path,
-      cwd: options.cwd,
-      native: machine.native,
-      store: machine.store,
-    }),
-  )
-  for (const { rule, message, source } of file.dockerfile.warnings) internal.warn({ rule, message, source })
-  const buildPlatform = hostPlatform(process.arch)
-  const platform =
-    options.platform === undefined ? buildPlatform : parsePlatform(options.platform, buildPlatform)
-  if (!samePlatform(platform, buildPlatform)) {
-    const message = `Cannot build for ${formatPlatform(platform)}: only ${formatPlatform(buildPlatform)}, this machine's own, is supported yet`
-    throw new UserError('ERR_PLATFORM_INVALID', message)
-  }
-  const pull = options.pull === true
-  const frontend = await toGraph({
-    dockerfile: file.dockerfile,
-    target: options.target,
-    buildArgs: options.buildArgs ?? {},
-    labels: options.labels ?? {},
-    platform,
-    buildPlatform,
-    noCache: options.noCache === true ? true : (options.noCacheFilter ?? false),
-    network: options.network ?? 'default',
-    extraHosts: parseExtraHosts(options.addHosts ?? []),
-    resolveImage: once((name) =>
-      internal.run(
-        `[internal] load metadata for ${formatReference(withDefaultTag(parseReference(name)))}`,
-        () => machine.images.resolve(name, platform, { pull, signal }),
-      ),
-    ),
-    namedContexts: new Map(),
-    context: {
-      sourceDate: () => context.sourceDate(),
-      // Until the remote sources are wired, there is none to ask.
-      remoteDate: async () => undefined,
-      hiddenBy: (path) => context.hiddenBy(path, signal),
-    },
-    warn: internal.warn,
-  })
-  return { frontend, context }
-}
-
-/** The same image is asked for once in a build, so that a moving tag means one thing. */
-function once<T>(look: (name: string) => Promise<T>): (name: string) => Promise<T> {
-  const known = new Map<string, Promise<T>>()
-  return (name) => {
-    const found = known.get(name) ?? look(name)
-    known.set(name, found)
-    return found
-  }
+/** So that the lines of the error can be shown: the text may be no file, or by now another one. */
+function withText(error: unknown, { shown, text }: DockerfileText): unknown {
+  const isOfText = isBuildError(error) && error.source?.file === shown
+  return isOfText ? withDetails(error, { sourceText: text }) : error
 }
 
 async function solveGraph(
   run: BuildRun,
-  parts: {
-    readonly frontend: FrontendResult
-    readonly context: BuildContext
-    readonly snapshotter: Snapshotter
-  },
+  parts: Definition & { readonly remote: Remote; readonly snapshotter: Snapshotter },
 ) {
   const { machine, events, signal } = run
   const { store } = machine
@@ -165,11 +94,9 @@ async function solveGraph(
     executor,
     hasSnapshot: (id) => store.snapshots.has(id),
     layerOf: wantedLayers(parts.frontend.graph, outputsOf(run.options)),
-    contexts: async () => parts.context,
-    fetch: (source) => {
-      const message = `Cannot fetch "${source.kind === 'git' ? source.remote : source.url}": this is not built yet`
-      throw new UserError('ERR_UNSUPPORTED', message)
-    },
+    contexts: parts.contexts.open,
+    fetch: async (source, fetching) =>
+      openTreeContext(await fetchRemote(parts.remote.forSteps, source, fetching), machine),
     scratch: () => store.sources.scratch(),
     now: machine.now,
   })
@@ -198,16 +125,24 @@ function wantedLayers(
   graph: Graph,
   outputs: readonly OutputSpec[],
 ): (vertex: Vertex) => Compression | undefined {
-  const wanted = new Set<Digest>()
-  const vertices = new Map(graph.vertices.map((vertex) => [vertex.digest, vertex]))
-  for (let vertex = graph.target && vertices.get(graph.target); vertex !== undefined; ) {
-    wanted.add(vertex.digest)
-    const base = vertex.op.kind === 'exec' || vertex.op.kind === 'file' ? vertex.op.rootfs : undefined
-    const input = base === undefined ? undefined : vertex.inputs[base]
-    vertex = input === undefined ? undefined : vertices.get(input)
-  }
   const output = outputs.find(hasLayers)
   if (output === undefined) return () => undefined
+  const vertices = new Map(graph.vertices.map((vertex) => [vertex.digest, vertex]))
+  const wanted = new Set<Digest>()
+  const pending = graph.target === undefined ? [] : [graph.target]
+  for (let next = pending.pop(); next !== undefined; next = pending.pop()) {
+    const vertex = wanted.has(next) ? undefined : vertices.get(next)
+    wanted.add(next)
+    if (vertex !== undefined) pending.push(...stackedUpon(vertex))
+  }
   const compression = compressionOf(output.compression)
   return ({ digest }) => (wanted.has(digest) ? compression : undefined)
+}
+
+/** The inputs whose layers are in a vertex's result. */
+function stackedUpon({ op, inputs }: Vertex): readonly Digest[] {
+  if (op.kind === 'merge') return inputs
+  const base = op.kind === 'exec' || op.kind === 'file' ? op.rootfs : undefined
+  const input = base === undefined ? undefined : inputs[base]
+  return input === undefined ? [] : [input]
 }

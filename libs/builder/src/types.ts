@@ -66,8 +66,6 @@ export interface BuildOptions {
   readonly addHosts?: readonly string[] | undefined
   /** `--output`; default the local image list where there are tags, else the cache only. */
   readonly outputs?: readonly OutputSpec[] | undefined
-  /** `SOURCE_DATE_EPOCH`, Unix seconds. */
-  readonly sourceDateEpoch?: number | undefined
 }
 
 /** One `--output`. */

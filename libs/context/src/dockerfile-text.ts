@@ -2,18 +2,20 @@ import { readFile, stat } from 'node:fs/promises'
 import { join, relative, resolve } from 'node:path'
 import { decodeText } from '@tsbuild/dockerfile'
 import { UserError } from '@tsbuild/errors'
+import type { Native } from '@tsbuild/native'
+import type { BuildContext } from './build-context.ts'
 
 /** A Dockerfile as found. */
 export interface DockerfileText {
-  /** Absolute. */
-  readonly path: string
+  /** Absolute; undefined where it is no file of the machine. */
+  readonly path: string | undefined
   /** As shown to the user: relative to the working directory where it is below it. */
   readonly shown: string
   readonly text: string
 }
 
 /** A Dockerfile larger than this is refused. */
-const maxBytes = 16 * 2 ** 20
+export const maxDockerfileBytes = 16 * 2 ** 20
 
 /**
  * Reads the Dockerfile of a build: `file` relative to `cwd`, or else `Dockerfile`, then `dockerfile`, in the context.
@@ -41,6 +43,34 @@ export async function readDockerfile(
     `Cannot find a Dockerfile: there is no ${places.join(' and no ')}`,
     {
       hints,
+    },
+  )
+}
+
+/**
+ * Reads the Dockerfile of a build from files that were given or fetched: `file` relative to their root, or else
+ * `Dockerfile`, then `dockerfile`. The tree is untrusted: symlinks are followed inside of it only.
+ *
+ * @throws {UserError} `ERR_DOCKERFILE_NOT_FOUND` naming every place that was tried; `ERR_SIZE_MISMATCH`
+ * @see spec/dockerfile.md 1.7
+ */
+export async function readDockerfileOf(
+  { tree, shown }: Pick<BuildContext, 'tree' | 'shown'>,
+  file: string | undefined,
+  { native, signal }: { readonly native: Native; readonly signal: AbortSignal },
+): Promise<DockerfileText> {
+  const names = file === undefined ? ['Dockerfile', 'dockerfile'] : [file]
+  const files = await native.read(tree, names, { maxBytes: maxDockerfileBytes, signal })
+  for (const [index, bytes] of files.entries()) {
+    const name = names[index] ?? ''
+    if (bytes !== null) return { path: undefined, shown: name, text: decodeText(bytes) }
+  }
+  const tried = names.map((name) => `"${name}"`).join(' and no ')
+  throw new UserError(
+    'ERR_DOCKERFILE_NOT_FOUND',
+    `Cannot find a Dockerfile: there is no ${tried} in ${shown}`,
+    {
+      hints: file === undefined ? ['Name the file with --file, relative to the root of the context.'] : [],
     },
   )
 }
@@ -74,10 +104,10 @@ async function readRegular(
     if (!stats.isFile()) {
       throw new UserError(otherFile, `Cannot read "${path}": it is no regular file`)
     }
-    if (stats.size > maxBytes) {
+    if (stats.size > maxDockerfileBytes) {
       throw new UserError(
         'ERR_DOCKERFILE_SYNTAX',
-        `Cannot read "${path}": it has ${stats.size} bytes, at most ${maxBytes} are read`,
+        `Cannot read "${path}": it has ${stats.size} bytes, at most ${maxDockerfileBytes} are read`,
       )
     }
     return decodeText(await readFile(path))

@@ -6,3 +6,17 @@ export function openTreeContext(fetched: RemoteTree, host: ContextHost): BuildCo
   const { tree, shown, sourceDate } = fetched
   return createContext({ shown: `"${shown}"`, tree, sourceDate: async () => sourceDate }, host)
 }
+
+/** The context of a build that was given a Dockerfile and nothing else. @param directory an empty one */
+export function openEmptyContext(directory: string, host: ContextHost): BuildContext {
+  return createContext(
+    {
+      shown: 'the build context, which is empty',
+      tree: { kind: 'directory', path: directory, ignore: [], fingerprints: null },
+      hints: [
+        'The Dockerfile came alone. Give a directory as the context, and the Dockerfile with `--file -`.',
+      ],
+    },
+    host,
+  )
+}

@@ -68,19 +68,28 @@ export function isBuildError(value: unknown): value is BuildError {
  * The returned error is a new one with the same code, hints, details and stack.
  */
 export function withSource(error: unknown, source: SourceRange): unknown {
-  if (!isBuildError(error) || error.source !== undefined) return error
-  const options: BuildErrorOptions = {
-    source,
-    hints: error.hints,
-    cause: error.cause,
-    details: error.details,
-  }
-  const located =
+  return isBuildError(error) && error.source === undefined ? changed(error, { source }) : error
+}
+
+/** Adds to the details of an error, as {@link withSource} does with its place. */
+export function withDetails(error: unknown, details: BuildError['details']): unknown {
+  return isBuildError(error) ? changed(error, { details: { ...error.details, ...details } }) : error
+}
+
+/** Puts hints before those of an error, as {@link withSource} does with its place. */
+export function withHints(error: unknown, hints: readonly string[]): unknown {
+  return isBuildError(error) ? changed(error, { hints: [...hints, ...error.hints] }) : error
+}
+
+function changed(error: BuildError, change: BuildErrorOptions): BuildError {
+  const { source, hints, cause, details } = error
+  const options = { source, hints, cause, details, ...change }
+  const copy =
     error.kind === 'user'
       ? new UserError(error.code, error.message, options)
       : error.kind === 'environment'
         ? new EnvironmentError(error.code, error.message, options)
         : new InternalError(error.code, error.message, options)
-  if (error.stack !== undefined) located.stack = error.stack
-  return located
+  if (error.stack !== undefined) copy.stack = error.stack
+  return copy
 }

@@ -30,6 +30,8 @@ export const errorCodes = {
   ERR_DOCKERFILE_STAGE_NOT_FOUND: user('The target or a `--from` names no stage.'),
   ERR_DOCKERFILE_CYCLE: user('Stages depend on one another in a circle.'),
 
+  ERR_SOURCE_DATE: user('SOURCE_DATE_EPOCH is neither a time nor a source that has one.'),
+
   ERR_CONTEXT_NOT_FOUND: user('The build context is not there or is no directory.'),
   ERR_CONTEXT_UNREADABLE: user('A file of the build context cannot be read.'),
   ERR_CONTEXT_CHANGED: user('A file of the build context changed while it was read.'),
@@ -51,13 +53,23 @@ export const errorCodes = {
   ERR_STEP_FAILED: user('A RUN step ended with a non-zero exit code.'),
   ERR_ROOTFS_INVALID: user('The image has something unusable where a mount point belongs.'),
 
-  ERR_LINT: user('`# check=error=true` is set and a rule found something.'),
+  ERR_LINT: user('A rule found something, and `# check=error=true` is set.'),
   ERR_URL_INVALID: user('The URL of a context or of an ADD source is malformed.'),
   ERR_HTTP_STATUS: user('A server answers the request for a context or an ADD source with an error status.'),
-  ERR_HTTP_UNREACHABLE: transient('The server of a context or of an ADD source does not answer.'),
+  ERR_HTTP_UNREACHABLE: transient(
+    'The server of a context or of an ADD source does not answer or is not trusted.',
+  ),
+  ERR_HTTP_RESPONSE: environment(
+    'The answer to the request for a context or an ADD source is too large, makes no sense or leads astray.',
+  ),
   ERR_GIT_REF_NOT_FOUND: user('A git repository has no such branch, tag or commit.'),
-  ERR_GIT_FAILED: transient('git cannot fetch a repository.'),
-  ERR_ADD_ARCHIVE: user('An archive of ADD, or one given as the context, is malformed or unpacks to too much.'),
+  ERR_GIT_CONTENT: user(
+    'A git repository lacks the wanted directory, is larger than the limits allow, or has a submodule that is refused.',
+  ),
+  ERR_GIT_FAILED: transient('A git repository cannot be fetched.'),
+  ERR_ADD_ARCHIVE: user(
+    'An archive of ADD, or one given as the context, is malformed or unpacks to too much.',
+  ),
   ERR_SECRET: user('A secret is not given, or cannot be read.'),
 
   ERR_REFERENCE_INVALID: user('An image reference is malformed.'),

@@ -5,6 +5,8 @@ export {
   InternalError,
   isBuildError,
   UserError,
+  withDetails,
+  withHints,
   withSource,
 } from './build-error.ts'
 export type { ErrorCode, ErrorCodeRow } from './codes.ts'

@@ -87,7 +87,9 @@ async function pushLayer(
 ): Promise<void> {
   const { signal } = context
   const stored = (await options.store.blobs.size(descriptor.digest)) !== undefined
-  const source = origin === undefined ? undefined : parseReference(origin.reference)
+  // The image of an OCI layout is in no registry.
+  const isPulled = origin !== undefined && !origin.reference.startsWith('oci-layout:')
+  const source = isPulled ? parseReference(origin.reference) : undefined
   const sameRegistry = source !== undefined && source.registry === reference.registry
   if (!stored && origin !== undefined) {
     const registry = options.registry()

@@ -1,110 +1,136 @@
 import type { Digest } from '@tsbuild/digest'
 import type { AddInstruction, CopyInstruction } from '@tsbuild/dockerfile'
-import { type SourceRange, UserError } from '@tsbuild/errors'
-import type { FileAction } from '@tsbuild/graph'
-import { copyDestination, isRemoteSource } from './paths.ts'
+import { UserError } from '@tsbuild/errors'
+import type { FileAction, FileOp } from '@tsbuild/graph'
+import { addSources } from './copy-sources.ts'
+import { checkMode } from './mode.ts'
+import { copyDestination, isFileName } from './paths.ts'
 import type { StageBuilder } from './stage-builder.ts'
 import { nextStepName, type StageState } from './stage-state.ts'
 
-/** Adds the step of a COPY or ADD. @see spec/dockerfile.md 3 */
+/** The words of a COPY or ADD, variables expanded; what is empty then was not given. */
+interface Words {
+  readonly sources: readonly string[]
+  readonly destination: string
+  readonly chown: string | undefined
+  readonly chmod: string | undefined
+  readonly checksum: string | undefined
+}
+
+/**
+ * Adds the step of a COPY or ADD. With `--link` it is a layer on nothing and a merge.
+ *
+ * @throws {UserError} `ERR_MODE_INVALID`, `ERR_PATH_INVALID`, see `addSources`
+ * @see spec/dockerfile.md 3, docs/adr/0010-link-is-a-merge.md
+ */
 export async function addCopy(
   builder: StageBuilder,
   state: StageState,
   instruction: CopyInstruction | AddInstruction,
 ): Promise<void> {
   const { source } = instruction
-  const word = (text: string) => state.scope.expand(text, source)
-  const sources = instruction.sources.map(word)
-  refuseUnsupported(instruction, sources)
-  const destination = word(instruction.destination)
-  const dest = copyDestination(state.config.workingDir ?? '/', destination)
-  const inputs: Digest[] = state.rootfs === undefined ? [] : [state.rootfs]
-  const actions: FileAction[] = []
-  const chown = instruction.chown === null ? undefined : word(instruction.chown)
-  const chmod = instruction.chmod === null ? undefined : word(instruction.chmod)
-  if (sources.length > 0) {
-    const input = await inputOf(builder, state, instruction)
-    if (input === undefined) throw emptySource(sources, source)
-    inputs.push(input)
-    const parents = instruction.kind === 'copy' && instruction.parents
-    const unpack = instruction.kind === 'add' && instruction.unpack !== false
-    const { exclude } = instruction
-    actions.push({
-      kind: 'copy',
-      input: inputs.length - 1,
-      sources,
-      dest,
-      exclude,
-      parents,
-      chown,
-      chmod,
-      unpack,
-    })
-  }
-  for (const { name, content, expand } of instruction.inlineFiles) {
-    const text = expand ? state.scope.expandHeredoc(content, source) : content
-    actions.push({ kind: 'mkfile', name, dest, content: text, owner: chown, chmod, mtime: undefined })
-  }
-  state.rootfs = builder.graph.add(
-    { kind: 'file', rootfs: state.rootfs === undefined ? undefined : 0, owners: undefined, actions },
-    { inputs, name: nextStepName(state, instruction.original), source, ignoreCache: state.ignoreCache },
-  )
-  state.history.push({
-    createdBy: createdBy(instruction, sources, destination, { chown, chmod }),
-    emptyLayer: false,
+  const words = expandWords(state, instruction)
+  if (words.chmod !== undefined) checkMode(words.chmod, source)
+  const ground = groundOf(state, instruction, words)
+  const copied = await copyActions(builder, state, instruction, {
+    words,
+    firstInput: ground.inputs.length,
   })
+  const inlined = inlineActions(builder, state, instruction, words)
+  const name = nextStepName(state, instruction.original)
+  const copy = builder.graph.add(
+    { kind: 'file', rootfs: ground.rootfs, owners: ground.owners, actions: [...copied.actions, ...inlined] },
+    { inputs: [...ground.inputs, ...copied.inputs], name, source, ignoreCache: state.ignoreCache },
+  )
+  state.rootfs =
+    instruction.link && state.rootfs !== undefined
+      ? builder.graph.add({ kind: 'merge' }, { inputs: [state.rootfs, copy], name: linkName(name), source })
+      : copy
+  state.history.push({ createdBy: createdBy(instruction, words), emptyLayer: false })
 }
 
-/** The vertex that is copied from; undefined for an empty file system. */
-async function inputOf(
+function expandWords(state: StageState, instruction: CopyInstruction | AddInstruction): Words {
+  const word = (text: string) => state.scope.expand(text, instruction.source)
+  const flag = (text: string | null) => (text === null ? undefined : word(text) || undefined)
+  return {
+    sources: instruction.sources.map(word),
+    destination: word(instruction.destination),
+    chown: flag(instruction.chown),
+    chmod: flag(instruction.chmod),
+    checksum: instruction.kind === 'add' ? flag(instruction.checksum) : undefined,
+  }
+}
+
+/** What the copied files are put upon, and where names of owners are looked up. */
+type Ground = Pick<FileOp, 'rootfs' | 'owners'> & { readonly inputs: readonly Digest[] }
+
+/** Of `--link` the layer must be the same upon every base: the stage is an input only where names need one. */
+function groundOf(
+  { rootfs }: StageState,
+  { link }: CopyInstruction | AddInstruction,
+  { chown }: Words,
+): Ground {
+  if (rootfs === undefined) return { rootfs: undefined, owners: undefined, inputs: [] }
+  if (!link) return { rootfs: 0, owners: undefined, inputs: [rootfs] }
+  const byName = chown !== undefined && !/^\d+(?::\d+)?$/.test(chown)
+  return { rootfs: undefined, owners: byName ? 0 : undefined, inputs: byName ? [rootfs] : [] }
+}
+
+async function copyActions(
   builder: StageBuilder,
   state: StageState,
   instruction: CopyInstruction | AddInstruction,
-): Promise<Digest | undefined> {
-  if (instruction.kind === 'copy' && instruction.from !== null) {
-    return await builder.fromName(instruction.from, state, instruction.source)
-  }
-  return builder.graph.add(
-    { kind: 'local', name: 'context' },
-    { inputs: [], name: '[internal] load build context' },
-  )
-}
-
-/** With words as written, variables expanded. */
-function createdBy(
-  instruction: CopyInstruction | AddInstruction,
-  sources: readonly string[],
-  destination: string,
-  flags: { readonly chown: string | undefined; readonly chmod: string | undefined },
-): string {
-  const words = [instruction.kind.toUpperCase()]
-  if (flags.chown !== undefined) words.push(`--chown=${flags.chown}`)
-  if (flags.chmod !== undefined) words.push(`--chmod=${flags.chmod}`)
-  const inline = instruction.inlineFiles.map(({ name }) => `<<${name}`)
-  return [...words, ...sources, ...inline, destination, '# buildkit'].join(' ')
-}
-
-function emptySource(sources: readonly string[], source: SourceRange): UserError {
-  const message = `Cannot copy "${sources.join(' ')}": the stage that --from names has no files`
-  return new UserError('ERR_COPY_SOURCE_NOT_FOUND', message, { source })
-}
-
-function refuseUnsupported(instruction: CopyInstruction | AddInstruction, sources: readonly string[]): void {
-  const { source } = instruction
-  const refuse = (what: string) => {
-    throw new UserError('ERR_UNSUPPORTED', `Cannot copy: ${what} is not supported yet`, { source })
-  }
-  if (instruction.link) refuse(`${instruction.kind.toUpperCase()} --link`)
-  if (instruction.kind === 'add') {
-    if (instruction.checksum !== null) refuse('ADD --checksum')
-    if (instruction.keepGitDir !== null) refuse('ADD --keep-git-dir')
-    if (instruction.unpack === true) refuse('ADD --unpack=true')
-  }
-  const remote = sources.find(isRemoteSource)
-  if (remote === undefined) return
-  if (instruction.kind === 'add') refuse(`the remote source "${remote}"`)
-  throw new UserError('ERR_DOCKERFILE_SYNTAX', `Cannot copy "${remote}": a source of COPY can't be a URL`, {
-    source,
-    hints: ['Use ADD for URLs.'],
+  { words, firstInput }: { readonly words: Words; readonly firstInput: number },
+): Promise<{ readonly inputs: readonly Digest[]; readonly actions: readonly FileAction[] }> {
+  const { sources, checksum, chown, chmod } = words
+  const groups = await addSources(builder, state, instruction, { words: sources, checksum })
+  const dest = destinationOf(state, words)
+  const { exclude } = instruction
+  const parents = instruction.kind === 'copy' && instruction.parents
+  const actions = groups.map((group, index): FileAction => {
+    const common = { kind: 'copy', dest, exclude, parents, chown, chmod } as const
+    return { ...common, input: firstInput + index, sources: group.sources, unpack: group.unpack }
   })
+  return { inputs: groups.map(({ input }) => input), actions }
+}
+
+/** Heredocs come after the paths, as in BuildKit. */
+function inlineActions(
+  { sourceDate }: StageBuilder,
+  state: StageState,
+  { inlineFiles, source }: CopyInstruction | AddInstruction,
+  words: Words,
+): readonly FileAction[] {
+  return inlineFiles.map(({ name, content, expand }) => {
+    if (!isFileName(name)) {
+      const message = `Cannot make file "${name}": the word of a heredoc must be a file's name`
+      throw new UserError('ERR_PATH_INVALID', message, { source })
+    }
+    return {
+      kind: 'mkfile',
+      name,
+      dest: destinationOf(state, words),
+      content: expand ? state.scope.expandHeredoc(content, source) : content,
+      owner: words.chown,
+      chmod: words.chmod,
+      mtime: sourceDate.seconds,
+    }
+  })
+}
+
+function destinationOf(state: StageState, { destination }: Words): string {
+  return copyDestination(state.config.workingDir ?? '/', destination)
+}
+
+/** `[2/3] LINK COPY …` */
+const linkName = (name: string) => name.replace(/^(\[[^\]]*\] )/, '$1LINK ')
+
+/** With words as written, variables expanded; of the flags those that BuildKit writes. @see spec/dockerfile.md 1.6 */
+function createdBy(instruction: CopyInstruction | AddInstruction, words: Words): string {
+  const text = [instruction.kind.toUpperCase()]
+  if (instruction.kind === 'copy' && instruction.parents) text.push('--parents')
+  if (words.chown !== undefined) text.push(`--chown=${words.chown}`)
+  if (words.chmod !== undefined) text.push(`--chmod=${words.chmod}`)
+  const inline = instruction.inlineFiles.map(({ name }) => `<<${name}`)
+  return [...text, ...words.sources, ...inline, words.destination, '# buildkit'].join(' ')
 }

@@ -1,5 +1,5 @@
 import type { CommandLine } from '@tsbuild/dockerfile'
-import type { HistoryEntry } from '@tsbuild/oci'
+import type { Healthcheck, HistoryEntry } from '@tsbuild/oci'
 
 /**
  * The words of a history entry, as Docker and BuildKit write them. @see spec/dockerfile.md 1.6
@@ -9,6 +9,33 @@ export const history = {
     `RUN ${args.length === 0 ? '' : `|${args.length} ${args.join(' ')} `}${command.join(' ')} # buildkit`,
   list: (keyword: string, words: readonly string[]): string => `${keyword} [${words.join(' ')}]`,
   command: (keyword: string, command: readonly string[]): string => `${keyword} ${quoted(command)}`,
+  /** As Go's `%+v` prints it. */
+  healthcheck: (check: Healthcheck): string => {
+    const times = [
+      ['Interval', check.intervalNs],
+      ['Timeout', check.timeoutNs],
+      ['StartPeriod', check.startPeriodNs],
+      ['StartInterval', check.startIntervalNs],
+    ] as const
+    const fields = times.map(([name, ns = 0]) => `${name}:${durationText(ns)}`)
+    return `HEALTHCHECK {Test:[${(check.test ?? []).join(' ')}] ${fields.join(' ')} Retries:${check.retries ?? 0}}`
+  },
+}
+
+/** Nanoseconds as Go writes them: `0s`, `1.5ms`, `1m30s`, `1h0m0s`. */
+function durationText(ns: number): string {
+  if (ns === 0) return '0s'
+  for (const [unit, size] of [
+    ['ns', 1e3],
+    ['µs', 1e6],
+    ['ms', 1e9],
+  ] as const) {
+    if (ns < size) return `${ns / (size / 1e3)}${unit}`
+  }
+  const seconds = Math.floor(ns / 1e9)
+  const text = `${(ns - Math.floor(seconds / 60) * 60e9) / 1e9}s`
+  const [hours, minutes] = [Math.floor(seconds / 3600), Math.floor(seconds / 60) % 60]
+  return `${hours > 0 ? `${hours}h` : ''}${hours > 0 || minutes > 0 ? `${minutes}m` : ''}${text}`
 }
 
 /** A list of strings as Go's `%q` prints it. */

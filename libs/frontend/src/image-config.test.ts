@@ -185,7 +185,7 @@ describe('toGraph() and history', () => {
       '- EXPOSE [80/tcp 81/tcp]',
       '- VOLUME [/v /w]',
       '- STOPSIGNAL 9',
-      '- HEALTHCHECK NONE',
+      '- HEALTHCHECK {Test:[NONE] Interval:0s Timeout:0s StartPeriod:0s StartInterval:0s Retries:0}',
       '- ONBUILD RUN t',
       '- MAINTAINER m',
       '- CMD ["/b" "-c" "run \\"it\\""]',
@@ -251,6 +251,8 @@ describe('toGraph() and triggers', () => {
 
   it('toGraph() keeps the heredoc of a trigger', async () => {
     const result = await convertText('FROM base AS a\nONBUILD COPY <<f /x/\n$A\nf\nFROM a\n')
-    expect(filesOf(result)[0]?.actions).toMatchObject([{ kind: 'mkfile', path: '/x/f', content: '\n' }])
+    expect(filesOf(result)[0]?.actions).toMatchObject([
+      { kind: 'mkfile', name: 'f', dest: '/x/', content: '\n' },
+    ])
   })
 })

@@ -2,7 +2,6 @@ import { type Instruction, parseExposePort, parseSignal } from '@tsbuild/dockerf
 import { type SourceRange, UserError } from '@tsbuild/errors'
 import type { Healthcheck } from '@tsbuild/oci'
 import { argvOf, history } from './history.ts'
-import { resolveInImage } from './paths.ts'
 import { type StageState, withEnv } from './stage-state.ts'
 
 /** Instructions that change the image config only. */
@@ -111,7 +110,7 @@ function applyExpose(state: StageState, { ports, source }: Of<'expose'>): string
 function applyHealthcheck(state: StageState, { command, options }: Of<'healthcheck'>): string {
   if (command === null) {
     state.config = { ...state.config, healthcheck: { test: ['NONE'] } }
-    return 'HEALTHCHECK NONE'
+    return history.healthcheck({ test: ['NONE'] })
   }
   const test = command.form === 'exec' ? ['CMD', ...command.args] : ['CMD-SHELL', command.text]
   const healthcheck: Healthcheck = {
@@ -123,7 +122,7 @@ function applyHealthcheck(state: StageState, { command, options }: Of<'healthche
     retries: options.retries || undefined,
   }
   state.config = { ...state.config, healthcheck }
-  return history.command('HEALTHCHECK', test)
+  return history.healthcheck(healthcheck)
 }
 
 function emptyVolume(source: SourceRange): UserError {
@@ -134,11 +133,4 @@ function emptyVolume(source: SourceRange): UserError {
 
 function union(old: readonly string[] | undefined, added: readonly string[]): readonly string[] {
   return [...new Set([...(old ?? []), ...added])]
-}
-
-/** Sets the working directory in the config and gives its absolute path. */
-export function applyWorkdir(state: StageState, path: string): string {
-  const workingDir = resolveInImage(state.config.workingDir ?? '/', path)
-  state.config = { ...state.config, workingDir }
-  return workingDir
 }

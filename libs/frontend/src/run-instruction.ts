@@ -1,23 +1,21 @@
 import { heredocText, type RunInstruction } from '@tsbuild/dockerfile'
 import { type SourceRange, UserError } from '@tsbuild/errors'
+import type { ScriptFile } from '@tsbuild/graph'
 import { formatPlatform } from '@tsbuild/oci'
 import { argvOf, history } from './history.ts'
 import { shellOf } from './metadata-instructions.ts'
+import { checkMounts } from './mounts.ts'
+import { isFileName } from './paths.ts'
 import type { StageBuilder } from './stage-builder.ts'
 import { nextStepName, type StageState } from './stage-state.ts'
 
-/** BuildKit's, so that what a build sees of its host is always the same. */
-const hostname = 'buildkitsandbox'
-
 /** Adds the step of a RUN. @see spec/dockerfile.md 2 */
-export function addRun(
-  { graph, options }: StageBuilder,
-  state: StageState,
-  instruction: RunInstruction,
-): void {
+export function addRun(builder: StageBuilder, state: StageState, instruction: RunInstruction): void {
+  const { graph, options } = builder
   const { source } = instruction
+  checkMounts(builder, state, instruction)
   refuseUnsupported(instruction)
-  const args = commandOf(instruction, shellOf(state))
+  const { args, scripts } = commandOf(instruction, shellOf(state))
   const op = {
     kind: 'exec',
     rootfs: state.rootfs === undefined ? undefined : 0,
@@ -26,10 +24,10 @@ export function addRun(
     cwd: state.config.workingDir || '/',
     user: state.config.user ?? '',
     network: networkOf(instruction, options.network),
-    hostname,
+    hostname: builder.hostname,
     extraHosts: options.extraHosts,
     platform: formatPlatform(state.platform),
-    scripts: [],
+    scripts,
   } as const
   state.rootfs = graph.add(op, {
     inputs: state.rootfs === undefined ? [] : [state.rootfs],
@@ -48,20 +46,33 @@ function networkOf(
   return network === 'default' ? forced : network
 }
 
+/** `<<EOF`, `<<-"the end"` */
+const oneHeredoc = /^<<-?\s*(?:[^\s<'"]|"[^"]*"|'[^']*')+$/
+
+interface Command {
+  readonly args: readonly string[]
+  readonly scripts: readonly ScriptFile[]
+}
+
 /** @see spec/dockerfile.md 1.5 */
-function commandOf(instruction: RunInstruction, shell: readonly string[]): readonly string[] {
+function commandOf(instruction: RunInstruction, shell: readonly string[]): Command {
   const { command, heredocs, source } = instruction
   const [first] = heredocs
-  if (command.form === 'exec' || first === undefined) return argvOf(command, shell)
+  if (command.form === 'exec' || first === undefined) return { args: argvOf(command, shell), scripts: [] }
   // With a file descriptor's number it is a redirection, and the shell's.
-  const alone = heredocs.length === 1 && /^<<-?\s*\S+$/.test(command.text.trim())
+  const alone = heredocs.length === 1 && oneHeredoc.test(command.text.trim())
   if (!alone) {
     const bodies = heredocs.map((heredoc) => `${heredoc.content}${heredoc.name}`)
-    return [...shell, [command.text, ...bodies].join('\n')]
+    return { args: [...shell, [command.text, ...bodies].join('\n')], scripts: [] }
   }
-  const script = heredocText(first)
-  if (script.startsWith('#!')) throw unsupported('a heredoc with its own interpreter (`#!`)', source)
-  return [...shell, script]
+  const content = heredocText(first)
+  if (!content.startsWith('#!')) return { args: [...shell, content], scripts: [] }
+  if (!isFileName(first.name)) {
+    const message = `Cannot run heredoc "${first.name}": its word must be a file's name`
+    throw new UserError('ERR_PATH_INVALID', message, { source })
+  }
+  const path = `/dev/pipes/${first.name}`
+  return { args: [...shell, path], scripts: [{ path, content }] }
 }
 
 function refuseUnsupported({ mounts, security, source }: RunInstruction): void {

@@ -8,7 +8,7 @@ describe('toGraph() and stages', () => {
     const text =
       'FROM missing AS broken\nRUN false\nFROM base AS build\nRUN make\nFROM base\nCOPY --from=build /a /b\n'
     const result = await convertText(text)
-    expect(result.requests).toEqual(['base linux/amd64', 'base linux/amd64'])
+    expect(result.requests).toEqual(['base linux/amd64'])
     expect(namesOf(result)).toEqual([
       expect.stringMatching(/^\[stage-2 1\/2\] FROM registry\.test\/base:latest@sha256:/),
       '[build 2/2] RUN make',
@@ -66,7 +66,7 @@ describe('toGraph() and stages', () => {
   it('toGraph() copies from an image and from a stage named in another case', async () => {
     const text = 'FROM base AS Build\nRUN 1\nFROM scratch\nCOPY --from=BUILD /a /\nCOPY --from=tools:1 /b /\n'
     const result = await convertText(text, { images: { 'tools:1': {} } })
-    expect(result.requests).toEqual(['base linux/amd64', 'tools:1 linux/amd64'])
+    expect(result.requests.toSorted()).toEqual(['base linux/amd64', 'tools:1 linux/amd64'])
     expect(vertexOf(result, 'COPY --from=BUILD /a /').inputs).toEqual([vertexOf(result, 'RUN 1').digest])
   })
 
@@ -86,10 +86,10 @@ describe('toGraph() and platforms of stages', () => {
     expect(result.image.platform).toEqual(arm)
   })
 
-  it('toGraph() passes the platform on to stages upon the stage and to their --from images', async () => {
+  it('toGraph() passes the platform on to stages upon the stage, and takes --from images for that of the build', async () => {
     const text = 'FROM --platform=linux/arm/v7 base AS a\nFROM a\nRUN x\nCOPY --from=tools /t /\n'
     const result = await convertText(text, { images: { tools: {} } })
-    expect(result.requests).toEqual(['base linux/arm/v7', 'tools linux/arm/v7'])
+    expect(result.requests.toSorted()).toEqual(['base linux/arm/v7', 'tools linux/amd64'])
     expect(execsOf(result)[0]?.platform).toBe('linux/arm/v7')
   })
 
@@ -152,33 +152,6 @@ describe('toGraph() refuses', () => {
     ],
     ['RUN --mount', 'FROM base\n\nRUN --mount=type=tmpfs,target=/t x\n', 'ERR_UNSUPPORTED', 3, undefined],
     ['RUN --security=insecure', 'FROM base\nRUN --security=insecure x\n', 'ERR_UNSUPPORTED', 2, undefined],
-    ['a heredoc with an interpreter', 'FROM base\nRUN <<E\n#!/bin/sh\nE\n', 'ERR_UNSUPPORTED', 2, undefined],
-    ['COPY --link', 'FROM base\nCOPY --link a b\n', 'ERR_UNSUPPORTED', 2, undefined],
-    ['ADD of a URL', 'FROM base\nADD https://h.test/f /\n', 'ERR_UNSUPPORTED', 2, undefined],
-    ['ADD of a repository', 'FROM base\nADD git@h.test:r /\n', 'ERR_UNSUPPORTED', 2, undefined],
-    ['ADD --keep-git-dir', 'FROM base\nADD --keep-git-dir a /\n', 'ERR_UNSUPPORTED', 2, undefined],
-    ['ADD --unpack=true', 'FROM base\nADD --unpack=true a /\n', 'ERR_UNSUPPORTED', 2, undefined],
-    [
-      'COPY of a URL',
-      'FROM base\nCOPY https://h.test/f /\n',
-      'ERR_DOCKERFILE_SYNTAX',
-      2,
-      'Use ADD for URLs.',
-    ],
-    [
-      'a copy from a stage without files',
-      'FROM scratch AS s\nFROM base\nCOPY --from=s a /\n',
-      'ERR_COPY_SOURCE_NOT_FOUND',
-      3,
-      undefined,
-    ],
-    [
-      'a symbolic mode for a heredoc',
-      'FROM base\nCOPY --chmod=u+x <<f /\nE\nf\n',
-      'ERR_MODE_INVALID',
-      2,
-      undefined,
-    ],
     ['a volume that expands to nothing', 'FROM base\nVOLUME $X\n', 'ERR_DOCKERFILE_SYNTAX', 2, undefined],
     ['an unknown signal', 'FROM base\nSTOPSIGNAL $X\n', 'ERR_DOCKERFILE_SYNTAX', 2, undefined],
     ['a malformed port', 'FROM base\nARG P=x\nEXPOSE $P\n', 'ERR_DOCKERFILE_SYNTAX', 3, undefined],

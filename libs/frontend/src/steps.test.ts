@@ -13,6 +13,14 @@ const copy = {
   unpack: false,
 } as const
 
+const mkfile = {
+  kind: 'mkfile',
+  dest: '/d/',
+  owner: undefined,
+  chmod: undefined,
+  mtime: undefined,
+} as const
+
 describe('toGraph() and COPY', () => {
   it.each([
     ['/d', '/d'],
@@ -62,6 +70,7 @@ describe('toGraph() and COPY', () => {
     expect(vertexOf(result, 'COPY a /').op).toEqual({
       kind: 'file',
       rootfs: undefined,
+      owners: undefined,
       actions: [{ ...copy, input: 0, dest: '/' }],
     })
   })
@@ -77,18 +86,61 @@ describe('toGraph() and COPY', () => {
     const result = await convertText(text)
     expect(actionsOf(result)).toEqual([
       { ...copy, dest: '/d/', chown: 'u', chmod: '0600' },
-      { kind: 'mkfile', path: '/d/one', mode: 0o600, content: '"1"\n!\n', owner: 'u' },
-      { kind: 'mkfile', path: '/d/two', mode: 0o600, content: '$A\n', owner: 'u' },
+      { ...mkfile, name: 'one', content: '"1"\n!\n', owner: 'u', chmod: '0600' },
+      { ...mkfile, name: 'two', content: '$A\n', owner: 'u', chmod: '0600' },
     ])
     expect(historyOf(result).at(-1)).toBe('COPY --chown=u --chmod=0600 a <<one <<two /d/ # buildkit')
+  })
+
+  it('a heredoc that is copied cannot be called a/b', async () => {
+    await expect(convertText('FROM base\nCOPY <<a/b /\nx\na/b\n')).rejects.toMatchObject({
+      code: 'ERR_PATH_INVALID',
+      source: { startLine: 2 },
+    })
+  })
+
+  it('toGraph() leaves a symbolic mode to the file it is for, also for a heredoc', async () => {
+    const result = await convertText('FROM base\nCOPY --chmod=u=rwX,go-w a <<b /\nx\nb\n')
+    expect(actionsOf(result)).toMatchObject([{ chmod: 'u=rwX,go-w' }, { chmod: 'u=rwX,go-w' }])
+  })
+
+  it.each(['64a', '8', '10000', '0o7', '07777777', 'u', 'u+q', 'z=r', 'u+r,', ' '])(
+    '--chmod=%s is refused',
+    async (mode) => {
+      const made = convertText(`FROM base\nARG M="${mode}"\nCOPY --chmod=$M a /\n`)
+      await expect(made).rejects.toMatchObject({ code: 'ERR_MODE_INVALID', source: { startLine: 3 } })
+    },
+  )
+
+  it('toGraph() does without an owner and a mode that expand to nothing', async () => {
+    const result = await convertText('FROM base\nCOPY --chown=$X --chmod=$X a /a\n')
+    expect(actionsOf(result)).toEqual([copy])
+    expect(historyOf(result)).toEqual(['COPY a /a # buildkit'])
+  })
+
+  it('toGraph() copies nothing of a stage without files if all of it is asked for', async () => {
+    const result = await convertText('FROM scratch AS none\nFROM base\nCOPY --from=none / /\n')
+    const empty = vertexOf(result, 'no files')
+    expect(empty.op).toEqual({ kind: 'file', rootfs: undefined, owners: undefined, actions: [] })
+    expect(vertexOf(result, '--from=none / /').inputs[1]).toBe(empty.digest)
+    const scratch = await convertText('FROM base\nCOPY --from=scratch / /\n')
+    expect(vertexOf(scratch, '--from=scratch / /').inputs[1]).toBe(empty.digest)
+  })
+
+  it('COPY --from= with nothing behind it reads the build context', async () => {
+    const result = await convertText('FROM base\nCOPY --from= a /\n')
+    expect(vertexOf(result, 'a /').inputs[1]).toBe(vertexOf(result, 'load build context').digest)
+  })
+
+  it('COPY --parents is in the history, before the owner', async () => {
+    const result = await convertText('FROM base\nCOPY --chmod=1 --chown=1 --parents a/./b /\n')
+    expect(historyOf(result)).toEqual(['COPY --parents --chown=1 --chmod=1 a/./b / # buildkit'])
   })
 
   it('toGraph() needs no context for heredocs alone, and names the file by a destination without a slash', async () => {
     const result = await convertText('FROM scratch\nCOPY <<x /etc/motd\nhi\nx\n')
     expect(result.graph.vertices).toHaveLength(1)
-    expect(actionsOf(result)).toEqual([
-      { kind: 'mkfile', path: '/etc/motd', mode: 0o644, content: 'hi\n', owner: undefined },
-    ])
+    expect(actionsOf(result)).toEqual([{ ...mkfile, name: 'x', dest: '/etc/motd', content: 'hi\n' }])
   })
 })
 
@@ -105,6 +157,34 @@ describe('toGraph() and RUN', () => {
     ['a shell that is none', 'SHELL ["/bin/awk"]\nRUN <<A\n{}\nA', ['/bin/awk', '{}\n']],
   ])('%s', async (_, text, args) => {
     expect(execsOf(await convertText(`FROM base\n${text}\n`))[0]?.args).toEqual(args)
+  })
+
+  it.each([
+    ['RUN <<EOF', 'EOF', '#!/usr/bin/python3\nprint("$A")\n', '/bin/sh -c'],
+    ['RUN <<"x y"', 'x y', '#!x\n', '/bin/sh -c'],
+    ['RUN <<-E', 'E', '#!x\n', '/bin/sh -c'],
+    ['SHELL ["/bin/bash", "-e", "-c"]\nRUN <<E', 'E', '#!x\n', '/bin/bash -e -c'],
+  ])('%j with an interpreter is a file that the shell is told to run', async (run, word, body, shell) => {
+    const written = run.includes('<<-') ? body.replaceAll(/^/gm, '\t') : body
+    const result = await convertText(`FROM base\nARG A=1\n${run}\n${written}${word}\n`)
+    const path = `/dev/pipes/${word}`
+    expect(execsOf(result)).toMatchObject([
+      { args: [...shell.split(' '), path], scripts: [{ path, content: body }] },
+    ])
+    expect(historyOf(result).at(-1)).toBe(`RUN |1 A=1 ${shell} ${path} # buildkit`)
+  })
+
+  it('RUN without an interpreter in its heredoc, or with other words, has no file', async () => {
+    const text = 'FROM base\nRUN x\nRUN <<E\nx\nE\nRUN cat <<E\n#!x\nE\nRUN <<A <<B\n#!x\nA\n#!y\nB\n'
+    expect(execsOf(await convertText(text)).map(({ scripts }) => scripts)).toEqual([[], [], [], []])
+  })
+
+  it.each(['a/b', '..', '.'])('a heredoc with an interpreter cannot be called %s', async (word) => {
+    const text = `FROM base\nRUN <<"${word}"\n#!x\n${word}\n`
+    await expect(convertText(text)).rejects.toMatchObject({
+      code: 'ERR_PATH_INVALID',
+      source: { startLine: 2 },
+    })
   })
 
   it.each([

@@ -234,9 +234,9 @@ describe('toGraph() and predefined build arguments', () => {
       '- ARG A=1',
       '- ARG B',
       '- ARG A=2',
-      'RUN |1 A=2 /bin/sh -c x # buildkit',
+      'RUN |2 A=2 B= /bin/sh -c x # buildkit',
       '- ENV A=3',
-      'RUN |1 A=3 /bin/sh -c y # buildkit',
+      'RUN |2 A=3 B= /bin/sh -c y # buildkit',
     ])
   })
 })

@@ -53,10 +53,10 @@ describe('fileOp() and its key', () => {
   it('fileOp() has the pinned key file.v2', () => {
     const all = [copy, mkfile, mkdir]
     expect(definitionOf(all)).toMatchInlineSnapshot(
-      `"sha256:304ff0b0c50e8e61ae387a790426e067c4845f190748428b45eab95c2baf42ba"`,
+      `"sha256:6b45d3ac9948dd3c77776006965ed1413d928449b52f25c33bb6e49af5eaf70b"`,
     )
     expect(contentOf(all)).toMatchInlineSnapshot(
-      `"sha256:680f9ba64c4ce50fb6c1194ce3be9120f31d537acae1b86fdde1d53c0d8cca06"`,
+      `"sha256:e90f05a9ba95de46e109ba3a374215b6530f5014cb13c5a19048c1418c656fcf"`,
     )
     expect(stepOf([{ ...copy, chown: 'u:g', chmod: '0755' }, mkfile, mkdir]).key).toEqual({
       kind: 'file.v2',

@@ -1,3 +1,4 @@
+export { onDisk } from './fs-failure.ts'
 export { isSnapshotId } from './layout.ts'
 export { openStore } from './open-store.ts'
 export type {

@@ -1,7 +1,7 @@
 import { copyFileSync, existsSync, mkdirSync, readdirSync, readFileSync } from 'node:fs'
 import { basename, join } from 'node:path'
 import { type ContextFiles, copyContext, makeContext, parseContextFiles } from './make-context.ts'
-import { flag, integer, mapOf, objectOf, optional, type Parse, text } from './parse.ts'
+import { flag, mapOf, objectOf, optional, type Parse, text } from './parse.ts'
 import { parseWant, type Want } from './want.ts'
 
 /** The flags of a case's build; see README.md. */
@@ -10,7 +10,6 @@ export interface Args {
   readonly dockerfile: string | undefined
   readonly buildArgs: Readonly<Record<string, string>> | undefined
   readonly labels: Readonly<Record<string, string>> | undefined
-  readonly sourceDateEpoch: number | undefined
   readonly cache: boolean | undefined
   /** Name → what stands after `name=`, or the files of a directory. */
   readonly buildContexts: Readonly<Record<string, string | ContextFiles>> | undefined
@@ -39,7 +38,6 @@ const parseArgs: Parse<Args> = objectOf({
   dockerfile: optional(text),
   buildArgs: optional(mapOf(text)),
   labels: optional(mapOf(text)),
-  sourceDateEpoch: optional(integer),
   cache: optional(flag),
   buildContexts: optional(
     mapOf((value, at) => (typeof value === 'string' ? value : parseContextFiles(value, at))),

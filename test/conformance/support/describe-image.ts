@@ -28,6 +28,7 @@ export function describeImage(
     tree: describeTree(image.tree, base?.tree ?? new Map(), want.tree),
     config: describeConfig(image.config, since),
     ...(want.author === undefined ? {} : { author: image.config.author }),
+    ...(want.created === undefined ? {} : { created: image.config.created?.replace('.000Z', 'Z') }),
     ...(want.layers === undefined ? {} : { layers: countLayers(image.config) - countLayers(since) }),
     ...(want.history === undefined
       ? {}

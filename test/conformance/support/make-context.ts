@@ -124,6 +124,7 @@ function makeFile(folder: string, path: string, file: ContextFile): void {
 }
 
 function makeInode(path: string, entry: Entry): void {
+  if (entry.type !== 'directory') rmSync(path, { force: true })
   switch (entry.type) {
     case 'directory':
       mkdirSync(path, { recursive: true })
@@ -132,7 +133,6 @@ function makeInode(path: string, entry: Entry): void {
       symlinkSync(entry.target ?? '', path)
       return
     case 'file':
-      rmSync(path, { force: true })
       writeFileSync(path, entry.content)
       return
     case 'fifo':

@@ -34,6 +34,8 @@ export interface ImageWant {
   /** Every member of the config that is not as in `since`; null for one that is gone. */
   readonly config: Readonly<Record<string, unknown>>
   readonly author: string | undefined
+  /** RFC 3339. */
+  readonly created: string | undefined
   /** The entries after those of `since`. */
   readonly history: readonly HistoryWant[] | undefined
   /** How many layers there are above those of `since`. */
@@ -93,6 +95,7 @@ const parseImage: Parse<ImageWant> = (value, at) => ({
     kind: word('image'),
     since: optional(text),
     author: optional(text),
+    created: optional(text),
     tree: parseTree,
     history: optional(listOf(objectOf({ created_by: text, empty_layer: optional(flag) }))),
     layers: optional(integer),

@@ -80,16 +80,15 @@ async function buildBase(builder: Builder, folder: string, name: string): Promis
 }
 
 async function buildCase(builder: Builder, one: Case, made: MadeCase): Promise<Built> {
-  const { target, buildArgs, labels, sourceDateEpoch, cache } = one.args
+  const { target, buildArgs, labels, cache } = one.args
   const folder = join(made.context, '..')
   const options: BuildOptions = {
     cwd: folder,
     context: made.context,
     dockerfile: made.dockerfile,
     target,
-    buildArgs,
+    buildArgs: withEpoch(buildArgs, sourceDateEpoch),
     labels,
-    sourceDateEpoch,
     buildContexts: made.buildContexts,
     noCache: cache !== true,
   }
@@ -97,6 +96,14 @@ async function buildCase(builder: Builder, one: Case, made: MadeCase): Promise<B
   if (one.again === undefined) return first
   makeContext(made.context, one.again)
   return await buildOnce(builder, folder, { ...options, noCache: false })
+}
+
+/** As the command passes the variable of its environment on. */
+function withEpoch(
+  buildArgs: BuildOptions['buildArgs'],
+  epoch: number | undefined,
+): NonNullable<BuildOptions['buildArgs']> {
+  return { ...(epoch === undefined ? {} : { SOURCE_DATE_EPOCH: String(epoch) }), ...buildArgs }
 }
 
 async function buildOnce(builder: Builder, folder: string, options: BuildOptions): Promise<Built> {

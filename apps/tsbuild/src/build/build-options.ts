@@ -5,6 +5,7 @@ import { keyValues } from '../argv/values.ts'
 import type { Host } from '../host.ts'
 import type { BuildFlags } from './flags.ts'
 import { parseOutput } from './output-spec.ts'
+import { parseSecrets } from './secrets.ts'
 
 /**
  * Says in the builder's words what the flags ask for.
@@ -12,7 +13,7 @@ import { parseOutput } from './output-spec.ts'
  * @param context the command's argument
  * @param proxyArgs build arguments that `--build-arg` wins over
  * @throws {UserError} `ERR_USAGE` if the flags contradict each other or a value is malformed
- * @throws {UserError} `ERR_UNSUPPORTED` for a context or Dockerfile that is no path, and for several platforms
+ * @throws {UserError} `ERR_UNSUPPORTED` for several platforms
  */
 export function buildOptions(
   context: string,
@@ -20,8 +21,9 @@ export function buildOptions(
   host: Host,
   proxyArgs: Readonly<Record<string, string>> = {},
 ): BuildOptions {
-  refuseRemote('context', context)
-  if (flags.file !== undefined) refuseRemote('Dockerfile', flags.file)
+  if (context === '') throw new UserError('ERR_USAGE', 'Cannot use context "": expected a path, a URL or `-`')
+  if (flags.file === '')
+    throw new UserError('ERR_USAGE', 'Cannot use Dockerfile "": expected a path, a URL or `-`')
   const parsed = (flags.output ?? []).map((text) => parseOutput(text, host))
   const tags = [...new Set([...(flags.tag ?? []), ...parsed.flatMap((output) => output.names)])]
   const outputs = wantedOutputs(
@@ -29,14 +31,18 @@ export function buildOptions(
     tags,
     parsed.flatMap((output) => output.specs),
   )
+  const { SOURCE_DATE_EPOCH: epoch = '' } = host.env
   const buildArgs = {
     ...proxyArgs,
+    ...(epoch === '' ? {} : { SOURCE_DATE_EPOCH: epoch }),
     ...keyValues('--build-arg', flags.buildArg ?? [], (name) => host.env[name]),
   }
-  const sourceDateEpoch = epoch(buildArgs.SOURCE_DATE_EPOCH ?? host.env.SOURCE_DATE_EPOCH)
   const platform = onePlatform(flags.platform ?? [])
   return {
     context,
+    stdin: host.stdin,
+    buildContexts: namedContexts(flags.buildContext ?? []),
+    secrets: parseSecrets(flags.secret ?? [], host),
     cwd: host.cwd,
     ...(flags.file === undefined ? {} : { dockerfile: flags.file }),
     ...(flags.target === undefined ? {} : { target: flags.target }),
@@ -50,7 +56,6 @@ export function buildOptions(
     ...(flags.network === undefined ? {} : { network: flags.network }),
     addHosts: flags.addHost ?? [],
     ...(outputs.length === 0 ? {} : { outputs }),
-    ...(sourceDateEpoch === undefined ? {} : { sourceDateEpoch }),
   }
 }
 
@@ -80,15 +85,10 @@ function wantedOutputs(
   return outputs.length === 0 && wantsImage ? [{ type: 'image' }] : outputs
 }
 
-const remote = /^(?:[a-z][a-z0-9+.-]*:\/\/|git@|github\.com\/)/i
-
-function refuseRemote(what: string, text: string): void {
-  if (text === '') throw new UserError('ERR_USAGE', `Cannot use ${what} "": expected a path`)
-  if (text === '-')
-    throw new UserError('ERR_UNSUPPORTED', `Cannot read the ${what} from standard input: not supported yet`)
-  if (remote.test(text)) {
-    throw new UserError('ERR_UNSUPPORTED', `Cannot use ${what} "${text}": remote ones are not supported yet`)
-  }
+function namedContexts(given: readonly string[]): Readonly<Record<string, string>> {
+  return keyValues('--build-context', given, (name) => {
+    throw new UserError('ERR_USAGE', `Cannot use --build-context "${name}": expected \`name=value\``)
+  })
 }
 
 function onePlatform(given: readonly string[]): string | undefined {
@@ -101,10 +101,4 @@ function onePlatform(given: readonly string[]): string | undefined {
   }
   const [platform] = platforms
   return platform === 'local' ? undefined : platform
-}
-
-function epoch(text: string | undefined): number | undefined {
-  if (text === undefined || text === '') return undefined
-  if (/^\d{1,12}$/.test(text)) return Number(text)
-  throw new UserError('ERR_USAGE', `Cannot use SOURCE_DATE_EPOCH "${text}": expected whole Unix seconds`)
 }

@@ -10,6 +10,8 @@ export interface BuildFlags extends GlobalFlags {
   readonly file?: string
   readonly target?: string
   readonly buildArg?: readonly string[]
+  readonly buildContext?: readonly string[]
+  readonly secret?: readonly string[]
   readonly label?: readonly string[]
   readonly platform?: readonly string[]
   /** False for `--no-cache`; commander names a flag with `no-` after the rest. */
@@ -43,7 +45,16 @@ function buildFlags(): readonly Option[] {
     new Option(flags, description).helpGroup(groups[group])
   return [
     flag('image', '-t, --tag <name>', 'Name of the image, `name:tag`; repeatable').argParser(collect),
-    flag('image', '-f, --file <path>', 'The Dockerfile (default: `CONTEXT/Dockerfile`)'),
+    flag(
+      'image',
+      '-f, --file <path>',
+      'The Dockerfile: a path, a URL or `-` (default: `CONTEXT/Dockerfile`)',
+    ),
+    flag(
+      'image',
+      '--build-context <context>',
+      '`name=place` for FROM and --from (see below); repeatable',
+    ).argParser(collect),
     flag('image', '--target <stage>', 'The stage to build (default: the last one)'),
     flag('image', '--build-arg <arg>', '`NAME=value`, or `NAME` of the environment; repeatable').argParser(
       collect,
@@ -54,6 +65,9 @@ function buildFlags(): readonly Option[] {
       oneOf('--network', networks),
     ),
     flag('run', '--add-host <host>', '`name:ip` for /etc/hosts of RUN steps; repeatable').argParser(collect),
+    flag('run', '--secret <secret>', '`id=name[,src=path|,env=NAME]`, for fetching; repeatable').argParser(
+      collect,
+    ),
     flag('cache', '--no-cache', 'Run every step again'),
     flag('cache', '--no-cache-filter <stages>', 'Run the steps of these stages again; repeatable').argParser(
       collect,
@@ -73,11 +87,9 @@ function buildFlags(): readonly Option[] {
 
 /** Flags of buildx that ask for something tsbuild does not do yet: known, so that the answer is precise. */
 const unsupportedFlags: readonly (readonly [flags: string, what: string, hint?: string])[] = [
-  ['--secret <secret>', 'build secrets'],
   ['--ssh <agent>', 'ssh agents'],
   ['--cache-from <source>', 'cache imports'],
   ['--cache-to <target>', 'cache exports'],
-  ['--build-context <context>', 'named contexts'],
   ['--attest <attestation>', 'attestations'],
   ['--provenance <provenance>', 'provenance attestations', '`--provenance=false` is accepted.'],
   ['--sbom <sbom>', 'SBOMs', '`--sbom=false` is accepted.'],
@@ -112,6 +124,14 @@ const ignoredFlags: readonly string[] = [
 ]
 
 const outputHelp = `
+Contexts (CONTEXT, or --build-context name=…):
+  DIR                          a directory
+  -                            standard input: a tar, or just a Dockerfile
+  https://HOST/R.git#REF:DIR   a git repository; also git@HOST:R, ssh://, git://
+  https://HOST/FILE            a tar, or just a Dockerfile
+  docker-image://NAME          an image (--build-context only)
+  oci-layout://DIR[:TAG]       one of an OCI layout (--build-context only)
+
 Outputs (--output, -o):
   type=image                   the local image list (the default with --tag)
   type=oci,dest=FILE           an OCI archive; dest=- is standard output
@@ -124,6 +144,7 @@ Outputs (--output, -o):
 
 Examples:
   tsbuild -t app:1.0 .
+  tsbuild -t app:1.0 - < app.tar.gz
   tsbuild -t app:1.0 -f docker/Dockerfile --build-arg VERSION=1.0 .
   tsbuild -o type=oci,dest=app.tar,compression=zstd .
   tsbuild --target test --progress plain .
@@ -135,7 +156,7 @@ export function buildCommand(): Command {
   const command = new Command('tsbuild build')
     .usage('[flags] CONTEXT')
     .description('Builds an image from a Dockerfile. `tsbuild [flags] CONTEXT` is the same.')
-    .argument('<CONTEXT>', 'the directory with the files to build from')
+    .argument('<CONTEXT>', 'the files to build from: a directory, a URL or `-` (see below)')
     .helpCommand(false)
     .addHelpText('after', outputHelp)
   for (const option of buildFlags()) command.addOption(option)

@@ -1,0 +1,106 @@
+import { type Dockerfile, parseDockerfile } from '@tsbuild/dockerfile'
+import { didYouMean, UserError } from '@tsbuild/errors'
+import { type FrontendResult, type ImageResolver, toGraph } from '@tsbuild/frontend'
+import {
+  formatPlatform,
+  formatReference,
+  hostPlatform,
+  type Platform,
+  parsePlatform,
+  parseReference,
+  samePlatform,
+  withDefaultTag,
+} from '@tsbuild/oci'
+import type { ContextTools } from './contexts/fetch-context.ts'
+import type { MainContext } from './contexts/main-context.ts'
+import { type BuildContexts, createContexts } from './contexts/open-contexts.ts'
+import type { InternalVertices } from './internal-vertex.ts'
+import { judgeFrontend } from './judge-frontend.ts'
+import { isLayoutReference } from './oci-layout.ts'
+import { parseExtraHosts } from './parse-extra-hosts.ts'
+import { fetchRemote } from './remote.ts'
+import type { BuildRun } from './run-build.ts'
+import type { BuildOptions } from './types.ts'
+
+/** A build as values: its graph, and where its files come from. */
+export interface Definition {
+  readonly frontend: FrontendResult
+  readonly contexts: BuildContexts
+}
+
+/** Judges and parses the Dockerfile, resolves the base images, and makes the graph. */
+export async function loadDefinition(
+  tools: ContextTools,
+  { file, context }: MainContext,
+): Promise<Definition> {
+  const { run, internal, remote } = tools
+  const { options, signal } = run
+  const contexts = createContexts(tools, context)
+  const { BUILDKIT_SYNTAX: override } = options.buildArgs ?? {}
+  judgeFrontend({ text: file.text, file: file.shown, override, warn: internal.warn })
+  const dockerfile = parseDockerfile(file.text, file.shown)
+  for (const { rule, message, source } of dockerfile.warnings) internal.warn({ rule, message, source })
+  warnOfUnknownStages(dockerfile, options, internal)
+  const buildPlatform = hostPlatform(process.arch)
+  const frontend = await toGraph({
+    dockerfile,
+    target: options.target,
+    buildArgs: options.buildArgs ?? {},
+    labels: options.labels ?? {},
+    platform: targetPlatform(options, buildPlatform),
+    buildPlatform,
+    noCache: options.noCache === true ? true : (options.noCacheFilter ?? false),
+    network: options.network ?? 'default',
+    extraHosts: parseExtraHosts(options.addHosts ?? []),
+    resolveImage: imageResolver(run, internal),
+    namedContexts: contexts.named,
+    context: {
+      sourceDate: async (name) => (await contexts.open(name)).sourceDate(),
+      remoteDate: async (source) => (await fetchRemote(remote.forSteps, source, { signal })).sourceDate,
+      hiddenBy: async (path) => (await contexts.open('context')).hiddenBy(path, signal),
+    },
+    warn: internal.warn,
+  })
+  return { frontend, contexts }
+}
+
+/** A stage that is not there would be built from the cache without a word. */
+function warnOfUnknownStages(
+  { stages }: Dockerfile,
+  { noCacheFilter = [] }: BuildOptions,
+  internal: InternalVertices,
+): void {
+  const names = stages.flatMap(({ name }) => name ?? [])
+  for (const wanted of noCacheFilter) {
+    if (names.includes(wanted.toLowerCase())) continue
+    const message = [`--no-cache-filter "${wanted}" names no stage.`, ...didYouMean(wanted, names)].join(' ')
+    internal.warn({ rule: 'UnknownStage', message, source: null })
+  }
+}
+
+function targetPlatform({ platform: given }: BuildOptions, buildPlatform: Platform): Platform {
+  const platform = given === undefined ? buildPlatform : parsePlatform(given, buildPlatform)
+  if (samePlatform(platform, buildPlatform)) return platform
+  const message = `Cannot build for ${formatPlatform(platform)}: only ${formatPlatform(buildPlatform)}, this machine's own, is supported yet`
+  throw new UserError('ERR_PLATFORM_INVALID', message)
+}
+
+/** The same image is asked for once in a build, so that a moving tag means one thing. */
+function imageResolver({ machine, options, signal }: BuildRun, internal: InternalVertices): ImageResolver {
+  const known = new Map<string, ReturnType<ImageResolver>>()
+  const pull = options.pull === true
+  return (name, platform, stop) => {
+    const key = `${name} ${formatPlatform(platform)}`
+    const shown = isLayoutReference(name) ? name : formatReference(withDefaultTag(parseReference(name)))
+    const found =
+      known.get(key) ??
+      internal.run(`[internal] load metadata for ${shown}`, () =>
+        machine.images.resolve(name, platform, {
+          pull,
+          signal: stop === undefined ? signal : AbortSignal.any([signal, stop]),
+        }),
+      )
+    known.set(key, found)
+    return found
+  }
+}

@@ -1,0 +1,53 @@
+import {
+  createGitSources,
+  createHttpSources,
+  type FetchOptions,
+  type RemoteSources,
+  type RemoteTree,
+  type SecretSource,
+} from '@tsbuild/context'
+import type { GitCredentials } from '@tsbuild/dockerfile'
+import type { GitOp, HttpOp } from '@tsbuild/graph'
+import type { BuildRun } from './run-build.ts'
+
+/** What a build fetches with. */
+export interface Remote {
+  /** For what the Dockerfile names: with the secrets of the build, and nothing else that is the user's. */
+  readonly forSteps: RemoteSources
+  /** For the contexts that the user named: also with the keys of the user's ssh agent, and what stands in the URL. */
+  readonly forContexts: RemoteSources
+  /** Keeps the credentials of a context's URL; they are used for this remote, and never shown. */
+  readonly noteCredentials: (remote: string, credentials: GitCredentials) => void
+}
+
+/** Binds URLs and repositories to one build: its secrets go to no other. */
+export function createRemote({ machine, options }: BuildRun): Remote {
+  const { store, now, transport } = machine
+  const credentials = new Map<string, GitCredentials>()
+  const secrets: SecretSource = async (id) => await options.secrets?.[id]?.()
+  const { SSH_AUTH_SOCK: _agent, ...env } = machine.options.env ?? {}
+  const http = createHttpSources({ store, transport, secrets, now })
+  return {
+    forSteps: { ...http, ...createGitSources({ store, now, secrets, env }) },
+    forContexts: {
+      ...http,
+      ...createGitSources({
+        store,
+        now,
+        secrets,
+        env: machine.options.env ?? {},
+        credentials: (remote) => credentials.get(remote),
+      }),
+    },
+    noteCredentials: (remote, given) => void credentials.set(remote, given),
+  }
+}
+
+/** Fetches what a vertex names. */
+export function fetchRemote(
+  remote: RemoteSources,
+  source: HttpOp | GitOp,
+  options: FetchOptions,
+): Promise<RemoteTree> {
+  return source.kind === 'git' ? remote.git(source, options) : remote.http(source, options)
+}

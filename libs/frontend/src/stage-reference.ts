@@ -1,0 +1,73 @@
+import { findStage, type Instruction, type Stage } from '@tsbuild/dockerfile'
+import { type SourceRange, UserError } from '@tsbuild/errors'
+
+/** A `--from` of COPY, or `from=` of a mount. */
+export interface StageReference {
+  readonly name: string
+  /** The stage that says it. */
+  readonly reader: Stage
+  readonly source: SourceRange
+}
+
+/**
+ * The stage of this number or name; undefined for a name that no stage has.
+ *
+ * @throws {UserError} `ERR_DOCKERFILE_STAGE_NOT_FOUND` for a number that no stage has
+ * @see spec/dockerfile.md 1.6
+ */
+export function stageOf(
+  stages: readonly Stage[],
+  { name, reader, source }: StageReference,
+): Stage | undefined {
+  if (/^-?\d+$/.test(name)) {
+    const stage = stages[Number(name)]
+    if (stage !== undefined) return stage
+    const message = `Cannot copy from stage "${name}": invalid stage index, the file has ${stages.length} stages`
+    throw new UserError('ERR_DOCKERFILE_STAGE_NOT_FOUND', message, { source })
+  }
+  return namedStage(stages, name, reader)
+}
+
+/** The last stage of this name before the reader; else the last one of all, which comes too late. */
+export function namedStage(stages: readonly Stage[], name: string, reader: Stage): Stage | undefined {
+  const lower = name.toLowerCase()
+  const has = (stage: Stage) => stage.name === lower
+  return stages.slice(0, reader.index).findLast(has) ?? stages.findLast(has)
+}
+
+/** @throws {UserError} `ERR_DOCKERFILE_CYCLE`, `ERR_DOCKERFILE_STAGE_NOT_FOUND` for a stage that is not before its reader */
+export function refuseLater(
+  stages: readonly Stage[],
+  named: Stage,
+  { reader, source }: Omit<StageReference, 'name'>,
+): void {
+  if (named.index < reader.index) return
+  const label = (stage: Stage) => stage.name ?? String(stage.index)
+  if (dependsOn(stages, named, reader, new Set())) {
+    const message = `Cannot copy from stage "${label(named)}": circular dependency detected on stage "${label(reader)}"`
+    throw new UserError('ERR_DOCKERFILE_CYCLE', message, { source })
+  }
+  const message = `Cannot copy from stage "${label(named)}": it needs to be defined before current stage "${label(reader)}"`
+  throw new UserError('ERR_DOCKERFILE_STAGE_NOT_FOUND', message, { source })
+}
+
+/** Whether a stage is, or is based on, copies from or mounts another one. */
+function dependsOn(stages: readonly Stage[], stage: Stage, other: Stage, seen: Set<Stage>): boolean {
+  if (stage === other) return true
+  if (seen.has(stage)) return false
+  seen.add(stage)
+  const base = stages.slice(0, stage.index).findLast(({ name }) => name === stage.from.image.toLowerCase())
+  const read = stage.instructions.flatMap((instruction) =>
+    namesIn(instruction).map((name) => findStage(stages, name)),
+  )
+  return [base, ...read].some((found) => found !== undefined && dependsOn(stages, found, other, seen))
+}
+
+function namesIn(instruction: Instruction): readonly string[] {
+  if (instruction.kind === 'copy') return instruction.from === null ? [] : [instruction.from]
+  if (instruction.kind !== 'run') return []
+  const fields = instruction.mounts.flatMap((mount) => mount.fields)
+  const names = fields.flatMap(({ key, value }) => (key === 'from' && value !== null ? [value] : []))
+  // A mount takes names only: a number is an image.
+  return names.filter((name) => !/^\d+$/.test(name))
+}

@@ -1,0 +1,41 @@
+import type { WorkdirInstruction } from '@tsbuild/dockerfile'
+import { resolveInImage } from './paths.ts'
+import type { StageBuilder } from './stage-builder.ts'
+import { nextStepName, type StageState } from './stage-state.ts'
+
+/**
+ * Sets the working directory and adds the step that makes it, 0755 and the current user's; `/` needs none.
+ *
+ * @see spec/dockerfile.md 1.2
+ */
+export function addWorkdir(
+  { graph, sourceDate }: StageBuilder,
+  state: StageState,
+  instruction: WorkdirInstruction,
+): void {
+  const { source } = instruction
+  const path = resolveInImage(state.config.workingDir ?? '/', state.scope.expand(instruction.path, source))
+  state.config = { ...state.config, workingDir: path }
+  const name = nextStepName(state, `WORKDIR ${path}`)
+  if (path === '/') {
+    state.history.push({ createdBy: 'WORKDIR /', emptyLayer: true })
+    return
+  }
+  const owner = state.config.user || undefined
+  const action = { kind: 'mkdir', path, mode: 0o755, owner, mtime: sourceDate.seconds } as const
+  state.rootfs = graph.add(
+    {
+      kind: 'file',
+      rootfs: state.rootfs === undefined ? undefined : 0,
+      owners: undefined,
+      actions: [action],
+    },
+    {
+      inputs: state.rootfs === undefined ? [] : [state.rootfs],
+      name,
+      source,
+      ignoreCache: state.ignoreCache,
+    },
+  )
+  state.history.push({ createdBy: `WORKDIR ${path}`, emptyLayer: false })
+}
