@@ -19,7 +19,7 @@ export interface Outcome {
 export interface RunOptions {
   readonly cwd?: string
   readonly env?: Readonly<Record<string, string | undefined>>
-  readonly input?: string
+  readonly input?: string | Uint8Array
 }
 
 /** A program that is running. */

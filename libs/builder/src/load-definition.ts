@@ -89,13 +89,16 @@ function targetPlatform({ platform: given }: BuildOptions, buildPlatform: Platfo
 function imageResolver({ machine, options, signal }: BuildRun, internal: InternalVertices): ImageResolver {
   const known = new Map<string, ReturnType<ImageResolver>>()
   const pull = options.pull === true
-  return (name, platform) => {
+  return (name, platform, stop) => {
     const key = `${name} ${formatPlatform(platform)}`
     const shown = isLayoutReference(name) ? name : formatReference(withDefaultTag(parseReference(name)))
     const found =
       known.get(key) ??
       internal.run(`[internal] load metadata for ${shown}`, () =>
-        machine.images.resolve(name, platform, { pull, signal }),
+        machine.images.resolve(name, platform, {
+          pull,
+          signal: stop === undefined ? signal : AbortSignal.any([signal, stop]),
+        }),
       )
     known.set(key, found)
     return found

@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import { InternalError } from '@tsbuild/errors'
+import { createTransport, type ProxySettings, type Transport } from '@tsbuild/http'
 import { createNative, findHelper, type IdMap, type Native, rootlessIdMap } from '@tsbuild/native'
 import { createRegistryClient, dockerConfigCredentials, type RegistryClient } from '@tsbuild/registry'
 import { openStore, type Store } from '@tsbuild/store'
@@ -13,6 +14,8 @@ export interface Machine {
   readonly store: Store
   readonly images: ImageSource
   readonly registry: () => RegistryClient
+  /** For contexts and ADD; not for registries, which have their own. */
+  readonly transport: Transport
   readonly randomId: () => string
   readonly now: () => number
   close(): Promise<void>
@@ -41,16 +44,18 @@ export async function openMachine(options: BuilderOptions): Promise<Machine> {
     client ??= createClient(options)
     return client
   }
+  const transport = createTransport({ ca: options.trustCa ?? [], proxy: proxyOf(options) })
   return {
     options,
     native,
     store,
     registry,
+    transport,
     randomId,
     now,
     images: createImageSource({ store, registry }),
     async close() {
-      await client?.close()
+      await Promise.all([client?.close(), transport.close()])
       await store.close()
     },
   }
@@ -66,18 +71,21 @@ async function idMapOf(helperPath: string): Promise<IdMap | undefined> {
   return rootlessIdMap(probe, egid)
 }
 
+function proxyOf({ env = {} }: BuilderOptions): ProxySettings {
+  return {
+    httpProxy: env.HTTP_PROXY ?? env.http_proxy,
+    httpsProxy: env.HTTPS_PROXY ?? env.https_proxy,
+    noProxy: env.NO_PROXY ?? env.no_proxy,
+  }
+}
+
 function createClient(options: BuilderOptions): RegistryClient {
-  const env = options.env ?? {}
   return createRegistryClient({
     ...(options.dockerConfig === undefined
       ? {}
       : { credentials: dockerConfigCredentials(options.dockerConfig) }),
     ca: options.trustCa ?? [],
     insecureHosts: options.insecureRegistries ?? [],
-    proxy: {
-      httpProxy: env.HTTP_PROXY ?? env.http_proxy,
-      httpsProxy: env.HTTPS_PROXY ?? env.https_proxy,
-      noProxy: env.NO_PROXY ?? env.no_proxy,
-    },
+    proxy: proxyOf(options),
   })
 }

@@ -1,12 +1,12 @@
 import {
   createGitSources,
+  createHttpSources,
   type FetchOptions,
   type RemoteSources,
   type RemoteTree,
   type SecretSource,
 } from '@tsbuild/context'
 import type { GitCredentials } from '@tsbuild/dockerfile'
-import { UserError } from '@tsbuild/errors'
 import type { GitOp, HttpOp } from '@tsbuild/graph'
 import type { BuildRun } from './run-build.ts'
 
@@ -22,14 +22,11 @@ export interface Remote {
 
 /** Binds URLs and repositories to one build: its secrets go to no other. */
 export function createRemote({ machine, options }: BuildRun): Remote {
-  const { store, now } = machine
+  const { store, now, transport } = machine
   const credentials = new Map<string, GitCredentials>()
   const secrets: SecretSource = async (id) => await options.secrets?.[id]?.()
   const { SSH_AUTH_SOCK: _agent, ...env } = machine.options.env ?? {}
-  const http = {
-    http: ({ url }: { readonly url: string }) =>
-      Promise.reject(new UserError('ERR_UNSUPPORTED', `Cannot fetch "${url}": not built yet`)),
-  }
+  const http = createHttpSources({ store, transport, secrets, now })
   return {
     forSteps: { ...http, ...createGitSources({ store, now, secrets, env }) },
     forContexts: {

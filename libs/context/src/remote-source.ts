@@ -25,9 +25,12 @@ export interface FetchOptions {
 /** Brings what stands elsewhere into the store. The same source asked for twice at once is fetched once. */
 export interface RemoteSources {
   /**
-   * A directory with the one file. What is known is revalidated by its ETag or Last-Modified; with `checksum` and the bytes
-   * at hand no server is asked.
-   * @throws {UserError} `ERR_HTTP_STATUS`, `ERR_DIGEST_MISMATCH`, `ERR_HTTP_UNREACHABLE`
+   * A directory with the one file: 0600, its time is Last-Modified or 1970. What is known is revalidated by its ETag or
+   * Last-Modified; with `checksum` and the bytes at hand no server is asked. Credentials are the secrets
+   * `HTTP_AUTH_TOKEN_<host>` and `HTTP_AUTH_HEADER_<host>`, else the user info of the URL.
+   * @throws {UserError} `ERR_HTTP_STATUS`, `ERR_DIGEST_MISMATCH`, `ERR_URL_INVALID`, `ERR_SECRET`, `ERR_CANCELLED`
+   * @throws {EnvironmentError} `ERR_HTTP_UNREACHABLE`, `ERR_HTTP_RESPONSE`
+   * @see docs/dev/url-sources.md
    */
   http(source: Omit<HttpOp, 'kind'>, options: FetchOptions): Promise<RemoteTree>
   /**

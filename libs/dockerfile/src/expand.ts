@@ -78,7 +78,7 @@ export function expand(word: string, env: Environment, options: ExpandOptions): 
  * @throws {UserError} `ERR_DOCKERFILE_EXPANSION`
  */
 export function expandWords(text: string, env: Environment, options: ExpandOptions): readonly string[] {
-  return lexWhole(text, wordOptions(env, options), options.source).words
+  return lexWhole(text, { ...wordOptions(env, options), words: true }, options.source).words
 }
 
 /**

@@ -1,3 +1,4 @@
+import { isBuildError } from '@tsbuild/errors'
 import { describe, expect, it } from 'vitest'
 import { type GitUrl, isGitRefName, parseGitUrl, readGitRemote, resolveSubmoduleRemote } from './index.ts'
 
@@ -150,6 +151,76 @@ describe('parseGitUrl()', () => {
       )
     },
   )
+})
+
+describe('parseGitUrl() of whatever', () => {
+  const pieces = [
+    ...['https://', 'http://', 'ssh://', 'git://', 'git@', 'github.com/', 'ext::', 'file://', '-o', '--'],
+    ...[
+      'h',
+      'h:22',
+      '[::1]',
+      '/',
+      '//',
+      'r',
+      '.git',
+      '..',
+      '.',
+      ':',
+      '#',
+      '?',
+      '&',
+      '=',
+      '@',
+      '%',
+      '%2f',
+      '%00',
+    ],
+    ...[
+      'ref',
+      'tag',
+      'branch',
+      'subdir',
+      'commit',
+      'abcdef1',
+      'true',
+      'mtime',
+      ' ',
+      '\n',
+      '\0',
+      '\\',
+      'é',
+      '~',
+      '*',
+    ],
+  ]
+
+  it('gives undefined, ERR_URL_INVALID, or what is safe on a command line', () => {
+    let state = 7
+    const next = (limit: number) => {
+      state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0
+      return Math.floor((state / 2 ** 32) * limit)
+    }
+    let parsed = 0
+    for (let round = 0; round < 20_000; round++) {
+      const tail = Array.from({ length: next(9) }, () => pieces[next(pieces.length)]).join('')
+      const text = round % 2 === 0 ? tail : `https://h/r.git${tail}`
+      try {
+        const url = parseGitUrl(text)
+        if (url === undefined) continue
+        parsed += 1
+        expect(url.remote).toMatch(/^(?:(?:https?|ssh|git):\/\/[^-]|[\w][\w-]*@[^-])/)
+        expect(url.remote).not.toMatch(/[\n\0]|^\w+::|^file|https?:\/\/[^/]*@/)
+        expect(url.ref === '' || isGitRefName(url.ref)).toBe(true)
+        expect(url.subdir.split('/')).not.toContain('..')
+        expect(url.subdir).not.toMatch(/^\/|\/$|\/\/|\0/)
+      } catch (error) {
+        if (!isBuildError(error)) throw error
+        expect(error.code).toBe('ERR_URL_INVALID')
+      }
+    }
+    expect(parsed).toBeGreaterThan(500)
+  })
 })
 
 describe('resolveSubmoduleRemote()', () => {

@@ -1,15 +1,14 @@
 // biome-ignore-all lint/suspicious/noTemplateCurlyInString: the texts are substitutions of a Dockerfile
 import { isBuildError } from '@tsbuild/errors'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { expand } from './expand.ts'
-import { parseIgnore } from './ignore.ts'
-import { parseDockerfile } from './parse.ts'
-import { wordRangesOf } from './ranges.ts'
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
 import { openStepCounter, type StepCounter } from './testing/count-steps.ts'
 
 let counter: StepCounter
-beforeAll(() => {
+let library: typeof import('./index.ts')
+beforeAll(async () => {
   counter = openStepCounter()
+  vi.resetModules()
+  library = await import('./index.ts')
 })
 afterAll(() => counter.close())
 
@@ -17,13 +16,13 @@ afterAll(() => counter.close())
 function growth(action: (size: number) => void, size = 200): number {
   action(size)
   const once = counter.steps(() => action(size))
-  expect(once).toBeGreaterThan(size)
+  expect(once).toBeGreaterThan(0)
   return counter.steps(() => action(2 * size)) / once
 }
 
 function tryParse(text: string): void {
   try {
-    parseDockerfile(`FROM a\n${text}`, 'Dockerfile')
+    library.parseDockerfile(`FROM a\n${text}`, 'Dockerfile')
   } catch (error) {
     if (!isBuildError(error) || error.kind !== 'user') throw error
   }
@@ -72,8 +71,8 @@ describe('the steps of parseDockerfile() grow no faster than the text', () => {
 
   it('when the words of each instruction are asked for', () => {
     const action = (size: number) => {
-      const dockerfile = parseDockerfile(`FROM a\n${'COPY a \\\n b\n'.repeat(size)}`, 'D')
-      for (const instruction of dockerfile.instructions) wordRangesOf(dockerfile, instruction)
+      const dockerfile = library.parseDockerfile(`FROM a\n${'COPY a \\\n b\n'.repeat(size)}`, 'D')
+      for (const instruction of dockerfile.instructions) library.wordRangesOf(dockerfile, instruction)
     }
     expect(growth(action, 100)).toBeLessThan(2.6)
   })
@@ -90,8 +89,16 @@ describe('the steps of expand() grow no faster than text times pattern', () => {
     ['many stars', '${A//*a*a*a*a*x/y}'],
     ['stars in a row', '${A//****************x/y}'],
   ])('for %s', (_, word) => {
-    const action = (size: number) => void expand(word, () => 'a'.repeat(size), { escape: '\\' })
+    const action = (size: number) => void library.expand(word, () => 'a'.repeat(size), { escape: '\\' })
     expect(growth(action)).toBeLessThan(2.6)
+  })
+})
+
+describe('the step counter', () => {
+  it('finds work that grows with the square', () => {
+    const action = (size: number) =>
+      void library.expand(`\${A//${'a'.repeat(size)}b/}`, () => 'a'.repeat(size), { escape: '\\' })
+    expect(growth(action)).toBeGreaterThan(3)
   })
 })
 
@@ -101,6 +108,6 @@ describe('the steps of parseIgnore() grow no faster than the text', () => {
     ['path elements', (count) => 'a/../'.repeat(count)],
     ['classes', (count) => '[a-b]'.repeat(count)],
   ])('for %s', (_, make) => {
-    expect(growth((size) => void parseIgnore(make(size)))).toBeLessThan(2.6)
+    expect(growth((size) => void library.parseIgnore(make(size)))).toBeLessThan(2.6)
   })
 })

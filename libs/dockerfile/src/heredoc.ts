@@ -13,12 +13,14 @@ const KEEP_ALL: LexOptions = {
   rawQuotes: true,
   rawEscapes: true,
   keepUnset: true,
+  words: true,
   maxLength: Number.POSITIVE_INFINITY,
 }
 const UNQUOTE: LexOptions = {
   lookUp: () => undefined,
   escape: '\\',
   keepUnset: true,
+  words: true,
   maxLength: Number.POSITIVE_INFINITY,
 }
 const KEEP_QUOTES: LexOptions = { ...UNQUOTE, rawQuotes: true }

@@ -24,11 +24,36 @@ describe('parseIgnore()', () => {
     expect(parseIgnore(line)[0]?.pattern).toBe(pattern)
   })
 
-  it('refuses a lone exclamation mark', () => {
-    expect(() => parseIgnore('a\n ! ')).toThrowError(
+  it.each([
+    ['./!x', 'x'],
+    ['/!x', 'x'],
+    ['!/!x', '!x'],
+    ['!.', '.'],
+  ])('takes %j for a rule that takes %j back', (line, pattern) => {
+    expect(parseIgnore(line)[0]).toMatchObject({ pattern, negated: true })
+  })
+
+  it.each([
+    ['!', 'it needs a path after the "!"'],
+    ['! ', 'it needs a path after the "!"'],
+    ['!/', 'it needs a path after the "!"'],
+    ['./!', 'it needs a path after the "!"'],
+    ['a[', 'a class "[…]" is empty or not closed'],
+    ['!a\\', 'nothing follows the "\\"'],
+    ['a\udce9', 'byte 0xe9 is not UTF-8'],
+    ['a\0', 'it holds a NUL character'],
+  ])('refuses %j and says where', (line, reason) => {
+    expect(() => parseIgnore(`# \udce9\n ${line}\n`, 'd/.dockerignore')).toThrowError(
       expect.objectContaining({
         code: 'ERR_IGNORE_SYNTAX',
-        source: expect.objectContaining({ startLine: 2 }),
+        message: expect.stringContaining(reason),
+        source: {
+          file: 'd/.dockerignore',
+          startLine: 2,
+          startColumn: 0,
+          endLine: 2,
+          endColumn: line.length + 1,
+        },
       }),
     )
   })

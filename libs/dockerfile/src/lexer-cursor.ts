@@ -13,6 +13,8 @@ export interface LexOptions {
   readonly ignoreQuotes?: boolean
   /** What uses an unset variable stays as written. */
   readonly keepUnset?: boolean
+  /** The words are wanted, not only the text. */
+  readonly words?: boolean
   /** The most UTF-16 units that any part of the result may have. */
   readonly maxLength: number
 }
@@ -37,7 +39,7 @@ export interface SpanOptions {
   readonly pattern: boolean
 }
 
-/** A lexed span: as one text, and split at blanks outside of quotes. */
+/** A lexed span: as one text and, where {@link LexOptions.words} asks for them, split at blanks outside of quotes. */
 export interface Span {
   readonly text: string
   readonly words: readonly string[]

@@ -72,7 +72,8 @@ export function locateWord(source: WordSource, place: Place): SourceRange {
 /** The physical lines of the files that were asked about: asking about every instruction must not cut the text each time. */
 const knownLines = new WeakMap<Dockerfile, readonly string[]>()
 
-function linesOf(dockerfile: Dockerfile): readonly string[] {
+/** The physical lines of a file with their ends, cut once. */
+export function linesOf(dockerfile: Dockerfile): readonly string[] {
   const lines = knownLines.get(dockerfile) ?? splitLines(dockerfile.text)
   knownLines.set(dockerfile, lines)
   return lines

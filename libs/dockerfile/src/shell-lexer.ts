@@ -60,8 +60,18 @@ function readHeredocSign(lexer: Lexer): string {
   return text
 }
 
+interface WordCollector {
+  readonly words: readonly string[]
+  raw(text: string): void
+  split(text: string): void
+  end(): void
+}
+
+/** For texts whose words nobody wants: a heredoc may have millions. */
+const NO_COLLECTOR: WordCollector = { words: [], raw() {}, split() {}, end() {} }
+
 /** Collects words; blanks end a word unless they are added raw. */
-function createWordCollector() {
+function createWordCollector(): WordCollector {
   const words: string[] = []
   let word = ''
   return {
@@ -91,8 +101,9 @@ function createWordCollector() {
  * @throws {UserError} `ERR_DOCKERFILE_EXPANSION` when a quote, a brace or the stop character is missing
  */
 function readSpan(lexer: Lexer, span: SpanOptions): Span {
-  const { escape: escapeToken, ignoreQuotes } = lexer.options
-  const collector = createWordCollector()
+  const { escape: escapeToken, ignoreQuotes, words } = lexer.options
+  // The words of an operand are those of its text, when that is split in turn.
+  const collector = words && span.stop === '' ? createWordCollector() : NO_COLLECTOR
   let text = ''
   for (let next = peek(lexer); next !== span.stop; next = peek(lexer)) {
     if (next === '') fail(`unexpected end of statement while looking for matching ${span.stop}`)

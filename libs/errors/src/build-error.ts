@@ -76,6 +76,11 @@ export function withDetails(error: unknown, details: BuildError['details']): unk
   return isBuildError(error) ? changed(error, { details: { ...error.details, ...details } }) : error
 }
 
+/** Puts hints before those of an error, as {@link withSource} does with its place. */
+export function withHints(error: unknown, hints: readonly string[]): unknown {
+  return isBuildError(error) ? changed(error, { hints: [...hints, ...error.hints] }) : error
+}
+
 function changed(error: BuildError, change: BuildErrorOptions): BuildError {
   const { source, hints, cause, details } = error
   const options = { source, hints, cause, details, ...change }

@@ -53,7 +53,7 @@ export const errorCodes = {
   ERR_STEP_FAILED: user('A RUN step ended with a non-zero exit code.'),
   ERR_ROOTFS_INVALID: user('The image has something unusable where a mount point belongs.'),
 
-  ERR_LINT: user('`# check=error=true` is set and a rule found something.'),
+  ERR_LINT: user('A rule found something, and `# check=error=true` is set.'),
   ERR_URL_INVALID: user('The URL of a context or of an ADD source is malformed.'),
   ERR_HTTP_STATUS: user('A server answers the request for a context or an ADD source with an error status.'),
   ERR_HTTP_UNREACHABLE: transient(
@@ -66,7 +66,7 @@ export const errorCodes = {
   ERR_GIT_CONTENT: user(
     'A git repository lacks the wanted directory, is larger than the limits allow, or has a submodule that is refused.',
   ),
-  ERR_GIT_FAILED: transient('git cannot fetch a repository.'),
+  ERR_GIT_FAILED: transient('A git repository cannot be fetched.'),
   ERR_ADD_ARCHIVE: user(
     'An archive of ADD, or one given as the context, is malformed or unpacks to too much.',
   ),

@@ -6,6 +6,7 @@ export {
   isBuildError,
   UserError,
   withDetails,
+  withHints,
   withSource,
 } from './build-error.ts'
 export type { ErrorCode, ErrorCodeRow } from './codes.ts'

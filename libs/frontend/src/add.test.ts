@@ -48,6 +48,9 @@ describe('toGraph() and ADD of a URL', () => {
     ['https://h.test/a%2F..', '__unnamed__'],
     ['https://h.test/%00', '__unnamed__'],
     ['https://h.test/%zz', '%zz'],
+    ['https://h.test/caf%e9', 'caf%e9'],
+    [`https://h.test/${'a'.repeat(255)}`, 'a'.repeat(255)],
+    [`https://h.test/${'a'.repeat(254)}%C3%A9`, '__unnamed__'],
     ['https://h.test/x.git/f', 'f'],
   ])('the name of %s is %s', async (url, filename) => {
     const { sources } = await addOf(`["${url}", "/"]`)

@@ -28,13 +28,12 @@ export function globalScope(
 
 /** A build argument wins, then the default, then the global ARG of the same name. @see spec/dockerfile.md 1.2 */
 export function applyArgs(
-  { options, declared, globals }: StageBuilder,
+  { options, globals }: StageBuilder,
   state: StageState,
   { args, source }: ArgInstruction,
 ): void {
   const words: string[] = []
   for (const { name, value } of args) {
-    declared.add(name)
     const given = buildArgOf(options.buildArgs, name)
     const fallback = () => (value === null ? globals.get(name) : state.scope.expand(value, source))
     const effective = given ?? fallback()

@@ -1,6 +1,6 @@
 import type { Digest } from '@tsbuild/digest'
 import { expand, type Stage } from '@tsbuild/dockerfile'
-import { didYouMean, type SourceRange, UserError, withSource } from '@tsbuild/errors'
+import { didYouMean, isBuildError, type SourceRange, UserError, withHints, withSource } from '@tsbuild/errors'
 import { type Platform, parsePlatform } from '@tsbuild/oci'
 import type { FoundContext } from './named-contexts.ts'
 import type { StageBuilder } from './stage-builder.ts'
@@ -129,12 +129,17 @@ export function imageTitle({ reference, manifest }: Pick<ResolvedImage, 'referen
   return `FROM ${reference}@${manifest}`
 }
 
-function expandGlobally({ globals, options }: StageBuilder, word: string, source: SourceRange): string {
+/** Expands a word of FROM. @throws {UserError} `ERR_DOCKERFILE_EXPANSION` */
+export function expandGlobally(
+  { globals, options }: StageBuilder,
+  word: string,
+  source: SourceRange,
+): string {
   return expand(word, (name) => globals.get(name), { escape: options.dockerfile.escape, source })
 }
 
-/** That of `FROM --platform`, else of the build. */
-function platformOf(builder: StageBuilder, { from }: Stage): Platform {
+/** That of `FROM --platform`, else of the build. @throws {UserError} `ERR_PLATFORM_INVALID` */
+export function platformOf(builder: StageBuilder, { from }: Stage): Platform {
   if (from.platform === null) return builder.options.platform
   const text = expandGlobally(builder, from.platform, from.source)
   try {
@@ -172,16 +177,17 @@ export async function resolveImage({ options }: StageBuilder, wanted: WantedImag
   } catch (error) {
     const earlier = options.dockerfile.stages.slice(0, reader.index)
     const names = earlier.map((stage) => stage.name).filter((stage) => stage !== null)
-    throw withSource(withHints(error, name, names), source)
+    throw withSource(withGuess(error, name, names), source)
   }
 }
 
-/** An image that is not found is often a stage name mistyped, or the build context meant. */
-function withHints(error: unknown, name: string, stages: readonly string[]): unknown {
-  if (!(error instanceof UserError) || error.code !== 'ERR_IMAGE_NOT_FOUND') return error
-  const { source, cause, details } = error
+/** What a registry says of a name that it does not have: many refuse it as if it were a secret. */
+const missingCodes = new Set(['ERR_IMAGE_NOT_FOUND', 'ERR_REGISTRY_AUTH', 'ERR_REGISTRY_UNREACHABLE'])
+
+/** An image that cannot be had is often a stage name mistyped, or the build context meant. */
+function withGuess(error: unknown, name: string, stages: readonly string[]): unknown {
+  if (!isBuildError(error) || !missingCodes.has(error.code)) return error
   const reserved =
     name.toLowerCase() === 'context' ? ['The build context is what COPY reads without `--from`.'] : []
-  const hints = [...reserved, ...didYouMean(name, stages), ...error.hints]
-  return new UserError(error.code, error.message, { source, cause, details, hints })
+  return withHints(error, [...reserved, ...didYouMean(name, stages)])
 }

@@ -3,28 +3,6 @@ import { formatPlatform, type Platform } from '@tsbuild/oci'
 /** Names that need no ARG. Both cases are given to RUN. @see spec/dockerfile.md 1.4 */
 const proxyNames = ['HTTP_PROXY', 'HTTPS_PROXY', 'FTP_PROXY', 'NO_PROXY', 'ALL_PROXY']
 
-/**
- * Build arguments that mean something to the builder itself, or did so to BuildKit; docs/reference/build-args.md says what
- * each one does here.
- */
-export const builderArgs = [
-  'BUILDKIT_BUILD_NAME',
-  'BUILDKIT_CACHE_MOUNT_NS',
-  'BUILDKIT_CONTEXT_KEEP_GIT_DIR',
-  'BUILDKIT_DISABLE_FILEOP',
-  'BUILDKIT_DOCKERFILE_CHECK',
-  'BUILDKIT_INLINE_BUILDINFO_ATTRS',
-  'BUILDKIT_INLINE_CACHE',
-  'BUILDKIT_MULTI_PLATFORM',
-  'BUILDKIT_SANDBOX_HOSTNAME',
-  'BUILDKIT_SBOM_SCAN_CONTEXT',
-  'BUILDKIT_SBOM_SCAN_STAGE',
-  'BUILDKIT_SYNTAX',
-  'SOURCE_DATE_EPOCH',
-] as const
-
-const known = new Set<string>([...builderArgs, 'TARGETSTAGE'])
-
 /** The platform arguments of the global scope. @see spec/dockerfile.md 1.4 */
 export function platformArgs(target: Platform, build: Platform): ReadonlyMap<string, string> {
   const args = new Map<string, string>()
@@ -39,16 +17,6 @@ export function platformArgs(target: Platform, build: Platform): ReadonlyMap<str
     args.set(`${prefix}OSVERSION`, platform.osVersion ?? '')
   }
   return args
-}
-
-/** Whether a build argument needs no ARG to have an effect, or to be known as one that has none. */
-export function isPredefined(name: string): boolean {
-  if (known.has(name) || isProxy(name)) return true
-  return /^(?:TARGET|BUILD)(?:PLATFORM|OS|OSVERSION|ARCH|VARIANT)$/.test(name)
-}
-
-function isProxy(name: string): boolean {
-  return proxyNames.some((proxy) => name === proxy || name === proxy.toLowerCase())
 }
 
 /** A build argument as given; undefined when it is not, whatever its name is (`constructor`). */

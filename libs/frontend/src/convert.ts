@@ -1,6 +1,9 @@
-import { type ArgInstruction, resolveStage } from '@tsbuild/dockerfile'
-import { didYouMean } from '@tsbuild/errors'
-import { isPredefined, proxyEnvironment } from './build-args.ts'
+import { resolveStage, type Stage } from '@tsbuild/dockerfile'
+import { proxyEnvironment } from './build-args.ts'
+import { createImageQuestions } from './image-questions.ts'
+import { lintAround } from './lint/create-lint.ts'
+import type { StageObserver } from './lint/observer.ts'
+import { prefetchImages } from './prefetch.ts'
 import { withSourceDate } from './source-date.ts'
 import { createStageBuilder } from './stage-builder.ts'
 import type { StageState } from './stage-state.ts'
@@ -8,21 +11,39 @@ import type { FrontendOptions, FrontendResult, ImageDraft } from './types.ts'
 
 /**
  * Turns the target stage of a Dockerfile, and what it needs, into a graph and an image config. Base images are resolved to
- * their manifests and configs; nothing else is read. Stages that the target does not need are not looked at.
+ * their manifests and configs; nothing else is read. Stages that the target does not need are not looked at. What lint finds
+ * in the others becomes warnings.
  *
- * @throws {UserError} `ERR_DOCKERFILE_…`, `ERR_UNSUPPORTED`, `ERR_IMAGE_NOT_FOUND`, each with its place
+ * @throws {UserError} `ERR_DOCKERFILE_…`, `ERR_UNSUPPORTED`, `ERR_IMAGE_NOT_FOUND`, each with its place; `ERR_SOURCE_DATE`,
+ *   `ERR_LINT`
  * @see spec/dockerfile.md 1
  */
 export async function toGraph(given: FrontendOptions): Promise<FrontendResult> {
   const target = resolveStage(given.dockerfile, given.target ?? null)
-  const { options, globals, sourceDate } = await withSourceDate(given)
-  const stages = createStageBuilder(options, { globals, sourceDate })
+  return await lintAround(given, async (observer) => {
+    const questions = createImageQuestions(given.resolveImage)
+    try {
+      return await convert({ ...given, resolveImage: questions.resolve }, target, observer)
+    } finally {
+      await questions.stop()
+    }
+  })
+}
+
+async function convert(
+  given: FrontendOptions,
+  target: Stage,
+  observer: StageObserver,
+): Promise<FrontendResult> {
+  const dated = await withSourceDate(given)
+  const { options } = dated
+  const stages = createStageBuilder(dated, observer)
+  prefetchImages(stages, target)
   const state = await stages.build(target)
-  warnUnused(options, new Set([...declaredArgs(options), ...stages.declared]))
   return {
     graph: stages.graph.build(state.rootfs),
     image: imageDraft(state, options),
-    sourceDateEpoch: sourceDate.seconds,
+    sourceDateEpoch: dated.sourceDate.seconds,
     proxyEnv: proxyEnvironment(options.buildArgs),
   }
 }
@@ -40,22 +61,5 @@ function imageDraft(state: StageState, options: FrontendOptions): ImageDraft {
     baseHistory: state.baseHistory,
     baseCreated: state.baseCreated,
     history: state.history,
-  }
-}
-
-/** What the file declares anywhere, reachable or not: an argument of another target is not mistyped. */
-function declaredArgs({ dockerfile }: FrontendOptions): ReadonlySet<string> {
-  const instructions = [...dockerfile.globalArgs, ...dockerfile.stages.flatMap((stage) => stage.instructions)]
-  const args = instructions.filter((instruction): instruction is ArgInstruction => instruction.kind === 'arg')
-  return new Set(args.flatMap((instruction) => instruction.args.map(({ name }) => name)))
-}
-
-/** BuildKit ignores them silently; a mistyped name is worth a word. @see spec/cache.md 8.1 */
-function warnUnused(options: FrontendOptions, declared: ReadonlySet<string>): void {
-  for (const name of Object.keys(options.buildArgs)) {
-    if (declared.has(name) || isPredefined(name)) continue
-    const hint = didYouMean(name, declared).join(' ')
-    const message = `The build argument "${name}" is not declared by any ARG${hint === '' ? '' : `. ${hint}`}`
-    options.warn({ rule: 'UnusedBuildArg', message, source: null })
   }
 }

@@ -20,7 +20,11 @@ export function copyDestination(cwd: string, dest: string): string {
   return isDirectory && path !== '/' ? `${path}/` : path
 }
 
+/** What the kernel takes for one name. */
+const maxNameBytes = 255
+
 /** Whether a text can name a file in a directory. */
 export function isFileName(text: string): boolean {
+  if (Buffer.byteLength(text) > maxNameBytes) return false
   return !['', '.', '..'].includes(text) && !/[/\0]/.test(text)
 }

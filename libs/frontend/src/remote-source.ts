@@ -1,6 +1,6 @@
 import { parseDigest } from '@tsbuild/digest'
 import { type GitUrl, parseGitChecksum, parseGitUrl } from '@tsbuild/dockerfile'
-import { redact, type SourceRange, UserError, withSource } from '@tsbuild/errors'
+import { isBuildError, redact, type SourceRange, UserError, withSource } from '@tsbuild/errors'
 import type { GitOp, HttpOp } from '@tsbuild/graph'
 import { isFileName } from './paths.ts'
 
@@ -56,6 +56,17 @@ export function refuseRemote(word: string, source: SourceRange): void {
     throw withSource(error, source)
   }
   if (isHttpUrl(word)) refuse('URL')
+}
+
+/** Whether a source of ADD is no path, well-formed or not. */
+export function isRemoteSource(word: string): boolean {
+  if (/^[a-z][a-z0-9+.-]*:\/\//i.test(word)) return true
+  try {
+    return gitUrlOf(word) !== undefined
+  } catch (error) {
+    if (isBuildError(error) && error.code === 'ERR_URL_INVALID') return true
+    throw error
+  }
 }
 
 function gitUrlOf(word: string): GitUrl | undefined {

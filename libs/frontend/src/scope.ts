@@ -1,6 +1,7 @@
 import type { EscapeToken } from '@tsbuild/dockerfile'
-import { type Environment, expand, expandHeredoc, expandWords } from '@tsbuild/dockerfile'
+import { type Environment, type ExpandOptions, expand, expandHeredoc, expandWords } from '@tsbuild/dockerfile'
 import type { SourceRange } from '@tsbuild/errors'
+import type { UnknownName } from './lint/observer.ts'
 
 /** Switches of the builder: an ARG of them says something to it and nothing to RUN. @see spec/dockerfile.md 1.4 */
 const notInEnvironment = new Set(['BUILDKIT_SBOM_SCAN_CONTEXT', 'BUILDKIT_SBOM_SCAN_STAGE'])
@@ -23,10 +24,22 @@ export interface Scope {
 }
 
 /** Starts the scope of a stage from that of its base: an image's environment, or all that an earlier stage knows. */
-export function createScope(base: Pick<Scope, 'environment' | 'args'>, escapeToken: EscapeToken): Scope {
+export function createScope(
+  base: Pick<Scope, 'environment' | 'args'>,
+  escapeToken: EscapeToken,
+  onUnknown: (use: UnknownName) => void = () => {},
+): Scope {
   const values = new Map(base.environment().map(splitAssignment))
   const args = new Map(base.args().map(splitAssignment))
   const lookUp: Environment = (name) => values.get(name)
+  const how = (source: SourceRange): ExpandOptions => ({
+    escape: escapeToken,
+    source,
+    onName(name, found) {
+      if (!found && !args.has(name))
+        onUnknown({ name, source, known: () => [...values.keys(), ...args.keys()] })
+    },
+  })
   return {
     environment: () => [...values].map(([name, value]) => `${name}=${value}`),
     args: () => [...args].map(([name, value]) => `${name}=${values.get(name) ?? value}`),
@@ -35,9 +48,9 @@ export function createScope(base: Pick<Scope, 'environment' | 'args'>, escapeTok
       args.set(name, value ?? '')
       if (value !== undefined && !notInEnvironment.has(name)) values.set(name, value)
     },
-    expand: (word, source) => expand(word, lookUp, { escape: escapeToken, source }),
-    expandWords: (word, source) => expandWords(word, lookUp, { escape: escapeToken, source }),
-    expandHeredoc: (body, source) => expandHeredoc(body, lookUp, { source }),
+    expand: (word, source) => expand(word, lookUp, how(source)),
+    expandWords: (word, source) => expandWords(word, lookUp, how(source)),
+    expandHeredoc: (body, source) => expandHeredoc(body, lookUp, how(source)),
   }
 }
 

@@ -57,6 +57,11 @@ export async function withSourceDate(given: FrontendOptions): Promise<DatedOptio
   return { options: { ...given, buildArgs }, globals, sourceDate }
 }
 
+/** For looking at a file without asking anything for a date. */
+export function withoutSourceDate(options: FrontendOptions): DatedOptions {
+  return { options, globals: globalScope(options), sourceDate: { seconds: undefined, ofContext: false } }
+}
+
 interface Word {
   readonly value: string
   /** Where it stands, if it is no argument of the command. */

@@ -14,10 +14,11 @@ import {
 } from './base.ts'
 import { addCopy } from './copy-instruction.ts'
 import { hostnameOf } from './hostname.ts'
+import type { StageObserver } from './lint/observer.ts'
 import { applyMetadata } from './metadata-instructions.ts'
 import { createNamedContexts, type NamedContexts } from './named-contexts.ts'
 import { addRun } from './run-instruction.ts'
-import type { SourceDate } from './source-date.ts'
+import type { DatedOptions, SourceDate } from './source-date.ts'
 import { refuseLater, stageOf } from './stage-reference.ts'
 import { type StageState, startState } from './stage-state.ts'
 import type { FrontendOptions } from './types.ts'
@@ -33,17 +34,17 @@ export interface StageBuilder {
   readonly sourceDate: SourceDate
   /** Of every RUN. */
   readonly hostname: string
+  /** Looks on, for lint and for `--call`. */
+  readonly observer: StageObserver
   build(stage: Stage): Promise<StageState>
   /** The file system that a `--from` names: a stage, a named context or an image; undefined is empty. */
   fromName(name: string, reader: StageState, source: SourceRange): Promise<Digest | undefined>
-  /** Names of the ARGs met so far, those of triggers included. */
-  readonly declared: Set<string>
 }
 
 /** Starts with no stage built. @throws {UserError} `ERR_PLATFORM_INVALID` in the name of a named context, `ERR_USAGE` */
 export function createStageBuilder(
-  options: FrontendOptions,
-  { globals, sourceDate }: Pick<StageBuilder, 'globals' | 'sourceDate'>,
+  { options, globals, sourceDate }: DatedOptions,
+  observer: StageObserver,
 ): StageBuilder {
   const built = new Map<Stage, Promise<StageState>>()
   const builder: StageBuilder = {
@@ -53,7 +54,7 @@ export function createStageBuilder(
     contexts: createNamedContexts(options.namedContexts),
     sourceDate,
     hostname: hostnameOf(options.buildArgs),
-    declared: new Set(),
+    observer,
     build(stage) {
       const known = built.get(stage)
       if (known !== undefined) return known
@@ -67,9 +68,12 @@ export function createStageBuilder(
 }
 
 async function buildStage(builder: StageBuilder, stage: Stage): Promise<StageState> {
+  const { observer } = builder
+  observer.reached(stage)
   const replacement = await replacedStage(builder, stage)
   if (replacement !== undefined) {
     const state = startState(builder, stage, replacement, [])
+    observer.started(state, { parent: undefined, image: undefined })
     // The triggers of the image that stands here are for the stages upon it.
     state.config = { ...state.config, onBuild: triggersOf(replacement) }
     return state
@@ -81,7 +85,13 @@ async function buildStage(builder: StageBuilder, stage: Stage): Promise<StageSta
     ...stage.instructions,
   ]
   const state = startState(builder, stage, base, instructions)
-  for (const instruction of instructions) await apply(builder, state, instruction)
+  observer.started(state, {
+    parent: base.kind === 'stage' ? base.state.stage : undefined,
+    image: base.kind === 'image' ? base.image : undefined,
+  })
+  for (const instruction of instructions) {
+    await observer.apply(state, instruction, () => apply(builder, state, instruction))
+  }
   return state
 }
 

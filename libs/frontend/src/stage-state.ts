@@ -48,7 +48,11 @@ export function startState(
   const isStep = base.kind === 'files' || (image !== undefined && image.layers.length > 0)
   const state: StageState = {
     stage,
-    scope: createScope(parent?.scope ?? imageScope(env), options.dockerfile.escape),
+    scope: createScope(
+      parent?.scope ?? imageScope(env),
+      options.dockerfile.escape,
+      builder.observer.unknownName,
+    ),
     label: stage.name ?? (options.dockerfile.stages.length === 1 ? '' : `stage-${stage.index}`),
     ignoreCache: ignoresCache(options, stage),
     platform: base.platform,

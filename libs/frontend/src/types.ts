@@ -18,9 +18,14 @@ export interface ResolvedImage {
 /**
  * Finds an image.
  * @param reference a name, or `oci-layout://PATH[:TAG|@DIGEST]` from a named context
+ * @param signal aborted when the answer is not wanted any more
  * @throws {UserError} `ERR_IMAGE_NOT_FOUND`, `ERR_REFERENCE_INVALID`
  */
-export type ImageResolver = (reference: string, platform: Platform) => Promise<ResolvedImage>
+export type ImageResolver = (
+  reference: string,
+  platform: Platform,
+  signal?: AbortSignal,
+) => Promise<ResolvedImage>
 
 /** What a Dockerfile is turned into a graph with. */
 export interface FrontendOptions {

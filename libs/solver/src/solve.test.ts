@@ -16,6 +16,8 @@ interface Step {
   readonly run?: (inputs: readonly string[], signal: AbortSignal) => Promise<string> | string
   /** What its commit waits for. */
   readonly beforeCommit?: () => Promise<void>
+  /** Makes it a view: its result is the texts of its inputs. */
+  readonly view?: true
   /** Makes it a source. */
   readonly source?: KeyValue | 'unkeyed'
 }
@@ -54,6 +56,8 @@ function createWorld() {
         describe: async () => (await step.run?.([], new AbortController().signal)) ?? step.name,
       }
     }
+    if (step.view === true)
+      return { kind: 'view', key: { view: step.name }, combine: (inputs) => inputs.join('+') }
     const content = async (result: string) => {
       const [read = ''] = result.split('/')
       return { digest: digestBytes(read), preimage: read }
@@ -359,5 +363,69 @@ describe('solve', () => {
     )
     expect(await world.start(steps, 's2999')).toMatchObject({ executed: 3000 })
     expect(await world.start(steps, 's2999')).toMatchObject({ executed: 0 })
+  })
+})
+
+describe('solve() with a view', () => {
+  const merged = (change: Partial<Step> = {}): readonly Step[] => [
+    { name: 'base', source: { image: 1 } },
+    { name: 'stage', inputs: ['base'], ...change },
+    { name: 'link', pure: true },
+    { name: 'merge', inputs: ['stage', 'link'], view: true },
+    { name: 'next', inputs: ['merge'] },
+  ]
+
+  it('solve() puts the results of its inputs together, and neither runs nor records it', async () => {
+    const world = createWorld()
+    expect(await world.start(merged(), 'merge')).toMatchObject({ result: 'stage+link', executed: 2 })
+    expect([...world.records.values()].map(({ name }) => name).toSorted()).toEqual(['link', 'stage'])
+    expect(await world.start(merged(), 'merge')).toMatchObject({
+      result: 'stage+link',
+      executed: 0,
+      cached: 2,
+    })
+  })
+
+  it('solve() finds what stands upon it by what its inputs count as', async () => {
+    const world = createWorld()
+    await world.start(merged(), 'next')
+    expect(world.runs.toSorted()).toEqual(['link', 'next', 'stage'])
+    expect(await world.start(merged(), 'next')).toMatchObject({ executed: 0, cached: 3 })
+  })
+
+  it('solve() runs again what stands upon it when an input gave another result, and nothing beside', async () => {
+    const world = createWorld()
+    await world.start(merged(), 'next')
+    await world.start(merged({ ignoreCache: true }), 'next')
+    expect(world.runs.toSorted()).toEqual(['next', 'stage'])
+    await world.start(merged(), 'next')
+    expect(world.runs).toEqual([])
+  })
+
+  it('solve() puts nothing recorded upon it when an input is gone and had to run again', async () => {
+    const world = createWorld()
+    await world.start(merged(), 'next')
+    const stored = [...world.records.values()].find(({ name }) => name === 'stage')?.stored
+    world.gone.add(String(stored))
+    await world.start(merged(), 'next')
+    expect(world.runs.toSorted()).toEqual(['next', 'stage'])
+  })
+
+  it('solve() tells the order of its inputs apart', async () => {
+    const world = createWorld()
+    await world.start(merged(), 'next')
+    const swapped = merged().map((step) =>
+      step.name === 'merge' ? { ...step, inputs: ['link', 'stage'] } : step,
+    )
+    expect(await world.start(swapped, 'next')).toMatchObject({ executed: 1, cached: 2 })
+  })
+
+  it('solve() sends one start and one end for it', async () => {
+    const world = createWorld()
+    await world.start(merged(), 'merge')
+    const types = world.events.flatMap((event) =>
+      'vertex' in event && event.vertex === digestOf('merge') ? [event.type] : [],
+    )
+    expect(types).toEqual(['vertex.planned', 'vertex.started', 'vertex.completed'])
   })
 })

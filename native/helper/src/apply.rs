@@ -14,11 +14,12 @@ mod unpack;
 use crate::error::{Failure, Fallible};
 use crate::overlay::Marks;
 use crate::protocol::{ApplyLimits, LayerFormat, Outcome};
-use crate::tar::reader::Reader;
+use crate::tar::reader::{Reader, Rules};
 use source::Source;
 
 pub(crate) use lower::{has_mark, is_whiteout};
 pub(crate) use names::{is_too_long, too_long};
+pub(crate) use unpack::write_content;
 
 /// The request, see [`crate::protocol::Request::Apply`].
 #[derive(Debug)]
@@ -58,13 +59,13 @@ pub(crate) fn apply(layer: &Layer, marks: Marks) -> Fallible<Outcome> {
 
 /// What hard links may copy up: as much as the layer could have held itself.
 fn copy_max(layer: &Layer) -> u64 {
-    let by_ratio = layer.size_bytes.saturating_mul(u64::from(layer.limits.max_ratio)).max(source::RATIO_FROM);
+    let by_ratio = layer.size_bytes.saturating_mul(u64::from(layer.limits.max_ratio)).max(crate::stages::RATIO_FROM);
     layer.limits.max_bytes.min(by_ratio)
 }
 
 fn unpack_all(source: &mut Source, unpacker: &mut unpack::Unpacker, max_entries: u64) -> Fallible<u64> {
     let mut progress = crate::progress::Progress::new();
-    let mut reader = Reader::new(source);
+    let mut reader = Reader::new(source, Rules::Layer);
     let mut entries = 0;
     while let Some(entry) = reader.next_entry()? {
         entries += 1;

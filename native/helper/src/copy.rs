@@ -7,22 +7,25 @@ mod entry;
 mod plan;
 mod target;
 mod writer;
+mod xattrs;
 
 use crate::beneath::Beneath;
 use crate::error::{Failure, Fallible};
 use crate::overlay::{self, Marks};
 use crate::owner::{self, Owner};
-use crate::protocol::{FileAction, Outcome, Root, Selection, Tree};
+use crate::protocol::{FileAction, Outcome, Reply, Root, Selection, Tree};
 use crate::scan::{digest_of, encode};
 use crate::select::{Opened, Resolved, Selected, Source, join, select};
+use archive::Archive;
 use base64::Engine;
 use chmod::Chmod;
-use rustix::fd::AsFd;
+use rustix::fd::{AsFd, OwnedFd};
 use rustix::fs::{AtFlags, FileType, Mode};
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use target::{NewDirs, Target, mtime_only, not_directory, shown, write_failure};
-use writer::{Tally, Writer};
+use writer::{Tally, Wishes, Writer};
+use xattrs::Attributes;
 
 /// Runs the actions in order on the snapshot. After a failure the snapshot holds part of the changes; the caller
 /// throws it away.
@@ -35,17 +38,17 @@ pub(crate) fn copy(root: &Root, owners: Option<&Root>, actions: &[FileAction], m
     rustix::process::umask(Mode::empty());
     let target = Target { root: Beneath::new(overlay::mount(root, marks)?) };
     let names = owners.map(|owners| overlay::mount(owners, marks).map(Beneath::new)).transpose()?;
-    let find_owner = |spec: Option<&str>| {
-        spec.map(|spec| owner::look_up(names.as_ref().unwrap_or(&target.root), spec)).transpose()
-    };
+    let find_owner =
+        |spec: Option<&str>| spec.map(|spec| owner::look_up(names.as_ref().unwrap_or(&target.root), spec)).transpose();
     let tally = Tally::default();
     for action in actions {
         match action {
             FileAction::Copy { from, selection, dest, chown, chmod, expect, unpack } => {
-                let copy = Copy { from, selection, dest, expect: expect.as_deref(), unpack: *unpack };
                 let owner = find_owner(chown.as_deref())?;
                 let chmod = chmod.as_deref().map(Chmod::parse).transpose()?;
-                copy.run(&target, owner, chmod.as_ref(), &tally, marks)?;
+                let wishes = Wishes { owner, chmod: chmod.as_ref(), hash: expect.is_some() };
+                let copy = Copy { from, selection, dest, expect: expect.as_deref(), unpack: *unpack, wishes, marks };
+                copy.run(&target, &tally)?;
             }
             FileAction::Mkdir { path, mode, owner, mtime } => {
                 let owner = find_owner(owner.as_deref())?;
@@ -73,7 +76,8 @@ pub(crate) fn write_tree(
     rustix::process::umask(Mode::empty());
     let target = Target { root: into };
     let tally = Tally::default();
-    let mut writer = Writer::new(tree, &target, owner, None, false, &tally);
+    let (wishes, attributes) = (Wishes { owner, chmod: None, hash: false }, Attributes::default());
+    let mut writer = Writer::new(tree, &target, wishes, &tally, &attributes);
     for mut source in selected.sources {
         writer.tree(&mut source.walked, b"")?;
     }
@@ -117,7 +121,7 @@ impl SmallFile<'_> {
         let data = base64::engine::general_purpose::STANDARD
             .decode(self.data)
             .map_err(|error| Failure::internal(format!("the data of mkfile is not base64: {error}")))?;
-        if self.name.is_empty() || self.name.contains('/') || matches!(self.name, "." | "..") {
+        if self.name.is_empty() || self.name.contains(['/', '\0']) || matches!(self.name, "." | "..") {
             return Err(Failure::user("ERR_PATH_INVALID", format!("{:?} is no name of a file", self.name)));
         }
         let new_dirs = NewDirs::of(self.owner, self.chmod);
@@ -158,9 +162,7 @@ fn file_place(
     } else if many {
         return Err(Failure::user(
             "ERR_COPY_NOT_DIRECTORY",
-            format!(
-                "cannot copy several sources to {dest:?}: it is no directory; end the destination with a slash"
-            ),
+            format!("cannot copy several sources to {dest:?}: it is no directory; end the destination with a slash"),
         ));
     } else {
         let (dir, name) = split(&resolved.path);
@@ -177,47 +179,57 @@ struct Copy<'a> {
     dest: &'a str,
     expect: Option<&'a str>,
     unpack: bool,
+    wishes: Wishes<'a>,
+    marks: Marks,
 }
 
 impl Copy<'_> {
-    fn run(
-        &self,
-        target: &Target,
-        owner: Option<Owner>,
-        chmod: Option<&Chmod>,
-        tally: &Tally,
-        marks: Marks,
-    ) -> Fallible<()> {
-        let tree = Opened::open(self.from, marks)?;
+    fn run(&self, target: &Target, tally: &Tally) -> Fallible<()> {
+        let tree = Opened::open(self.from, self.marks)?;
         let mut selected = select(&tree, self.selection)?;
         refuse_missing(&selected)?;
-        if self.unpack {
-            archive::refuse(&tree, &selected)?;
-        }
-        let new_dirs = NewDirs::of(owner, chmod);
-        let mut writer = Writer::new(&tree, target, owner, chmod, self.expect.is_some(), tally);
+        let new_dirs = NewDirs::of(self.wishes.owner, self.wishes.chmod);
+        let attributes = Attributes::default();
+        let mut writer = Writer::new(&tree, target, self.wishes, tally, &attributes);
         let many = selected.sources.len() > 1;
+        let mut warning = None;
         for source in &mut selected.sources {
-            match source.basename.clone() {
-                None => {
-                    let top = self.dir_place(target, new_dirs)?;
-                    writer.tree(&mut source.walked, &top)?;
+            let Some(basename) = source.basename.clone() else {
+                let top = self.dir_place(target, new_dirs)?.0;
+                writer.tree(&mut source.walked, &top)?;
+                continue;
+            };
+            match if self.unpack { Archive::of(&tree, &source.walked)? } else { None } {
+                Some(archive) => {
+                    warning = warning.or_else(|| self.ignored_flags(&archive));
+                    let (path, dir) = self.dir_place(target, NewDirs { owner: self.wishes.owner, mode: 0o755 })?;
+                    let Self { wishes: Wishes { owner, hash, .. }, marks, .. } = *self;
+                    let place = archive::Place { dir, path: &path, owner, marks, tally, attributes: &attributes };
+                    archive.unpack(&place, &mut source.walked, hash)?;
                 }
-                Some(basename) => {
+                None => {
                     let (dir, name) = file_place(target, self.dest, new_dirs, basename, many)?;
                     writer.file(&mut source.walked, &dir, &name)?;
                 }
             }
         }
         writer.finish()?;
-        self.verify(&selected.sources)
+        self.verify(&selected.sources)?;
+        warning.iter().for_each(crate::report);
+        Ok(())
     }
 
-    /// The directory that takes a directory's contents.
-    fn dir_place(&self, target: &Target, new_dirs: NewDirs) -> Fallible<Vec<u8>> {
+    /// What the user is told about flags that archives do not heed.
+    fn ignored_flags(&self, archive: &Archive<'_>) -> Option<Reply> {
+        let message = archive.ignored_flags(self.wishes.chmod.is_some(), !self.selection.exclude.is_empty())?;
+        Some(Reply::Warning { code: "add-flags-ignored".to_owned(), message })
+    }
+
+    /// The directory that takes what a directory or an archive holds.
+    fn dir_place(&self, target: &Target, new_dirs: NewDirs) -> Fallible<(Vec<u8>, OwnedFd)> {
         let resolved = target.resolve(self.dest)?;
-        target.make_dirs(&resolved.path, new_dirs, new_dirs)?;
-        Ok(resolved.path)
+        let dir = target.make_dirs(&resolved.path, new_dirs, new_dirs)?;
+        Ok((resolved.path, dir))
     }
 
     /// Compares what was copied with what the scan digested.

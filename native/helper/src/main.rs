@@ -29,6 +29,7 @@ mod sanitise;
 mod scan;
 mod sealed;
 mod select;
+mod stages;
 mod sys;
 mod tar;
 mod userns;

@@ -1,11 +1,13 @@
 //! A strict tar codec: ustar, PAX and the GNU long-name entries, by bytes.
 //!
-//! The reader follows one rule: where readers in the field disagree about an archive, it refuses the archive. So the
-//! tree that this program sees is the tree that every other tool sees. Names and extended attributes are bytes.
+//! For layers the reader follows one rule: where readers in the field disagree about an archive, it refuses the archive.
+//! So the tree that this program sees is the tree that every other tool sees. An archive of ADD is read as GNU tar reads
+//! it, sparse files too. Names and extended attributes are bytes.
 
 pub(crate) mod header;
 pub(crate) mod pax;
 pub(crate) mod reader;
+pub(crate) mod sparse;
 pub(crate) mod writer;
 
 /// Everything in a tar starts at a multiple of this.
@@ -65,6 +67,8 @@ pub(crate) struct Entry {
     pub(crate) device: (u32, u32),
     /// Extended attributes, name and value.
     pub(crate) xattrs: Vec<(Vec<u8>, Vec<u8>)>,
+    /// Where the bytes that follow belong in a file with holes.
+    pub(crate) sparse: Option<sparse::Sparse>,
 }
 
 impl Entry {
@@ -81,6 +85,7 @@ impl Entry {
             link: Vec::new(),
             device: (0, 0),
             xattrs: Vec::new(),
+            sparse: None,
         }
     }
 }

@@ -3,7 +3,9 @@
 
 mod files_support;
 
-use files_support::{Bench, can_mount, copy_action, expect_error, expect_result, listing, plant, with};
+use files_support::{
+    Bench, can_mount, copy_action, expect_error, expect_result, listing, mkdir_action, mkfile_action, plant, with,
+};
 use serde_json::{Value, json};
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 use std::time::{Duration, UNIX_EPOCH};
@@ -112,12 +114,83 @@ fn copy_refuses_what_cannot_be_merged() {
     ] {
         assert_eq!(changes(&sources, dest, &[]), Err(code.to_owned()), "{sources:?} {dest}");
     }
-    let bench = Bench::new().lower(&["d app/x", "l bin usr/bin", "d usr/bin"]).context(&["f x 1", "d y/bin"]);
+    let bench = Bench::new().lower(&["d app/x"]).context(&["f x 1"]);
     let reply = bench.copy(&[copy_action(bench.directory(&[]), &["."], "/app")]);
     expect_error(&reply, "ERR_COPY_OVER_DIRECTORY");
     assert_eq!(reply["message"], "cannot replace to directory /app/x with file");
-    let reply = bench.copy(&[copy_action(bench.directory(&[]), &["y"], "/")]);
-    assert_eq!(reply["message"], "cannot copy to non-directory: /bin");
+}
+
+#[test]
+fn copy_merges_a_directory_through_a_symlink_below_the_destination() {
+    if !can_mount() {
+        return;
+    }
+    // As on a Debian with a merged /usr.
+    let lower =
+        ["f usr/bin/old old", "d usr/bin 711", "l bin usr/bin", "l lib64 /usr/lib", "d usr/lib", "l up ../../usr/lib"];
+    let context = ["f bin/new 1", "d bin 700", "f bin/sub/x 2", "f lib64/y 3", "f up/z 4", "f bin/both bin"];
+    let bench = Bench::new().lower(&lower).context(&context);
+    chown(bench.path("lower/usr/bin"), Some(3), Some(4)).unwrap();
+    let source = std::fs::File::open(bench.path("context/bin")).unwrap();
+    source.set_modified(UNIX_EPOCH + Duration::from_secs(1_000)).unwrap();
+    let scanned = bench.scan(bench.directory(&[]), &files_support::selection(&["."]));
+    let action = copy_action(bench.directory(&[]), &["."], "/");
+    expect_result(bench.copy(&[with(action, "expect", scanned["selections"][0]["digest"].clone())]));
+    assert_eq!(std::fs::metadata(bench.path("upper/usr/bin")).unwrap().mtime(), 1_000);
+    let wanted = [
+        "d usr 755 0:0",
+        "d usr/bin 711 3:4",
+        "d usr/bin/sub 755 0:0",
+        "d usr/lib 755 0:0",
+        "f usr/bin/both bin 644 0:0",
+        "f usr/bin/new 1 644 0:0",
+        "f usr/bin/old old 644 0:0",
+        "f usr/bin/sub/x 2 644 0:0",
+        "f usr/lib/y 3 644 0:0",
+        "f usr/lib/z 4 644 0:0",
+        "l bin usr/bin 0:0",
+        "l lib64 /usr/lib 0:0",
+        "l up ../../usr/lib 0:0",
+    ];
+    assert_eq!(bench.merged(), wanted);
+}
+
+#[test]
+fn copy_lets_the_same_file_win_when_two_directories_meet_in_one() {
+    if !can_mount() {
+        return;
+    }
+    for _ in 0..20 {
+        let bench = Bench::new().lower(&["l bin usr/bin", "d usr/bin"]);
+        let bench = bench.context(&["f bin/x bin", "h bin/y bin/x", "f usr/bin/x usr", "f usr/bin/z z"]);
+        expect_result(bench.copy(&[copy_action(bench.directory(&[]), &["."], "/")]));
+        let wanted = ["f usr/bin/x usr 644 0:0", "f usr/bin/y bin 644 0:0", "f usr/bin/z z 644 0:0"];
+        let merged = bench.merged();
+        assert!(wanted.iter().all(|line| merged.contains(&(*line).to_owned())), "{merged:?}");
+    }
+}
+
+#[test]
+fn copy_refuses_a_directory_over_a_symlink_that_leads_to_none() {
+    if !can_mount() {
+        return;
+    }
+    for link in ["l app/bin nowhere", "l app/bin /file", "l app/bin bin", "l app/bin ../file/x"] {
+        let bench = Bench::new().lower(&["f file x", link]).context(&["f bin/x 1"]);
+        let reply = bench.copy(&[copy_action(bench.directory(&[]), &["."], "/app")]);
+        expect_error(&reply, "ERR_COPY_NOT_DIRECTORY");
+        let wanted = "cannot copy to non-directory: /app/bin, a symlink that leads to no directory";
+        assert_eq!(reply["message"], wanted, "{link}");
+    }
+    let bench = Bench::new().lower(&["f app/bin x"]).context(&["f bin/x 1"]);
+    let reply = bench.copy(&[copy_action(bench.directory(&[]), &["."], "/app")]);
+    assert_eq!(reply["message"], "cannot copy to non-directory: /app/bin");
+    // A host path of the same name is no directory of the image.
+    let bench = Bench::new().context(&["f bin/canary overwritten"]);
+    std::os::unix::fs::symlink(bench.path("host"), bench.path("lower/bin")).unwrap();
+    let reply = bench.copy(&[copy_action(bench.directory(&[]), &["."], "/")]);
+    expect_error(&reply, "ERR_COPY_NOT_DIRECTORY");
+    bench.check_host();
 }
 
 #[test]
@@ -316,18 +389,6 @@ fn copy_accepts_the_digest_of_the_scan_and_refuses_another() {
 }
 
 #[test]
-fn copy_refuses_archives_only_when_told_to_unpack() {
-    if !can_mount() {
-        return;
-    }
-    let bench = Bench::new().context(&["f plain.tar.gz nothing"]);
-    std::fs::write(bench.path("context/really"), b"\xfd7zXZ\0and so on").unwrap();
-    let action = |source, unpack| with(copy_action(bench.directory(&[]), &[source], "/d/"), "unpack", json!(unpack));
-    expect_error(&bench.copy(&[action("really", true)]), "ERR_UNSUPPORTED");
-    expect_result(bench.copy(&[action("plain.tar.gz", true), action("really", false)]));
-}
-
-#[test]
 fn mkdir_follows_links_and_leaves_what_is_there() {
     if !can_mount() {
         return;
@@ -342,7 +403,7 @@ fn mkdir_follows_links_and_leaves_what_is_there() {
         ("/file/x", Err("ERR_COPY_NOT_DIRECTORY")),
     ] {
         let bench = Bench::new().lower(LOWER);
-        let reply = bench.copy(&[json!({"kind": "mkdir", "path": path, "mode": 0o711, "owner": "app"})]);
+        let reply = bench.copy(&[mkdir_action(path, 0o711, Some("app"))]);
         bench.check_host();
         match wanted {
             Ok(lines) => {
@@ -355,26 +416,86 @@ fn mkdir_follows_links_and_leaves_what_is_there() {
 }
 
 #[test]
-fn mkfile_writes_the_bytes_and_replaces() {
+fn mkfile_puts_a_heredoc_where_a_copied_file_would_go() {
     if !can_mount() {
         return;
     }
-    let make = |path: &str| json!({"kind": "mkfile", "path": path, "mode": 0o640, "data": "aGkK", "owner": "7:8"});
-    for (path, wanted) in [
-        ("/n/x", vec!["d n 755 7:8", "f n/x hi\n 640 7:8"]),
-        ("/file", vec!["f file hi\n 640 7:8"]),
-        ("/to-file", vec!["f file hi\n 640 7:8"]),
+    for (dest, wanted) in [
+        ("/n/x", vec!["d n 755 7:8", "f n/x hi\n 644 7:8"]),
+        ("/n/", vec!["d n 755 7:8", "f n/doc hi\n 644 7:8"]),
+        ("/existing", vec!["d existing 700 0:0", "f existing/doc hi\n 644 7:8"]),
+        ("/to-dir", vec!["d existing 700 0:0", "f existing/doc hi\n 644 7:8"]),
+        ("/file", vec!["f file hi\n 644 7:8"]),
+        ("/to-file", vec!["f file hi\n 644 7:8"]),
+        ("/", vec!["f doc hi\n 644 7:8"]),
     ] {
         let bench = Bench::new().lower(LOWER);
-        expect_result(bench.copy(&[make(path)]));
-        assert_eq!(listing(&bench.path("upper")), wanted, "{path}");
+        let action = with(mkfile_action("doc", dest, b"hi\n"), "owner", json!("7:8"));
+        expect_result(bench.copy(&[action]));
+        assert_eq!(listing(&bench.path("upper")), wanted, "{dest}");
     }
-    let bench = Bench::new().lower(LOWER);
-    for (path, code) in
-        [("/x/", "ERR_PATH_INVALID"), ("/", "ERR_PATH_INVALID"), ("/existing", "ERR_COPY_OVER_DIRECTORY")]
+    let bench = Bench::new().lower(LOWER).lower(&["d existing/doc"]);
+    for (name, dest, code) in [
+        ("doc", "/existing", "ERR_COPY_OVER_DIRECTORY"),
+        ("doc", "/file/", "ERR_COPY_NOT_DIRECTORY"),
+        ("doc", "/file/x", "ERR_COPY_NOT_DIRECTORY"),
+        ("", "/d/", "ERR_PATH_INVALID"),
+        (".", "/d/", "ERR_PATH_INVALID"),
+        ("..", "/d/", "ERR_PATH_INVALID"),
+        ("a/b", "/d/", "ERR_PATH_INVALID"),
+        ("a\0b", "/d/", "ERR_PATH_INVALID"),
+    ] {
+        expect_error(&bench.copy(&[mkfile_action(name, dest, b"x")]), code);
+    }
+}
+
+#[test]
+fn mkfile_applies_chmod_and_mtime() {
+    if !can_mount() {
+        return;
+    }
+    for (chmod, wanted) in
+        [("600", ["d n 600 0:0", "f n/doc x 600 0:0"]), ("g+w,o=", ["d n 755 0:0", "f n/doc x 660 0:0"])]
     {
-        expect_error(&bench.copy(&[make(path)]), code);
+        let bench = Bench::new();
+        let action = with(mkfile_action("doc", "/n/", b"x"), "chmod", json!(chmod));
+        expect_result(bench.copy(&[with(action, "mtime", json!(-7))]));
+        assert_eq!(listing(&bench.path("upper")), wanted, "{chmod}");
+        assert_eq!(std::fs::metadata(bench.path("upper/n/doc")).unwrap().mtime(), -7);
     }
+    let wrong = with(mkfile_action("doc", "/n/", b"x"), "chmod", json!("9"));
+    expect_error(&Bench::new().copy(&[wrong]), "ERR_MODE_INVALID");
+}
+
+#[test]
+fn mkdir_takes_the_time_that_is_wanted_for_what_it_makes() {
+    if !can_mount() {
+        return;
+    }
+    let bench = Bench::new().lower(&["d old"]);
+    let before = std::fs::metadata(bench.path("lower/old")).unwrap().mtime();
+    let at = |path: &str| with(mkdir_action(path, 0o755, None), "mtime", json!(1_000));
+    expect_result(bench.copy(&[at("/old"), at("/new/dir")]));
+    assert_eq!(std::fs::metadata(bench.path("upper/new/dir")).unwrap().mtime(), 1_000);
+    let merged = std::fs::metadata(bench.path("lower/old")).unwrap().mtime();
+    assert_eq!((merged, bench.path("upper/old").exists()), (before, false), "what exists is left alone");
+}
+
+#[test]
+fn owners_are_looked_up_in_the_root_that_is_named() {
+    if !can_mount() {
+        return;
+    }
+    let bench = Bench::new().lower(LOWER).context(&["f a x"]);
+    let empty = json!({"lower": [], "upper": bench.path("upper"), "work": null});
+    let action = || with(copy_action(bench.directory(&[]), &["a"], "/d/"), "chown", json!("app"));
+    let request =
+        |owners: Value| json!({"op": "copy", "root": empty, "owners": owners, "actions": [action()], "finish": null});
+    expect_error(&files_support::call(&request(Value::Null)), "ERR_USER_NOT_FOUND");
+    let owners = json!({"lower": [bench.path("lower")], "upper": null, "work": null});
+    expect_result(files_support::call(&request(owners)));
+    assert_eq!(listing(&bench.path("upper")), ["d d 755 100:101", "f d/a x 644 100:101"]);
+    assert!(!bench.path("lower/d").exists(), "nothing is written where the names are looked up");
 }
 
 #[test]
@@ -405,13 +526,13 @@ fn copy_works_in_a_user_namespace_of_one_id() {
         return;
     }
     let bench = Bench::new().lower(LOWER).context(CONTEXT);
-    let request = |action: Value| json!({"op": "copy", "root": bench.root(), "actions": [action], "finish": null});
+    let request = |action: Value| bench.copy_request(&[action]);
     let action = copy_action(bench.directory(&[]), &["dir"], "/existing/");
     expect_result(files_support::call_rootless(&request(action.clone())));
     let mode = std::fs::metadata(bench.path("upper/existing/sub/y")).unwrap().permissions().mode();
     assert_eq!(mode & 0o7777, 0o644);
     let chown = with(action, "chown", json!("app"));
     let bench = Bench::new().lower(LOWER).context(CONTEXT);
-    let request = |action: Value| json!({"op": "copy", "root": bench.root(), "actions": [action], "finish": null});
+    let request = |action: Value| bench.copy_request(&[action]);
     expect_error(&files_support::call_rootless(&request(chown)), "ERR_ROOTLESS_IDMAP");
 }

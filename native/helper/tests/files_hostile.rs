@@ -3,7 +3,9 @@
 
 mod files_support;
 
-use files_support::{Bench, call, can_mount, copy_action, expect_error, listing, selection};
+use files_support::{
+    Bench, call, can_mount, copy_action, expect_error, listing, mkdir_action, mkfile_action, selection,
+};
 use serde_json::{Value, json};
 use std::os::unix::fs::symlink;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -125,8 +127,9 @@ fn copy_stays_inside_when_the_destination_leads_out() {
             copy_action(bench.directory(&[]), &["a"], dest.trim_end_matches('x')),
             parents,
             outside,
-            json!({"kind": "mkdir", "path": format!("{dest}/made"), "mode": 0o755, "owner": null}),
-            json!({"kind": "mkfile", "path": format!("{dest}/made"), "mode": 0o644, "data": "eA==", "owner": null}),
+            mkdir_action(&format!("{dest}/made"), 0o755, None),
+            mkfile_action("made", dest, b"x"),
+            mkfile_action("made", &format!("{dest}/made"), b"x"),
         ];
         for action in actions {
             let reply = bench.copy(std::slice::from_ref(&action));
@@ -146,8 +149,9 @@ fn every_action_clamps_odd_paths_to_the_root() {
         let bench = Bench::new().context(&["f f x"]);
         let from = || bench.directory(&[]);
         for action in [
-            json!({"kind": "mkdir", "path": path, "mode": 0o755, "owner": null}),
-            json!({"kind": "mkfile", "path": path, "mode": 0o644, "data": "eA==", "owner": null}),
+            mkdir_action(path, 0o755, None),
+            mkfile_action("f", path, b"x"),
+            mkfile_action(path, "/d/", b"x"),
             copy_action(from(), &["f"], path),
             copy_action(from(), &[path], "/d/"),
         ] {
@@ -159,7 +163,7 @@ fn every_action_clamps_odd_paths_to_the_root() {
     let bench = Bench::new().context(&["f f x"]);
     let long = format!("/{}", "n".repeat(300));
     for path in ["/a\u{0}b", &long] {
-        let make = json!({"kind": "mkdir", "path": path, "mode": 0o755, "owner": null});
+        let make = mkdir_action(path, 0o755, None);
         expect_error(&bench.copy(&[make]), "ERR_PATH_INVALID");
         let reply = bench.copy(&[copy_action(bench.directory(&[]), &["f"], path)]);
         expect_error(&reply, "ERR_PATH_INVALID");
@@ -210,11 +214,11 @@ fn copy_opens_no_device_of_the_image() {
     let device = rustix::fs::makedev(240, 0);
     let passwd = bench.path("lower/etc/passwd");
     rustix::fs::mknodat(rustix::fs::CWD, passwd, kind, rustix::fs::Mode::RUSR, device).unwrap();
-    let action = || json!({"kind": "mkdir", "path": "/made", "mode": 0o755, "owner": "app"});
+    let action = || mkdir_action("/made", 0o755, Some("app"));
     let mut replies = vec![bench.copy(&[action()])];
     // The same without an overlay: a snapshot of one directory.
     let root = json!({"lower": [], "upper": bench.path("lower"), "work": null});
-    replies.push(call(&json!({"op": "copy", "root": root, "actions": [action()], "finish": null})));
+    replies.push(call(&json!({"op": "copy", "root": root, "owners": null, "actions": [action()], "finish": null})));
     for reply in replies {
         expect_error(&reply, "ERR_USER_NOT_FOUND");
         let message = reply["message"].as_str().unwrap();

@@ -3,7 +3,7 @@
 
 mod files_support;
 
-use files_support::{Bench, call, can_mount, expect_error, expect_result, plant, selection, with};
+use files_support::{Bench, call, can_mount, expect_error, expect_result, plant, selection, settled, with};
 use serde_json::{Value, json};
 use std::os::unix::fs::PermissionsExt;
 
@@ -276,17 +276,6 @@ fn scan_takes_special_files_for_what_they_are() {
         let stage = bench.manifest(bench.stage(), &selection(&["."]));
         assert!(stage.lines().any(|line| line.starts_with("f ") && line.ends_with(" /socket")), "{stage}");
     }
-}
-
-/// Scans until every file is old enough to be trusted.
-fn settled(bench: &Bench, selection: &Value) -> Value {
-    for _ in 0..2_000 {
-        let reply = bench.scan(bench.directory(&[]), selection);
-        if reply["hashedBytes"] == 0 {
-            return reply;
-        }
-    }
-    panic!("unchanged files are hashed again and again");
 }
 
 #[test]

@@ -7,13 +7,8 @@ import { contentRefused, explain, isLocalDamage } from './failures.ts'
 import { emptyDirectory, enterDirectory } from './file-tree.ts'
 import type { Git } from './git.ts'
 import { makeGitDirectory, noteSubmodule } from './keep-git-dir.ts'
-import {
-  discardObjectCache,
-  ensureObject,
-  type ObjectCache,
-  openObjectCache,
-  type WantedObject,
-} from './object-cache.ts'
+import { ensureObject, type WantedObject } from './object-cache.ts'
+import { discardObjectCache, type ObjectCache, openObjectCache } from './open-object-cache.ts'
 import { peel, readCommit, readModules, type SubmoduleRow, type TreeBudget } from './read-commit.ts'
 
 /** What every step for one source works with. */
@@ -62,7 +57,7 @@ export async function withObject<T>(
   const { git, store, signal } = parts
   const name = `git ${access.remote.remote}`
   const attempt = async (directory: string): Promise<T> => {
-    const cache = await openObjectCache(git, directory, wanted.id.length)
+    const cache = await openObjectCache(git, directory, wanted.idLength)
     try {
       return await action(cache, await ensureObject(git, cache, access, wanted))
     } catch (error) {
@@ -91,7 +86,7 @@ export async function checkOut(parts: CheckoutParts, checkout: Checkout): Promis
   const { timeSeconds, links, modules } = await withObject(parts, access, wanted, async (cache, object) => {
     const budget = { ...parts.budget }
     const git: Git = (call) => parts.git({ gitDir: cache.path, ...call })
-    const commit = await peel(git, object)
+    const { commit, timeSeconds } = await peel(git, object)
     const facts = await readCommit(git, commit, budget)
     if (facts === undefined)
       throw contentRefused('the files', access.remote.remote, 'they are more than the limits allow')
@@ -103,7 +98,7 @@ export async function checkOut(parts: CheckoutParts, checkout: Checkout): Promis
     }
     const wantsModules = parts.submodules && facts.hasModules && facts.links.size > 0
     Object.assign(parts.budget, budget)
-    return { ...facts, modules: wantsModules ? await readModules(git, commit) : [] }
+    return { ...facts, timeSeconds, modules: wantsModules ? await readModules(git, commit) : [] }
   })
   if (parts.submodules) {
     // One after the other, and without the lock of this repository: two that contain each other must not wait in a circle.
@@ -143,7 +138,7 @@ async function checkOutSubmodule(parts: CheckoutParts, outer: Checkout, link: Su
   const target = await enterDirectory(outer.workTree, path)
   if (typeof target === 'string') throw refused(target)
   const access = await accessTo(remote, parts.root, parts.credentials)
-  const wanted = { id: commit, name: undefined }
+  const wanted = { id: commit, idLength: commit.length, name: undefined }
   await checkOut(parts, { access, wanted, workTree: target.path, subdir, depth: outer.depth + 1 })
   if (parts.keepGitDir) await noteSubmodule(parts.git, outer.workTree, row.name, remote.remote)
 }

@@ -10,6 +10,7 @@ import { contentRefused, explain } from './failures.ts'
 import { enterDirectory, moveContents, settleTree } from './file-tree.ts'
 import { createGit, type Git } from './git.ts'
 import { gitEnvironment } from './git-environment.ts'
+import type { WantedObject } from './object-cache.ts'
 import { peel, type TreeLimits } from './read-commit.ts'
 import { isObjectId, type ResolvedRef, resolveRef } from './resolve-ref.ts'
 import { findGit, runGit } from './run-git.ts'
@@ -69,7 +70,7 @@ export function createGitSources(options: GitSourcesOptions): Pick<RemoteSources
           home,
           signal,
           silenceMs: options.silenceMs ?? defaultSilenceMs,
-          onReceived: onProgress === undefined ? undefined : (bytes) => onProgress(bytes, undefined),
+          onReceived: summed((bytes) => onProgress?.(bytes, undefined)),
         })
         const access = await accessTo(remote, remote, options)
         const name = `git source ${JSON.stringify(identityOf(source, ''))}`
@@ -82,6 +83,17 @@ export function createGitSources(options: GitSourcesOptions): Pick<RemoteSources
         await rm(home, { recursive: true, force: true })
       }
     },
+  }
+}
+
+/** Each fetch counts its own bytes; what is told is the sum. */
+function summed(tell: (bytes: number) => void): (bytes: number) => void {
+  let before = 0
+  let last = 0
+  return (bytes) => {
+    if (bytes < last) before += last
+    last = bytes
+    tell(before + bytes)
   }
 }
 
@@ -103,35 +115,32 @@ interface Fetch {
 }
 
 async function fetchTree(fetch: Fetch): Promise<RemoteTree> {
-  const { options, source, git, access, signal } = fetch
+  const { options, source } = fetch
   const resolved = await resolve(fetch)
-  if (resolved.commit !== undefined) {
-    assertChecksum(source, [resolved.object, resolved.commit])
-    const known = lookUp(options, source, resolved.commit)
-    if (known !== undefined) return known
-  }
+  const { object, commit, name } =
+    resolved.commit === undefined ? await fetchUnknown(fetch, resolved.object, resolved.idLength) : resolved
+  assertChecksum(source, [resolved.object, object, commit])
   // A kept tag needs its own object; without .git the commit is enough.
-  const id = (keepsGitDir(source) ? undefined : resolved.commit) ?? resolved.object ?? source.ref
-  const wanted = { id, name: resolved.name }
-  const found = await withObject(
-    { git, store: options.store, signal },
-    access,
-    wanted,
-    async (cache, object) => {
-      const local: Git = (call) => git({ gitDir: cache.path, ...call })
-      return { object, commit: await peel(local, object) }
-    },
-  )
-  assertChecksum(source, [resolved.object, found.object, found.commit])
-  return (
-    lookUp(options, source, found.commit) ??
-    checkOutTree(fetch, { id: found.object, name: resolved.name }, found.commit)
-  )
+  const wanted = { id: keepsGitDir(source) ? object : commit, idLength: commit.length, name }
+  return lookUp(options, source, commit) ?? checkOutTree(fetch, wanted, commit)
+}
+
+/** Fetches what may be a tag, or is only the beginning of a commit, to see which commit it is. */
+async function fetchUnknown(fetch: Fetch, found: string | undefined, idLength: number) {
+  const { options, source, git, access, signal } = fetch
+  const name = undefined
+  const wanted = { id: found ?? source.ref, idLength, name }
+  const parts = { git, store: options.store, signal }
+  return withObject(parts, access, wanted, async (cache, object) => {
+    const { commit } = await peel((call) => git({ gitDir: cache.path, ...call }), object)
+    return { object, commit, name }
+  })
 }
 
 async function resolve({ source, git, access }: Fetch): Promise<ResolvedRef> {
   // It may be a tag's own id, so what commit it is will be seen.
-  if (isObjectId(source.ref)) return { object: source.ref, commit: undefined, name: undefined }
+  if (isObjectId(source.ref))
+    return { object: source.ref, commit: undefined, idLength: source.ref.length, name: undefined }
   try {
     return await resolveRef(git, access, source.ref)
   } catch (error) {
@@ -150,31 +159,23 @@ function assertChecksum(source: GitSource, ids: readonly (string | undefined)[])
   )
 }
 
-async function checkOutTree(
-  fetch: Fetch,
-  wanted: { readonly id: string; readonly name: string | undefined },
-  commit: string,
-): Promise<RemoteTree> {
+async function checkOutTree(fetch: Fetch, wanted: WantedObject, commit: string): Promise<RemoteTree> {
   const { options, source } = fetch
   const draft = await options.store.sources.draft()
+  let timeSeconds: number
   try {
-    const timeSeconds = await fill(fetch, wanted, draft)
-    const facts: TreeFacts = { commit, timeSeconds }
-    const name = treeName(source, commit)
-    const committed = await draft.commit(name, JSON.stringify(facts))
-    return toRemoteTree(options, source, committed, facts)
+    timeSeconds = await fill(fetch, wanted, draft)
   } catch (error) {
     await draft.release()
     throw error
   }
+  const facts: TreeFacts = { commit, timeSeconds }
+  const committed = await draft.commit(treeName(source, commit), JSON.stringify(facts))
+  return toRemoteTree(options, source, committed, facts)
 }
 
 /** Checks out into the draft; with a subdirectory, beside it first. */
-async function fill(
-  fetch: Fetch,
-  wanted: { readonly id: string; readonly name: string | undefined },
-  draft: SourceDraft,
-): Promise<number> {
+async function fill(fetch: Fetch, wanted: WantedObject, draft: SourceDraft): Promise<number> {
   const { options, source, git, access, home, signal } = fetch
   const { subdir } = source
   const { maxEntries, maxBytes } = options.limits ?? defaultLimits

@@ -1,3 +1,4 @@
+import { dirname } from 'node:path'
 import type { GitRemote } from '@tsbuild/dockerfile'
 
 /** One line of git's configuration: `core.hooksPath`, `/dev/null`. */
@@ -87,6 +88,8 @@ export function gitEnvironment(options: GitEnvironmentOptions): Readonly<Record<
     GIT_CONFIG_NOSYSTEM: '1',
     GIT_CONFIG_GLOBAL: '/dev/null',
     GIT_ATTR_NOSYSTEM: '1',
+    // The store may lie in somebody's checkout.
+    GIT_CEILING_DIRECTORIES: dirname(home),
     GIT_TERMINAL_PROMPT: '0',
     // Set and empty: no program is asked, whatever else is configured.
     GIT_ASKPASS: '',

@@ -1,28 +1,29 @@
 import { execFileSync } from 'node:child_process'
 import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { temporaryDirectory } from '@tsbuild/store/testing'
 import { beforeEach, describe, expect, it } from 'vitest'
-import { type GitFixture, openGitFixture } from '../testing/git-fixture.ts'
+import { type FetchedTree, type GitFixture, openGitFixture } from '../testing/git-fixture.ts'
 import type { TestRepository } from '../testing/repository.ts'
 
 let fixture: GitFixture
 let repository: TestRepository
 let library: TestRepository
+let canary: string
 beforeEach(async () => {
   fixture = await openGitFixture()
   repository = fixture.repository('r')
   library = fixture.repository('lib')
+  canary = join(temporaryDirectory('canary-'), 'canary')
 })
 
-const pathOf = ({ tree }: { tree: { path?: string } }) => tree.path ?? ''
-const read = (tree: { tree: { path?: string } }, name: string) =>
-  readFileSync(join(pathOf(tree), name), 'utf8')
+const read = ({ path }: FetchedTree, name: string) => readFileSync(join(path, name), 'utf8')
 const modules = (...rows: readonly (readonly [path: string, url: string, more?: string])[]) =>
   rows
     .map(([path, url, more = '']) => `[submodule "${path}"]\n\tpath = ${path}\n\turl = ${url}\n${more}`)
     .join('')
 
-describe('submodules', () => {
+describe('submodules', { timeout: 60_000 }, () => {
   it('are fetched at the recorded commit, shallowly, and into each other', async () => {
     const deep = fixture.repository('deep').commit({ c: 'deep' })
     library.commit({ b: 'old' })
@@ -49,7 +50,7 @@ describe('submodules', () => {
     const lib = library.commit({ b: 'lib' })
     repository.commit({ '.gitmodules': modules(['lib', '../lib.git']), lib: { submodule: lib } })
     const tree = await fixture.fetch({ submodules: false })
-    expect(readdirSync(join(pathOf(tree), 'lib'))).toEqual([])
+    expect(readdirSync(join(tree.path, 'lib'))).toEqual([])
     expect(fixture.server.requests.some(({ url }) => url.startsWith('/lib.git'))).toBe(false)
   })
 
@@ -69,7 +70,7 @@ describe('submodules', () => {
       lib: { submodule: lib },
       gone: { submodule: lib },
     })
-    expect(readdirSync(pathOf(await fixture.fetch({ subdir: 'd' })))).toEqual(['a'])
+    expect(readdirSync((await fixture.fetch({ subdir: 'd' })).path)).toEqual(['a'])
     expect(fixture.server.requests.some(({ url }) => url.startsWith('/lib.git'))).toBe(false)
     expect(read(await fixture.fetch({ subdir: 'lib/src' }), 'b')).toBe('lib')
   })
@@ -79,13 +80,13 @@ describe('submodules', () => {
       '.gitmodules': modules(['lib', '../gone.git', '\tupdate = none\n']),
       lib: { submodule: 'ab'.repeat(20) },
     })
-    expect(readdirSync(join(pathOf(await fixture.fetch()), 'lib'))).toEqual([])
+    expect(readdirSync(join((await fixture.fetch()).path, 'lib'))).toEqual([])
   })
 
   it('are usable repositories with --keep-git-dir', async () => {
     const lib = library.commit({ b: 'lib' })
     repository.commit({ '.gitmodules': modules(['lib', '../lib.git']), lib: { submodule: lib } })
-    const path = pathOf(await fixture.fetch({ keepGitDir: true }))
+    const path = (await fixture.fetch({ keepGitDir: true })).path
     const git = (...args: readonly string[]) =>
       execFileSync('git', ['-c', 'safe.directory=*', '-C', path, ...args], {
         env: { PATH: process.env.PATH, HOME: '/nonexistent' },
@@ -127,23 +128,26 @@ describe('submodules', () => {
   })
 })
 
-describe('hostile submodules', () => {
+describe('hostile submodules', { timeout: 60_000 }, () => {
   it.each([
     ['a path of this machine', '/etc'],
     ['file:', 'file:///etc'],
-    ['a program', 'ext::touch /tmp/tsbuild-canary% %G'],
+    ['a program', 'ext::touch CANARY% %G'],
     ['a descriptor', 'fd::17'],
-    ['an option', '--upload-pack=touch /tmp/tsbuild-canary'],
-    ['an option of ssh', 'ssh://-oProxyCommand=touch$IFS/tmp/tsbuild-canary/x'],
+    ['an option', '--upload-pack=touch CANARY'],
+    ['an option of ssh', 'ssh://-oProxyCommand=touch$IFS/x'],
     ['an option of ssh in the short form', '-oProxyCommand=touch:x'],
     ['a line break', '"https://example.org/a\\nhttps://example.org/b"'],
     ['more directories than there are', '../../../lib.git'],
   ])('%s as the URL is refused', async (_what, url) => {
-    repository.commit({ '.gitmodules': modules(['lib', url]), lib: { submodule: 'ab'.repeat(20) } })
+    repository.commit({
+      '.gitmodules': modules(['lib', url.replace('CANARY', canary)]),
+      lib: { submodule: 'ab'.repeat(20) },
+    })
     const error = await fixture.fetch().catch((caught: unknown) => caught)
     // git's own check refuses some of them before ours does.
     expect(error).toMatchObject({ code: expect.stringMatching(/^ERR_GIT_(?:CONTENT|FAILED)$/) })
-    expect(existsSync('/tmp/tsbuild-canary')).toBe(false)
+    expect(existsSync(canary)).toBe(false)
   })
 
   it.each(['.git/x', '../x', 'a/../../x', '.GIT/modules/x'])('the path %s is refused', async (path) => {
@@ -157,11 +161,10 @@ describe('hostile submodules', () => {
 
   it('commands in .gitmodules are not run', async () => {
     const lib = library.commit({ b: 'lib' })
-    const more =
-      '\tupdate = !touch /tmp/tsbuild-canary\n\tbranch = nope\n[core]\n\tfsmonitor = touch /tmp/tsbuild-canary\n'
+    const more = `\tupdate = !touch ${canary}\n\tbranch = nope\n[core]\n\tfsmonitor = touch ${canary}\n`
     repository.commit({ '.gitmodules': modules(['lib', '../lib.git', more]), lib: { submodule: lib } })
     await fixture.fetch().catch(() => undefined)
-    expect(existsSync('/tmp/tsbuild-canary')).toBe(false)
+    expect(existsSync(canary)).toBe(false)
   })
 
   it('a chain of repositories ends', async () => {

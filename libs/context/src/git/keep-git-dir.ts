@@ -1,7 +1,7 @@
 import { join } from 'node:path'
 import { isGitRefName } from '@tsbuild/dockerfile'
 import type { Git } from './git.ts'
-import { markOf } from './object-cache.ts'
+import { markOf } from './open-object-cache.ts'
 
 /** What a kept `.git` shows. */
 export interface GitDirectory {

@@ -1,9 +1,9 @@
-import { existsSync } from 'node:fs'
-import { readdir, rename, rm } from 'node:fs/promises'
+import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { RemoteAccess } from './credentials.ts'
 import { refNotFound, refusesCommit, refusesDepth } from './failures.ts'
 import type { Git, GitCall } from './git.ts'
+import { markOf, type ObjectCache } from './open-object-cache.ts'
 import { isObjectId } from './resolve-ref.ts'
 import { GitFailure } from './run-git.ts'
 
@@ -11,75 +11,10 @@ import { GitFailure } from './run-git.ts'
 export interface WantedObject {
   /** A whole object id, or the beginning of a commit's. */
   readonly id: string
+  /** How many hex digits whole ids have here: 40, or 64 for sha256. */
+  readonly idLength: number
   /** The ref that has it, for servers that hand out no single commits. */
   readonly name: string | undefined
-}
-
-/**
- * A bare repository in which the objects of one remote gather. Its refs are `refs/tsbuild/<object id>`: one is made when
- * all that belongs to the object is there, so what an interrupted fetch left is never taken for whole.
- *
- * The caller holds the lock of the remote.
- */
-export interface ObjectCache {
-  /** Its path. */
-  readonly path: string
-  /** Whether it was made for this use: then damage is not its age's fault. */
-  readonly fresh: boolean
-}
-
-/** The ref that says an object is there with all that belongs to it. */
-export function markOf(object: string): string {
-  return `refs/tsbuild/${object}`
-}
-
-/**
- * Opens the repository for objects of a remote, or makes it.
- *
- * @param directory of this remote, for good
- * @param length of its object ids in hex digits
- */
-export async function openObjectCache(git: Git, directory: string, length: number): Promise<ObjectCache> {
-  const format = length === 64 ? 'sha256' : 'sha1'
-  const path = join(directory, `${format}.git`)
-  if (existsSync(path)) {
-    await removeStaleFiles(path)
-    return { path, fresh: false }
-  }
-  const draft = join(directory, `${format}.new`)
-  await rm(draft, { recursive: true, force: true })
-  await git({
-    args: [
-      'init',
-      '--quiet',
-      '--bare',
-      '--template=',
-      `--object-format=${format}`,
-      '--initial-branch=main',
-      draft,
-    ],
-  })
-  await rename(draft, path)
-  return { path, fresh: true }
-}
-
-/** Makes room for a new one. */
-export async function discardObjectCache(cache: ObjectCache): Promise<void> {
-  await rm(cache.path, { recursive: true, force: true })
-}
-
-/** What a killed git leaves: locks of files, which nobody holds while we hold ours, and packs under no name. */
-async function removeStaleFiles(path: string): Promise<void> {
-  const locks = ['shallow.lock', 'packed-refs.lock', 'config.lock', 'HEAD.lock'].map((name) =>
-    join(path, name),
-  )
-  const beside = async (folder: string, stale: RegExp) => {
-    const names = existsSync(join(path, folder)) ? await readdir(join(path, folder)) : []
-    return names.filter((name) => stale.test(name)).map((name) => join(path, folder, name))
-  }
-  const packs = await beside('objects/pack', /^tmp_/)
-  const refs = await beside('refs/tsbuild', /\.lock$/)
-  for (const file of [...locks, ...packs, ...refs]) await rm(file, { force: true })
 }
 
 /**
@@ -101,8 +36,8 @@ export async function ensureObject(
     await fetchAll(local, cache, access)
     return mark(local, await expand(local, access, wanted.id))
   }
-  if (await isMarked(local, wanted.id)) return wanted.id
-  if (await tryFetch(local, access, wanted.id)) return mark(local, wanted.id)
+  if (isMarked(cache, wanted.id)) return wanted.id
+  if (await tryFetch(local, access, `${wanted.id}:${markOf(wanted.id)}`)) return wanted.id
   if (wanted.name !== undefined && (await tryFetch(local, access, wanted.name))) {
     // The ref may have moved since we asked what it is.
     if (await has(local, wanted.id)) return mark(local, wanted.id)
@@ -112,9 +47,13 @@ export async function ensureObject(
   return mark(local, wanted.id)
 }
 
-async function isMarked(git: Git, object: string): Promise<boolean> {
-  const output = await git({ args: ['for-each-ref', '--format=%(objectname)', markOf(object)] })
-  return output.trim() === object
+/** Our refs are never packed: each is a file. */
+function isMarked(cache: ObjectCache, object: string): boolean {
+  try {
+    return readFileSync(join(cache.path, markOf(object)), 'latin1').trim() === object
+  } catch {
+    return false
+  }
 }
 
 const fetchArgs = [
@@ -127,9 +66,9 @@ const fetchArgs = [
 ]
 
 /** @returns false if the server refuses to hand this out */
-async function tryFetch(git: Git, access: RemoteAccess, what: string): Promise<boolean> {
+async function tryFetch(git: Git, access: RemoteAccess, refSpec: string): Promise<boolean> {
   const fetch = (...options: readonly string[]): GitCall => ({
-    args: [...fetchArgs, ...options, '--', access.remote.remote, what],
+    args: [...fetchArgs, ...options, '--', access.remote.remote, refSpec],
     access,
   })
   try {

@@ -1,5 +1,4 @@
 import type { Git } from './git.ts'
-import { GitFailure } from './run-git.ts'
 
 /** How much of a repository may be checked out. */
 export interface TreeLimits {
@@ -15,8 +14,6 @@ export interface TreeBudget {
 
 /** What a commit holds, as far as checking it out asks for it. */
 export interface CommitFacts {
-  /** Of the committer, Unix seconds; 0 where it is no time that a file can have. */
-  readonly timeSeconds: number
   /** Commits of other repositories, by path. */
   readonly links: ReadonlyMap<string, string>
   /** Whether `.gitmodules` is there and a regular file. */
@@ -37,10 +34,6 @@ export async function readCommit(
   commit: string,
   budget: TreeBudget,
 ): Promise<CommitFacts | undefined> {
-  const shown = await git({
-    args: ['log', '-1', '--no-show-signature', '--format=%ct', '--end-of-options', commit],
-  })
-  const time = Number(shown.trim())
   const links = new Map<string, string>()
   let hasModules = false
   const onLine = (line: string) => {
@@ -61,8 +54,7 @@ export async function readCommit(
     if (error instanceof TooMuch) return undefined
     throw error
   }
-  const timeSeconds = Number.isInteger(time) && time >= 0 && time <= latestSeconds ? time : 0
-  return { timeSeconds, links, hasModules }
+  return { links, hasModules }
 }
 
 class TooMuch extends Error {}
@@ -80,12 +72,14 @@ function lineReader(onLine: (line: string) => void): (chunk: Buffer) => void {
   }
 }
 
-/** The commit that an object is, or that a tag stands for. */
-export async function peel(git: Git, object: string): Promise<string> {
-  const output = await git({ args: ['rev-parse', '--verify', '--end-of-options', `${object}^{commit}`] })
-  const commit = output.trim()
-  if (!/^[0-9a-f]{40,64}$/.test(commit)) throw new GitFailure(`${object} is no commit`, false)
-  return commit
+/** The commit that an object is, or that a tag stands for, and the committer's time: Unix seconds, 0 if it is none. */
+export async function peel(git: Git, object: string): Promise<{ commit: string; timeSeconds: number }> {
+  const format = ['--no-walk', '--no-show-signature', '--format=%H %ct']
+  const output = await git({ args: ['log', ...format, '--end-of-options', object] })
+  const [commit = '', time = ''] = output.trim().split(' ')
+  const seconds = Number(time)
+  const isTime = Number.isInteger(seconds) && seconds >= 0 && seconds <= latestSeconds
+  return { commit, timeSeconds: isTime ? seconds : 0 }
 }
 
 /** What `.gitmodules` says of one submodule. */

@@ -4,14 +4,22 @@ import { refNotFound } from './failures.ts'
 import type { Git } from './git.ts'
 
 /** What a ref of a remote is. */
-export interface ResolvedRef {
-  /** The object it points to: a commit, or an annotated tag. Undefined for an abbreviated commit that no ref has. */
-  readonly object: string | undefined
-  /** The commit, where that is known without fetching. */
-  readonly commit: string | undefined
-  /** `refs/heads/main`; undefined for a commit and for a HEAD that is no branch. */
-  readonly name: string | undefined
-}
+export type ResolvedRef =
+  | {
+      /** The object it points to: a commit, or an annotated tag. */
+      readonly object: string
+      readonly commit: string
+      /** `refs/heads/main`; undefined for a HEAD that is no branch. */
+      readonly name: string | undefined
+    }
+  | {
+      /** It has to be fetched to see which commit it is. Undefined for an abbreviated commit that no ref has. */
+      readonly object: string | undefined
+      readonly commit: undefined
+      /** How many hex digits the ids of this remote have. */
+      readonly idLength: number
+      readonly name: undefined
+    }
 
 /** Whether a text is a whole object id, of sha1 or sha256. */
 export function isObjectId(text: string): boolean {
@@ -38,8 +46,11 @@ export async function resolveRef(git: Git, access: RemoteAccess, ref: string): P
     return { object, commit: refs.get(`${name}^{}`) ?? object, name: name === 'HEAD' ? undefined : name }
   }
   if (!mayBeCommit) throw refNotFound(ref, remote)
-  const found = [...refs.values()].find((id) => id.startsWith(ref))
-  return { object: found, commit: undefined, name: undefined }
+  const ids = [...refs.values()]
+  const [first] = ids
+  if (first === undefined) throw refNotFound(ref, remote, ['Is the repository empty?'])
+  const object = ids.find((id) => id.startsWith(ref))
+  return { object, commit: undefined, idLength: first.length, name: undefined }
 }
 
 async function resolveHead(git: Git, access: RemoteAccess): Promise<ResolvedRef> {

@@ -109,14 +109,15 @@ async function attempt(run: Run, tries: Tries): Promise<Downloaded | 'unchanged'
       case 'unchanged':
         return await unchanged(run, response)
       case 'rest':
-        return await copyBody(run, run.answer ?? answerOf(response), response, tries)
+        run.answer = answerOfRest(run, response)
+        return await copyBody(run, response, tries)
       case 'other rest':
         await body.restart()
         throw interrupted(wanted.source, 'something else than it began with')
       case 'whole':
         await body.restart()
         run.answer = answerOf(response)
-        return await copyBody(run, run.answer, response, tries)
+        return await copyBody(run, response, tries)
       case 'failed':
         await response.discard()
         throw statusFailure(get, response, parts.now())
@@ -135,7 +136,7 @@ function kindOf(
   continues: boolean,
 ): 'unchanged' | 'rest' | 'other rest' | 'whole' | 'failed' {
   const { status } = response
-  if (continues && status === 206) return isRest(run, response) ? 'rest' : 'other rest'
+  if (continues && status === 206) return answerOfRest(run, response) === undefined ? 'other rest' : 'rest'
   if (continues && status === 416) return 'other rest'
   if (status === 304 && !continues && run.known !== undefined) return 'unchanged'
   if (status < 200 || status > 299 || status === 206) return 'failed'
@@ -144,10 +145,17 @@ function kindOf(
   return etag !== undefined && etag === run.known?.etag ? 'unchanged' : 'whole'
 }
 
-function isRest(run: Run, response: HttpResponse): boolean {
-  const [, from, total] = /^bytes (\d+)-\d+\/(\d+|\*)$/.exec(response.header('content-range') ?? '') ?? []
-  if (Number(from) !== run.body.position) return false
-  return total === '*' || run.answer?.total === undefined || Number(total) === run.answer.total
+/**
+ * The answer whose body the rest belongs to, with its length. Not every server that knows ranges knows If-Range.
+ * @returns undefined where it does not go on where we stopped, or nobody says where it ends
+ */
+function answerOfRest({ answer, body }: Run, response: HttpResponse): Answer | undefined {
+  const range = /^bytes (\d+)-\d+\/(\d+|\*)$/.exec(response.header('content-range') ?? '')
+  const etag = response.header('etag') ?? answer?.etag
+  if (answer === undefined || Number(range?.[1]) !== body.position || etag !== answer.etag) return undefined
+  const total = range?.[2] === '*' ? answer.total : Number(range?.[2])
+  if (total === undefined || total !== (answer.total ?? total)) return undefined
+  return { ...answer, total }
 }
 
 /** Where an answer names another ETag than ours, it is about something else than what we have. */
@@ -164,21 +172,22 @@ async function unchanged(run: Run, response: HttpResponse): Promise<'unchanged'>
 }
 
 async function copyBody(
-  { wanted, parts, body }: Run,
-  answer: Answer,
+  { wanted, parts, body, answer }: Run,
   response: HttpResponse,
   tries: Tries,
 ): Promise<Downloaded> {
-  const { total, ...headers } = answer
+  const { total, ...headers } = answer ?? answerOf(response)
+  const resumable = strongEtag(headers.etag) !== undefined
   const start = body.position
   const pace = startPace(parts.now, start)
   if ((total ?? 0) > parts.maxBytes) throw tooLarge(wanted.source, parts.maxBytes)
   for await (const chunk of response.body) {
     if (body.position + chunk.length > parts.maxBytes) throw tooLarge(wanted.source, parts.maxBytes)
     await body.append(chunk)
-    if (body.position - start >= progressBytes) tries.reset()
+    if (resumable && body.position - start >= progressBytes) tries.reset()
     wanted.onProgress(body.position, total)
-    if (pace.isTooSlow(body.position)) throw interrupted(wanted.source, 'hardly any bytes')
+    if (body.position !== total && pace.isTooSlow(body.position))
+      throw interrupted(wanted.source, 'hardly any bytes')
   }
   if (total !== undefined && body.position !== total)
     throw interrupted(wanted.source, `${body.position} of ${total} bytes`)

@@ -1,8 +1,8 @@
 import { readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { digestBytes } from '@tsbuild/digest'
 import { describe, expect, it } from 'vitest'
-import { serving, startFileServer } from './testing/file-server.ts'
-import { fileOf, keptOf, setUp } from './testing/set-up.ts'
+import { serving, startFileServer } from '../testing/file-server.ts'
+import { fileOf, keptOf, setUp } from '../testing/http-set-up.ts'
 
 const modified = 'Sun, 06 Nov 1994 08:49:37 GMT'
 const modifiedSeconds = 784_111_777
@@ -114,6 +114,19 @@ describe('URL caching', () => {
     await fetch(server.url('/a'))
     expect(server.requests.at(-1)?.headers['if-none-match']).toBeUndefined()
     expect(keptOf(store).paths.filter((path) => path.endsWith('/source.json'))).toHaveLength(1)
+  })
+
+  it('the same bytes with another Last-Modified are a file with another time', async () => {
+    const [server, { fetch }] = [await startFileServer(), await setUp()]
+    server.on('/a', serving('same', dated))
+    const first = await fetch(server.url('/a'))
+    server.on('/a', serving('same', { 'last-modified': 'Sun, 06 Nov 1994 08:49:38 GMT' }))
+    const second = await fetch(server.url('/a'))
+    expect(second.sourceDate).toBe(modifiedSeconds + 1)
+    expect([first, second].map((found) => fileOf(found).mtimeMs)).toEqual([
+      modifiedSeconds * 1000,
+      (modifiedSeconds + 1) * 1000,
+    ])
   })
 
   it('a server that has ETags and does not know If-None-Match is believed', async () => {

@@ -108,7 +108,8 @@ async function commitFile(
     })
     return { ...facts, source: await draft.commit(name, factsText(facts)) }
   } catch (error) {
-    await draft.release()
+    // What cannot be removed now goes with the session; the error that led here is the one to report.
+    await draft.release().catch(() => {})
     throw error
   }
 }

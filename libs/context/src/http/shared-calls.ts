@@ -48,7 +48,7 @@ export function createSharedCalls<T>() {
     call.listeners.add(listener)
     let leave = () => {}
     const left = new Promise<void>((resolve) => {
-      leave = resolve
+      leave = () => resolve()
       options.signal.addEventListener('abort', leave, { once: true })
     })
     try {

@@ -1,4 +1,3 @@
-import { posix } from 'node:path'
 import { UserError } from '@tsbuild/errors'
 
 /** The URL of a source, taken apart. */
@@ -12,9 +11,6 @@ export interface SourceUrl {
   /** For messages: without user info, and without what a query says. */
   readonly shown: string
 }
-
-/** What the kernel takes for one name. */
-const maxNameBytes = 255
 
 /**
  * Takes the URL of an ADD source or a context apart.
@@ -48,20 +44,6 @@ export function showUrl(url: URL): string {
   return `${url.origin}${url.pathname}${url.search === '' ? '' : '?…'}`
 }
 
-/**
- * The name of the file that a URL stands for: the last element of its path, percent-decoded. Query, fragment and what the
- * server says (Content-Disposition) do not count. A path without such an element, and one whose element cannot be the name
- * of a file, give `__unnamed__`. An element that does not decode to UTF-8 stays as it is written.
- *
- * @see spec/dockerfile.md 3.4
- */
-export function fileNameOfUrl(text: string): string {
-  if (!URL.canParse(text)) return '__unnamed__'
-  const name = posix.basename(decoded(new URL(text).pathname))
-  const unusable = name === '' || name === '.' || name === '..' || name.includes('\0')
-  return unusable || Buffer.byteLength(name) > maxNameBytes ? '__unnamed__' : name
-}
-
 function decoded(text: string): string {
   try {
     return decodeURIComponent(text)
@@ -72,7 +54,7 @@ function decoded(text: string): string {
 
 /** For texts that are no URL, and may hold a password all the same. */
 function hideSecrets(text: string): string {
-  return text.replace(/\/\/[^/]*@/, '//***@').replace(/[?#].*$/s, '?…')
+  return text.replace(/\/\/.*@/s, '//***@').replace(/[?#].*$/s, '?…')
 }
 
 function writtenHost(text: string): string | undefined {

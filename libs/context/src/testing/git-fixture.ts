@@ -6,6 +6,9 @@ import { createRepository, type TestRepository } from './repository.ts'
 
 type Source = Parameters<RemoteSources['git']>[0]
 
+/** A tree and where it is. */
+export type FetchedTree = RemoteTree & { readonly path: string }
+
 /** A server with repositories, and a store that they are fetched into. */
 export interface GitFixture {
   /** Where the repositories are. */
@@ -17,7 +20,7 @@ export interface GitFixture {
   /** The URL of a repository. */
   remote(name: string): string
   /** Fetches the repository `r`, unless told otherwise. */
-  fetch(source?: Partial<Source>, signal?: AbortSignal): Promise<RemoteTree>
+  fetch(source?: Partial<Source>, signal?: AbortSignal): Promise<FetchedTree>
 }
 
 /** How a fixture differs from the plain one. */
@@ -56,7 +59,10 @@ export async function openGitFixture(options: GitFixtureOptions = {}): Promise<G
     sources,
     repository: (name, format) => createRepository(root, name, format),
     remote: (name) => `${server.origin}/${name}.git`,
-    fetch: (source, signal = new AbortController().signal) =>
-      sources.git({ ...plain, ...source }, { signal }),
+    async fetch(source, signal = new AbortController().signal) {
+      const tree = await sources.git({ ...plain, ...source }, { signal })
+      if (tree.tree.kind !== 'directory') throw new Error('expected a directory')
+      return { ...tree, path: tree.tree.path }
+    },
   }
 }

@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process'
-import { mkdirSync } from 'node:fs'
+import { existsSync, mkdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 
 /** What a path holds: text, or one of the other kinds. */
@@ -60,9 +60,9 @@ export function createRepository(
     path,
     git: (...args) => run(args),
     commit(files, { ref = 'refs/heads/main', time = 1_600_000_000 } = {}) {
-      const known = run(['for-each-ref', '--format=%(objectname)', ref])
-      run(['fast-import', '--quiet', '--force'], importStream(files, ref, time, known))
-      return run(['rev-parse', ref])
+      const parent = existsSync(join(path, ref)) ? readFileSync(join(path, ref), 'latin1').trim() : ''
+      const stream = importStream(files, ref, time, parent)
+      return run(['fast-import', '--quiet', '--force'], stream)
     },
   }
 }
@@ -73,12 +73,12 @@ function importStream(
   time: number,
   parent: string,
 ): Buffer {
-  const head = `commit ${ref}\ncommitter A <a@example.org> ${time} +0000\ndata 1\nm\n`
+  const head = `commit ${ref}\nmark :1\ncommitter A <a@example.org> ${time} +0000\ndata 1\nm\n`
   const from = parent === '' ? '' : `from ${parent}\n`
   return Buffer.concat([
     Buffer.from(`${head}${from}deleteall\n`),
     ...Object.entries(files).map(([path, entry]) => importEntry(path, entry)),
-    Buffer.from('\n'),
+    Buffer.from('\nget-mark :1\n'),
   ])
 }
 

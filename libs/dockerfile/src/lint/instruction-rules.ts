@@ -1,20 +1,26 @@
 import type { Dockerfile, Instruction } from '../instruction.ts'
+import { type ExposedWord, exposedWords } from './exposed-words.ts'
 import { type Finding, perInstruction, type Rule } from './finding.ts'
+import { argumentRange, argumentsRange, keywordRange } from './places.ts'
+import { looksSecret } from './secrets.ts'
 
-const SECRET = /(?:_|^)(?:apikey|auth|credentials?|key|password|pword|passwd|secret|token)(?:_|$)/i
-const NO_SECRET = /(?:_|^)(?:public|file|version)(?:_|$)/i
-
-const maintainerDeprecated = perInstruction('MaintainerDeprecated', ({ kind }) =>
-  kind === 'maintainer' ? 'Maintainer instruction is deprecated in favor of using label' : null,
+const maintainerDeprecated = perInstruction('MaintainerDeprecated', (instruction) =>
+  instruction.kind === 'maintainer'
+    ? {
+        message: 'Maintainer instruction is deprecated in favor of using label',
+        source: keywordRange(instruction),
+      }
+    : null,
 )
 
-const legacyKeyValueFormat = perInstruction('LegacyKeyValueFormat', (instruction) => {
+const legacyKeyValueFormat = perInstruction('LegacyKeyValueFormat', (instruction, dockerfile) => {
   if ((instruction.kind !== 'env' && instruction.kind !== 'label') || !instruction.legacy) return null
   const { keyword } = instruction
-  return `"${keyword} key=value" should be used instead of legacy "${keyword} key value" format`
+  const message = `"${keyword} key=value" should be used instead of legacy "${keyword} key value" format`
+  return { message, source: argumentsRange(dockerfile, instruction) }
 })
 
-/** The variables that an instruction declares. */
+/** The variables that an instruction declares; the nth is its nth argument. */
 function declared(instruction: Instruction): readonly string[] {
   if (instruction.kind === 'env') return instruction.pairs.map(({ key }) => key)
   return instruction.kind === 'arg' ? instruction.args.map(({ name }) => name) : []
@@ -22,20 +28,20 @@ function declared(instruction: Instruction): readonly string[] {
 
 const secretsUsedInArgOrEnv: Rule = {
   name: 'SecretsUsedInArgOrEnv',
-  find: ({ instructions }) =>
-    instructions.flatMap((instruction) =>
-      declared(instruction)
-        .filter((name) => SECRET.test(name) && !NO_SECRET.test(name))
-        .map((name) => ({
-          instruction,
-          message: `Do not use ARG or ENV instructions for sensitive data (${instruction.kind.toUpperCase()} "${name}")`,
-        })),
+  find: ({ dockerfile }) =>
+    dockerfile.instructions.flatMap((instruction) =>
+      declared(instruction).flatMap((name, index): readonly Finding[] => {
+        if (!looksSecret(name)) return []
+        const what = `${instruction.kind.toUpperCase()} "${name}"`
+        const message = `Do not use ARG or ENV instructions for sensitive data (${what})`
+        return [{ instruction, message, source: argumentRange(dockerfile, instruction, index) }]
+      }),
     ),
 }
 
 const consistentInstructionCasing: Rule = {
   name: 'ConsistentInstructionCasing',
-  find({ stages }: Dockerfile) {
+  find({ dockerfile: { stages } }) {
     const instructions = stages.flatMap((stage): readonly Instruction[] => [
       stage.from,
       ...stage.instructions,
@@ -48,53 +54,58 @@ const consistentInstructionCasing: Rule = {
       .map((instruction) => ({
         instruction,
         message: `Command '${instruction.keyword}' should match the case of the command majority (${casing})`,
+        source: keywordRange(instruction),
       }))
   },
 }
 
-/** The words of an `EXPOSE` that hold no variable, so that they can be judged without an environment. */
-function findPorts(dockerfile: Dockerfile, find: (word: string) => string | null): readonly Finding[] {
+/** Judges each word of the EXPOSE instructions. */
+function findPorts(dockerfile: Dockerfile, find: (word: ExposedWord) => string | null): readonly Finding[] {
   return dockerfile.instructions.flatMap((instruction) => {
     if (instruction.kind !== 'expose') return []
-    return instruction.ports.flatMap((word) => {
-      const message = word.includes('$') ? null : find(word)
-      return message === null ? [] : [{ instruction, message }]
+    return exposedWords(instruction).flatMap((word, index) => {
+      const message = find(word)
+      if (message === null) return []
+      return [{ instruction, message, source: argumentRange(dockerfile, instruction, index) }]
     })
   })
 }
 
 const exposeProtoCasing: Rule = {
   name: 'ExposeProtoCasing',
-  find: (dockerfile) =>
-    findPorts(dockerfile, (word) => {
-      const protocol = word.split('/')[1] ?? ''
+  find: ({ dockerfile }) =>
+    findPorts(dockerfile, ({ text, protocol }) => {
       if (protocol === protocol.toLowerCase()) return null
-      return `Defined protocol '${word}' in EXPOSE instruction should be lowercase`
+      return `Defined protocol '${text}' in EXPOSE instruction should be lowercase`
     }),
 }
 
 const exposeInvalidFormat: Rule = {
   name: 'ExposeInvalidFormat',
-  find: (dockerfile) =>
-    findPorts(dockerfile, (word) => {
-      if (!/[^:]:/.test(word)) return null
-      return `EXPOSE instruction should not define an IP address or host-port mapping, found '${word}'`
+  find: ({ dockerfile }) =>
+    findPorts(dockerfile, ({ text, port }) => {
+      if (!/[^:]:/.test(port)) return null
+      return `EXPOSE instruction should not define an IP address or host-port mapping, found '${text}'`
     }),
 }
 
-const invalidDefinitionDescription: Rule = {
-  ...perInstruction('InvalidDefinitionDescription', (instruction) => {
+const invalidDefinitionDescription = perInstruction(
+  'InvalidDefinitionDescription',
+  (instruction, dockerfile) => {
     const comment = instruction.comments.at(-1)
     const stage = instruction.kind === 'from' ? instruction.stageName : null
     const names = stage === null ? (instruction.kind === 'arg' ? declared(instruction) : []) : [stage]
     const [name] = names
-    if (comment === undefined || name === undefined || names.includes(comment.split(' ')[0] ?? ''))
-      return null
+    if (comment === undefined || name === undefined) return null
+    const first = comment.split(' ')[0] ?? ''
+    // A comment that steers the checks describes nothing.
+    if (names.includes(first) || /^check\s*=/i.test(comment)) return null
     const wanted = names.length > 1 ? '<arg_key>' : name
-    return `Comment for ${instruction.kind.toUpperCase()} should follow the format: \`# ${wanted} <description>\``
-  }),
-  experimental: true,
-}
+    const message = `Comment for ${instruction.kind.toUpperCase()} should follow the format: \`# ${wanted} <description>\`. If it is not meant to describe it, put \`#\` alone on a line between the two`
+    const at = instruction.kind === 'from' ? 2 : 0
+    return { message, source: argumentRange(dockerfile, instruction, at) }
+  },
+)
 
 /** The rules about single instructions and their words. */
 export const instructionRules: readonly Rule[] = [

@@ -8,7 +8,7 @@ import { lint } from './lint.ts'
 function found(text: string, check?: string): readonly string[] {
   const dockerfile = parseDockerfile(text, 'Dockerfile')
   return lint(dockerfile, check === undefined ? {} : { check }).map(
-    ({ rule, source }) => `${rule}:${source.startLine}`,
+    ({ rule, source }) => `${rule}:${source?.startLine ?? '-'}`,
   )
 }
 
@@ -68,10 +68,15 @@ describe('lint()', () => {
       'FROM --platform=linux/amd64 a\nFROM --platform=linux/amd64 a AS build-amd64',
       ['FromPlatformFlagConstDisallowed:1'],
     ],
-    ['ExposeProtoCasing', 'FROM a\nEXPOSE 80/TCP 80/tcp $P/TCP', ['ExposeProtoCasing:2']],
+    [
+      'ExposeProtoCasing',
+      'FROM a\nEXPOSE 80/TCP 80/tcp $P/TCP ${P:-1/X}',
+      ['ExposeProtoCasing:2', 'ExposeProtoCasing:2'],
+    ],
+    ['UndefinedArgInFrom', 'ARG A\nFROM $A$B\nFROM x${TARGETARCH}', ['UndefinedArgInFrom:2']],
     [
       'ExposeInvalidFormat',
-      'FROM a\nEXPOSE 127.0.0.1:80:80 5000-5005 1:2',
+      'FROM a\nEXPOSE 127.0.0.1:80:80 5000-5005 1:2 ${P:-80}',
       ['ExposeInvalidFormat:2', 'ExposeInvalidFormat:2'],
     ],
   ])('finds %s', (_, text, rules) => {

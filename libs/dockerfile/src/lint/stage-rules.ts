@@ -1,61 +1,114 @@
-import type { Dockerfile, Instruction, Stage } from '../instruction.ts'
+import { isBuildError, nearest } from '@tsbuild/errors'
+import { expand } from '../expand.ts'
+import type { Dockerfile, FromInstruction, Instruction, Stage } from '../instruction.ts'
+import { globalArgNames, isGlobalArg } from '../predefined-args.ts'
 import { type Finding, perInstruction, type Rule } from './finding.ts'
+import { argumentRange, argumentsRange, flagRange, matchRange } from './places.ts'
+import { shellsOf } from './shells.ts'
 
 const RESERVED = new Set(['context', 'scratch'])
 
-const stageNameCasing = perInstruction('StageNameCasing', (instruction) => {
+/** The words of `FROM image AS name`. */
+const AS = 1
+const NAME = 2
+
+const stageNameCasing = perInstruction('StageNameCasing', (instruction, dockerfile) => {
   const written = instruction.kind === 'from' ? instruction.stageNameText : null
   if (written === null || written === written.toLowerCase()) return null
-  return `Stage name '${written}' should be lowercase`
+  const message = `Stage name '${written}' should be lowercase`
+  return { message, source: argumentRange(dockerfile, instruction, NAME) }
 })
 
-const reservedStageName = perInstruction('ReservedStageName', (instruction) => {
+const reservedStageName = perInstruction('ReservedStageName', (instruction, dockerfile) => {
   const name = instruction.kind === 'from' ? instruction.stageName : null
   if (name === null || !RESERVED.has(name)) return null
-  return `Stage name should not use the same name as reserved stage "${name}"`
+  const message = `Stage name should not use the same name as reserved stage "${name}"`
+  return { message, source: argumentRange(dockerfile, instruction, NAME) }
 })
 
-const fromAsCasing = perInstruction('FromAsCasing', (instruction) => {
+const fromAsCasing = perInstruction('FromAsCasing', (instruction, dockerfile) => {
   if (instruction.kind !== 'from' || instruction.asKeyword === null) return null
   const { keyword, asKeyword } = instruction
   const lower = keyword === keyword.toLowerCase()
   // A word of mixed case is ConsistentInstructionCasing's.
   if (!lower && keyword !== keyword.toUpperCase()) return null
   const wanted = lower ? asKeyword.toLowerCase() : asKeyword.toUpperCase()
-  return wanted === asKeyword ? null : `'${asKeyword}' and '${keyword}' keywords' casing do not match`
+  if (wanted === asKeyword) return null
+  const message = `'${asKeyword}' and '${keyword}' keywords' casing do not match`
+  return { message, source: argumentRange(dockerfile, instruction, AS) }
 })
 
 const duplicateStageName: Rule = {
   name: 'DuplicateStageName',
-  find({ stages }) {
+  find({ dockerfile }) {
     const seen = new Set<string>()
-    return stages.flatMap(({ name, from }) => {
-      if (name === null) return []
-      if (seen.has(name))
-        return [
-          { instruction: from, message: `Duplicate stage name "${name}", stage names should be unique` },
-        ]
-      seen.add(name)
-      return []
+    return dockerfile.stages.flatMap(({ name, from }) => {
+      if (name === null || !seen.has(name)) {
+        if (name !== null) seen.add(name)
+        return []
+      }
+      const message = `Duplicate stage name "${name}", stage names should be unique`
+      return [{ instruction: from, message, source: argumentRange(dockerfile, from, NAME) }]
     })
   },
 }
 
-const redundantTargetPlatform = perInstruction('RedundantTargetPlatform', (instruction) => {
+const redundantTargetPlatform = perInstruction('RedundantTargetPlatform', (instruction, dockerfile) => {
   const platform = instruction.kind === 'from' ? instruction.platform : null
   if (platform === null || !/^\$(?:TARGETPLATFORM|\{TARGETPLATFORM\})$/.test(platform)) return null
-  return `Setting platform to predefined ${platform} in FROM is redundant as this is the default behavior`
+  const message = `Setting platform to predefined ${platform} in FROM is redundant as this is the default behavior`
+  return { message, source: flagRange(dockerfile, instruction, 0) }
 })
 
-const fromPlatformFlagConstDisallowed = perInstruction('FromPlatformFlagConstDisallowed', (instruction) => {
-  if (instruction.kind !== 'from' || instruction.platform === null) return null
-  const { platform, stageName } = instruction
-  if (platform.includes('$')) return null
-  // A stage that says its platform in its name means it.
-  const [os = '', architecture = ''] = platform.split('/')
-  if ([os, architecture].some((part) => part !== '' && stageName?.includes(part))) return null
-  return `FROM --platform flag should not use constant value "${platform}"`
-})
+const fromPlatformFlagConstDisallowed = perInstruction(
+  'FromPlatformFlagConstDisallowed',
+  (instruction, dockerfile) => {
+    if (instruction.kind !== 'from' || instruction.platform === null) return null
+    const { platform, stageName } = instruction
+    if (platform.includes('$')) return null
+    // A stage that says its platform in its name means it.
+    const [os = '', architecture = ''] = platform.split('/')
+    if ([os, architecture].some((part) => part !== '' && stageName?.includes(part))) return null
+    const message = `FROM --platform flag should not use constant value "${platform}"`
+    return { message, source: flagRange(dockerfile, instruction, 0) }
+  },
+)
+
+/** The names that the words of a FROM use. A substitution that fails is the parser's to say. */
+function namesIn(words: readonly string[], dockerfile: Dockerfile): ReadonlySet<string> {
+  const names = new Set<string>()
+  const { escape: escapeToken } = dockerfile
+  for (const word of words) {
+    try {
+      expand(word, () => undefined, { escape: escapeToken, onName: (name) => names.add(name) })
+    } catch (error) {
+      if (!isBuildError(error) || error.code !== 'ERR_DOCKERFILE_EXPANSION') throw error
+    }
+  }
+  return names
+}
+
+function undeclaredIn(from: FromInstruction, dockerfile: Dockerfile): readonly Finding[] {
+  const declared = dockerfile.globalArgs.flatMap(({ args }) => args.map(({ name }) => name))
+  const names = namesIn([from.platform ?? '', from.image], dockerfile)
+  return [...names]
+    .filter((name) => !declared.includes(name) && !isGlobalArg(name))
+    .map((name) => {
+      const meant = nearest(name.slice(0, 128), [...declared, ...globalArgNames])
+      const guess = meant === undefined ? '' : ` (did you mean ${meant}?)`
+      const use = new RegExp(`\\$(?:${name}|\\{${name}[^}]*\\}?)`, 'u')
+      return {
+        instruction: from,
+        message: `FROM argument '${name}' is not declared${guess}`,
+        source: matchRange(dockerfile, from, use),
+      }
+    })
+}
+
+const undefinedArgInFrom: Rule = {
+  name: 'UndefinedArgInFrom',
+  find: ({ dockerfile }) => dockerfile.stages.flatMap(({ from }) => undeclaredIn(from, dockerfile)),
+}
 
 /** Earlier instructions of the kind, of which only the last counts: they are the ones in vain. */
 function findEarlier(stage: Stage, kind: Instruction['kind']): readonly Finding[] {
@@ -69,37 +122,26 @@ function findEarlier(stage: Stage, kind: Instruction['kind']): readonly Finding[
 
 const multipleInstructionsDisallowed: Rule = {
   name: 'MultipleInstructionsDisallowed',
-  find: ({ stages }) =>
+  find: ({ dockerfile: { stages } }) =>
     stages.flatMap((stage) =>
       (['cmd', 'entrypoint', 'healthcheck'] as const).flatMap((kind) => findEarlier(stage, kind)),
     ),
 }
 
-/** Whether a stage starts with a shell that an earlier stage of the file set. */
-function inheritsShell(stage: Stage, withShell: ReadonlySet<string>): boolean {
-  return withShell.has(stage.from.image.toLowerCase())
-}
-
 const jsonArgsRecommended: Rule = {
   name: 'JSONArgsRecommended',
-  find({ stages }: Dockerfile) {
-    const withShell = new Set<string>()
-    return stages.flatMap((stage) => {
-      let shell = inheritsShell(stage, withShell)
-      const findings: Finding[] = []
-      for (const instruction of stage.instructions) {
-        if (instruction.kind === 'shell') shell = true
+  find(input) {
+    const shells = shellsOf(input)
+    return input.dockerfile.stages.flatMap(({ instructions }) =>
+      instructions.flatMap((instruction): readonly Finding[] => {
         const runs = instruction.kind === 'cmd' || instruction.kind === 'entrypoint'
-        if (!runs || shell || instruction.command.form === 'exec') continue
+        // Who sets a shell wants one.
+        if (!runs || instruction.command.form === 'exec' || shells.get(instruction) !== undefined) return []
         const reason = 'to prevent unintended behavior related to OS signals'
-        findings.push({
-          instruction,
-          message: `JSON arguments recommended for ${instruction.keyword} ${reason}`,
-        })
-      }
-      if (shell && stage.name !== null) withShell.add(stage.name)
-      return findings
-    })
+        const message = `JSON arguments recommended for ${instruction.keyword} ${reason}`
+        return [{ instruction, message, source: argumentsRange(input.dockerfile, instruction) }]
+      }),
+    )
   },
 }
 
@@ -109,6 +151,7 @@ export const stageRules: readonly Rule[] = [
   reservedStageName,
   fromAsCasing,
   duplicateStageName,
+  undefinedArgInFrom,
   redundantTargetPlatform,
   fromPlatformFlagConstDisallowed,
   multipleInstructionsDisallowed,

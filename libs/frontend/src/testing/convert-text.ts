@@ -41,7 +41,20 @@ export async function convertText(text: string, options: ConvertOptions = {}): P
   const { images, ...given } = options
   const warnings: FrontendWarning[] = []
   const requests: string[] = []
-  const result = await toGraph({
+  const result = await convertWith(text, resolver({ base: {}, ...images }, requests), {
+    ...given,
+    warn: (warning) => warnings.push(warning),
+  })
+  return { ...result, warnings, requests }
+}
+
+/** Parses the text and turns it into a graph, over images of the caller's own making. */
+export function convertWith(
+  text: string,
+  resolveImage: ImageResolver,
+  options: Partial<FrontendOptions> = {},
+): Promise<FrontendResult> {
+  return toGraph({
     dockerfile: parseDockerfile(text, 'Dockerfile'),
     target: undefined,
     buildArgs: {},
@@ -53,11 +66,10 @@ export async function convertText(text: string, options: ConvertOptions = {}): P
     extraHosts: [],
     namedContexts: new Map(),
     context: contextOf(),
-    ...given,
-    resolveImage: resolver({ base: {}, ...images }, requests),
-    warn: (warning) => warnings.push(warning),
+    warn: () => {},
+    ...options,
+    resolveImage,
   })
-  return { ...result, warnings, requests }
 }
 
 /** A context whose date nobody knows and that hides nothing, but for what is said otherwise. */

@@ -8,20 +8,12 @@ use super::inflate::Inflate;
 use crate::digest::Tally;
 use crate::error::{Failure, Fallible};
 use crate::protocol::ErrorKind;
+use crate::stages::{PIECE, QUEUE, Queue, RATIO_FROM, SMALL, forward, join, spawn};
 use crate::tar::reader::Chunks;
 use rustix::fd::OwnedFd;
 use rustix::io::Errno;
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::mpsc::sync_channel;
 use std::thread::JoinHandle;
-
-/// Bytes read at once, and about the size of an unpacked piece.
-const PIECE: usize = 256 << 10;
-/// Pieces that may wait between two stages.
-const QUEUE: usize = 8;
-/// Stored layers below this are unpacked without threads.
-const SMALL: u64 = 512 << 10;
-/// The ratio of unpacked to stored bytes counts from here on.
-pub(crate) const RATIO_FROM: u64 = 1 << 30;
 
 /// The blob as it arrives: counts and hashes every byte.
 #[derive(Debug)]
@@ -162,17 +154,6 @@ impl<S: Chunks> Chunks for Hashing<S> {
     }
 }
 
-/// Pieces from a stage on another thread.
-#[derive(Debug)]
-struct Queue(Receiver<Fallible<Vec<u8>>>);
-
-impl Chunks for Queue {
-    fn next_chunk(&mut self) -> Fallible<Option<Vec<u8>>> {
-        // A closed channel is the end: the sender reports its failures through it.
-        self.0.recv().ok().transpose()
-    }
-}
-
 /// The unpacked bytes of a layer, on their way through the stages.
 #[derive(Debug)]
 pub(crate) enum Source {
@@ -252,26 +233,4 @@ impl Chunks for Source {
             Self::Threads(threads) => threads.queue.next_chunk(),
         }
     }
-}
-
-/// Sends everything on, until the end, a failure, or until nobody listens any more.
-fn forward<S: Chunks>(mut source: S, sender: &SyncSender<Fallible<Vec<u8>>>) -> S {
-    while let Some(piece) = source.next_chunk().transpose() {
-        let failed = piece.is_err();
-        if sender.send(piece).is_err() || failed {
-            break;
-        }
-    }
-    source
-}
-
-fn spawn<T: Send + 'static>(name: &str, work: impl FnOnce() -> T + Send + 'static) -> Fallible<JoinHandle<T>> {
-    std::thread::Builder::new()
-        .name(name.to_owned())
-        .spawn(work)
-        .map_err(|error| Failure::io(format!("clone(CLONE_THREAD, {name})"), &error))
-}
-
-fn join<T>(thread: JoinHandle<T>) -> Fallible<T> {
-    thread.join().map_err(|_| Failure::internal("a thread of the layer pipeline panicked"))
 }

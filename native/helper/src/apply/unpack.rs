@@ -102,12 +102,7 @@ impl Unpacker {
         reader: &mut Reader<S>,
     ) -> Fallible<()> {
         let file = self.create(dir.as_fd(), name, &entry.path)?;
-        let written = if entry.size < HOLE as u64 * 4 {
-            write_dense(&file, reader)
-        } else {
-            write_sparse(&file, reader, entry.size)
-        };
-        written.map_err(|failure| in_file(failure, &entry.path))?;
+        write_content(&file, reader, entry.size).map_err(|failure| in_file(failure, &entry.path))?;
         metadata::set_open(file.as_fd(), entry)?;
         metadata::set_time(&file, &entry.path, entry.mtime)
     }
@@ -302,6 +297,11 @@ fn copies_too_much(path: &[u8]) -> Failure {
     let path = quote(path);
     let message = format!("hard links to files of the layers below copy more than the limits allow, with {path}");
     Failure::user("ERR_LAYER_BOMB", message)
+}
+
+/// Writes the content of the reader's current entry; long runs of zeros become holes.
+pub(crate) fn write_content<S: Chunks>(file: &OwnedFd, reader: &mut Reader<S>, size: u64) -> Fallible<()> {
+    if size < HOLE as u64 * 4 { write_dense(file, reader) } else { write_sparse(file, reader, size) }
 }
 
 fn write_dense<S: Chunks>(file: &OwnedFd, reader: &mut Reader<S>) -> Fallible<()> {

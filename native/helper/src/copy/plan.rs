@@ -35,6 +35,18 @@ impl Plan {
         }
         plan
     }
+
+    /// Plans a walk whose directories meet in the snapshot: one after the other in the order of their paths, so that
+    /// the same file wins each time, and without links, whose first name another file may have taken.
+    pub(super) fn in_order(walked: &Walked) -> Self {
+        let mut dirs: Vec<usize> = (0..walked.dirs.len()).collect();
+        dirs.sort_by_key(|&at| walked.dirs.get(at).map(|dir| &dir.path));
+        let files = |at: usize| {
+            let nodes = walked.dirs.get(at).map_or(&[][..], |dir| &dir.nodes).iter().enumerate();
+            nodes.filter(|(_, node)| node.dir.is_none()).map(|(place, _)| place).collect()
+        };
+        Self { chunks: dirs.into_iter().map(|at| (at, files(at))).collect(), links: Vec::new() }
+    }
 }
 
 /// The earlier node that this one is a link of.

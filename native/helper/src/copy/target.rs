@@ -6,6 +6,7 @@ use crate::beneath::{Beneath, Links};
 use crate::copy::chmod::Chmod;
 use crate::error::{Failure, Fallible};
 use crate::owner::Owner;
+use crate::quote::quote;
 use crate::select::{Resolved, resolve};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{AtFlags, Gid, Mode, OFlags, RawMode, Timespec, Timestamps, UTIME_OMIT, Uid};
@@ -58,7 +59,30 @@ impl Target {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW;
         self.root.open(path, flags, Mode::empty(), Links::Refuse).map_err(|errno| match errno {
             Errno::NOTDIR | Errno::LOOP => not_directory(path),
-            _ => Failure::syscall(format!("openat2({:?}, O_DIRECTORY)", shown(path)), errno),
+            _ => write_failure("openat2(O_DIRECTORY)", path, errno),
+        })
+    }
+
+    /// Opens the directory that has this path below resolved ones; a symlink there is followed inside the root. Gives
+    /// its own path, free of symlinks, too.
+    ///
+    /// # Errors
+    /// `ERR_COPY_NOT_DIRECTORY` if it is something else, or a symlink that leads to no directory.
+    pub(crate) fn enter(&self, path: &[u8]) -> Fallible<(Vec<u8>, OwnedFd)> {
+        let failure = match self.open_dir(path) {
+            Ok(dir) => return Ok((path.to_vec(), dir)),
+            Err(failure) if failure.code == "ERR_COPY_NOT_DIRECTORY" => failure,
+            Err(failure) => return Err(failure),
+        };
+        let resolved = match resolve(&self.root, path) {
+            Ok(resolved) if resolved.links.is_empty() => return Err(failure),
+            Ok(resolved) => resolved.stat.is_some().then_some(resolved.path),
+            Err(_) => None,
+        };
+        let through = resolved.and_then(|path| self.open_dir(&path).ok().map(|dir| (path, dir)));
+        through.ok_or_else(|| {
+            let message = format!("{}, a symlink that leads to no directory", failure.message);
+            Failure { message, ..failure }
         })
     }
 
@@ -142,9 +166,9 @@ pub(crate) fn not_directory(path: &[u8]) -> Failure {
 pub(crate) fn write_failure(call: &str, path: &[u8], errno: Errno) -> Failure {
     match errno {
         Errno::NAMETOOLONG => {
-            Failure::user("ERR_PATH_INVALID", format!("{:?} has a name that is too long", shown(path)))
+            Failure::user("ERR_PATH_INVALID", format!("{} has a name that is too long", quote(shown(path).as_bytes())))
         }
-        _ => Failure::syscall(format!("{call}({:?})", shown(path)), errno),
+        _ => Failure::syscall(format!("{call}({})", quote(shown(path).as_bytes())), errno),
     }
 }
 

@@ -5,18 +5,19 @@ use super::chmod::Chmod;
 use super::data::{offload, write_all};
 use super::entry::Place;
 use super::plan::{At, Plan};
-use super::target::{Target, make_dir, mtime_only, not_directory, set_mode, set_owner, shown, write_failure};
+use super::target::{Target, make_dir, mtime_only, not_directory, set_mode, set_owner, write_failure};
+use super::xattrs::Attributes;
 use crate::error::Fallible;
 use crate::owner::Owner;
-use crate::protocol::Reply;
 use crate::scan::{Hasher, open_dir, open_file, stat};
 use crate::select::{Dir, Kind, Meta, Node, NodeDigest, Opened, Walked, Xattrs, changed, join, xattrs_of};
 use crate::workers;
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
-use rustix::fs::{AtFlags, XattrFlags};
+use rustix::fs::AtFlags;
+use std::collections::HashSet;
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 /// What was written.
@@ -39,18 +40,26 @@ impl Tally {
     }
 }
 
+/// What every entry becomes.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Wishes<'a> {
+    /// `--chown`.
+    pub(super) owner: Option<Owner>,
+    /// `--chmod`.
+    pub(super) chmod: Option<&'a Chmod>,
+    /// Whether every file's digest is wanted.
+    pub(super) hash: bool,
+}
+
 /// Writes sources one after the other; a later one replaces what an earlier one wrote.
 pub(super) struct Writer<'a> {
     tree: &'a Opened,
     target: &'a Target,
-    owner: Option<Owner>,
-    chmod: Option<&'a Chmod>,
-    /// Whether every file's digest is wanted.
-    hash: bool,
+    wishes: Wishes<'a>,
     tally: &'a Tally,
+    attributes: &'a Attributes,
     /// Times of directories, set when nothing more is written into them.
     mtimes: Vec<(Vec<u8>, (i64, i64))>,
-    warned: AtomicBool,
 }
 
 /// What a file turned out to be.
@@ -64,12 +73,11 @@ impl<'a> Writer<'a> {
     pub(super) fn new(
         tree: &'a Opened,
         target: &'a Target,
-        owner: Option<Owner>,
-        chmod: Option<&'a Chmod>,
-        hash: bool,
+        wishes: Wishes<'a>,
         tally: &'a Tally,
+        attributes: &'a Attributes,
     ) -> Self {
-        Self { tree, target, owner, chmod, hash, tally, mtimes: Vec::new(), warned: AtomicBool::new(false) }
+        Self { tree, target, wishes, tally, attributes, mtimes: Vec::new() }
     }
 
     /// Copies the contents of a directory into the existing directory `top`.
@@ -78,14 +86,20 @@ impl<'a> Writer<'a> {
         if let Some(root) = &walked.root {
             self.mtimes.push((top.to_vec(), root.mtime));
         }
-        let plan = Plan::of(walked);
         let results = Mutex::new(Vec::new());
-        workers::for_each(&plan.chunks, |(at, nodes)| {
+        let copy = |(at, nodes): &(usize, Vec<usize>)| {
             let (Some(dir), Some(dest)) = (walked.dirs.get(*at), places.get(*at)) else { return Ok(()) };
             let copied = self.chunk(dir, dest, *at, nodes)?;
             results.lock().unwrap_or_else(PoisonError::into_inner).extend(copied);
             Ok(())
-        })?;
+        };
+        let mut plan = Plan::of(walked);
+        if share_a_place(&places) {
+            plan = Plan::in_order(walked);
+            plan.chunks.iter().try_for_each(copy)?;
+        } else {
+            workers::for_each(&plan.chunks, copy)?;
+        }
         for &(first, link) in &plan.links {
             self.hard_link(walked, &places, first, link)?;
         }
@@ -129,12 +143,15 @@ impl<'a> Writer<'a> {
             let parent = self.target.open_dir(&parent_path)?;
             for node in &dir.nodes {
                 let Some(place) = node.dir else { continue };
-                let path = below(&parent_path, &node.name);
-                let made = make_dir(parent.as_fd(), &node.name, &path)?;
-                let fd = self.target.open_dir(&path)?;
-                if made || !node.implied {
+                let named = below(&parent_path, &node.name);
+                let made = make_dir(parent.as_fd(), &node.name, &named)?;
+                let (path, fd) = self.target.enter(&named)?;
+                // What a symlink leads to is merged as the destination itself is: it keeps owner and mode.
+                if made || !(node.implied || path != named) {
                     let xattrs = walked.dirs.get(place).map(|dir| &dir.xattrs);
                     self.describe_dir(fd.as_fd(), node, xattrs, &path)?;
+                }
+                if made || !node.implied {
                     self.mtimes.push((path.clone(), node.meta.mtime));
                 }
                 if let Some(slot) = places.get_mut(place) {
@@ -148,7 +165,7 @@ impl<'a> Writer<'a> {
     fn describe_dir(&self, dir: BorrowedFd<'_>, node: &Node, xattrs: Option<&Xattrs>, path: &[u8]) -> Fallible<()> {
         set_owner(dir, self.owner_of(&node.meta), path)?;
         set_mode(dir, self.mode_of(&node.meta), path)?;
-        self.set_xattrs(dir, xattrs.map_or(&[], Vec::as_slice), path);
+        self.attributes.set(dir, xattrs.map_or(&[], Vec::as_slice), path);
         Ok(())
     }
 
@@ -206,7 +223,7 @@ impl<'a> Writer<'a> {
         let (mode, owner) = (self.mode_of(&meta), self.owner_of(&meta));
         let file = place.create(name, mode)?;
         let mut digest = None;
-        if self.hash && known.is_none() {
+        if self.wishes.hash && known.is_none() {
             let sha256 = hasher.contents(&source, &path, |part| write_all(&file, part, &path))?;
             let xattrs =
                 xattrs_of(source.as_fd()).map_err(|errno| crate::select::read_failure("fgetxattr", &path, errno))?;
@@ -218,16 +235,16 @@ impl<'a> Writer<'a> {
             digest = known.cloned().or(digest);
         }
         // A digest counts only for a file that stood still. Without one wanted, a log that grows is no error.
-        if self.hash && !stat(self.tree, &source, &path)?.same_file(&meta) {
+        if self.wishes.hash && !stat(self.tree, &source, &path)?.same_file(&meta) {
             return Err(changed(&path));
         }
         place.settle(&file, name, mode, owner)?;
         match &digest {
-            Some(digest) => self.set_xattrs(file.as_fd(), &digest.xattrs, &place.path_of(name)),
+            Some(digest) => self.attributes.set(file.as_fd(), &digest.xattrs, &place.path_of(name)),
             None => {
                 let xattrs = xattrs_of(source.as_fd())
                     .map_err(|errno| crate::select::read_failure("fgetxattr", &path, errno))?;
-                self.set_xattrs(file.as_fd(), &xattrs, &place.path_of(name));
+                self.attributes.set(file.as_fd(), &xattrs, &place.path_of(name));
             }
         }
         rustix::fs::futimens(&file, &mtime_only(meta.mtime))
@@ -252,27 +269,18 @@ impl<'a> Writer<'a> {
     }
 
     fn owner_of(&self, meta: &Meta) -> Owner {
-        self.owner.unwrap_or(Owner { uid: meta.uid, gid: meta.gid })
+        self.wishes.owner.unwrap_or(Owner { uid: meta.uid, gid: meta.gid })
     }
 
     fn mode_of(&self, meta: &Meta) -> u32 {
-        self.chmod.map_or(meta.mode, |chmod| chmod.apply(meta.mode, meta.kind == Kind::Dir))
+        self.wishes.chmod.map_or(meta.mode, |chmod| chmod.apply(meta.mode, meta.kind == Kind::Dir))
     }
+}
 
-    /// Sets attributes. A file system or a user that cannot is worth one warning, not a failure.
-    fn set_xattrs(&self, file: BorrowedFd<'_>, xattrs: &[(Vec<u8>, Vec<u8>)], path: &[u8]) {
-        for (key, value) in xattrs {
-            let set = rustix::fs::fsetxattr(file, OsStr::from_bytes(key), value, XattrFlags::empty());
-            let Err(errno) = set else { continue };
-            if !self.warned.swap(true, Ordering::Relaxed) {
-                let key = String::from_utf8_lossy(key);
-                crate::report(&Reply::Warning {
-                    code: "xattr-not-copied".to_owned(),
-                    message: format!("fsetxattr({:?}, {key:?}) = -1 ({errno})", shown(path)),
-                });
-            }
-        }
-    }
+/// Whether symlinks of the snapshot lead two directories of a source to one place.
+fn share_a_place(places: &[Vec<u8>]) -> bool {
+    let mut seen = HashSet::with_capacity(places.len());
+    !places.iter().all(|place| seen.insert(place))
 }
 
 /// Notes what was really copied, so that the manifest tells that and not what the walk saw.

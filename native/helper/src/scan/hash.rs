@@ -112,7 +112,7 @@ pub(crate) fn open_file(tree: &Opened, dir: &OwnedFd, name: &[u8], path: &[u8]) 
 }
 
 /// What stat says of an open file.
-pub(crate) fn stat(tree: &Opened, file: &OwnedFd, path: &[u8]) -> Fallible<Meta> {
+pub(crate) fn stat(tree: &Opened, file: impl AsFd, path: &[u8]) -> Fallible<Meta> {
     rustix::fs::fstat(file).map(|stat| tree.meta(&stat)).map_err(|errno| read_failure("fstat", path, errno))
 }
 

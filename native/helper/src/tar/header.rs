@@ -1,6 +1,7 @@
 //! The fields of one 512-byte header, read strictly.
 
 use super::BLOCK;
+use super::sparse::{self, Map};
 use crate::error::{Failure, Fallible};
 
 /// One header block with a verified checksum.
@@ -27,7 +28,7 @@ impl<'b> Header<'b> {
     /// `ERR_LAYER_INVALID` when it is wrong: this is not a tar header.
     pub(crate) fn parse(block: &'b [u8; BLOCK]) -> Fallible<Self> {
         let header = Self { block };
-        let stored = header.octal("checksum", 148, 8)?;
+        let stored = octal("checksum", header.field(148, 8))?;
         let (mut unsigned, mut signed) = (0_i64, 0_i64);
         for (at, &byte) in block.iter().enumerate() {
             let byte = if (148..156).contains(&at) { b' ' } else { byte };
@@ -95,6 +96,15 @@ impl<'b> Header<'b> {
         }
     }
 
+    /// The size and the map of an old GNU sparse file, and whether a further block of the map follows.
+    pub(crate) fn sparse(&self) -> Fallible<(u64, Map, bool)> {
+        let mut map = Map::new();
+        sparse::read_pairs(self.field(386, 4 * 24), &mut map)?;
+        let real = u64::try_from(self.number("real size", 483, 12)?);
+        let real = real.map_err(|_| invalid("the size of a tar entry is negative"))?;
+        Ok((real, map, self.field(482, 1) != [0]))
+    }
+
     fn dialect(&self) -> Dialect {
         match self.field(257, 8) {
             b"ustar  \0" => Dialect::Gnu,
@@ -107,29 +117,31 @@ impl<'b> Header<'b> {
         self.block.get(start..start + length).unwrap_or_default()
     }
 
-    /// Octal digits, or base-256 where the first bit is set.
     fn number(&self, name: &str, start: usize, length: usize) -> Fallible<i64> {
-        let field = self.field(start, length);
-        match field.first() {
-            Some(byte) if byte & 0x80 != 0 => {
-                base256(field).ok_or_else(|| invalid(format!("the {name} of a tar header is out of range")))
-            }
-            _ => self.octal(name, start, length).map(|value| i64::try_from(value).unwrap_or(i64::MAX)),
-        }
+        number(name, self.field(start, length))
     }
+}
 
-    fn octal(&self, name: &str, start: usize, length: usize) -> Fallible<u64> {
-        let field = self.field(start, length);
-        let digits = field.trim_ascii_start();
-        let end = digits.iter().position(|byte| matches!(byte, b' ' | 0)).unwrap_or(digits.len());
-        let (digits, rest) = digits.split_at_checked(end).unwrap_or_default();
-        let blank = rest.iter().all(|byte| matches!(byte, b' ' | 0));
-        if !blank || !digits.iter().all(|byte| matches!(byte, b'0'..=b'7')) {
-            return Err(invalid(format!("the {name} of a tar header is no octal number")));
+/// Octal digits, or base-256 where the first bit is set.
+pub(super) fn number(name: &str, field: &[u8]) -> Fallible<i64> {
+    match field.first() {
+        Some(byte) if byte & 0x80 != 0 => {
+            base256(field).ok_or_else(|| invalid(format!("the {name} of a tar header is out of range")))
         }
-        // Twelve octal digits have 36 bits, so this cannot overflow.
-        Ok(digits.iter().fold(0, |value, digit| value * 8 + u64::from(digit - b'0')))
+        _ => octal(name, field).map(|value| i64::try_from(value).unwrap_or(i64::MAX)),
     }
+}
+
+fn octal(name: &str, field: &[u8]) -> Fallible<u64> {
+    let digits = field.trim_ascii_start();
+    let end = digits.iter().position(|byte| matches!(byte, b' ' | 0)).unwrap_or(digits.len());
+    let (digits, rest) = digits.split_at_checked(end).unwrap_or_default();
+    let blank = rest.iter().all(|byte| matches!(byte, b' ' | 0));
+    if !blank || !digits.iter().all(|byte| matches!(byte, b'0'..=b'7')) {
+        return Err(invalid(format!("the {name} of a tar header is no octal number")));
+    }
+    // Twelve octal digits have 36 bits, so this cannot overflow.
+    Ok(digits.iter().fold(0, |value, digit| value * 8 + u64::from(digit - b'0')))
 }
 
 /// GNU's binary numbers: two's complement, big-endian, the first bit only marks the form.

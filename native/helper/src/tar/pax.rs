@@ -2,6 +2,7 @@
 
 use super::Time;
 use super::header::invalid;
+use super::sparse::Records;
 use crate::error::Fallible;
 
 /// The records of one extended header that change an entry.
@@ -21,6 +22,8 @@ pub(crate) struct Pax {
     pub(crate) mtime: Option<Time>,
     /// Extended attributes.
     pub(crate) xattrs: Vec<(Vec<u8>, Vec<u8>)>,
+    /// What is said about the holes of a file.
+    pub(crate) sparse: Records,
 }
 
 /// The key prefix of extended attributes.
@@ -30,7 +33,7 @@ impl Pax {
     /// Reads all records of one header.
     ///
     /// # Errors
-    /// `ERR_LAYER_INVALID` for anything malformed, and for sparse files.
+    /// `ERR_LAYER_INVALID` for anything malformed.
     pub(crate) fn parse(records: &[u8]) -> Fallible<Self> {
         let mut pax = Self::default();
         let mut rest = records;
@@ -56,11 +59,10 @@ impl Pax {
             b"gid" => self.gid = number(value).ok_or_else(malformed)?,
             b"mtime" if value.is_empty() => self.mtime = None,
             b"mtime" => self.mtime = Some(time(value).ok_or_else(malformed)?),
-            _ if key.starts_with(b"GNU.sparse.") => {
-                return Err(invalid("the layer holds a GNU sparse file, which only GNU tar can read"));
-            }
             _ => {
-                if let Some(attribute) = key.strip_prefix(XATTR) {
+                if let Some(key) = key.strip_prefix(b"GNU.sparse.") {
+                    self.sparse.add(key, value).ok_or_else(malformed)?;
+                } else if let Some(attribute) = key.strip_prefix(XATTR) {
                     if attribute.is_empty() || attribute.contains(&0) {
                         return Err(malformed());
                     }
@@ -74,7 +76,8 @@ impl Pax {
 
     /// Takes a global header into account. Only owners and times may be global: tools disagree about the rest.
     pub(crate) fn check_global(&self) -> Fallible<()> {
-        if self.path.is_some() || self.link.is_some() || self.size.is_some() || !self.xattrs.is_empty() {
+        let about_content = self.size.is_some() || !self.sparse.is_empty();
+        if self.path.is_some() || self.link.is_some() || about_content || !self.xattrs.is_empty() {
             return Err(invalid("a global PAX header sets the name, size or attributes of every entry"));
         }
         Ok(())
@@ -90,7 +93,7 @@ fn record(bytes: &[u8]) -> Option<(&[u8], &[u8], &[u8])> {
     if key.is_empty() || key.contains(&0) { None } else { Some((key, value, bytes.get(length..)?)) }
 }
 
-fn name(value: &[u8]) -> Option<Vec<u8>> {
+pub(super) fn name(value: &[u8]) -> Option<Vec<u8>> {
     // An empty name would fall back to the ustar field in some tools and name the root in others.
     if value.is_empty() || value.contains(&0) { None } else { Some(value.to_vec()) }
 }
@@ -99,7 +102,7 @@ fn number(value: &[u8]) -> Option<Option<i64>> {
     if value.is_empty() { Some(None) } else { decimal(value).map(Some) }
 }
 
-fn decimal(digits: &[u8]) -> Option<i64> {
+pub(super) fn decimal(digits: &[u8]) -> Option<i64> {
     if digits.is_empty() {
         return None;
     }
@@ -179,7 +182,7 @@ mod tests {
             b"12 size=1x2\n",
             b"12 size=-10\n",
             b"15 mtime=1.2.3\n",
-            b"20 GNU.sparse.map=0\n",
+            b"20 GNU.sparse.size=\n",
         ];
         for records in bad {
             let got = Pax::parse(records).map_err(|failure| failure.code);

@@ -2,6 +2,7 @@
 
 use super::header::{Header, invalid};
 use super::pax::Pax;
+use super::sparse::{self, Sparse};
 use super::{BLOCK, Entry, Kind, Time, padding};
 use crate::error::{Failure, Fallible};
 
@@ -20,9 +21,19 @@ impl<S: Chunks> Chunks for &mut S {
     }
 }
 
+/// What is done about archives that readers in the field disagree about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Rules {
+    /// They are refused: a layer must be the same tree to every tool.
+    Layer,
+    /// They are read as GNU tar reads them: an archive that somebody made.
+    Archive,
+}
+
 /// A tar being read.
 #[derive(Debug)]
 pub(crate) struct Reader<S> {
+    rules: Rules,
     source: S,
     chunk: Vec<u8>,
     at: usize,
@@ -41,8 +52,8 @@ struct Extensions {
 
 impl<S: Chunks> Reader<S> {
     /// Starts at the first byte of an archive.
-    pub(crate) fn new(source: S) -> Self {
-        Self { source, chunk: Vec::new(), at: 0, body: 0, padding: 0, global: Pax::default() }
+    pub(crate) fn new(source: S, rules: Rules) -> Self {
+        Self { rules, source, chunk: Vec::new(), at: 0, body: 0, padding: 0, global: Pax::default() }
     }
 
     /// The next entry; what is left of the body of the one before is skipped. `None` at the end of the archive.
@@ -62,6 +73,8 @@ impl<S: Chunks> Reader<S> {
                 b'x' => extensions.pax = once(extensions.pax.is_some(), Pax::parse(&self.extension(&header)?)?)?,
                 b'L' => extensions.path = once(extensions.path.is_some(), self.long_name(&header)?)?,
                 b'K' => extensions.link = once(extensions.link.is_some(), self.long_name(&header)?)?,
+                // The label of a volume names no file.
+                b'V' if self.rules == Rules::Archive => self.padding = padding(self.skip_label(&header)?),
                 b'g' => {
                     let global = Pax::parse(&self.extension(&header)?)?;
                     global.check_global()?;
@@ -109,7 +122,7 @@ impl<S: Chunks> Reader<S> {
         if self.fill()? {
             self.read_exact(block)?;
             if block.iter().any(|&byte| byte != 0) {
-                return Err(invalid("a lone zero block stands between two entries of the layer"));
+                return Err(invalid("a lone zero block stands between two entries of the tar"));
             }
         }
         Ok(false)
@@ -118,20 +131,22 @@ impl<S: Chunks> Reader<S> {
     fn entry(&mut self, header: &Header<'_>, extensions: Extensions) -> Fallible<Entry> {
         let Extensions { pax, path, link } = extensions;
         let pax = pax.unwrap_or_default();
-        if (path.is_some() && pax.path.is_some()) || (link.is_some() && pax.link.is_some()) {
-            return Err(invalid("an entry of the layer has both a GNU and a PAX long name"));
+        if self.rules == Rules::Layer
+            && ((path.is_some() && pax.path.is_some()) || (link.is_some() && pax.link.is_some()))
+        {
+            return Err(invalid("an entry of the tar has both a GNU and a PAX long name"));
         }
-        let path = pax.path.or(path).unwrap_or_else(|| header.path());
-        let kind = kind(header.flag(), &path)?;
+        let written = pax.path.or(path).unwrap_or_else(|| header.path());
+        let kind = kind(header.flag(), &written, self.rules)?;
         let mtime = match pax.mtime.or(self.global.mtime) {
             Some(time) => time,
             None => Time { seconds: header.mtime()?, nanos: 0 },
         };
-        let mut entry = Entry::new(kind, path);
+        let mut entry = Entry::new(kind, pax.sparse.name().map_or(written, <[u8]>::to_vec));
         entry.mode = header.mode()?;
         entry.uid = owner(pax.uid.or(self.global.uid).map_or_else(|| header.uid(), Ok)?)?;
         entry.gid = owner(pax.gid.or(self.global.gid).map_or_else(|| header.gid(), Ok)?)?;
-        entry.size = content(kind, pax.size.map_or_else(|| header.size(), Ok)?)?;
+        entry.size = content(kind, pax.size.map_or_else(|| header.size(), Ok)?, self.rules)?;
         entry.mtime = mtime;
         if matches!(kind, Kind::Hardlink | Kind::Symlink) {
             entry.link = pax.link.or(link).unwrap_or_else(|| header.link());
@@ -140,9 +155,51 @@ impl<S: Chunks> Reader<S> {
             entry.device = device(header.device()?)?;
         }
         entry.xattrs = pax.xattrs;
-        self.body = entry.size;
-        self.padding = padding(entry.size);
+        entry.sparse = self.sparse(header, &pax.sparse, &mut entry.size)?;
         Ok(entry)
+    }
+
+    /// Reads the map of a sparse file and starts the content of the entry; `stored` shrinks by a map that lies in it.
+    fn sparse(&mut self, header: &Header<'_>, records: &sparse::Records, stored: &mut u64) -> Fallible<Option<Sparse>> {
+        let old = header.flag() == b'S';
+        if self.rules == Rules::Layer && (old || !records.is_empty()) {
+            return Err(invalid("the tar holds a GNU sparse file, which only GNU tar can read"));
+        }
+        if old {
+            let (real, mut map, mut more) = header.sparse()?;
+            while more {
+                let mut block = [0; BLOCK];
+                self.read_exact(&mut block)?;
+                more = sparse::extend(&mut map, &block)?;
+            }
+            (self.body, self.padding) = (*stored, padding(*stored));
+            return Sparse::new(real, map, *stored).map(Some);
+        }
+        (self.body, self.padding) = (*stored, padding(*stored));
+        if !records.has_map_in_content() {
+            return records.sparse(*stored);
+        }
+        let map = self.leading_map()?;
+        *stored = self.body;
+        Sparse::new(records.real_size()?, map, *stored).map(Some)
+    }
+
+    /// The map in front of the content: decimal numbers, a line each, in whole blocks.
+    fn leading_map(&mut self) -> Fallible<sparse::Map> {
+        let mut text = sparse::MapText::default();
+        loop {
+            let Some(left) = self.body.checked_sub(BLOCK as u64) else { return Err(truncated()) };
+            let mut block = [0; BLOCK];
+            self.read_exact(&mut block)?;
+            self.body = left;
+            if text.add(&block)? {
+                return Ok(text.map);
+            }
+        }
+    }
+
+    fn skip_label(&mut self, header: &Header<'_>) -> Fallible<u64> {
+        self.extension(header).map(|label| label.len() as u64)
     }
 
     fn extension(&mut self, header: &Header<'_>) -> Fallible<Vec<u8>> {
@@ -210,14 +267,15 @@ impl Extensions {
 }
 
 fn once<T>(known: bool, value: T) -> Fallible<Option<T>> {
-    if known { Err(invalid("two extended headers of one type for one entry of the layer")) } else { Ok(Some(value)) }
+    if known { Err(invalid("two extended headers of one type for one entry of the tar")) } else { Ok(Some(value)) }
 }
 
-fn kind(flag: u8, path: &[u8]) -> Fallible<Kind> {
+fn kind(flag: u8, path: &[u8], rules: Rules) -> Fallible<Kind> {
     let slash = path.ends_with(b"/");
     match flag {
         0 if slash => Ok(Kind::Directory),
-        b'0' | b'7' if slash => Err(invalid("a file of the layer has a name that ends with a slash")),
+        b'0' | b'7' if slash && rules == Rules::Archive => Ok(Kind::Directory),
+        b'0' | b'7' if slash => Err(invalid("a file of the tar has a name that ends with a slash")),
         0 | b'0' | b'7' => Ok(Kind::Regular),
         b'1' => Ok(Kind::Hardlink),
         b'2' => Ok(Kind::Symlink),
@@ -225,18 +283,19 @@ fn kind(flag: u8, path: &[u8]) -> Fallible<Kind> {
         b'4' => Ok(Kind::Block),
         b'5' => Ok(Kind::Directory),
         b'6' => Ok(Kind::Fifo),
-        b'S' => Err(invalid("the layer holds a GNU sparse file, which only GNU tar can read")),
-        other => Err(invalid(format!("an entry of the layer has the unknown type {:?}", char::from(other)))),
+        // The map of a sparse file is read, or refused, with its content.
+        b'S' => Ok(Kind::Regular),
+        other => Err(invalid(format!("an entry of the tar has the unknown type {:?}", char::from(other)))),
     }
 }
 
 /// Bytes that follow the header.
-fn content(kind: Kind, size: u64) -> Fallible<u64> {
+fn content(kind: Kind, size: u64, rules: Rules) -> Fallible<u64> {
     match kind {
         Kind::Regular => Ok(size),
         // Old writers repeat the size of the file here; no reader expects bytes.
         Kind::Hardlink => Ok(0),
-        _ if size == 0 => Ok(0),
+        _ if size == 0 || rules == Rules::Archive => Ok(0),
         _ => Err(invalid(format!("an entry that is no file claims {size} bytes of content"))),
     }
 }
@@ -258,5 +317,5 @@ fn device((major, minor): (i64, i64)) -> Fallible<(u32, u32)> {
 }
 
 fn truncated() -> Failure {
-    Failure::user("ERR_LAYER_TRUNCATED", "the layer ends in the middle of an entry")
+    Failure::user("ERR_LAYER_TRUNCATED", "the tar ends in the middle of an entry")
 }

@@ -77,7 +77,12 @@ impl Bench {
         // overlayfs never mounts a work directory again that a volatile mount has used.
         let _ = std::fs::remove_dir_all(self.path("work"));
         std::fs::create_dir(self.path("work")).unwrap();
-        call(&json!({"op": "copy", "root": self.root(), "actions": actions, "finish": null}))
+        call(&self.copy_request(actions))
+    }
+
+    /// The copy request for this snapshot.
+    pub fn copy_request(&self, actions: &[Value]) -> Value {
+        json!({"op": "copy", "root": self.root(), "owners": null, "actions": actions, "finish": null})
     }
 
     /// The merged snapshot after all copies.
@@ -108,6 +113,17 @@ pub fn selection(sources: &[&str]) -> Value {
 pub fn copy_action(from: Value, sources: &[&str], dest: &str) -> Value {
     json!({"kind": "copy", "from": from, "selection": selection(sources), "dest": dest, "chown": null,
            "chmod": null, "expect": null, "unpack": false})
+}
+
+pub fn mkdir_action(path: &str, mode: u32, owner: Option<&str>) -> Value {
+    json!({"kind": "mkdir", "path": path, "mode": mode, "owner": owner, "mtime": null})
+}
+
+/// A small file of these bytes, named `name`.
+pub fn mkfile_action(name: &str, dest: &str, data: &[u8]) -> Value {
+    use base64::Engine;
+    let data = base64::engine::general_purpose::STANDARD.encode(data);
+    json!({"kind": "mkfile", "name": name, "dest": dest, "data": data, "owner": null, "chmod": null, "mtime": null})
 }
 
 /// Replaces one field of an object.
@@ -181,6 +197,17 @@ fn list_into(root: &Path, dir: &Path, lines: &mut Vec<String>) {
     }
 }
 
+/// Scans until every file is old enough to be trusted.
+pub fn settled(bench: &Bench, selection: &Value) -> Value {
+    for _ in 0..2_000 {
+        let reply = bench.scan(bench.directory(&[]), selection);
+        if reply["hashedBytes"] == 0 {
+            return reply;
+        }
+    }
+    panic!("unchanged files are hashed again and again");
+}
+
 pub fn helper() -> &'static str {
     env!("CARGO_BIN_EXE_tsbuild-helper")
 }
@@ -190,6 +217,20 @@ pub fn call(request: &Value) -> Value {
     run(Command::new(helper()), request, &Value::Null)
 }
 
+/// As [`call`], with the lines before the last one.
+pub fn call_lines(request: &Value) -> (Vec<Value>, Value) {
+    let mut lines = lines(Command::new(helper()), request, &Value::Null);
+    let last = lines.pop().unwrap();
+    (lines, last)
+}
+
+/// As [`call`], started by a shell script, to which it is `$0`.
+pub fn call_in_shell(script: &str, request: &Value) -> Value {
+    let mut command = Command::new("sh");
+    command.args(["-c", script, helper()]);
+    run(command, request, &Value::Null)
+}
+
 /// As [`call`], in a user namespace of one id.
 pub fn call_rootless(request: &Value) -> Value {
     let map = |id: u32| json!([{"inside": 0, "outside": id, "length": 1}]);
@@ -197,14 +238,18 @@ pub fn call_rootless(request: &Value) -> Value {
     run(Command::new(helper()), request, &json!({"uids": map(ids.0), "gids": map(ids.1)}))
 }
 
-fn run(mut command: Command, request: &Value, id_map: &Value) -> Value {
+fn run(command: Command, request: &Value, id_map: &Value) -> Value {
+    lines(command, request, id_map).pop().unwrap()
+}
+
+fn lines(mut command: Command, request: &Value, id_map: &Value) -> Vec<Value> {
     let envelope = json!({"protocol": 1, "idMap": id_map, "request": request});
     let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
     child.stdin.take().unwrap().write_all(envelope.to_string().as_bytes()).unwrap();
     let output = child.wait_with_output().unwrap();
     let text = String::from_utf8(output.stdout).unwrap();
-    let last = text.lines().last().unwrap_or_else(|| panic!("no answer to {request}, {}", output.status));
-    serde_json::from_str(last).unwrap()
+    assert!(!text.is_empty(), "no answer to {request}, {}", output.status);
+    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
 
 pub fn expect_result(reply: Value) -> Value {
@@ -226,8 +271,7 @@ pub fn can_mount() -> bool {
 /// Whether snapshots can be mounted in a user namespace of one id.
 pub fn can_mount_rootless() -> bool {
     let bench = Bench::new();
-    let request = json!({"op": "copy", "root": bench.root(), "actions": [], "finish": null});
-    allowed(&call_rootless(&request), "mount overlayfs in a user namespace: allow user namespaces")
+    allowed(&call_rootless(&bench.copy_request(&[])), "mount overlayfs in a user namespace: allow user namespaces")
 }
 
 fn allowed(reply: &Value, what: &str) -> bool {

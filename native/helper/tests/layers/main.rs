@@ -8,5 +8,7 @@ mod formats;
 mod malformed;
 mod rootless;
 mod round_trips;
+#[path = "../tar_support/mod.rs"]
+mod tar_support;
 mod verification;
 mod whiteouts;

@@ -1,0 +1,88 @@
+import type { Dockerfile, Instruction, Stage } from '../instruction.ts'
+import { type CheckOptions, checkOptionsOf, withComments } from './check-options.ts'
+import type { Finding, LintInput, LintMessage } from './finding.ts'
+import { type LintRuleName, lintRules } from './rules.ts'
+import { textRules } from './text-rules.ts'
+
+/** Collects the findings of one Dockerfile and decides which of them count. */
+export interface Linter {
+  /** `error=true`: findings fail the build. */
+  readonly failsBuild: boolean
+  /** Notes a finding; one of the same words at the same place counts once. */
+  report(rule: LintRuleName, finding: Finding): void
+  /** Runs the rules that need only the text. */
+  runTextRules(input: Omit<LintInput, 'dockerfile'>): void
+  /**
+   * What was found so far and is not switched off by `# check=`, in file order; what has no place comes last.
+   *
+   * @param stages what stands in other stages does not count; undefined for all
+   */
+  warnings(stages?: ReadonlySet<Stage>): readonly LintMessage[]
+}
+
+/**
+ * Creates a linter without findings.
+ *
+ * @param check the build argument `BUILDKIT_DOCKERFILE_CHECK`, which replaces the `check` directive
+ * @throws {UserError} `ERR_DOCKERFILE_SYNTAX` for malformed check options
+ * @see spec/dockerfile.md 1.8
+ */
+export function createLinter(dockerfile: Dockerfile, check: string | undefined): Linter {
+  const options = checkOptionsOf(dockerfile, check)
+  const found = new Map<string, { readonly rule: LintRuleName; readonly finding: Finding }>()
+  const report = (rule: LintRuleName, finding: Finding): void => {
+    const { startLine, startColumn } = sourceOf(finding) ?? { startLine: 0, startColumn: 0 }
+    const key = JSON.stringify([rule, finding.message, startLine, startColumn])
+    if (!found.has(key)) found.set(key, { rule, finding })
+  }
+  for (const { message, source } of dockerfile.warnings) {
+    const instruction = instructionAt(dockerfile, source.startLine)
+    report('NoEmptyContinuation', { instruction, message, source })
+  }
+  return {
+    failsBuild: options.error,
+    report,
+    runTextRules(input) {
+      for (const { name, find } of textRules)
+        for (const finding of find({ ...input, dockerfile })) report(name, finding)
+    },
+    warnings(stages) {
+      const left = stages === undefined ? new Set<Instruction>() : outside(dockerfile, stages)
+      return [...found.values()]
+        .filter(({ rule, finding: { instruction } }) => {
+          if (instruction === null) return runs(rule, options)
+          return !left.has(instruction) && runs(rule, withComments(options, instruction.comments))
+        })
+        .map(({ rule, finding }) => ({ rule, message: finding.message, source: sourceOf(finding) }))
+        .sort(compare)
+    },
+  }
+}
+
+function sourceOf({ source, instruction }: Finding): LintMessage['source'] {
+  return source ?? instruction?.source ?? null
+}
+
+/** The instruction that a line belongs to. */
+function instructionAt({ instructions }: Dockerfile, line: number): Instruction | null {
+  return instructions.find(({ source }) => source.startLine <= line && line <= source.endLine) ?? null
+}
+
+/** The instructions of all other stages. */
+function outside(dockerfile: Dockerfile, stages: ReadonlySet<Stage>): ReadonlySet<Instruction> {
+  const others = dockerfile.stages.filter((stage) => !stages.has(stage))
+  return new Set(others.flatMap((stage): readonly Instruction[] => [stage.from, ...stage.instructions]))
+}
+
+function runs(rule: LintRuleName, { skip, experimental }: CheckOptions): boolean {
+  if (lintRules[rule].experimental) return experimental === 'all' || experimental.has(rule)
+  return skip !== 'all' && !skip.has(rule)
+}
+
+function compare(a: LintMessage, b: LintMessage): number {
+  const line = ({ source }: LintMessage) => source?.startLine ?? Number.POSITIVE_INFINITY
+  const column = ({ source }: LintMessage) => source?.startColumn ?? 0
+  // Two that have no place are at the same infinity, whose difference is no number.
+  const place = line(a) === line(b) ? column(a) - column(b) : line(a) - line(b)
+  return place || (a.rule < b.rule ? -1 : a.rule > b.rule ? 1 : 0)
+}

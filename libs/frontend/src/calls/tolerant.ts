@@ -1,0 +1,96 @@
+import { digestBytes } from '@tsbuild/digest'
+import type { Instruction, Stage } from '@tsbuild/dockerfile'
+import { type BuildError, isBuildError } from '@tsbuild/errors'
+import type { Platform } from '@tsbuild/oci'
+import type { StageObserver } from '../lint/observer.ts'
+import type { StageBuilder } from '../stage-builder.ts'
+import type { StageState } from '../stage-state.ts'
+import type { FrontendOptions, ImageResolver, ResolvedImage } from '../types.ts'
+
+/** An image that could not be asked for: nothing below it is known. */
+export interface UnresolvedImage {
+  readonly reference: string
+  readonly reason: BuildError
+}
+
+/** Looks at stages although not everything of them can be had. */
+export interface Tolerance {
+  /** Gives an empty image where the registry cannot be asked. */
+  readonly resolveImage: ImageResolver
+  /** Images that could not be asked for, each once. */
+  readonly unresolved: readonly UnresolvedImage[]
+  isUnknown(image: ResolvedImage): boolean
+  /** What would end a build, in the order of discovery. */
+  readonly errors: readonly BuildError[]
+  /** An observer that goes on after an instruction that fails. */
+  around(observer: StageObserver): StageObserver
+  /** Builds a stage as far as it goes. */
+  visit(stages: StageBuilder, stage: Stage): Promise<void>
+}
+
+/** Starts with nothing tolerated. Bugs of ours and cancelling are never tolerated. */
+export function createTolerance({ resolveImage }: Pick<FrontendOptions, 'resolveImage'>): Tolerance {
+  const unresolved = new Map<string, UnresolvedImage>()
+  const stubs = new WeakSet<ResolvedImage>()
+  const errors: BuildError[] = []
+  const note = (error: unknown): void => {
+    if (!isTolerable(error)) throw error
+    // One error may come to light in every stage that is based on the one at fault.
+    if (!errors.some((known) => known.message === error.message && samePlace(known, error)))
+      errors.push(error)
+  }
+  return {
+    errors,
+    get unresolved() {
+      return [...unresolved.values()]
+    },
+    isUnknown: (image) => stubs.has(image),
+    async resolveImage(reference, platform) {
+      try {
+        return await resolveImage(reference, platform)
+      } catch (error) {
+        if (!isTolerable(error)) throw error
+        // That it does not exist is known, and is an error of the file.
+        if (error.kind === 'environment') unresolved.set(reference, { reference, reason: error })
+        else note(error)
+        const stub = emptyImage(reference, platform)
+        stubs.add(stub)
+        return stub
+      }
+    },
+    around: (observer) => ({
+      ...observer,
+      async apply(state: StageState, instruction: Instruction, run: () => Promise<void> | void) {
+        try {
+          await observer.apply(state, instruction, run)
+        } catch (error) {
+          note(error)
+        }
+      },
+    }),
+    async visit(stages, stage) {
+      try {
+        await stages.build(stage)
+      } catch (error) {
+        note(error)
+      }
+    },
+  }
+}
+
+function isTolerable(error: unknown): error is BuildError {
+  return isBuildError(error) && error.kind !== 'internal' && error.code !== 'ERR_CANCELLED'
+}
+
+function samePlace(a: BuildError, b: BuildError): boolean {
+  return a.source?.startLine === b.source?.startLine
+}
+
+function emptyImage(reference: string, platform: Platform): ResolvedImage {
+  return {
+    reference,
+    manifest: digestBytes(`unresolved ${reference}`),
+    layers: [],
+    config: { platform, config: {}, diffIds: [], history: [] },
+  }
+}

@@ -1,0 +1,99 @@
+import { createLinter, type LintMessage, type Stage } from '@tsbuild/dockerfile'
+import { isBuildError, UserError } from '@tsbuild/errors'
+import { buildArgOf } from '../build-args.ts'
+import type { FrontendOptions, ResolvedImage } from '../types.ts'
+import { invalidDefaultArgs } from './default-args.ts'
+import { createStageLint, type StageLint } from './stage-lint.ts'
+
+/** All rules over one Dockerfile. */
+export interface Lint {
+  /** To be told of the stages while they are built. */
+  readonly observer: StageLint
+  /**
+   * Runs the remaining rules.
+   *
+   * @param stages those that count; undefined for all
+   * @returns what was found, in file order
+   */
+  finish(options: LintScope): Promise<readonly LintMessage[]>
+  /** `error=true` of the check options. */
+  readonly failsBuild: boolean
+}
+
+/** See {@link Lint.finish}. */
+export interface LintScope {
+  readonly stages: ReadonlySet<Stage> | undefined
+  /** Asks the context which sources it hides. */
+  readonly askContext: boolean
+}
+
+/** What {@link createLint} needs of a build. */
+export type LintOptions = Pick<
+  FrontendOptions,
+  'dockerfile' | 'buildArgs' | 'platform' | 'buildPlatform' | 'target' | 'namedContexts' | 'context'
+>
+
+/**
+ * Starts the rules over a Dockerfile that is about to be built.
+ *
+ * @throws {UserError} `ERR_DOCKERFILE_SYNTAX` for malformed check options
+ * @see spec/dockerfile.md 1.8
+ */
+export function createLint(
+  options: LintOptions,
+  isUnknown: (image: ResolvedImage) => boolean = () => false,
+): Lint {
+  const { dockerfile, buildArgs } = options
+  const linter = createLinter(dockerfile, buildArgOf(buildArgs, 'BUILDKIT_DOCKERFILE_CHECK'))
+  const observer = createStageLint({ ...options, linter, isUnknown })
+  return {
+    observer,
+    failsBuild: linter.failsBuild,
+    async finish({ stages, askContext }) {
+      const { baseShell, triggerArgs: declaredElsewhere } = observer
+      linter.runTextRules({ buildArgs, declaredElsewhere, baseShell })
+      for (const finding of invalidDefaultArgs(options)) linter.report('InvalidDefaultArgInFrom', finding)
+      if (askContext) await observer.askContext()
+      return linter.warnings(stages)
+    },
+  }
+}
+
+/**
+ * Runs the rules around the work that turns a target into a graph; their findings become warnings, also when the work fails,
+ * since they may say why.
+ *
+ * @throws {UserError} `ERR_LINT` for findings where the check options say `error=true`; what `build` throws
+ */
+export async function lintAround<T>(
+  options: LintOptions & Pick<FrontendOptions, 'warn'>,
+  build: (observer: StageLint) => Promise<T>,
+): Promise<T> {
+  const lint = createLint(options)
+  const tell = async (): Promise<readonly LintMessage[]> => {
+    // A hidden source ends its step with the same words, so a question about it is only worth its time before that.
+    const askContext = lint.failsBuild
+    const found = await lint.finish({ stages: lint.observer.stages, askContext })
+    for (const warning of found) options.warn(warning)
+    return found
+  }
+  let result: T
+  try {
+    result = await build(lint.observer)
+  } catch (error) {
+    if (isBuildError(error) && error.kind === 'user' && error.code !== 'ERR_CANCELLED') await tell()
+    throw error
+  }
+  const found = await tell()
+  if (lint.failsBuild && found.length > 0) throw violation(options, found)
+  return result
+}
+
+function violation({ dockerfile }: LintOptions, found: readonly LintMessage[]): UserError {
+  const rules = [...new Set(found.map(({ rule }) => rule))]
+  const message = `Cannot build "${dockerfile.file}": lint violation found for rules: ${rules.join(', ')}`
+  return new UserError('ERR_LINT', message, {
+    source: found.find(({ source }) => source !== null)?.source ?? undefined,
+    hints: ['`error=true` of `# check=` makes findings errors; `--check` lists them.'],
+  })
+}

@@ -1,0 +1,66 @@
+import { argumentRange, type Dockerfile, type Finding, type LintRuleName } from '@tsbuild/dockerfile'
+import { isBuildError } from '@tsbuild/errors'
+import {
+  familiarName,
+  formatPlatform,
+  formatReference,
+  type Platform,
+  parseReference,
+  withDefaultTag,
+} from '@tsbuild/oci'
+import type { StageState } from '../stage-state.ts'
+import type { ResolvedImage } from '../types.ts'
+
+/** The findings about the image that a stage is based on: InvalidBaseImagePlatform and FloatingBaseTag. */
+export function imageFindings(
+  dockerfile: Dockerfile,
+  { stage, platform }: StageState,
+  image: ResolvedImage,
+): readonly (readonly [LintRuleName, Finding])[] {
+  const { from } = stage
+  const found: (readonly [LintRuleName, Finding])[] = []
+  const add = (rule: LintRuleName, message: string) =>
+    found.push([rule, { instruction: from, message, source: argumentRange(dockerfile, from, 0) }])
+  const pulled = image.config.platform
+  if (differs(pulled, platform)) {
+    const wanted = `"${formatPlatform(pulled)}", expected "${formatPlatform(platform)}" for current build`
+    add('InvalidBaseImagePlatform', `Base image ${from.image} was pulled with platform ${wanted}`)
+  }
+  if (isFloating(image.reference) && isNamedBy(from.image, image.reference)) {
+    const name = familiarName(parseReference(image.reference))
+    add(
+      'FloatingBaseTag',
+      `Base image "${name}" means another image after its next release. Name a version or a digest`,
+    )
+  }
+  return found
+}
+
+/** Many images do not say their variant. */
+function differs(pulled: Platform, wanted: Platform): boolean {
+  if (pulled.os === '' || pulled.architecture === '') return false
+  if (pulled.os !== wanted.os || pulled.architecture !== wanted.architecture) return true
+  return (pulled.variant ?? '') !== '' && (wanted.variant ?? '') !== '' && pulled.variant !== wanted.variant
+}
+
+function isFloating(reference: string): boolean {
+  const { tag, digest } = tryParse(reference) ?? {}
+  return digest === undefined && tag === 'latest'
+}
+
+/** Whether FROM itself names the image, and not a named context that stands in its place. */
+function isNamedBy(written: string, reference: string): boolean {
+  if (written.includes('$')) return true
+  const parsed = tryParse(written)
+  return parsed !== undefined && formatReference(withDefaultTag(parsed)) === reference
+}
+
+function tryParse(reference: string) {
+  try {
+    return parseReference(reference)
+  } catch (error) {
+    // `oci-layout://…`
+    if (isBuildError(error) && error.code === 'ERR_REFERENCE_INVALID') return undefined
+    throw error
+  }
+}

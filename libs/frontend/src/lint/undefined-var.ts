@@ -1,0 +1,32 @@
+import {
+  type Dockerfile,
+  type Finding,
+  type Instruction,
+  isProxyArg,
+  matchRange,
+  variableUse,
+} from '@tsbuild/dockerfile'
+import { nearest } from '@tsbuild/errors'
+import type { UnknownName } from './observer.ts'
+
+/** Far longer than the name of a variable. */
+const longestName = 128
+
+/**
+ * The finding for a variable that is not set. Undefined where its author counts on that: every use says what stands for it
+ * (`${X:-y}`, `${X+y}`), or it is a proxy, which may be set or not.
+ */
+export function undefinedVar(
+  dockerfile: Dockerfile,
+  instruction: Instruction,
+  { name, known }: UnknownName,
+): Finding | undefined {
+  if (isProxyArg(name)) return undefined
+  const use = variableUse(name)
+  const source = matchRange(dockerfile, instruction, use)
+  // A name that is broken by a continuation is on no line as a whole.
+  if (source === undefined && !use.test(instruction.original)) return undefined
+  const meant = nearest(name.slice(0, longestName), known())
+  const guess = meant === undefined ? '' : ` (did you mean $${meant}?)`
+  return { instruction, message: `Usage of undefined variable '$${name}'${guess}`, source }
+}
