@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs'
 import { describe, expect, it } from 'vitest'
 import { ignoreFileNames, parseIgnore } from './ignore.ts'
 
@@ -65,5 +66,23 @@ describe('ignoreFileNames()', () => {
       'docker/app.Dockerfile.dockerignore',
       '.dockerignore',
     ])
+  })
+})
+
+/** A case of test/patterns/cases.json; the helper's tests read its other members. */
+interface PatternCase {
+  readonly rule: string
+  /** The text of an ignore file. */
+  readonly ignore: string
+  /** The rules as the helper gets them. */
+  readonly patterns: readonly string[]
+}
+
+describe('parseIgnore() on the table that the helper shares', () => {
+  const file = new URL('../../../test/patterns/cases.json', import.meta.url)
+  const cases: readonly PatternCase[] = JSON.parse(readFileSync(file, 'utf8'))
+  it.each(cases.map((one) => [one.rule, one] as const))('%s', (_, { ignore, patterns }) => {
+    const rules = parseIgnore(ignore).map(({ pattern, negated }) => (negated ? `!${pattern}` : pattern))
+    expect(rules).toEqual(patterns)
   })
 })

@@ -204,3 +204,32 @@ fn matches_answers_quickly_when_rules_and_paths_are_many() {
     // Debug builds are some twenty times slower than the release build, whose bar is 0.05 s.
     assert!(started.elapsed().as_secs() < 5, "{:?}", started.elapsed());
 }
+
+/// A case of `test/patterns/cases.json`; the tests of libs/dockerfile read how its patterns come from an ignore file.
+#[derive(serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Case {
+    rule: String,
+    #[serde(rename = "ignore")]
+    _ignore: String,
+    patterns: Vec<String>,
+    excluded: Vec<String>,
+    kept: Vec<String>,
+}
+
+#[test]
+fn matches_agrees_with_the_table_that_the_dockerfile_library_shares() {
+    let cases: Vec<Case> = serde_json::from_str(include_str!("../../../../test/patterns/cases.json")).unwrap();
+    let mut wrong = Vec::new();
+    for case in &cases {
+        let matcher = Matcher::new(case.patterns.iter().map(String::as_str)).unwrap();
+        let rows = case.excluded.iter().map(|path| (path, true)).chain(case.kept.iter().map(|path| (path, false)));
+        for (path, wanted) in rows {
+            if ask(&matcher, path.as_bytes()) != wanted {
+                wrong.push(format!("{}: {path} should be {}", case.rule, if wanted { "excluded" } else { "kept" }));
+            }
+        }
+    }
+    assert_eq!(wrong, Vec::<String>::new());
+    assert!(cases.len() > 80);
+}
