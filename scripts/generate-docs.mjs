@@ -1,5 +1,6 @@
-// Writes the documents that are made from code: docs/reference/errors.md from libs/errors/src/codes.ts, and the tables of
-// docs/dev/compatibility.md from test/conformance/peers/known-differences.json.
+// Writes the documents that are made from code: docs/reference/errors.md from libs/errors/src/codes.ts, the table of
+// docs/reference/lint/README.md from libs/dockerfile/src/lint/rules.ts, and the tables of docs/dev/compatibility.md from
+// test/conformance/peers/known-differences.json.
 // Usage: node scripts/generate-docs.mjs [--check]   (--check: exit code 1 when a document is not what would be written)
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
@@ -7,7 +8,11 @@ import { fileURLToPath } from 'node:url'
 import { build } from 'esbuild'
 
 const root = fileURLToPath(new URL('..', import.meta.url))
-const documents = new Map([['docs/reference/errors.md', errorsPage(await load('libs/errors/src/codes.ts'))]])
+const lintReadme = 'docs/reference/lint/README.md'
+const documents = new Map([
+  ['docs/reference/errors.md', errorsPage(await load('libs/errors/src/codes.ts'))],
+  [lintReadme, withLintTable(readOrEmpty(lintReadme), await load('libs/dockerfile/src/lint/rules.ts'))],
+])
 
 const compatibility = 'docs/dev/compatibility.md'
 documents.set(
@@ -66,6 +71,20 @@ function errorsPage({ errorCodes }) {
     return `## ${title}\n\nExit code ${exits[kind]}.\n\n| code | meaning | may pass when tried again |\n| --- | --- | --- |\n${rows.join('\n')}\n`
   })
   return `<!-- Written by scripts/generate-docs.mjs from libs/errors/src/codes.ts. -->\n\n# Error codes\n\nEvery error of tsbuild has one of these codes: in brackets behind its message, as \`code\` of the error that the library\nthrows, and in the \`build.failed\` event.\n\n${parts.join('\n')}`
+}
+
+/** Replaces what stands between the marks; the rest of the page is written by hand. */
+function withLintTable(page, { lintRules }) {
+  const names = { text: 'the file', image: 'the base image', context: 'the build context' }
+  const rows = Object.entries(lintRules).map(([name, row]) => {
+    const by = row.own ? 'tsbuild' : 'BuildKit'
+    const asked = row.experimental ? 'when asked for' : 'always'
+    return `| [${name}](${name}.md) | ${row.summary} | ${names[row.subject]} | ${by} | ${asked} |`
+  })
+  const head = '| rule | what it wants | needs | from | runs |\n| --- | --- | --- | --- | --- |'
+  const parts = page.split(/(<!-- rules -->|<!-- end of rules -->)/)
+  if (parts.length !== 5) throw new Error(`${lintReadme} has not the two marks of the table`)
+  return [parts[0], parts[1], `\n\n${head}\n${rows.join('\n')}\n\n`, parts[3], parts[4]].join('')
 }
 
 /** The page with its tables between the two marks made again. */

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Long runs of what the tests do in short: the fuzz tests of libs/dockerfile, each round with a new seed.
+# Long runs of what the tests do in short: the fuzz tests of libs/dockerfile and libs/frontend, each round with a new seed.
 # Usage: npm run test:soak [-- MINUTES]     (10 when not given)
-# A failure prints the seed and the text; put the text into libs/dockerfile/corpus, so that every test run has it.
+# A failure prints the seed and the text; put the text into libs/dockerfile/corpus, or a test of libs/frontend, so that every test run has it.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 minutes=${1:-10}
@@ -10,7 +10,7 @@ end=$((SECONDS + minutes * 60))
 rounds=0
 while ((rounds == 0 || SECONDS < end)); do
   export TSBUILD_FUZZ_SEED=$((RANDOM << 15 | RANDOM)) TSBUILD_FUZZ_ROUNDS=${TSBUILD_FUZZ_ROUNDS:-50000}
-  npx vitest run libs/dockerfile/src/fuzz.test.ts
+  npx vitest run --testTimeout=600000 libs/dockerfile/src/fuzz.test.ts libs/frontend/src/fuzz.test.ts
   rounds=$((rounds + 1))
 done
 echo "soak: $rounds times $TSBUILD_FUZZ_ROUNDS texts, no failure"

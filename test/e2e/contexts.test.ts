@@ -283,6 +283,35 @@ describe('named contexts', () => {
   })
 })
 
+describe('SOURCE_DATE_EPOCH', () => {
+  /** When the image of a build was made, in Unix seconds. */
+  const createdOf = async (args: readonly string[], options: RunOptions = {}) => {
+    const tag = `epoch:${builds++}`
+    await workspace.tsbuild.check(['-q', '-t', tag, ...args], options)
+    const archive = workspace.path('epoch.tar')
+    await workspace.tsbuild.check(['-t', tag, '-o', `type=docker,dest=${archive}`, ...args], options)
+    const [{ Config: config }] = JSON.parse(await check('tar', ['-xOf', archive, 'manifest.json']))
+    const { created } = JSON.parse(await check('tar', ['-xOf', archive, config]))
+    return Date.parse(created) / 1000
+  }
+
+  it('of the environment dates the image, and --build-arg goes before it', async () => {
+    const context = workspace.context('epoch', { Dockerfile: dockerfile })
+    const env = { SOURCE_DATE_EPOCH: '1234567' }
+    expect(await createdOf([context], { env })).toBe(1234567)
+    expect(await createdOf(['--build-arg', 'SOURCE_DATE_EPOCH=7654321', context], { env })).toBe(7654321)
+  })
+
+  it('`context` is the time of the commit, and the newest entry of an archive', async (test) => {
+    needs(test, 'program git')
+    createRepository(workspace.path('git'), 'dated').commit({ Dockerfile: dockerfile }, 1_400_000_000)
+    const flags = ['--build-arg', 'SOURCE_DATE_EPOCH=context']
+    expect(await createdOf([...flags, `${server.url}/git/dated.git`])).toBe(1_400_000_000)
+    server.put('/dated.tar', makeTar(files))
+    expect(await createdOf([...flags, `${server.url}/dated.tar`])).toBe(1_500_000_000)
+  })
+})
+
 describe('the Dockerfile', () => {
   it('may stand outside of the context, and its own ignore file beats that of the context', async () => {
     const context = workspace.context('outside', { a: 'a', b: 'b', '.dockerignore': 'a\n' })

@@ -2,7 +2,8 @@ import { chmodSync, cpSync, readFileSync, readlinkSync, writeFileSync } from 'no
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it, type TestContext } from 'vitest'
 import { findProgram, needs } from '../support/capabilities.ts'
-import { check, command, readSteps, run, start } from '../support/tsbuild.ts'
+import { makeTar } from '../support/tar.ts'
+import { check, command, type RunOptions, readSteps, run, start } from '../support/tsbuild.ts'
 import { openWorkspace, type Workspace } from '../support/workspace.ts'
 
 let workspace: Workspace
@@ -13,15 +14,16 @@ beforeAll(async () => {
 afterAll(() => workspace?.remove())
 
 /** Runs the command as an ordinary user: as tsbuild-test when the tests run as root, else as ourselves. */
-function runAsUser(args: readonly string[]) {
+function runAsUser(args: readonly string[], { input = '' }: Pick<RunOptions, 'input'> = {}) {
   const root = workspace.path('store')
   const env = { TSBUILD_ROOT: root, HOME: workspace.path('home') }
-  if (process.getuid?.() !== 0) return run(command, args, { env })
+  if (process.getuid?.() !== 0) return run(command, args, { env, input })
   return run(
     'setpriv',
     ['--reuid', 'tsbuild-test', '--regid', 'tsbuild-test', '--init-groups', command, ...args],
     {
       env,
+      input,
       cwd: workspace.folder,
     },
   )
@@ -129,6 +131,33 @@ describe('an ordinary user', () => {
     expect(outcome.stderr).toContain('[ERR_ROOTLESS_IDMAP]')
     expect(outcome.stderr).toContain('/etc/subuid')
     expect(outcome.code).toBe(3)
+  })
+
+  it('builds from an archive whose files belong to others, with --link and a script of its own', async (t) => {
+    needsUser(t)
+    const dockerfile = [
+      'FROM scratch',
+      'COPY --chmod=755 busybox /bin/sh',
+      'COPY --link owned secret /linked/',
+      'RUN <<EOF',
+      '#!/bin/sh',
+      'echo "$0" > /ran',
+      'EOF',
+    ].join('\n')
+    const input = makeTar([
+      { name: 'Dockerfile', data: dockerfile },
+      { name: 'busybox', data: readFileSync(findProgram('busybox') ?? '/bin/busybox'), mode: 0o755 },
+      { name: 'owned', data: 'x', owner: [5, 6], mtime: 1_500_000_000 },
+      { name: 'secret', data: 'y', owner: [7, 7], mode: 0o600 },
+    ])
+    const archive = workspace.path('from-tar.tar')
+    const flags = ['-o', `type=tar,dest=${archive}`, '--build-arg', 'SOURCE_DATE_EPOCH=context']
+    const outcome = await runAsUser([...flags, '-'], { input })
+    expect(outcome).toMatchObject({ code: 0 })
+    const listing = await check('tar', ['--numeric-owner', '-tvf', archive])
+    expect(listing).toMatch(/-rw-r--r-- 5\/6 .* linked\/owned/)
+    expect(listing).toMatch(/-rw------- 7\/7 .* linked\/secret/)
+    expect(listing).toContain(' ran')
   })
 })
 

@@ -1,5 +1,5 @@
 import { setMaxListeners } from 'node:events'
-import { isBuildError, UserError } from '@tsbuild/errors'
+import { isBuildError, redact, UserError } from '@tsbuild/errors'
 import { createEventQueue, type EventSink, teeSinks } from '@tsbuild/events'
 import {
   formatPlatform,
@@ -45,6 +45,9 @@ export async function createBuilder(options: BuilderOptions): Promise<Builder> {
         { hints: ['`tsbuild images` lists them.'] },
       )
     },
+    check: async (call) => (await frontendCalls()).check(machine, call),
+    outline: async (call) => (await frontendCalls()).outline(machine, call),
+    targets: async (call) => (await frontendCalls()).targets(machine, call),
     runImage: (run) => runImage(machine, run),
     async bootstrap(bootstrap) {
       const { bootstrapImage } = await import('./bootstrap.ts')
@@ -54,6 +57,8 @@ export async function createBuilder(options: BuilderOptions): Promise<Builder> {
     close: () => machine.close(),
   }
 }
+
+const frontendCalls = () => import('./frontend-calls.ts')
 
 /** Opens a builder, builds once and closes it. */
 export function build(options: BuilderOptions & StartOptions): BuildHandle {
@@ -104,7 +109,7 @@ async function watch(
   perform: (started: Started) => Promise<BuildResult>,
 ): Promise<BuildResult> {
   const { ref, options, events, signal } = started
-  const name = options.tags?.[0] ?? options.context
+  const name = options.tags?.[0] ?? redact(options.context)
   events({ type: 'build.started', ref, name, at: now() })
   try {
     signal.throwIfAborted()

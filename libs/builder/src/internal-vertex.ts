@@ -1,4 +1,5 @@
 import { type Digest, digestKey } from '@tsbuild/digest'
+import { isLintRule, lintPage, lintRules } from '@tsbuild/dockerfile'
 import { isBuildError, type SourceRange } from '@tsbuild/errors'
 import type { EventSink } from '@tsbuild/events'
 
@@ -33,6 +34,9 @@ export function createInternalVertices(ref: string, events: EventSink, now: () =
         throw error
       }
     },
-    warn: ({ rule, message, source }) => events({ type: 'warning', rule, message, source, at: now() }),
+    warn({ rule, message, source }) {
+      const about = isLintRule(rule) ? { summary: lintRules[rule].summary, page: lintPage(rule) } : {}
+      events({ type: 'warning', rule, message, source, ...about, at: now() })
+    },
   }
 }

@@ -1,6 +1,6 @@
 import { type Dockerfile, parseDockerfile } from '@tsbuild/dockerfile'
 import { didYouMean, UserError } from '@tsbuild/errors'
-import { type FrontendResult, type ImageResolver, toGraph } from '@tsbuild/frontend'
+import { type FrontendOptions, type FrontendResult, type ImageResolver, toGraph } from '@tsbuild/frontend'
 import {
   formatPlatform,
   formatReference,
@@ -29,20 +29,32 @@ export interface Definition {
 }
 
 /** Judges and parses the Dockerfile, resolves the base images, and makes the graph. */
-export async function loadDefinition(
-  tools: ContextTools,
-  { file, context }: MainContext,
-): Promise<Definition> {
+export async function loadDefinition(tools: ContextTools, main: MainContext): Promise<Definition> {
+  const { contexts, ...options } = frontendOptions(tools, main)
+  return { frontend: await toGraph(options), contexts }
+}
+
+/** What the frontend is called with: for a build, and for what is asked of a Dockerfile without one. */
+export interface FrontendCall extends FrontendOptions {
+  readonly contexts: BuildContexts
+}
+
+/**
+ * Judges and parses the Dockerfile; nothing is resolved yet.
+ *
+ * @throws {UserError} `ERR_DOCKERFILE_…`, `ERR_UNSUPPORTED` for a foreign frontend, `ERR_PLATFORM_INVALID`
+ */
+export function frontendOptions(tools: ContextTools, { file, context }: MainContext): FrontendCall {
   const { run, internal, remote } = tools
   const { options, signal } = run
   const contexts = createContexts(tools, context)
   const { BUILDKIT_SYNTAX: override } = options.buildArgs ?? {}
   judgeFrontend({ text: file.text, file: file.shown, override, warn: internal.warn })
   const dockerfile = parseDockerfile(file.text, file.shown)
-  for (const { rule, message, source } of dockerfile.warnings) internal.warn({ rule, message, source })
   warnOfUnknownStages(dockerfile, options, internal)
   const buildPlatform = hostPlatform(process.arch)
-  const frontend = await toGraph({
+  return {
+    contexts,
     dockerfile,
     target: options.target,
     buildArgs: options.buildArgs ?? {},
@@ -60,8 +72,7 @@ export async function loadDefinition(
       hiddenBy: async (path) => (await contexts.open('context')).hiddenBy(path, signal),
     },
     warn: internal.warn,
-  })
-  return { frontend, contexts }
+  }
 }
 
 /** A stage that is not there would be built from the cache without a word. */

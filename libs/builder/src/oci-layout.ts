@@ -1,4 +1,4 @@
-import { createReadStream } from 'node:fs'
+import { constants } from 'node:fs'
 import { open } from 'node:fs/promises'
 import { join } from 'node:path'
 import { UserError } from '@tsbuild/errors'
@@ -67,11 +67,12 @@ export async function readLayoutDocument({ path }: LayoutReference, descriptor: 
  */
 export async function fetchLayoutLayer(store: Store, layer: ImageLayerRef): Promise<void> {
   const { path } = parseLayoutReference(layer.reference)
-  await missingBlob(path, layer, () => store.blobs.put(openBlob(path)(layer.digest), layer))
+  await missingBlob(path, layer, async () => store.blobs.put(await openBlob(path)(layer.digest), layer))
 }
 
-const openBlob = (path: string) => (digest: Descriptor['digest']) =>
-  createReadStream(join(path, 'blobs', ...digest.split(':')))
+/** Opened before it becomes a stream: one that nobody listens to any more must not fail. */
+const openBlob = (path: string) => async (digest: Descriptor['digest']) =>
+  (await open(join(path, 'blobs', ...digest.split(':')), 'r')).createReadStream()
 
 async function missingBlob<T>(
   path: string,
@@ -87,20 +88,24 @@ async function missingBlob<T>(
   }
 }
 
+/** A link is not followed: the layout may come from an archive. */
 async function readLayoutFile(path: string, name: string): Promise<Uint8Array> {
+  const flags = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK
   try {
-    const file = await open(join(path, name), 'r')
+    const file = await open(join(path, name), flags)
     try {
-      const { size } = await file.stat()
-      if (size <= maxDocumentBytes) return await file.readFile()
+      const stats = await file.stat()
+      if (stats.isFile() && stats.size <= maxDocumentBytes) return await file.readFile()
     } finally {
       await file.close()
     }
   } catch (cause) {
     const code = cause instanceof Error && 'code' in cause ? cause.code : undefined
-    if (code !== 'ENOENT' && code !== 'ENOTDIR') throw cause
-    const message = `Cannot use the OCI layout "${path}": there is no ${name}`
-    throw new UserError('ERR_CONTEXT_NOT_FOUND', message, { cause })
+    const isMissing = code === 'ENOENT' || code === 'ENOTDIR'
+    const why = isMissing ? `there is no ${name}` : `${name} cannot be read (${String(code)})`
+    const message = `Cannot use the OCI layout "${path}": ${why}`
+    throw new UserError(isMissing ? 'ERR_CONTEXT_NOT_FOUND' : 'ERR_ARCHIVE_INVALID', message, { cause })
   }
-  throw new UserError('ERR_ARCHIVE_INVALID', `Cannot use the OCI layout "${path}": ${name} is too large`)
+  const message = `Cannot use the OCI layout "${path}": ${name} is no file of at most ${maxDocumentBytes} bytes`
+  throw new UserError('ERR_ARCHIVE_INVALID', message)
 }

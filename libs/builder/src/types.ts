@@ -1,6 +1,8 @@
 import type { Readable, Writable } from 'node:stream'
 import type { Digest } from '@tsbuild/digest'
+import type { BuildError, SourceRange } from '@tsbuild/errors'
 import type { BuildEvent, EventSink } from '@tsbuild/events'
+import type { Outline, Target } from '@tsbuild/frontend'
 import type { Descriptor } from '@tsbuild/oci'
 
 /** Where a builder keeps its data and how it reaches the outside. Nothing is read from the environment. */
@@ -173,6 +175,22 @@ export interface Builder {
   images(): Promise<readonly LocalImage[]>
   /** Takes a name out of the local image list. @throws {UserError} `ERR_IMAGE_NOT_FOUND` */
   removeImage(name: string): Promise<void>
+  /**
+   * Runs the lint rules over a Dockerfile: over the target and what it needs, or over all stages where there is no target.
+   * Nothing is built. Base images are looked for; one that cannot be asked for is no failure.
+   *
+   * @throws {UserError | EnvironmentError} what keeps the Dockerfile from being read, `ERR_DOCKERFILE_STAGE_NOT_FOUND`,
+   *   `ERR_CANCELLED`; what is wrong in the Dockerfile is {@link CheckReport.error}
+   * @see docs/reference/lint/README.md
+   */
+  check(options: CallOptions): Promise<CheckReport>
+  /**
+   * What a target can be given.
+   * @throws {UserError} as `check`, and for a Dockerfile that cannot be parsed
+   */
+  outline(options: CallOptions): Promise<OutlineReport>
+  /** The stages of a Dockerfile. @throws {UserError} as `outline` */
+  targets(options: CallOptions): Promise<TargetsReport>
   /** Runs an image in a throw-away snapshot; resolves to the exit code. */
   runImage(options: RunImageOptions): Promise<number>
   /** Makes a base image from the distribution's packages and stores it under its name. */
@@ -192,4 +210,51 @@ export interface DoctorReport {
   readonly seccomp: boolean
   readonly cgroup2: string | undefined
   readonly missing: readonly { readonly feature: string; readonly reason: string; readonly fix: string }[]
+}
+
+/** What is asked of a Dockerfile without a build. Tags, labels and outputs count for nothing. */
+export interface CallOptions extends BuildOptions {
+  readonly signal?: AbortSignal | undefined
+}
+
+/** A Dockerfile that a report is about. */
+export interface ReportSource {
+  /** As shown to the user; what ranges carry. */
+  readonly file: string
+  readonly text: string
+}
+
+/** A finding of lint, or another notice. */
+export interface CheckWarning {
+  readonly rule: string
+  readonly message: string
+  /** The word that is wrong; null for what is wrong outside of the file. */
+  readonly source: SourceRange | null
+  /** What the rule wants; absent for a notice that is no rule. */
+  readonly summary?: string | undefined
+  /** The page about the rule, a path below the documentation's root. */
+  readonly page?: string | undefined
+}
+
+/** See {@link Builder.check}. */
+export interface CheckReport {
+  readonly dockerfile: ReportSource
+  /** In file order; what has no place comes last. */
+  readonly warnings: readonly CheckWarning[]
+  /** What would end a build; the first such place of the file. */
+  readonly error: BuildError | undefined
+  /** Images that could not be asked for, each once: rules that need them did not run. */
+  readonly unresolved: readonly { readonly reference: string; readonly reason: string }[]
+}
+
+/** See {@link Builder.outline}. */
+export interface OutlineReport extends Outline {
+  readonly dockerfile: ReportSource
+}
+
+/** See {@link Builder.targets}. */
+export interface TargetsReport {
+  readonly dockerfile: ReportSource
+  /** In file order. */
+  readonly targets: readonly Target[]
 }

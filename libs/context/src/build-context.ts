@@ -17,9 +17,9 @@ export interface BuildContext {
    * @throws {UserError} `ERR_COPY_SOURCE_NOT_FOUND` naming the ignore rule that hides the source, if one does
    */
   digest(selection: Selection, signal: AbortSignal): Promise<Digest>
-  /** Keeps the list of files behind a digest, so that a later miss can be explained. Best effort. */
+  /** Keeps the list of files behind a digest, so that a later miss can be explained. Best effort: not of archives. */
   keepFileList(selection: Selection, digest: Digest): Promise<void>
-  /** The ignore rule that hides a path, as `.dockerignore:3`; undefined if none does. No file is read for it. */
+  /** The ignore rule that hides a path, as `.dockerignore:3`; undefined if none does. */
   hiddenBy(path: string, signal: AbortSignal): Promise<string | undefined>
   /** When its files were made, in Unix seconds; undefined where that is not known, as of a directory. */
   sourceDate(): Promise<number | undefined>
@@ -63,15 +63,21 @@ export function createContext(parts: ContextParts, { native, store }: ContextHos
       return parseDigest(digest)
     },
     async keepFileList(selection, digest) {
+      // Without fingerprints every byte would be read once more for it.
+      if (tree.kind !== 'directory' || tree.fingerprints === null) return
       const { manifests } = await native.scan(tree, [selection], { manifests: true })
       const list = manifests.get(digest)
       if (list !== undefined) await store.putFileList(digest, list)
     },
     async hiddenBy(path, signal) {
       if (ignoreFile === undefined || ignoreFile.rules.length === 0) return undefined
+      const look = async (exclude: readonly string[]) =>
+        ruleOf(ignoreFile, (await batch({ sources: [path], exclude, parents: false }, signal)).missing[0])
       // All of it is excluded, so that nothing of what is not hidden is read.
-      const { missing } = await batch({ sources: [path], exclude: ['**'], parents: false }, signal)
-      const rule = ruleOf(ignoreFile, missing[0])
+      const found = await look(['**'])
+      if (found === undefined) return undefined
+      // A directory may be hidden and something in it let through again.
+      const rule = ignoreFile.rules.some(({ negated }) => negated) ? await look([]) : found
       return rule === undefined ? undefined : `${ignoreFile.shown}:${rule.line}`
     },
     sourceDate: parts.sourceDate ?? (async () => undefined),

@@ -2,9 +2,10 @@ import { mkdirSync, symlinkSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { digestBytes } from '@tsbuild/digest'
 import type { Native, Selection } from '@tsbuild/native'
+import { realHelper } from '@tsbuild/native/testing'
 import type { Store } from '@tsbuild/store'
 import { temporaryDirectory, temporaryStore } from '@tsbuild/store/testing'
-import { beforeEach, describe, expect, it } from 'vitest'
+import { beforeEach, describe, expect, it, type TestContext } from 'vitest'
 import { openDirectoryContext } from './index.ts'
 
 type Missing = { readonly source: string; readonly ignoredBy: number | null }
@@ -189,5 +190,55 @@ describe('BuildContext.keepFileList()', () => {
     const digest = digestBytes('what was there before')
     await context.keepFileList(selection('a'), digest)
     expect(await store.getFileList(digest)).toBeUndefined()
+  })
+})
+
+describe('BuildContext.hiddenBy()', () => {
+  const openReal = async (test: TestContext, rules: string) => {
+    files('kept/f', 'node_modules/m/f', 'a.log')
+    writeFileSync(join(root, '.dockerignore'), rules)
+    return await open(realHelper(test))
+  }
+
+  it.for<[string, string | undefined]>([
+    ['a.log', '.dockerignore:2'],
+    ['/a.log', '.dockerignore:2'],
+    ['node_modules', '.dockerignore:3'],
+    ['node_modules/m', '.dockerignore:3'],
+    ['node_modules/none', undefined],
+    ['kept', undefined],
+    ['kept/f', undefined],
+    ['none', undefined],
+    ['.', undefined],
+  ])('hiddenBy() of "%s" is %s', async ([path, expected], test) => {
+    const context = await openReal(test, '# mine\n*.log\nnode_modules\n')
+    expect(await context.hiddenBy(path, signal)).toBe(expected)
+  })
+
+  it('hiddenBy() says nothing of a path that a later rule lets through', async (test) => {
+    const context = await openReal(test, '*\n!kept/f\n')
+    expect(await context.hiddenBy('kept/f', signal)).toBeUndefined()
+    expect(await context.hiddenBy('kept', signal)).toBeUndefined()
+    expect(await context.hiddenBy('a.log', signal)).toBe('.dockerignore:1')
+  })
+
+  it('hiddenBy() asks nobody where there are no rules', async () => {
+    const { scans, native } = recordingNative()
+    expect(await (await open(native)).hiddenBy('a', signal)).toBeUndefined()
+    expect(scans).toEqual([])
+  })
+
+  it('a named context has its own rules, and not those of the Dockerfile', async () => {
+    writeFileSync(join(root, 'Dockerfile.dockerignore'), 'other\n')
+    writeFileSync(join(root, '.dockerignore'), 'own\n')
+    const { native } = recordingNative()
+    const context = await openDirectoryContext({
+      path: root,
+      dockerfilePath: undefined,
+      cwd: root,
+      native,
+      store,
+    })
+    expect(context.tree).toMatchObject({ ignore: ['own'] })
   })
 })

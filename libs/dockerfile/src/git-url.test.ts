@@ -210,7 +210,7 @@ describe('parseGitUrl() of whatever', () => {
         if (url === undefined) continue
         parsed += 1
         expect(url.remote).toMatch(/^(?:(?:https?|ssh|git):\/\/[^-]|[\w][\w-]*@[^-])/)
-        expect(url.remote).not.toMatch(/[\n\0]|^\w+::|^file|https?:\/\/[^/]*@/)
+        expect(url.remote).not.toMatch(/[\n\0]|^\w+::|^file|^https?:\/\/[^/]*@/)
         expect(url.ref === '' || isGitRefName(url.ref)).toBe(true)
         expect(url.subdir.split('/')).not.toContain('..')
         expect(url.subdir).not.toMatch(/^\/|\/$|\/\/|\0/)

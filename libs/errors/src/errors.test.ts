@@ -45,6 +45,10 @@ describe('errors', () => {
 
   it('redact() hides credentials and nothing else', () => {
     expect(redact('GET https://me:pw@host/x?token=abc&b=1')).toBe('GET https://***@host/x?token=***&b=1')
+    expect(redact('https://me:p@ss:w@rd@host/a@b')).toBe('https://***@host/a@b')
+    expect(redact('https://h?a=b@c https://h#@ "https://h","b@c"')).toBe(
+      'https://h?a=b@c https://h#@ "https://h","b@c"',
+    )
     expect(redact('Authorization: Bearer abc.def')).toBe('Authorization: Bearer ***')
     expect(redact('docker.io/library/debian@sha256:00')).toBe('docker.io/library/debian@sha256:00')
   })

@@ -1,4 +1,4 @@
-const userInfo = /\b([a-z][a-z0-9+.-]*:\/\/)[^\s/@:]*(?::[^\s/@]*)?@/gi
+const userInfo = /\b([a-z][a-z0-9+.-]*:\/\/)[^\s/?#"']*@/gi
 const authorization = /\b(authorization:\s*(?:basic|bearer)\s+)\S+/gi
 const queryToken = /([?&](?:token|access_token|sig|signature|x-amz-signature|password)=)[^\s&]+/gi
 

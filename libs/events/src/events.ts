@@ -64,6 +64,9 @@ export type BuildEvent =
       readonly rule: string
       readonly message: string
       readonly source: SourceRange | null
+      /** What a lint rule wants, and the page about it below the documentation's root; absent for other notices. */
+      readonly summary?: string
+      readonly page?: string
       readonly at: Millis
     }
   | { readonly type: 'build.completed'; readonly ref: string; readonly at: Millis }

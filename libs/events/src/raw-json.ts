@@ -117,12 +117,14 @@ function rawLog(event: BuildEvent & { type: 'vertex.log' }): object {
 
 /** BuildKit's linter puts its warnings on the vertex that loaded the Dockerfile. */
 function rawWarning(event: BuildEvent & { type: 'warning' }, definition: Digest | undefined): object {
-  const { source } = event
+  const { source, summary, page } = event
   const place = source === null ? '' : ` (line ${source.startLine})`
   return {
     ...(definition === undefined ? {} : { vertex: definition }),
     level: 1,
     short: Buffer.from(`${event.rule}: ${event.message}${place}`).toString('base64'),
+    ...(summary === undefined ? {} : { detail: [Buffer.from(summary).toString('base64')] }),
+    ...(page === undefined ? {} : { url: page }),
     ...(source === null ? {} : { sourceInfo: { filename: source.file }, range: [rawRange(source)] }),
   }
 }

@@ -14,7 +14,7 @@ import {
 } from './base.ts'
 import { addCopy } from './copy-instruction.ts'
 import { hostnameOf } from './hostname.ts'
-import type { StageObserver } from './lint/observer.ts'
+import type { StageObserver, StageStart } from './lint/observer.ts'
 import { applyMetadata } from './metadata-instructions.ts'
 import { createNamedContexts, type NamedContexts } from './named-contexts.ts'
 import { addRun } from './run-instruction.ts'
@@ -69,15 +69,15 @@ export function createStageBuilder(
 
 async function buildStage(builder: StageBuilder, stage: Stage): Promise<StageState> {
   const { observer } = builder
-  observer.reached(stage)
   const replacement = await replacedStage(builder, stage)
   if (replacement !== undefined) {
     const state = startState(builder, stage, replacement, [])
-    observer.started(state, { parent: undefined, image: undefined })
+    observer.started(state, startOf(replacement))
     // The triggers of the image that stands here are for the stages upon it.
     state.config = { ...state.config, onBuild: triggersOf(replacement) }
     return state
   }
+  observer.reached(stage)
   const base = await resolveBase(builder, stage)
   const triggers = triggersOf(base) ?? []
   const instructions = [
@@ -85,14 +85,18 @@ async function buildStage(builder: StageBuilder, stage: Stage): Promise<StageSta
     ...stage.instructions,
   ]
   const state = startState(builder, stage, base, instructions)
-  observer.started(state, {
-    parent: base.kind === 'stage' ? base.state.stage : undefined,
-    image: base.kind === 'image' ? base.image : undefined,
-  })
+  observer.started(state, startOf(base))
   for (const instruction of instructions) {
     await observer.apply(state, instruction, () => apply(builder, state, instruction))
   }
   return state
+}
+
+function startOf(base: Base): StageStart {
+  return {
+    parent: base.kind === 'stage' ? base.state.stage : undefined,
+    image: base.kind === 'image' ? base.image : undefined,
+  }
 }
 
 function triggersOf(base: Base): readonly string[] | undefined {

@@ -93,6 +93,13 @@ describe('toGraph() and platforms of stages', () => {
     expect(execsOf(result)[0]?.platform).toBe('linux/arm/v7')
   })
 
+  it('toGraph() runs the steps of a stage upon a stage on the platform of its files, whatever FROM says', async () => {
+    const text = 'FROM base AS a\nFROM --platform=linux/arm64 a\nRUN x\n'
+    const result = await convertText(text)
+    expect(result.requests).toEqual(['base linux/amd64'])
+    expect(execsOf(result)[0]?.platform).toBe('linux/amd64')
+  })
+
   it('toGraph() refuses a malformed platform at its FROM', async () => {
     await expect(convertText('ARG P\n\nFROM --platform=$P base\n')).rejects.toMatchObject({
       code: 'ERR_PLATFORM_INVALID',

@@ -23,7 +23,9 @@ describe('mergeOp()', () => {
     const { key } = mergeOp()
     const of = (text: string): RecordedInput => ({ kind: 'result', key: digestBytes(text) })
     expect(key).toEqual({ kind: 'merge.v1' })
-    expect(definitionKey(key, [of('a'), of('b')])).toMatchInlineSnapshot(`"sha256:0e9fdd176e244eae1d944debbcb77e5ca6fb48cd0d9adf39e61abb2243ebe061"`)
+    expect(definitionKey(key, [of('a'), of('b')])).toMatchInlineSnapshot(
+      `"sha256:0e9fdd176e244eae1d944debbcb77e5ca6fb48cd0d9adf39e61abb2243ebe061"`,
+    )
     expect(definitionKey(key, [of('a'), of('b')])).not.toBe(definitionKey(key, [of('b'), of('a')]))
   })
 })

@@ -60,6 +60,8 @@ describe('ownersKeying()', () => {
   })
 
   it('ownersKeying() has the pinned digest', async () => {
-    expect(await digestOf({ '/etc/passwd': 'root:x:0:0::/:\n' })).toMatchInlineSnapshot(`"sha256:8044c4a91215239b581c14f81f30ce1d8572f655284e854250a3428a206dda50"`)
+    expect(await digestOf({ '/etc/passwd': 'root:x:0:0::/:\n' })).toMatchInlineSnapshot(
+      `"sha256:8044c4a91215239b581c14f81f30ce1d8572f655284e854250a3428a206dda50"`,
+    )
   })
 })

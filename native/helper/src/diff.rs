@@ -37,7 +37,8 @@ pub(crate) struct Layer {
 /// Docker write none either, and its metadata is that of the layers below.
 ///
 /// # Errors
-/// `ERR_LAYER_UNREPRESENTABLE` for a file whose name is that of a whiteout; failed calls.
+/// `ERR_LAYER_UNREPRESENTABLE` for a file whose name is that of a whiteout or is too long, and for files of more than 64 GiB
+/// in all; failed calls.
 pub(crate) fn write(
     out: OwnedFd,
     upper: &str,

@@ -16,6 +16,11 @@ pub(crate) const BLOCK: usize = 512;
 /// [`BLOCK`] for sums of positions.
 pub(crate) const BLOCK_BYTES: u64 = 512;
 
+/// Bytes that the files of one archive may have, holes included. It is what the control plane lets `apply` unpack: a larger
+/// layer could be written here, and pushed, but no machine of ours would take it again. Compressing as many zeros takes
+/// minutes; without a limit one sparse file, which costs a step nothing, takes hours.
+pub(crate) const CONTENT_MAX: u64 = 64 << 30;
+
 /// What an entry is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {

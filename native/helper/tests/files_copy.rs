@@ -536,3 +536,18 @@ fn copy_works_in_a_user_namespace_of_one_id() {
     let request = |action: Value| bench.copy_request(&[action]);
     expect_error(&files_support::call_rootless(&request(chown)), "ERR_ROOTLESS_IDMAP");
 }
+
+#[test]
+fn finish_refuses_the_layer_of_a_huge_sparse_file() {
+    if !can_mount() {
+        return;
+    }
+    let bench = Bench::new().context(&["f small x"]);
+    std::fs::File::create(bench.path("upper/huge")).unwrap().set_len(1 << 40).unwrap();
+    let mut request = bench.copy_request(&[copy_action(bench.directory(&[]), &["small"], "/d/")]);
+    request["finish"] = json!({"layer": {"format": "gzip", "level": 1}, "sync": false});
+    let script = format!("exec \"$0\" 6>\"{}\"", bench.path("layer").display());
+    let (before, last) = files_support::call_in_shell(&script, &request);
+    assert_eq!(before.last().unwrap()["event"], "result", "the copy itself is done");
+    expect_error(&last, "ERR_LAYER_UNREPRESENTABLE");
+}

@@ -54,7 +54,10 @@ export async function openBuildah(folder: string): Promise<Peer> {
       return image
     },
     stop: async () => {
+      await buildah('rm', '--all').catch(() => {})
       await buildah('rmi', '--all', '--force').catch(() => {})
+      // The storage mounts its own folder; what a build left mounted goes with it.
+      await execute('umount', ['--lazy', join(folder, 'root', 'overlay')]).catch(() => {})
     },
   }
 }

@@ -10,7 +10,7 @@ import { type Image, readImage } from './read-image.ts'
 import type { WarningWant } from './want.ts'
 
 /** The base images, each after those that it is made from. Its tag is `<folder>:1`. */
-export const baseNames = ['test-base', 'test-config', 'test-onbuild', 'test-special'] as const
+export const baseNames = ['test-base', 'test-bare', 'test-config', 'test-onbuild', 'test-special'] as const
 
 /** A file system that overlayfs takes as the place of a store. */
 const temporary = process.env.TMPDIR ?? '/var/tmp'
@@ -42,6 +42,15 @@ export interface Workshop {
 export async function openWorkshop(): Promise<Workshop> {
   const folder = mkdtempSync(join(temporary, 'tsbuild-conformance-'))
   chmodSync(folder, 0o755)
+  try {
+    return await openIn(folder)
+  } catch (error) {
+    rmSync(folder, { recursive: true, force: true })
+    throw error
+  }
+}
+
+async function openIn(folder: string): Promise<Workshop> {
   const builder = await createBuilder({
     root: join(folder, 'store'),
     helperPath: join(repository, 'native/helper/bin/tsbuild-helper'),

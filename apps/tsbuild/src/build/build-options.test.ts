@@ -98,7 +98,6 @@ describe('tsbuild build', () => {
     ['--cache-to=type=inline .', 'ERR_UNSUPPORTED'],
     ['--provenance=true .', 'ERR_UNSUPPORTED'],
     ['--provenance=false --provenance=mode=max .', 'ERR_UNSUPPORTED'],
-    ['--check .', 'ERR_UNSUPPORTED'],
     ['--platform linux/amd64,linux/arm64 .', 'ERR_UNSUPPORTED'],
   ])('refuses %j with %s', (line, code) => {
     const argv = line === '' ? [] : line.split(' ')

@@ -2,6 +2,7 @@ import { UserError } from '@tsbuild/errors'
 import { Command, Option } from 'commander'
 import { addGlobalFlags, type GlobalFlags } from '../argv/global-flags.ts'
 import { collect, oneOf } from '../argv/values.ts'
+import { type CallMethod, parseCallMethod } from '../call/method.ts'
 import { type ProgressMode, progressModes } from '../progress/mode.ts'
 
 /** What the flags of `tsbuild build` say, as given: nothing is resolved or read from the environment. */
@@ -28,6 +29,8 @@ export interface BuildFlags extends GlobalFlags {
   readonly quiet?: true
   readonly iidfile?: string
   readonly metadataFile?: string
+  readonly check?: true
+  readonly call?: CallMethod
 }
 
 const groups = {
@@ -35,6 +38,7 @@ const groups = {
   run: 'How steps run:',
   cache: 'Cache:',
   output: 'What comes out:',
+  call: 'Instead of a build:',
 } as const
 
 const networks = ['default', 'none', 'host'] as const
@@ -82,6 +86,12 @@ function buildFlags(): readonly Option[] {
     flag('output', '-q, --quiet', 'Print nothing but the image id'),
     flag('output', '--iidfile <path>', 'Write the image id to a file'),
     flag('output', '--metadata-file <path>', 'Write what was built as JSON to a file'),
+    flag('call', '--check', 'Check the Dockerfile and build nothing; exit code 1 if there is a finding'),
+    flag(
+      'call',
+      '--call <method>',
+      'Ask without building: check, outline or targets, with `,format=json` for JSON',
+    ).argParser(parseCallMethod),
   ]
 }
 
@@ -95,8 +105,6 @@ const unsupportedFlags: readonly (readonly [flags: string, what: string, hint?: 
   ['--sbom <sbom>', 'SBOMs', '`--sbom=false` is accepted.'],
   ['--annotation <annotation>', 'annotations', 'Labels (--label) are supported.'],
   ['--allow <entitlement>', 'entitlements'],
-  ['--check', 'checks without a build'],
-  ['--call <method>', 'frontend methods other than a build'],
   ['--ulimit <limit>', 'resource limits of steps'],
   ['--shm-size <size>', 'sizes of /dev/shm'],
   ['--cgroup-parent <cgroup>', 'cgroups of steps'],

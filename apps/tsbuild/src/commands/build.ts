@@ -5,11 +5,13 @@ import { helpText, parseArguments } from '../argv/command-line.ts'
 import { buildOptions } from '../build/build-options.ts'
 import { type BuildFlags, buildCommand, refuseUnsupported } from '../build/flags.ts'
 import { runBuild } from '../build/run-build.ts'
+import { callMethod } from '../call/method.ts'
 import { commands } from '../commands.ts'
 import type { Host } from '../host.ts'
 import { displayMode } from '../progress/create-display.ts'
 import { builderOptions } from '../settings/builder-options.ts'
 import { dockerProxyArgs } from '../settings/docker-proxies.ts'
+import { withBuilder } from '../with-builder.ts'
 
 /** `tsbuild [build] [flags] CONTEXT`. */
 export async function run(argv: readonly string[], host: Host): Promise<number> {
@@ -22,6 +24,13 @@ export async function run(argv: readonly string[], host: Host): Promise<number> 
   const settings = await builderOptions(flags, host)
   const options = buildOptions(context, flags, host, dockerProxyArgs(settings.dockerConfig))
   await refuseMistypedCommand(context, host.cwd)
+  const method = callMethod(flags)
+  if (method !== undefined) {
+    const { runCall } = await import('../call/run-call.ts')
+    return await withBuilder(flags, host, (opened, signal) =>
+      runCall({ method, options, host, builder: opened, signal }),
+    )
+  }
   const builder = await host.openBuilder(settings)
   try {
     return await runBuild({ flags, mode, host, start: (onEvent) => builder.build({ ...options, onEvent }) })

@@ -1,14 +1,20 @@
 import { redact } from '@tsbuild/errors'
 import type { BuildEvent } from '@tsbuild/events'
 
-/** The warnings of a build, each once, for after its progress; empty where there are none. */
+/**
+ * The warnings of a build, each once, for after its progress; empty where there are none. Where lint has found something, the
+ * last line says where more is said.
+ */
 export function warningsText(warnings: readonly (BuildEvent & { type: 'warning' })[]): string {
   const lines = new Set(
     warnings.map(({ rule, message, source }) => {
-      const place = source === null ? '' : ` (line ${source.startLine})`
+      const place = source === null ? '' : ` (${source.file}:${source.startLine})`
       return ` - ${rule}: ${redact(message)}${place}\n`
     }),
   )
   if (lines.size === 0) return ''
-  return `\n ${lines.size} ${lines.size === 1 ? 'warning' : 'warnings'} found:\n${[...lines].join('')}`
+  const more = warnings.some(({ page }) => page !== undefined)
+    ? ' `--check` shows the lines; docs/reference/lint/ has a page for each rule\n'
+    : ''
+  return `\n ${lines.size} ${lines.size === 1 ? 'warning' : 'warnings'} found:\n${[...lines].join('')}${more}`
 }

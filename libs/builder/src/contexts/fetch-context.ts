@@ -101,22 +101,22 @@ async function fetching<T>(
   body: (options: Fetching) => Promise<T>,
 ): Promise<T> {
   const { events, machine, signal } = run
-  return await internal.run(name, (vertex) =>
-    body({
-      vertex,
-      signal,
-      onProgress: (currentBytes, total) =>
-        events({
-          type: 'vertex.status',
-          vertex,
-          id: 'transferring context',
-          currentBytes,
-          totalBytes: total ?? null,
-          done: currentBytes === total,
-          at: machine.now(),
-        }),
-    }),
-  )
+  return await internal.run(name, async (vertex) => {
+    let last: readonly [currentBytes: number, totalBytes: number | null] | undefined
+    const send = (done: boolean) => {
+      if (last === undefined) return
+      const [currentBytes, totalBytes] = last
+      const status = { id: 'transferring context', currentBytes, totalBytes, done }
+      events({ type: 'vertex.status', vertex, ...status, at: machine.now() })
+    }
+    const onProgress = (received: number, total: number | undefined) => {
+      last = [received, total ?? null]
+      send(false)
+    }
+    const result = await body({ vertex, signal, onProgress })
+    send(true)
+    return result
+  })
 }
 
 /** What a URL leaves open, the build arguments say, and then the defaults. @see spec/dockerfile.md 1.4, 1.7 */

@@ -2,7 +2,7 @@ import { mkdir, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { isGitRefName, readGitRemote } from '@tsbuild/dockerfile'
 import { UserError } from '@tsbuild/errors'
-import type { FetchedSource, SourceDraft, Store } from '@tsbuild/store'
+import type { SourceDraft, Store } from '@tsbuild/store'
 import type { FetchOptions, RemoteSources, RemoteTree } from '../remote-source.ts'
 import { type CheckoutParts, checkOut, withObject } from './check-out.ts'
 import { accessTo, type CredentialSources, type RemoteAccess } from './credentials.ts'
@@ -10,12 +10,21 @@ import { contentRefused, explain } from './failures.ts'
 import { enterDirectory, moveContents, settleTree } from './file-tree.ts'
 import { createGit, type Git } from './git.ts'
 import { gitEnvironment } from './git-environment.ts'
+import {
+  assertChecksum,
+  type GitSource,
+  keepsGitDir,
+  knownBefore,
+  lookUp,
+  sourceLock,
+  type TreeFacts,
+  toRemoteTree,
+  treeName,
+} from './known-tree.ts'
 import type { WantedObject } from './object-cache.ts'
 import { peel, type TreeLimits } from './read-commit.ts'
 import { isObjectId, type ResolvedRef, resolveRef } from './resolve-ref.ts'
 import { findGit, runGit } from './run-git.ts'
-
-type GitSource = Parameters<RemoteSources['git']>[0]
 
 /** What git sources need from outside. */
 export interface GitSourcesOptions extends CredentialSources {
@@ -59,7 +68,7 @@ export function createGitSources(options: GitSourcesOptions): Pick<RemoteSources
       if (typeof remote === 'string') throw invalid(source.remote, remote)
       if (source.ref !== '' && !isGitRefName(source.ref))
         throw invalid(source.remote, `${JSON.stringify(source.ref)} cannot be a branch, tag or commit`)
-      const known = knownBefore(options, source)
+      const known = knownBefore(options.store, source)
       if (known !== undefined) return known
       const { signal, onProgress } = fetchOptions
       const home = await options.store.sources.scratch()
@@ -73,9 +82,8 @@ export function createGitSources(options: GitSourcesOptions): Pick<RemoteSources
           onReceived: summed((bytes) => onProgress?.(bytes, undefined)),
         })
         const access = await accessTo(remote, remote, options)
-        const name = `git source ${JSON.stringify(identityOf(source, ''))}`
         return await options.store.locks.withLock(
-          name,
+          sourceLock(source),
           () => fetchTree({ options, source, git, access, home, signal }),
           { signal },
         )
@@ -122,7 +130,7 @@ async function fetchTree(fetch: Fetch): Promise<RemoteTree> {
   assertChecksum(source, [resolved.object, object, commit])
   // A kept tag needs its own object; without .git the commit is enough.
   const wanted = { id: keepsGitDir(source) ? object : commit, idLength: commit.length, name }
-  return lookUp(options, source, commit) ?? checkOutTree(fetch, wanted, commit)
+  return lookUp(options.store, source, commit) ?? checkOutTree(fetch, wanted, commit)
 }
 
 /** Fetches what may be a tag, or is only the beginning of a commit, to see which commit it is. */
@@ -148,17 +156,6 @@ async function resolve({ source, git, access }: Fetch): Promise<ResolvedRef> {
   }
 }
 
-function assertChecksum(source: GitSource, ids: readonly (string | undefined)[]): void {
-  const { checksum } = source
-  if (checksum === undefined || ids.some((id) => id?.startsWith(checksum))) return
-  const found = [...new Set(ids)].filter((id) => id !== undefined).join(' or ')
-  throw new UserError(
-    'ERR_DIGEST_MISMATCH',
-    `Cannot use ${JSON.stringify(shownAs(source))}: expected commit ${checksum}, found ${found}`,
-    { hints: ['To get one commit whatever its branch is by now, give it as the ref: `#<commit>`.'] },
-  )
-}
-
 async function checkOutTree(fetch: Fetch, wanted: WantedObject, commit: string): Promise<RemoteTree> {
   const { options, source } = fetch
   const draft = await options.store.sources.draft()
@@ -171,7 +168,7 @@ async function checkOutTree(fetch: Fetch, wanted: WantedObject, commit: string):
   }
   const facts: TreeFacts = { commit, timeSeconds }
   const committed = await draft.commit(treeName(source, commit), JSON.stringify(facts))
-  return toRemoteTree(options, source, committed, facts)
+  return toRemoteTree(options.store, source, committed, facts)
 }
 
 /** Checks out into the draft; with a subdirectory, beside it first. */
@@ -201,75 +198,6 @@ async function fill(fetch: Fetch, wanted: WantedObject, draft: SourceDraft): Pro
   }
   await settleTree(draft.path, source.mtime === 'commit' ? timeSeconds : options.now() / 1000)
   return timeSeconds
-}
-
-/** As BuildKit: a subdirectory has no `.git`, which describes the whole. */
-function keepsGitDir(source: GitSource): boolean {
-  return source.keepGitDir && source.subdir === ''
-}
-
-/** What a tree depends on, apart from the commit. A kept `.git` names the remote and the ref. */
-function identityOf(source: GitSource, commit: string): readonly unknown[] {
-  const { remote, ref, subdir, submodules, mtime } = source
-  const keep = keepsGitDir(source)
-  const where = commit === '' || keep ? [remote, ref] : []
-  return [commit, subdir, keep, submodules, mtime, ...where]
-}
-
-function treeName(source: GitSource, commit: string): string {
-  return `git ${JSON.stringify(identityOf(source, commit))}`
-}
-
-interface TreeFacts {
-  readonly commit: string
-  readonly timeSeconds: number
-}
-
-/** What is known without asking anybody: the ref is a whole commit, or the checksum says which it must be. */
-function knownBefore(options: GitSourcesOptions, source: GitSource): RemoteTree | undefined {
-  const commit = [source.ref, source.checksum ?? ''].find(isObjectId)
-  if (commit === undefined) return undefined
-  if (isObjectId(source.ref)) assertChecksum(source, [source.ref])
-  return lookUp(options, source, commit)
-}
-
-function lookUp(options: GitSourcesOptions, source: GitSource, commit: string): RemoteTree | undefined {
-  const found = options.store.sources.get(treeName(source, commit))
-  const facts = found === undefined ? undefined : parseFacts(found.text)
-  return found === undefined || facts === undefined ? undefined : toRemoteTree(options, source, found, facts)
-}
-
-function parseFacts(text: string): TreeFacts | undefined {
-  let value: unknown
-  try {
-    value = JSON.parse(text)
-  } catch {
-    return undefined
-  }
-  if (typeof value !== 'object' || value === null || !('commit' in value) || !('timeSeconds' in value))
-    return undefined
-  const { commit, timeSeconds } = value
-  return typeof commit === 'string' && typeof timeSeconds === 'number' ? { commit, timeSeconds } : undefined
-}
-
-function toRemoteTree(
-  options: GitSourcesOptions,
-  source: GitSource,
-  { path }: FetchedSource,
-  { commit, timeSeconds }: TreeFacts,
-): RemoteTree {
-  const fingerprints = options.store.cacheFile('fingerprints', path)
-  return {
-    tree: { kind: 'directory', path, ignore: [], fingerprints },
-    shown: shownAs(source),
-    pinned: commit,
-    sourceDate: timeSeconds,
-  }
-}
-
-function shownAs({ remote, ref, subdir }: GitSource): string {
-  const directory = subdir === '' ? '' : `:${subdir}`
-  return ref === '' && subdir === '' ? remote : `${remote}#${ref}${directory}`
 }
 
 function invalid(remote: string, why: string): UserError {

@@ -54,8 +54,8 @@ export async function accessTo(
 }
 
 const sshHints = [
-  'Keys come from the agent that SSH_AUTH_SOCK names, and the host must be in known_hosts.',
-  'Try `ssh -T` to the host first, or use https with the secret GIT_AUTH_TOKEN.',
+  'A context is fetched with the keys of the agent that SSH_AUTH_SOCK names, ADD without any; the host must be in known_hosts.',
+  'With https, a token can be given as the secret GIT_AUTH_TOKEN.',
 ]
 
 function secretIds(remote: GitRemote, root: GitRemote): readonly { id: string; isToken: boolean }[] {

@@ -22,7 +22,7 @@ export function explain(error: unknown, access: RemoteAccess): unknown {
   const { remote } = access.remote
   return new EnvironmentError(
     'ERR_GIT_FAILED',
-    `Cannot fetch ${JSON.stringify(remote)}: git says ${JSON.stringify(error.complaint)}`,
+    `Cannot fetch ${JSON.stringify(remote)}: ${error.complaint}`,
     { hints: hintsFor(error.complaint, access) },
   )
 }

@@ -140,6 +140,7 @@ describe('the program git', { timeout: 60_000 }, () => {
     ['is missing', undefined, 'not in PATH'],
     ['is too old to take its configuration from the environment', 'git version 2.30.2', '2.31 or newer'],
     ['is something else', 'hello', '2.31 or newer'],
+    ['does not run', "'; exit 7; '", 'does not run'],
   ])('ERR_TOOL_MISSING with how to install it when it %s', async (_what, version, why) => {
     const folder = temporaryDirectory('bin-')
     if (version !== undefined) {

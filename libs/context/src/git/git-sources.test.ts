@@ -219,6 +219,8 @@ describe('--checksum', { timeout: 60_000 }, () => {
     repository.git('tag', '-a', '-m', 'm', 'v1')
     const checksum = repository.git('rev-parse', 'v1').slice(0, 10)
     expect(await fixture.fetch({ ref: 'v1', checksum })).toMatchObject({ pinned: commit })
+    const tag = repository.git('rev-parse', 'v1')
+    expect(await fixture.fetch({ ref: tag, checksum: commit })).toMatchObject({ pinned: commit })
   })
 
   it.each([
@@ -239,6 +241,8 @@ describe('--checksum', { timeout: 60_000 }, () => {
     const before = fixture.server.requests.length
     expect((await fixture.fetch({ ref: 'main', checksum: commit })).tree).toEqual(tree)
     expect((await fixture.fetch({ ref: commit })).tree).toEqual(tree)
+    const other = { ref: commit, checksum: 'abcdef0' }
+    await expect(fixture.fetch(other)).rejects.toMatchObject({ code: 'ERR_DIGEST_MISMATCH' })
     expect(fixture.server.requests).toHaveLength(before)
   })
 })

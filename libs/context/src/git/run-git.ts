@@ -160,7 +160,7 @@ function presentable(complaint: string, secrets: readonly string[]): string {
     // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is taken out
     .map((line) => line.replace(/[\u0000-\u001f\u007f-\u009f]+/g, ' ').trim())
     .filter((line) => line !== '' && !/^(?:remote: )?[A-Z][a-z]+ [a-z]+: +\d+/.test(line))
-  return lines.slice(-6).join('; ').slice(-1500) || 'it says nothing'
+  return lines.slice(-6).join('; ').slice(-1500) || 'git fails and does not say why'
 }
 
 /**
@@ -181,7 +181,9 @@ export async function findGit(
     } catch {
       continue
     }
-    const text = await versionOf(program)
+    const text = await versionOf(program).catch((error: unknown) => {
+      throw error instanceof GitFailure ? missing(`${program} does not run: ${error.complaint}`) : error
+    })
     const [, major, minor] = /(\d+)\.(\d+)/.exec(text) ?? []
     if (Number(major) > 2 || (Number(major) === 2 && Number(minor) >= 31)) return program
     throw missing(`git 2.31 or newer is needed, and ${program} says ${JSON.stringify(text.trim())}`)

@@ -13,7 +13,8 @@ export interface CheckOptions {
   readonly error: boolean
 }
 
-const DEFAULTS: CheckOptions = { skip: new Set(), experimental: new Set(), error: false }
+/** Those of a file that says nothing: every rule that is not experimental runs. */
+export const noOptions: CheckOptions = { skip: new Set(), experimental: new Set(), error: false }
 const TRUE = ['1', 't', 'T', 'TRUE', 'true', 'True']
 const FALSE = ['0', 'f', 'F', 'FALSE', 'false', 'False']
 
@@ -28,7 +29,7 @@ function readRules(value: string): ReadonlySet<string> | 'all' {
  * @see spec/dockerfile.md 1.1, 1.8
  */
 export function parseCheckOptions(text: string, source?: SourceRange): CheckOptions {
-  let options = DEFAULTS
+  let options = noOptions
   const [words = ''] = text.split(' ')
   if (words === '') return options
   for (const part of words.split(';')) {
@@ -63,7 +64,7 @@ export function parseCheckOptions(text: string, source?: SourceRange): CheckOpti
 export function checkOptionsOf(dockerfile: Dockerfile, override?: string): CheckOptions {
   if (override !== undefined) return parseCheckOptions(override)
   const directive = dockerfile.directives.find(({ name }) => name === 'check')
-  return directive === undefined ? DEFAULTS : parseCheckOptions(directive.value, directive.source)
+  return directive === undefined ? noOptions : parseCheckOptions(directive.value, directive.source)
 }
 
 /**

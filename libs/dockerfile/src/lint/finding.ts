@@ -24,8 +24,6 @@ export interface LintInput {
   readonly dockerfile: Dockerfile
   /** `--build-arg`. */
   readonly buildArgs: Readonly<Record<string, string>>
-  /** Arguments that triggers of base images declare. */
-  readonly declaredElsewhere: ReadonlySet<string>
   /** `SHELL` of a stage's base image; undefined where it sets none or is not known. */
   readonly baseShell: (stage: Stage) => readonly string[] | undefined
 }

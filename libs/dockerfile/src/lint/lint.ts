@@ -22,6 +22,6 @@ export function lint(
   { check, buildArgs = {} }: LintOptions = {},
 ): readonly LintMessage[] {
   const linter = createLinter(dockerfile, check)
-  linter.runTextRules({ buildArgs, declaredElsewhere: new Set(), baseShell: () => undefined })
+  linter.runTextRules({ buildArgs, baseShell: () => undefined })
   return linter.warnings()
 }

@@ -1,13 +1,19 @@
+import { didYouMean, type SourceRange } from '@tsbuild/errors'
 import type { Dockerfile, Instruction, Stage } from '../instruction.ts'
-import { type CheckOptions, checkOptionsOf, withComments } from './check-options.ts'
+import { type CheckOptions, checkOptionsOf, noOptions, withComments } from './check-options.ts'
 import type { Finding, LintInput, LintMessage } from './finding.ts'
-import { type LintRuleName, lintRules } from './rules.ts'
+import { isLintRule, type LintRuleName, lintRules } from './rules.ts'
 import { textRules } from './text-rules.ts'
+
+/** Far longer than the name of a rule. */
+const longestName = 64
 
 /** Collects the findings of one Dockerfile and decides which of them count. */
 export interface Linter {
   /** `error=true`: findings fail the build. */
   readonly failsBuild: boolean
+  /** What the check options and comments name that is no rule, with what was meant; it has no other effect. */
+  readonly unknownRules: readonly { readonly message: string; readonly source: SourceRange | null }[]
   /** Notes a finding; one of the same words at the same place counts once. */
   report(rule: LintRuleName, finding: Finding): void
   /** Runs the rules that need only the text. */
@@ -41,6 +47,7 @@ export function createLinter(dockerfile: Dockerfile, check: string | undefined):
   }
   return {
     failsBuild: options.error,
+    unknownRules: unknownRules(dockerfile, options, check === undefined),
     report,
     runTextRules(input) {
       for (const { name, find } of textRules)
@@ -57,6 +64,32 @@ export function createLinter(dockerfile: Dockerfile, check: string | undefined):
         .sort(compare)
     },
   }
+}
+
+/** A mistyped name would leave its rule as it is without a word. */
+function unknownRules(
+  dockerfile: Dockerfile,
+  options: CheckOptions,
+  isOfFile: boolean,
+): Linter['unknownRules'] {
+  const directive = dockerfile.directives.find(({ name }) => name === 'check')
+  const source = isOfFile ? (directive?.source ?? null) : null
+  const commented = dockerfile.instructions.flatMap(({ comments, source: at }) =>
+    namesIn(withComments(noOptions, comments)).map((name) => ({ name, source: at })),
+  )
+  return [...namesIn(options).map((name) => ({ name, source })), ...commented]
+    .filter(({ name }) => !isLintRule(name) && name !== '' && name !== 'all')
+    .map(({ name, source: at }) => {
+      const meant = didYouMean(name.slice(0, longestName), Object.keys(lintRules))
+      return {
+        message: [`The check options name "${name}", which is no rule.`, ...meant].join(' '),
+        source: at,
+      }
+    })
+}
+
+function namesIn({ skip, experimental }: CheckOptions): readonly string[] {
+  return [skip, experimental].flatMap((names) => (names === 'all' ? [] : [...names]))
 }
 
 function sourceOf({ source, instruction }: Finding): LintMessage['source'] {

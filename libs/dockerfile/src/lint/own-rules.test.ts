@@ -57,7 +57,7 @@ describe('HeredocWithoutErrexit', () => {
     const dockerfile = parseDockerfile(`FROM a\n${heredoc('make', 'x')}\nCMD x`, 'Dockerfile')
     const found = (shell: readonly string[] | undefined) => {
       const linter = createLinter(dockerfile, undefined)
-      linter.runTextRules({ buildArgs: {}, declaredElsewhere: new Set(), baseShell: () => shell })
+      linter.runTextRules({ buildArgs: {}, baseShell: () => shell })
       return linter.warnings().map(({ rule }) => rule)
     }
     expect(found(undefined)).toEqual(['HeredocWithoutErrexit', 'JSONArgsRecommended'])
@@ -150,26 +150,8 @@ describe('SecretInBuildArg', () => {
     expect(rules(`FROM a\nARG ${name}`, { [name]: value })).not.toContain('SecretInBuildArg')
   })
 
-  it('is content with an argument that no ARG declares: a proxy is in no layer', () => {
+  it('is content with an argument that no ARG declares: it is in no layer', () => {
     expect(rules('FROM a', { HTTP_PROXY: 'http://me:hunter2@proxy' })).toEqual([])
-  })
-})
-
-describe('UnusedBuildArg', () => {
-  it('finds an argument that no ARG declares, with the one that was meant', () => {
-    expect(messages('ARG VERSION\nFROM a', { VERSIN: '1' })).toBe(
-      'The build argument "VERSIN" is not declared by any ARG. Did you mean `VERSION`?',
-    )
-  })
-
-  it('is content with arguments of other stages and predefined ones', () => {
-    const text = 'FROM a AS b\nARG OF_B\nFROM c'
-    const buildArgs = { OF_B: '1', TARGETARCH: 'x', https_proxy: 'y', BUILDKIT_INLINE_CACHE: '1' }
-    expect(rules(text, buildArgs)).toEqual([])
-  })
-
-  it('can be switched off', () => {
-    expect(rules('# check=skip=UnusedBuildArg\nFROM a', { X: '1' })).toEqual([])
   })
 })
 
@@ -178,7 +160,7 @@ describe('createLinter()', () => {
     const text = 'ARG token\nFROM a AS One\nFROM b as two\nRUN x \\\n\n y'
     const dockerfile = parseDockerfile(text, 'Dockerfile')
     const linter = createLinter(dockerfile, undefined)
-    linter.runTextRules({ buildArgs: {}, declaredElsewhere: new Set(), baseShell: () => undefined })
+    linter.runTextRules({ buildArgs: {}, baseShell: () => undefined })
     const found = (...indexes: readonly number[]) =>
       linter
         .warnings(new Set(dockerfile.stages.filter(({ index }) => indexes.includes(index))))

@@ -1,4 +1,4 @@
-import { buildArgRules } from './build-arg-rules.ts'
+import { secretInBuildArg } from './build-arg-rules.ts'
 import { copyBeforeInstall } from './copy-rules.ts'
 import type { Rule } from './finding.ts'
 import { instructionRules } from './instruction-rules.ts'
@@ -9,7 +9,7 @@ import { stageRules } from './stage-rules.ts'
 export const textRules: readonly Rule[] = [
   ...stageRules,
   ...instructionRules,
-  ...buildArgRules,
+  secretInBuildArg,
   ...runRules,
   copyBeforeInstall,
 ]

@@ -1,4 +1,5 @@
 // biome-ignore-all lint/suspicious/noTemplateCurlyInString: the texts are substitutions of a Dockerfile
+import { readdirSync, readFileSync } from 'node:fs'
 import { describe, expect, it } from 'vitest'
 import { parseDockerfile } from '../parse.ts'
 import { lint } from './lint.ts'
@@ -47,9 +48,23 @@ describe('the range of a finding', () => {
     expect(words(text)).toEqual([expected])
   })
 
-  it('is that of the ARG for a secret build argument, and none for one that nothing declares', () => {
+  const corpus = new URL('../../testdata/', import.meta.url)
+  const texts = readdirSync(corpus).filter((name) => !name.startsWith('refused-'))
+  it.each(texts)('lies in the file for the corpus case %s', (name) => {
+    const text = readFileSync(new URL(`${name}/Dockerfile`, corpus), 'utf8')
+    const lines = text.split('\n')
+    for (const { source, rule } of lint(parseDockerfile(text, 'Dockerfile'), { check: 'experimental=all' })) {
+      const { startLine = 0, startColumn = 0, endLine = 0, endColumn = 0 } = source ?? {}
+      expect(startLine, rule).toBeGreaterThan(0)
+      expect(lines[startLine - 1]?.length, rule).toBeGreaterThanOrEqual(startColumn)
+      expect(lines[endLine - 1]?.length, rule).toBeGreaterThanOrEqual(endColumn)
+      expect(endLine > startLine || endColumn >= startColumn, rule).toBe(true)
+    }
+  })
+
+  it('is that of the ARG for a secret build argument, ', () => {
     const text = 'FROM a\nARG A=1 REPO=2'
-    const buildArgs = { REPO: 'https://me:hunter2@host/r', Other: '1' }
-    expect(words(text, buildArgs)).toEqual(['SecretInBuildArg: REPO=2', 'UnusedBuildArg: -'])
+    const buildArgs = { REPO: 'https://me:hunter2@host/r' }
+    expect(words(text, buildArgs)).toEqual(['SecretInBuildArg: REPO=2'])
   })
 })

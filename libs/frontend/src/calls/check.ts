@@ -1,8 +1,6 @@
 import { type LintMessage, resolveStage } from '@tsbuild/dockerfile'
 import type { BuildError } from '@tsbuild/errors'
 import { createLint } from '../lint/create-lint.ts'
-import { withoutSourceDate } from '../source-date.ts'
-import { createStageBuilder } from '../stage-builder.ts'
 import type { FrontendOptions } from '../types.ts'
 import { createTolerance, type UnresolvedImage } from './tolerant.ts'
 
@@ -29,8 +27,8 @@ export async function checkDockerfile(given: FrontendOptions): Promise<Check> {
   const tolerance = createTolerance(given)
   const options = { ...given, resolveImage: tolerance.resolveImage }
   const lint = createLint(options, tolerance.isUnknown)
-  const stages = createStageBuilder(withoutSourceDate(options), tolerance.around(lint.observer))
-  for (const stage of wanted) await tolerance.visit(stages, stage)
+  for (const notice of lint.notices) given.warn(notice)
+  await tolerance.visit(options, wanted, lint.observer)
   const scope = target === undefined ? undefined : lint.observer.stages
   const warnings = await lint.finish({ stages: scope, askContext: true })
   return { warnings, error: firstOf(tolerance.errors), unresolved: tolerance.unresolved }

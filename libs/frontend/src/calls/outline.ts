@@ -8,8 +8,6 @@ import {
 import type { SourceRange } from '@tsbuild/errors'
 import { globalScope } from '../arg-instruction.ts'
 import type { StageObserver } from '../lint/observer.ts'
-import { withoutSourceDate } from '../source-date.ts'
-import { createStageBuilder } from '../stage-builder.ts'
 import type { StageState } from '../stage-state.ts'
 import type { FrontendOptions } from '../types.ts'
 import { createTolerance } from './tolerant.ts'
@@ -57,10 +55,7 @@ export async function outlineOf(given: FrontendOptions): Promise<Outline> {
   const tolerance = createTolerance(given)
   const collector = createCollector(given)
   const options = { ...given, resolveImage: tolerance.resolveImage }
-  await tolerance.visit(
-    createStageBuilder(withoutSourceDate(options), tolerance.around(collector.observer)),
-    target,
-  )
+  await tolerance.visit(options, [target], collector.observer)
   return {
     name: target.name ?? undefined,
     description: target.from.description ?? undefined,

@@ -1,10 +1,10 @@
 import { digestBytes } from '@tsbuild/digest'
-import type { Instruction, Stage } from '@tsbuild/dockerfile'
+import type { Stage } from '@tsbuild/dockerfile'
 import { type BuildError, isBuildError } from '@tsbuild/errors'
 import type { Platform } from '@tsbuild/oci'
 import type { StageObserver } from '../lint/observer.ts'
-import type { StageBuilder } from '../stage-builder.ts'
-import type { StageState } from '../stage-state.ts'
+import { withoutSourceDate } from '../source-date.ts'
+import { createStageBuilder } from '../stage-builder.ts'
 import type { FrontendOptions, ImageResolver, ResolvedImage } from '../types.ts'
 
 /** An image that could not be asked for: nothing below it is known. */
@@ -22,10 +22,8 @@ export interface Tolerance {
   isUnknown(image: ResolvedImage): boolean
   /** What would end a build, in the order of discovery. */
   readonly errors: readonly BuildError[]
-  /** An observer that goes on after an instruction that fails. */
-  around(observer: StageObserver): StageObserver
-  /** Builds a stage as far as it goes. */
-  visit(stages: StageBuilder, stage: Stage): Promise<void>
+  /** Builds stages as far as they go, before the eyes of an observer; goes on after an instruction that fails. */
+  visit(options: FrontendOptions, stages: readonly Stage[], observer: StageObserver): Promise<void>
 }
 
 /** Starts with nothing tolerated. Bugs of ours and cancelling are never tolerated. */
@@ -49,31 +47,24 @@ export function createTolerance({ resolveImage }: Pick<FrontendOptions, 'resolve
       try {
         return await resolveImage(reference, platform)
       } catch (error) {
-        if (!isTolerable(error)) throw error
-        // That it does not exist is known, and is an error of the file.
-        if (error.kind === 'environment') unresolved.set(reference, { reference, reason: error })
-        else note(error)
+        // That it does not exist would be known, and is an error of the file.
+        if (!isTolerable(error) || error.kind !== 'environment') throw error
+        unresolved.set(reference, { reference, reason: error })
         const stub = emptyImage(reference, platform)
         stubs.add(stub)
         return stub
       }
     },
-    around: (observer) => ({
-      ...observer,
-      async apply(state: StageState, instruction: Instruction, run: () => Promise<void> | void) {
-        try {
-          await observer.apply(state, instruction, run)
-        } catch (error) {
-          note(error)
-        }
-      },
-    }),
-    async visit(stages, stage) {
-      try {
-        await stages.build(stage)
-      } catch (error) {
-        note(error)
+    async visit(given, wanted, observer) {
+      const tolerate = (body: () => Promise<void>) => body().catch(note)
+      const tolerant: StageObserver = {
+        ...observer,
+        apply: (state, instruction, run) => tolerate(() => observer.apply(state, instruction, run)),
       }
+      await tolerate(async () => {
+        const stages = createStageBuilder(withoutSourceDate(given), tolerant)
+        for (const stage of wanted) await tolerate(async () => void (await stages.build(stage)))
+      })
     },
   }
 }

@@ -1,9 +1,10 @@
 import { createLinter, type LintMessage, type Stage } from '@tsbuild/dockerfile'
 import { isBuildError, UserError } from '@tsbuild/errors'
 import { buildArgOf } from '../build-args.ts'
-import type { FrontendOptions, ResolvedImage } from '../types.ts'
+import type { FrontendOptions, FrontendWarning, ResolvedImage } from '../types.ts'
 import { invalidDefaultArgs } from './default-args.ts'
 import { createStageLint, type StageLint } from './stage-lint.ts'
+import { unusedBuildArgs } from './unused-build-arg.ts'
 
 /** All rules over one Dockerfile. */
 export interface Lint {
@@ -18,6 +19,8 @@ export interface Lint {
   finish(options: LintScope): Promise<readonly LintMessage[]>
   /** `error=true` of the check options. */
   readonly failsBuild: boolean
+  /** Notices about the check options themselves, which are no findings. */
+  readonly notices: readonly FrontendWarning[]
 }
 
 /** See {@link Lint.finish}. */
@@ -49,9 +52,11 @@ export function createLint(
   return {
     observer,
     failsBuild: linter.failsBuild,
+    notices: linter.unknownRules.map((notice) => ({ rule: 'UnknownLintRule', ...notice })),
     async finish({ stages, askContext }) {
-      const { baseShell, triggerArgs: declaredElsewhere } = observer
-      linter.runTextRules({ buildArgs, declaredElsewhere, baseShell })
+      linter.runTextRules({ buildArgs, baseShell: observer.baseShell })
+      for (const finding of unusedBuildArgs(options, observer.triggerArgs))
+        linter.report('UnusedBuildArg', finding)
       for (const finding of invalidDefaultArgs(options)) linter.report('InvalidDefaultArgInFrom', finding)
       if (askContext) await observer.askContext()
       return linter.warnings(stages)
@@ -70,6 +75,7 @@ export async function lintAround<T>(
   build: (observer: StageLint) => Promise<T>,
 ): Promise<T> {
   const lint = createLint(options)
+  for (const notice of lint.notices) options.warn(notice)
   const tell = async (): Promise<readonly LintMessage[]> => {
     // A hidden source ends its step with the same words, so a question about it is only worth its time before that.
     const askContext = lint.failsBuild

@@ -1,19 +1,12 @@
-import { argumentRange, type Dockerfile, type Finding, type LintRuleName } from '@tsbuild/dockerfile'
+import { argumentRange, type Finding, type LintRuleName } from '@tsbuild/dockerfile'
 import { isBuildError } from '@tsbuild/errors'
-import {
-  familiarName,
-  formatPlatform,
-  formatReference,
-  type Platform,
-  parseReference,
-  withDefaultTag,
-} from '@tsbuild/oci'
+import { formatPlatform, formatReference, type Platform, parseReference, withDefaultTag } from '@tsbuild/oci'
 import type { StageState } from '../stage-state.ts'
-import type { ResolvedImage } from '../types.ts'
+import type { FrontendOptions, ResolvedImage } from '../types.ts'
 
 /** The findings about the image that a stage is based on: InvalidBaseImagePlatform and FloatingBaseTag. */
 export function imageFindings(
-  dockerfile: Dockerfile,
+  { dockerfile, namedContexts }: Pick<FrontendOptions, 'dockerfile' | 'namedContexts'>,
   { stage, platform }: StageState,
   image: ResolvedImage,
 ): readonly (readonly [LintRuleName, Finding])[] {
@@ -26,11 +19,13 @@ export function imageFindings(
     const wanted = `"${formatPlatform(pulled)}", expected "${formatPlatform(platform)}" for current build`
     add('InvalidBaseImagePlatform', `Base image ${from.image} was pulled with platform ${wanted}`)
   }
-  if (isFloating(image.reference) && isNamedBy(from.image, image.reference)) {
-    const name = familiarName(parseReference(image.reference))
+  // What a named context puts in the place of an image is its giver's choice.
+  const isChosen = namedContexts.size > 0 && !isNamedBy(from.image, image.reference)
+  const name = from.image.includes('$') ? image.reference : from.image
+  if (isFloating(name) && !isChosen) {
     add(
       'FloatingBaseTag',
-      `Base image "${name}" means another image after its next release. Name a version or a digest`,
+      `Base image "${from.image}" means another image after its next release. Name a version or a digest`,
     )
   }
   return found
@@ -44,8 +39,8 @@ function differs(pulled: Platform, wanted: Platform): boolean {
 }
 
 function isFloating(reference: string): boolean {
-  const { tag, digest } = tryParse(reference) ?? {}
-  return digest === undefined && tag === 'latest'
+  const parsed = tryParse(reference)
+  return parsed !== undefined && parsed.digest === undefined && (parsed.tag ?? 'latest') === 'latest'
 }
 
 /** Whether FROM itself names the image, and not a named context that stands in its place. */

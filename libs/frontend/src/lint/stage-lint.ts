@@ -84,7 +84,7 @@ export function createStageLint(options: StageLintOptions): StageLint {
       if (image === undefined) return
       images.set(stage, image)
       if (options.isUnknown(image)) unknown.add(stage)
-      else for (const [rule, finding] of imageFindings(dockerfile, state, image)) linter.report(rule, finding)
+      else for (const [rule, finding] of imageFindings(options, state, image)) linter.report(rule, finding)
     },
     async apply(state, instruction, run) {
       // A trigger of the base has the place of the FROM, and is nothing that could be mended in this file.
@@ -129,7 +129,12 @@ function reportRelative(
   })
 }
 
-/** Wildcards match what there is; an image in the place of the context has no ignore file. */
+/** URLs, repositories, and wildcards, which match only what is not hidden. */
+function isElsewhere(path: string): boolean {
+  return /[*?[]/.test(path) || isRemoteSource(path)
+}
+
+/** What is copied out of the build context; an image in the place of the context has no ignore file. */
 function contextSources(
   { namedContexts }: StageLintOptions,
   state: StageState,
@@ -139,7 +144,7 @@ function contextSources(
   if (namedContexts.get('context')?.kind === 'image') return []
   return instruction.sources.flatMap((word, index) => {
     const path = tryExpand(state, word, instruction.source)
-    if (path === undefined || isRemoteSource(path) || /[*?[]/.test(path)) return []
+    if (path === undefined || isElsewhere(path)) return []
     return [{ instruction, path, index }]
   })
 }

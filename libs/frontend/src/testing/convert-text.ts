@@ -2,7 +2,7 @@ import { digestBytes, parseDiffId } from '@tsbuild/digest'
 import { parseDockerfile } from '@tsbuild/dockerfile'
 import { UserError } from '@tsbuild/errors'
 import type { ExecOp, FileAction, FileOp, ImageLayer, Vertex } from '@tsbuild/graph'
-import { formatPlatform, type HistoryEntry, type RuntimeConfig } from '@tsbuild/oci'
+import { formatPlatform, type HistoryEntry, type Platform, type RuntimeConfig } from '@tsbuild/oci'
 import { toGraph } from '../convert.ts'
 import type {
   ContextFacts,
@@ -20,6 +20,8 @@ export interface TestImage {
   readonly history?: readonly HistoryEntry[]
   readonly author?: string
   readonly created?: string
+  /** What its config says; the platform that is asked for, if not said. */
+  readonly platform?: Platform
 }
 
 /** What {@link convertText} was asked for and gave. */
@@ -36,10 +38,13 @@ export interface ConvertOptions
   readonly images?: Readonly<Record<string, TestImage>>
 }
 
-/** Parses the text and turns it into a graph, over images in memory. */
-export async function convertText(text: string, options: ConvertOptions = {}): Promise<Converted> {
+/** Parses the text and turns it into a graph, over images in memory. @param warnings filled also where that fails */
+export async function convertText(
+  text: string,
+  options: ConvertOptions = {},
+  warnings: FrontendWarning[] = [],
+): Promise<Converted> {
   const { images, ...given } = options
-  const warnings: FrontendWarning[] = []
   const requests: string[] = []
   const result = await convertWith(text, resolver({ base: {}, ...images }, requests), {
     ...given,
@@ -98,7 +103,7 @@ function resolver(images: Readonly<Record<string, TestImage>>, requests: string[
       config: {
         created: image.created,
         author: image.author,
-        platform,
+        platform: image.platform ?? platform,
         config: image.config ?? {},
         diffIds: layers.map((layer) => layer.diffId),
         history: image.history ?? layers.map(() => ({ createdBy: `made ${name}` })),

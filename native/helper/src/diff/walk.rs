@@ -9,7 +9,7 @@ use crate::progress::Progress;
 use crate::protocol::Reply;
 use crate::quote::quote;
 use crate::tar::writer::{END, header};
-use crate::tar::{Entry, Kind, Time, padding};
+use crate::tar::{CONTENT_MAX, Entry, Kind, Time, padding};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, SeekFrom, Stat};
 use rustix::io::Errno;
@@ -181,6 +181,7 @@ impl Walker {
         }
         entry.xattrs = self.xattrs(&file, name)?;
         entry.size = u64::try_from(stat.st_size).unwrap_or(0);
+        self.limit(entry.size, &entry.path)?;
         self.write(&entry)?;
         self.content(&file, &stat, name)?;
         self.sink.zeros(padding(entry.size) as u64)?;
@@ -188,6 +189,18 @@ impl Walker {
         self.count.bytes += entry.size;
         self.progress.add(entry.size);
         Ok(())
+    }
+
+    /// Refuses the file with which a layer becomes too large, before a byte of it is read.
+    fn limit(&self, size: u64, path: &[u8]) -> Fallible<()> {
+        if self.view == View::Merged || self.count.bytes.saturating_add(size) <= CONTENT_MAX {
+            return Ok(());
+        }
+        let path = quote(path);
+        let message = format!(
+            "no layer can hold {path}: with its {size} bytes the layer has more than {CONTENT_MAX}; holes count"
+        );
+        Err(Failure::user("ERR_LAYER_UNREPRESENTABLE", message))
     }
 
     fn directory(&mut self, name: &[u8]) -> Fallible<()> {

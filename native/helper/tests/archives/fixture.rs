@@ -53,7 +53,7 @@ impl Add {
 
     /// The last line of the answer when a shell starts the helper.
     pub fn run_in_shell(&self, script: &str) -> Value {
-        call_in_shell(script, &self.request())
+        call_in_shell(script, &self.request()).1
     }
 
     /// The whole file system after it.

@@ -224,11 +224,13 @@ pub fn call_lines(request: &Value) -> (Vec<Value>, Value) {
     (lines, last)
 }
 
-/// As [`call`], started by a shell script, to which it is `$0`.
-pub fn call_in_shell(script: &str, request: &Value) -> Value {
+/// As [`call_lines`], started by a shell script, to which it is `$0`.
+pub fn call_in_shell(script: &str, request: &Value) -> (Vec<Value>, Value) {
     let mut command = Command::new("sh");
     command.args(["-c", script, helper()]);
-    run(command, request, &Value::Null)
+    let mut lines = lines(command, request, &Value::Null);
+    let last = lines.pop().unwrap();
+    (lines, last)
 }
 
 /// As [`call`], in a user namespace of one id.

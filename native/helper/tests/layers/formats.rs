@@ -131,3 +131,31 @@ fn diff_refuses_levels_that_do_not_exist() {
     assert_eq!(place.diff("upper", "out", "gzip", 10).code(), "ERR_HELPER_INTERNAL");
     assert_eq!(place.diff("upper", "out", "zstd", 23).code(), "ERR_HELPER_INTERNAL");
 }
+
+#[test]
+fn diff_refuses_a_layer_of_more_bytes_than_can_be_unpacked_again() {
+    let place = Place::new();
+    std::fs::create_dir(place.path("upper")).unwrap();
+    let sparse = |name: &str, size: u64| {
+        std::fs::File::create(place.path("upper").join(name)).unwrap().set_len(size).unwrap();
+    };
+    // Before a byte of it is read: a terabyte of zeros takes hours.
+    for format in ["none", "gzip", "zstd"] {
+        sparse("huge", 1 << 40);
+        let said = place.diff("upper", "out", format, 1);
+        assert_eq!(said.code(), "ERR_LAYER_UNREPRESENTABLE", "{format}");
+        let message = said.last["message"].as_str().unwrap();
+        assert!(message.starts_with("no layer can hold \"huge\"") && message.contains("68719476736"), "{message}");
+        assert!(std::fs::metadata(place.path("out")).unwrap().len() < 1 << 20);
+    }
+    // The sum counts, further names of one file do not. Names sort: the small file is read first.
+    sparse("huge", (64 << 30) - 5);
+    std::fs::write(place.path("upper/a"), "123456").unwrap();
+    assert_eq!(place.diff("upper", "out", "zstd", 1).code(), "ERR_LAYER_UNREPRESENTABLE");
+    std::fs::remove_file(place.path("upper/huge")).unwrap();
+    for at in 0..3 {
+        std::fs::hard_link(place.path("upper/a"), place.path(&format!("upper/b{at}"))).unwrap();
+    }
+    sparse("sparse", 1 << 20);
+    place.diff("upper", "out", "zstd", 1).result();
+}

@@ -6,14 +6,13 @@ use super::stored::Stored;
 use crate::error::{Failure, Fallible};
 use crate::select::read_failure;
 use crate::stages::{self, PIECE, QUEUE, Queue, RATIO_FROM, SMALL};
+use crate::tar::CONTENT_MAX;
 use crate::tar::reader::Chunks;
 use std::fs::File;
 use std::io::Read;
 use std::sync::mpsc::sync_channel;
 use std::thread::JoinHandle;
 
-/// Unpacked bytes of one archive: what a layer may have.
-pub(super) const MAX_BYTES: u64 = 64 << 30;
 /// Unpacked bytes for each stored byte, looked at beyond 1 GiB.
 const MAX_RATIO: u64 = 1000;
 
@@ -27,8 +26,8 @@ pub(super) struct Inflating {
 impl Inflating {
     fn limit(&self) -> Fallible<()> {
         let stored = self.inflated.stored_bytes().max(1);
-        if self.unpacked > MAX_BYTES {
-            return Err(refused(format!("it unpacks to more than {MAX_BYTES} bytes")));
+        if self.unpacked > CONTENT_MAX {
+            return Err(refused(format!("it unpacks to more than {CONTENT_MAX} bytes")));
         }
         if self.unpacked > RATIO_FROM && self.unpacked / stored > MAX_RATIO {
             let message = format!("{stored} bytes unpack to {}, more than {MAX_RATIO} times as many", self.unpacked);

@@ -1,7 +1,6 @@
 //! Turns the entries of an archive into files of the snapshot.
 
 use super::place::{Found, Pending, Places, clean, split};
-use super::source::MAX_BYTES;
 use super::{MAX_ENTRIES, Place, refused};
 use crate::apply::metadata::{DEFAULT_ACL, is_kept};
 use crate::apply::write_content;
@@ -14,7 +13,7 @@ use crate::owner::Owner;
 use crate::quote::quote;
 use crate::tar::reader::{Chunks, Reader};
 use crate::tar::sparse::Sparse;
-use crate::tar::{Entry, Kind, Time};
+use crate::tar::{CONTENT_MAX, Entry, Kind, Time};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, SeekFrom};
 use rustix::io::Errno;
@@ -90,8 +89,8 @@ impl<'a> Unpacker<'a> {
     fn file<S: Chunks>(&mut self, dir: &Found, name: &[u8], entry: &Entry, reader: &mut Reader<S>) -> Fallible<()> {
         let size = entry.sparse.as_ref().map_or(entry.size, |sparse| sparse.size);
         self.bytes = self.bytes.saturating_add(size);
-        if self.bytes > MAX_BYTES {
-            return Err(refused(format!("its files have more than {MAX_BYTES} bytes")));
+        if self.bytes > CONTENT_MAX {
+            return Err(refused(format!("its files have more than {CONTENT_MAX} bytes")));
         }
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let file = self.replacing("openat(O_CREAT|O_EXCL)", dir, name, || {
