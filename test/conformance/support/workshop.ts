@@ -96,7 +96,7 @@ async function buildCase(builder: Builder, one: Case, made: MadeCase): Promise<B
     context: made.context,
     dockerfile: made.dockerfile,
     target,
-    buildArgs: withEpoch(buildArgs, sourceDateEpoch),
+    buildArgs,
     labels,
     buildContexts: made.buildContexts,
     noCache: cache !== true,
@@ -105,14 +105,6 @@ async function buildCase(builder: Builder, one: Case, made: MadeCase): Promise<B
   if (one.again === undefined) return first
   makeContext(made.context, one.again)
   return await buildOnce(builder, folder, { ...options, noCache: false })
-}
-
-/** As the command passes the variable of its environment on. */
-function withEpoch(
-  buildArgs: BuildOptions['buildArgs'],
-  epoch: number | undefined,
-): NonNullable<BuildOptions['buildArgs']> {
-  return { ...(epoch === undefined ? {} : { SOURCE_DATE_EPOCH: String(epoch) }), ...buildArgs }
 }
 
 async function buildOnce(builder: Builder, folder: string, options: BuildOptions): Promise<Built> {
