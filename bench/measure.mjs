@@ -26,10 +26,17 @@ export function runCommand({ program, args, env }) {
   })
 }
 
-/** Runs commands one after the other; gives the sum of their seconds. */
-export async function timeCommands(commands) {
+/**
+ * Runs commands one after the other; gives the sum of their seconds.
+ *
+ * @param secondsOf reads the seconds from a command's output, when it is not the whole command that is measured
+ */
+export async function timeCommands(commands, secondsOf) {
   let seconds = 0
-  for (const command of commands) seconds += (await runCommand(command)).seconds
+  for (const command of commands) {
+    const ran = await runCommand(command)
+    seconds += secondsOf === undefined ? ran.seconds : secondsOf(ran.output)
+  }
   return seconds
 }
 

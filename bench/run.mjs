@@ -91,7 +91,7 @@ async function measure(scenario, ready) {
           await scenario.change?.(bench, String(round))
           const commands = scenario.measured(bench, String(round))
           if (commands === undefined) record.cannot = true
-          else record.seconds.push(await timeCommands(commands))
+          else record.seconds.push(await timeCommands(commands, scenario.secondsOf))
         },
         bench.builder,
         measurements,

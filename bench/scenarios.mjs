@@ -1,6 +1,7 @@
 // The scenarios of design.md 7 that a builder of today's feature set can run. Times are of the commands `measured` gives.
 import { appendFileSync, mkdirSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { measureParse, prepareParse, printedSeconds } from './in-process.mjs'
 
 /**
  * Every scenario:
@@ -8,6 +9,7 @@ import { join } from 'node:path'
  * - `prepare(bench)`: makes the context of one builder and, with `bench.run`, whatever must have happened before
  * - `change(bench, round)`: what happens, unmeasured, before each run
  * - `measured(bench, round)`: the commands whose time is taken; undefined when the builder cannot do it
+ * - `secondsOf(output)`: the time, where a command prints it itself
  * `bench` has `builder`, `context`, `tag`, `folder`, `registry`, and `run(command)`.
  */
 export const scenarios = [
@@ -153,6 +155,22 @@ export const scenarios = [
     forgets: true,
   },
   {
+    name: 'parse-20k',
+    title: 'parse of 20,000 lines, in the process',
+    runs: 9,
+    prepare: (bench) => prepareParse(bench, manyLines(20_000)),
+    measured: (bench) => measureParse(bench, 'parse'),
+    secondsOf: printedSeconds,
+  },
+  {
+    name: 'parse-graph',
+    title: 'parse and graph of 300 instructions in 40 stages, in the process',
+    runs: 9,
+    prepare: (bench) => prepareParse(bench, manyStages(40)),
+    measured: (bench) => measureParse(bench, 'graph'),
+    secondsOf: printedSeconds,
+  },
+  {
     name: 'apt',
     title: 'apt-get install gcc make',
     runs: 2,
@@ -161,6 +179,42 @@ export const scenarios = [
     measured: (bench) => [bench.builder.build({ ...bench, noCache: true })],
   },
 ]
+
+/** Every kind of line, again and again. */
+function manyLines(count) {
+  const piece = [
+    '# what comes next',
+    'ARG VERSION=1',
+    'ENV PATH_OF="/opt/a b" NAME=$VERSION',
+    'RUN echo "$NAME" && \\',
+    '    # in between',
+    '    true',
+    'COPY --chown=1:1 a b /c/',
+    'LABEL name="value"',
+    'RUN <<EOF',
+    'echo body',
+    'EOF',
+    '',
+  ]
+  const lines = Array.from({ length: count - 1 }, (_, index) => piece[index % piece.length])
+  // Not in the middle of an instruction.
+  lines.length -= lines.length % piece.length
+  return ['FROM base', ...lines, ...numbered(count - 1 - lines.length, () => '# the rest')]
+}
+
+/** Stages of seven or eight instructions, each of which copies from the one before. */
+function manyStages(count) {
+  return numbered(count, (n) => [
+    `FROM base AS s${n}`,
+    'ARG VERSION=1',
+    'ENV NAME=$VERSION',
+    'WORKDIR /src',
+    ...(n === 1 ? ['RUN true'] : [`COPY --from=s${n - 1} /src/a /src/b`]),
+    'RUN make "$NAME"',
+    'LABEL name="value"',
+    ...(n % 2 === 0 ? ['EXPOSE 80'] : []),
+  ]).flat()
+}
 
 const numbered = (count, line) => Array.from({ length: count }, (_, index) => line(index + 1))
 

@@ -27,7 +27,8 @@ interface Opened {
 export async function check(machine: Machine, options: CallOptions): Promise<CheckReport> {
   return await call(machine, options, async ({ tools, main, dockerfile }) => {
     const notices: FrontendWarning[] = []
-    const noting = { ...tools, internal: { ...tools.internal, warn: notices.push.bind(notices) } }
+    const warn = (notice: FrontendWarning) => void notices.push(notice)
+    const noting = { ...tools, internal: { ...tools.internal, warn } }
     const parsed = tolerate(() => frontendOptions(noting, main))
     if (isBuildError(parsed))
       return { dockerfile, warnings: notices.map(described), error: parsed, unresolved: [] }

@@ -16,13 +16,16 @@ describe('parseIgnore()', () => {
     ['/', '/'],
     ['.', '.'],
     ['./', '.'],
-    ['../x', '../x'],
     ['/../x', 'x'],
     ['a/..', '.'],
     ['**/', '**'],
     ['! /x', 'x'],
   ])('cleans %j to %j', (line, pattern) => {
     expect(parseIgnore(line)[0]?.pattern).toBe(pattern)
+  })
+
+  it.each(['../x', '..', '!../x', 'a/../../x'])('makes no rule of %j', (line) => {
+    expect(parseIgnore(line)).toEqual([])
   })
 
   it.each([

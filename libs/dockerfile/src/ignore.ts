@@ -48,7 +48,7 @@ function problemOf(written: string, { pattern }: Omit<IgnoreRule, 'line'>): stri
 }
 
 /**
- * Reads the text of a `.dockerignore`.
+ * Reads the text of a `.dockerignore`. Patterns that lead out of the context make no rule, as they hit nothing.
  *
  * @param text what `decodeText` made of the file's bytes
  * @param file the name that errors carry
@@ -73,7 +73,8 @@ export function parseIgnore(text: string, file = '.dockerignore'): readonly Igno
         { source: lineRange(file, index, raw) },
       )
     }
-    rules.push({ ...rule, line: index + 1 })
+    // What is above the context is not in it, so there is nothing to say about it.
+    if (!/^\.\.(?:\/|$)/.test(rule.pattern)) rules.push({ ...rule, line: index + 1 })
   })
   return rules
 }

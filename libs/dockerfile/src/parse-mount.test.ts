@@ -80,3 +80,76 @@ describe('parseMount()', () => {
     expect(isBuildError(caught) && caught.message).toContain(message)
   })
 })
+
+describe('2.1 mounts, syntax', () => {
+  const hintsOf = (text: string) => {
+    try {
+      mount(text)
+    } catch (error) {
+      return isBuildError(error) ? error.hints : []
+    }
+    return []
+  }
+
+  it('CSV of key[=value], quoted fields', () => {
+    expect(mount('\'"source=a,b",target=/c,ro\'')).toMatchObject({
+      source: 'a,b',
+      target: '/c',
+      readOnly: true,
+    })
+  })
+
+  it('keys and types in any case; type default bind', () => {
+    expect(mount('TARGET=/a')).toMatchObject({ type: 'bind', target: '/a' })
+    expect(mount('Type=TmpFS,target=/a').type).toBe('tmpfs')
+  })
+
+  it('unknown key: did you mean type?', () => {
+    expect(hintsOf('typ=tmpfs')).toEqual(['Did you mean `type`?'])
+  })
+
+  it('unknown type: did you mean tmpfs?', () => {
+    expect(hintsOf('type=tmp,target=/a')).toEqual(['Did you mean `tmpfs`?'])
+    expect(hintsOf('type=volume,target=/a')).toEqual([
+      'Use one of `bind`, `cache`, `tmpfs`, `secret`, `ssh`.',
+    ])
+  })
+
+  it('bool keys bare or true, false, 1, 0', () => {
+    const readOnly = (text: string) => {
+      const read = mount(`target=/a,${text}`)
+      return read.type === 'bind' && read.readOnly
+    }
+    expect(['ro', 'ro=true', 'readonly=1', 'rw=false', 'readwrite=0'].map(readOnly)).toEqual(
+      Array(5).fill(true),
+    )
+    expect(['rw', 'rw=true', 'ro=0', 'readonly=false'].map(readOnly)).toEqual(Array(4).fill(false))
+  })
+
+  it('mode octal', () => {
+    expect(mount('type=cache,target=/a,mode=01777')).toMatchObject({ mode: 0o1777 })
+  })
+
+  it('values expanded, even type; from not', () => {
+    const [, run] = parseDockerfile('FROM a\nRUN --mount=type=$T,from=a$,target=$D x', 'D').instructions
+    const flag = run?.kind === 'run' ? run.mounts[0] : undefined
+    if (flag === undefined) throw new Error('no mount')
+    const asked: string[] = []
+    const expand = (value: string) => {
+      asked.push(value)
+      return value === '$T' ? 'bind' : value
+    }
+    expect(parseMount(flag, { expand })).toMatchObject({ type: 'bind', from: 'a$' })
+    expect(asked).toEqual(['$T', '$D'])
+  })
+
+  it('size in units, as Docker writes them', () => {
+    const size = (text: string) => {
+      const read = mount(`type=tmpfs,target=/a,size=${text}`)
+      return read.type === 'tmpfs' ? read.sizeBytes : null
+    }
+    expect(['1', '1k', '1KiB', '1.5m', '.5g', '1e3'].map(size)).toEqual([
+      1, 1024, 1024, 1_572_864, 536_870_912, 1000,
+    ])
+  })
+})

@@ -90,11 +90,18 @@ function readNumber(key: string, value: string, options: { base: 8 | 10; refuse:
   return number <= 0xffffffff ? number : options.refuse(`invalid value ${value} for ${key}`)
 }
 
+/** The nearest choice, else the one that was begun, else all of them. */
+function choiceHints(value: string, choices: readonly string[]): readonly string[] {
+  const near = didYouMean(value.slice(0, 32), choices)
+  if (near.length > 0) return near
+  const begun = choices.find((choice) => value !== '' && choice.startsWith(value.toLowerCase()))
+  if (begun !== undefined) return [`Did you mean \`${begun}\`?`]
+  return [`Use one of ${choices.map((choice) => `\`${choice}\``).join(', ')}.`]
+}
+
 function readChoice<T extends string>(what: string, value: string, choices: readonly T[], refuse: Refuse): T {
   const found = choices.find((choice) => choice === value.toLowerCase())
-  return (
-    found ?? refuse(`unsupported ${what} ${JSON.stringify(value)}`, didYouMean(value.slice(0, 32), choices))
-  )
+  return found ?? refuse(`unsupported ${what} ${JSON.stringify(value)}`, choiceHints(value, choices))
 }
 
 function onlyFor(draft: Draft, key: string, types: readonly MountType[], refuse: Refuse): void {

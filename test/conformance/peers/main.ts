@@ -86,16 +86,17 @@ async function comparePeer(comparing: Comparing): Promise<readonly Found[]> {
   const { name, make, workshop, cases, ours, fresh } = comparing
   const folder = join(kept, name)
   mkdirSync(folder, { recursive: true })
-  const fileOf = (one: Case) => join(folder, `${one.name}-${digestOf(one)}.json`)
-  const missing = cases.filter((one) => fresh || !existsSync(fileOf(one)))
+  // Before anything runs: a case that is edited meanwhile is built as it was read.
+  const files = new Map(cases.map((one) => [one, join(folder, `${one.name}-${digestOf(one)}.json`)]))
+  const missing = [...files].filter(([, file]) => fresh || !existsSync(file))
   if (missing.length > 0) {
     const peer = await make()
     try {
       for (const { archive } of workshop.bases.values()) await peer.load(archive)
       let done = 0
-      await inParallel(missing, async (one) => {
+      await inParallel(missing, async ([one, file]) => {
         const outcome = await buildWith(peer, one, workshop)
-        writeFileSync(fileOf(one), JSON.stringify(outcome))
+        writeFileSync(file, JSON.stringify(outcome))
         done += 1
         if (done % 20 === 0) process.stderr.write(`${name}: ${done} of ${missing.length}\n`)
       })
@@ -104,7 +105,7 @@ async function comparePeer(comparing: Comparing): Promise<readonly Found[]> {
     }
   }
   return [...ours].map(([one, facts]) => {
-    const outcome = JSON.parse(readFileSync(fileOf(one), 'utf8')) as Outcome
+    const outcome = JSON.parse(readFileSync(files.get(one) ?? '', 'utf8')) as Outcome
     return { peer: name, name: one.name, differences: differences(plain(facts), outcome) }
   })
 }

@@ -121,7 +121,7 @@ describe('--check', () => {
   it('ends with 0 where a base could not be asked for', async () => {
     const { code, out } = await run(['--check', '.'], { ...clean, unresolved: report.unresolved })
     expect(code).toBe(0)
-    expect(out).toContain('NOTE: The rules about the base image docker.io/library/base:latest did not run')
+    expect(out).toContain('NOTE: The rules about the image docker.io/library/base:latest did not run')
   })
 
   it('ends with 1 for an error alone', async () => {

@@ -3,18 +3,23 @@ import type { Finding, Rule } from './finding.ts'
 import { argumentRange } from './places.ts'
 import { commandsOf } from './shell-script.ts'
 
-/** An installation of dependencies: what it is called, and whether it needs nothing of the context but a few known files. */
+/** A way to install dependencies that reads a few known files and no other of the context. */
 interface Installer {
   readonly name: string
   readonly matches: (words: readonly string[]) => boolean
 }
 
-/** `npm ci`, `npm --prefix web ci`: the program, and its first words that are neither flags nor their values among `verbs`. */
+/** Words after which a program runs something of the project: `npm run ci`. */
+const runners = new Set(['run', 'run-script', 'exec'])
+
+/** `npm ci`, `npm --prefix web ci`: a program with one of these words among its arguments. */
 function verb(name: string, programs: RegExp, verbs: readonly string[]): Installer {
   return {
     name,
     matches: ([program = '', ...rest]) =>
-      programs.test(program) && rest.some((word) => verbs.includes(word)) && !rest.some(isLocalPath),
+      programs.test(program) &&
+      rest.some((word) => verbs.includes(word)) &&
+      !rest.some((word) => isLocalPath(word) || runners.has(word)),
   }
 }
 
@@ -52,6 +57,7 @@ const installers: readonly Installer[] = [
 /** Where the whole context is among the sources; undefined where it is not. */
 function wholeContext(instruction: CopyInstruction | AddInstruction): number | undefined {
   if (instruction.kind === 'copy' && instruction.from !== null) return undefined
+  if (instruction.exclude.length > 0) return undefined
   const at = instruction.sources.findIndex((source) => /^(?:\.\/?|\/|(?:\.\/)?\*)$/.test(source))
   return at < 0 ? undefined : at
 }

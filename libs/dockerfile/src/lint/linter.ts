@@ -41,10 +41,7 @@ export function createLinter(dockerfile: Dockerfile, check: string | undefined):
     const key = JSON.stringify([rule, finding.message, startLine, startColumn])
     if (!found.has(key)) found.set(key, { rule, finding })
   }
-  for (const { message, source } of dockerfile.warnings) {
-    const instruction = instructionAt(dockerfile, source.startLine)
-    report('NoEmptyContinuation', { instruction, message, source })
-  }
+  for (const finding of emptyLines(dockerfile)) report('NoEmptyContinuation', finding)
   return {
     failsBuild: options.error,
     unknownRules: unknownRules(dockerfile, options, check === undefined),
@@ -96,9 +93,13 @@ function sourceOf({ source, instruction }: Finding): LintMessage['source'] {
   return source ?? instruction?.source ?? null
 }
 
-/** The instruction that a line belongs to. */
-function instructionAt({ instructions }: Dockerfile, line: number): Instruction | null {
-  return instructions.find(({ source }) => source.startLine <= line && line <= source.endLine) ?? null
+/** What the reader of lines noticed, with the instruction of each line. Both are in file order. */
+function emptyLines({ instructions, warnings }: Dockerfile): readonly Finding[] {
+  let at = 0
+  return warnings.map(({ message, source }) => {
+    while ((instructions[at]?.source.endLine ?? source.startLine) < source.startLine) at++
+    return { instruction: instructions[at] ?? null, message, source }
+  })
 }
 
 /** The instructions of all other stages. */

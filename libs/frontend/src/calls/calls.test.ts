@@ -98,6 +98,22 @@ describe('checkDockerfile()', () => {
     })
   })
 
+  it('asks for all images at once, and for each once', async () => {
+    const asked: string[] = []
+    const waiting: (() => void)[] = []
+    const slow: ImageResolver = (reference, platform) => {
+      asked.push(reference)
+      // Nobody is answered before all have asked.
+      return new Promise((resolve) => {
+        waiting.push(() => resolve(resolveImage('base', platform)))
+        if (waiting.length === 3) for (const answer of waiting) answer()
+      })
+    }
+    const text = 'FROM a\nFROM b AS two\nFROM a\nCOPY --from=c / /\nFROM two'
+    expect(await rules(text, { resolveImage: slow })).toEqual([])
+    expect(asked.toSorted()).toEqual(['a', 'b', 'c'])
+  })
+
   it('does not tolerate that it is cancelled', async () => {
     const cancelled: ImageResolver = async () => {
       throw new UserError('ERR_CANCELLED', 'The build was cancelled')

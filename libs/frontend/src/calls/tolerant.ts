@@ -2,7 +2,9 @@ import { digestBytes } from '@tsbuild/digest'
 import type { Stage } from '@tsbuild/dockerfile'
 import { type BuildError, isBuildError } from '@tsbuild/errors'
 import type { Platform } from '@tsbuild/oci'
+import { createImageQuestions } from '../image-questions.ts'
 import type { StageObserver } from '../lint/observer.ts'
+import { prefetchImages } from '../prefetch.ts'
 import { withoutSourceDate } from '../source-date.ts'
 import { createStageBuilder } from '../stage-builder.ts'
 import type { FrontendOptions, ImageResolver, ResolvedImage } from '../types.ts'
@@ -43,9 +45,9 @@ export function createTolerance({ resolveImage }: Pick<FrontendOptions, 'resolve
       return [...unresolved.values()]
     },
     isUnknown: (image) => stubs.has(image),
-    async resolveImage(reference, platform) {
+    async resolveImage(reference, platform, signal) {
       try {
-        return await resolveImage(reference, platform)
+        return await resolveImage(reference, platform, signal)
       } catch (error) {
         // That it does not exist would be known, and is an error of the file.
         if (!isTolerable(error) || error.kind !== 'environment') throw error
@@ -61,10 +63,13 @@ export function createTolerance({ resolveImage }: Pick<FrontendOptions, 'resolve
         ...observer,
         apply: (state, instruction, run) => tolerate(() => observer.apply(state, instruction, run)),
       }
+      const questions = createImageQuestions(given.resolveImage)
+      const asking = { ...given, resolveImage: questions.resolve }
       await tolerate(async () => {
-        const stages = createStageBuilder(withoutSourceDate(given), tolerant)
+        const stages = createStageBuilder(withoutSourceDate(asking), tolerant)
+        for (const stage of wanted) prefetchImages(stages, stage)
         for (const stage of wanted) await tolerate(async () => void (await stages.build(stage)))
-      })
+      }).finally(questions.stop)
     },
   }
 }
