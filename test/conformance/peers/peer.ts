@@ -51,7 +51,6 @@ export async function openBuildah(folder: string): Promise<Peer> {
       await buildah('push', '--disable-compression', tag, `docker-archive:${archive}`)
       const image = readImage(readFileSync(archive))
       rmSync(archive)
-      await buildah('rmi', tag)
       return image
     },
     stop: async () => {
@@ -83,7 +82,6 @@ export async function openDocker(folder: string): Promise<Peer> {
       await docker('save', '--output', archive, tag)
       const image = readImage(readFileSync(archive))
       rmSync(archive)
-      await docker('rmi', tag)
       return image
     },
     stop: daemon.stop,
