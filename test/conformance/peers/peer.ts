@@ -45,7 +45,6 @@ export async function openBuildah(folder: string): Promise<Peer> {
         'none',
         '--pull-never',
         '--no-cache',
-        '--force-rm',
       ]
       await buildah('bud', ...flags, '--format', 'docker', ...flagsOf(one, made), '-t', tag, made.context)
       await buildah('push', '--disable-compression', tag, `docker-archive:${archive}`)
