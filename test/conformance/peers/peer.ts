@@ -45,13 +45,11 @@ export async function openBuildah(folder: string): Promise<Peer> {
         'none',
         '--pull-never',
         '--no-cache',
-        '--force-rm',
       ]
       await buildah('bud', ...flags, '--format', 'docker', ...flagsOf(one, made), '-t', tag, made.context)
       await buildah('push', '--disable-compression', tag, `docker-archive:${archive}`)
       const image = readImage(readFileSync(archive))
       rmSync(archive)
-      await buildah('rmi', tag)
       return image
     },
     stop: async () => {
@@ -83,7 +81,6 @@ export async function openDocker(folder: string): Promise<Peer> {
       await docker('save', '--output', archive, tag)
       const image = readImage(readFileSync(archive))
       rmSync(archive)
-      await docker('rmi', tag)
       return image
     },
     stop: daemon.stop,

@@ -97,18 +97,12 @@ function loadText(tools: ContextTools, body: () => Promise<DockerfileText>): Pro
 
 /** A Dockerfile of standard input or of a URL; undefined for one that is a path. */
 async function givenElsewhere(tools: ContextTools): Promise<DockerfileText | undefined> {
-  const { dockerfile, context } = tools.run.options
-  if (dockerfile === '-') {
-    if (context === '-') {
-      throw new UserError('ERR_USAGE', 'Cannot read both the context and the Dockerfile from standard input')
-    }
-    return await dockerfileOfStdin(tools)
-  }
+  const { dockerfile } = tools.run.options
+  if (dockerfile === '-') return await dockerfileOfStdin(tools)
   if (dockerfile === undefined || !isHttpUrl(dockerfile)) return undefined
   const { machine, signal } = tools.run
-  const name = fileNameOf(dockerfile)
-  const fetched = await openFileContext(tools, dockerfile, name)
-  return await readDockerfileOf(fetched, name, { native: machine.native, signal })
+  const fetched = await openFileContext(tools, dockerfile, 'Dockerfile')
+  return await readDockerfileOf(fetched, undefined, { native: machine.native, signal })
 }
 
 async function dockerfileOfStdin(tools: ContextTools): Promise<DockerfileText> {
@@ -123,13 +117,14 @@ async function dockerfileOfStdin(tools: ContextTools): Promise<DockerfileText> {
 
 async function openStdinContext(tools: ContextTools): Promise<BuildContext | LoneDockerfile> {
   const { options, signal } = tools.run
-  if (options.dockerfile === '-') await givenElsewhere(tools)
+  if (options.dockerfile === '-')
+    throw new UserError('ERR_USAGE', 'Cannot read both the context and the Dockerfile from standard input')
   const shown = 'standard input'
-  return await tools.internal.run('[internal] load build context from standard input', async (vertex) => {
+  return await tools.internal.run('[internal] load build context from standard input', async () => {
     const path = await scratchDirectory(tools)
     const received = await receiveContext(stdinOf(tools), path, { shown, signal })
     const tree = { kind: 'directory', path, ignore: [], fingerprints: null } as const
-    return await openReceived(tools, received, { tree, shown, vertex })
+    return await openReceived(tools, received, { tree, shown })
   })
 }
 
