@@ -105,6 +105,22 @@ describe('execOp() when it runs', () => {
     expect(calls).toEqual(['prepare', 'run', 'release'])
   })
 
+  it.each([
+    [
+      127,
+      'tsbuild: cannot run "/bin/sh": no such file or directory\n',
+      [expect.stringContaining('The image has no /bin/sh')],
+    ],
+    [127, '/bin/sh: 1: make: not found\n', []],
+    [1, 'tsbuild: cannot run "/bin/sh": no such file or directory\n', []],
+  ])('execute() says where there is no shell: %i, %j', async (exitCode, said, hints) => {
+    const { executed } = start(async ({ onStderr }) => {
+      onStderr(Buffer.from(said))
+      return { exitCode }
+    })
+    await expect(executed).rejects.toMatchObject({ code: 'ERR_STEP_FAILED', hints })
+  })
+
   it('execute() says when the kernel ended the process for want of memory, and cuts a long command', async () => {
     const oom = async () => ({ exitCode: 137, oomKilled: true })
     await expect(start(oom).executed).rejects.toThrow(
