@@ -89,6 +89,28 @@ const plain = (events: readonly BuildEvent[]): string => {
   return text
 }
 
+describe('createPlainDisplay() with hostile text', () => {
+  it('writes no control characters of names, states and errors', () => {
+    let out = ''
+    const display = createPlainDisplay((text) => {
+      out += text
+    })
+    display.update(planned(run, 'COPY a\x1b[2J /x'))
+    display.update(started(run, 0))
+    display.update(status(run, 1, 'b\x9b31m', 1, null, true))
+    display.update(log(run, 2, 'c\x1b]52;c;eA==\x07\x1b[31mred\n'))
+    display.update({ type: 'vertex.failed', vertex: run, error: 'd\x1b[5m', at: 3 })
+    display.end(4)
+    expect(out.replaceAll('\x1b[31m', '')).not.toMatch(/(?!\n)\p{Cc}/u)
+    expect(out).toContain('#1 COPY a\\x1b[2J /x\n')
+  })
+
+  it('warningsText() shows control characters instead of writing them', () => {
+    const text = warningsText([{ type: 'warning', rule: 'X', message: 'a\x1b[2J', source: null, at: 0 }])
+    expect(text).toContain('a\\x1b[2J')
+  })
+})
+
 describe('createPlainDisplay()', () => {
   it('writes blocks as BuildKit does', () => {
     expect(plain(simpleBuild)).toBe(`#1 [internal] load build definition from Dockerfile
@@ -104,6 +126,15 @@ describe('createPlainDisplay()', () => {
 #3 1.300 warning
 #3 DONE 1.5s
 `)
+  })
+
+  it('leaves out what has no work of its own', () => {
+    const merge: BuildEvent = { ...planned(copy, '[2/2] LINK COPY'), view: true } as BuildEvent
+    const events = [...simpleBuild.slice(0, -1), merge, started(copy, 1_600), completed(copy, 1_600)]
+    expect(plain(events)).toBe(plain(simpleBuild))
+    const trace = createTrace()
+    for (const event of events) updateTrace(trace, event)
+    expect([...trace.vertexes.keys()]).toEqual([load, from, run])
   })
 
   it('shows how steps end that did not end well', () => {
@@ -365,7 +396,7 @@ describe('displayMode()', () => {
     [{}, { BUILDKIT_PROGRESS: 'plain' }, terminal, 'plain'],
     [{}, { BUILDKIT_PROGRESS: 'plain', TSBUILD_PROGRESS: 'rawjson' }, terminal, 'rawjson'],
     [{ progress: 'auto' }, { BUILDKIT_PROGRESS: 'json' }, terminal, 'tty'],
-    [{ progress: 'json', quiet: true }, {}, terminal, 'quiet'],
+    [{ quiet: true }, { BUILDKIT_PROGRESS: 'json' }, terminal, 'quiet'],
   ] as const)('chooses by %j and %j', (flags, env, size, mode) => {
     expect(displayMode(flags, memoryHost({ env, ...(size === undefined ? {} : { terminal: size }) }))).toBe(
       mode,
@@ -376,6 +407,7 @@ describe('displayMode()', () => {
     const usage = expect.objectContaining({ code: 'ERR_USAGE' })
     expect(() => displayMode({ progress: 'tty' }, memoryHost())).toThrow(usage)
     expect(() => displayMode({}, memoryHost({ env: { BUILDKIT_PROGRESS: 'x' } }))).toThrow(usage)
+    expect(() => displayMode({ progress: 'json', quiet: true }, memoryHost())).toThrow(usage)
   })
 })
 
