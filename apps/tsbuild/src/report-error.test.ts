@@ -47,6 +47,18 @@ Hint: Did you mean \`RUN\`?
 `)
   })
 
+  it('shows control characters of names, lines and hints instead of writing them', () => {
+    writeFileSync(join(cwd, 'Evil'), 'FROM a\x1b[31mb\x9b5m\n')
+    const error = new UserError('ERR_COPY_SOURCE_NOT_FOUND', 'Cannot copy "a\x1b[2J\rb"', {
+      source: at(1, 1, 'Evil'),
+      hints: ['Try `\x07`.'],
+      cause: new Error('\x1b]0;title'),
+    })
+    // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what must not be there
+    expect(report(error)).not.toMatch(/[\x00-\x09\x0b-\x1f\x7f-\x9f]/)
+    expect(report(error)).toContain('>>> FROM a\\x1b[31mb\\x9b5m')
+  })
+
   it('shows the last output of a failed step without its escape sequences', () => {
     const error = new UserError('ERR_STEP_FAILED', 'Cannot run step "RUN make": it ended with exit code 2', {
       source: at(9, 9, 'gone/Dockerfile'),

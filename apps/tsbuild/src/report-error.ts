@@ -3,6 +3,7 @@ import { resolve } from 'node:path'
 import { stripVTControlCharacters } from 'node:util'
 import { type BuildError, isBuildError, redact } from '@tsbuild/errors'
 import { excerpt } from './excerpt.ts'
+import { visible } from './visible.ts'
 
 /** How an error is shown. */
 export interface ReportOptions {
@@ -19,7 +20,7 @@ const deepestCause = 5
 
 /**
  * Writes an error as text for people: what, where with the lines of the Dockerfile, the last output of a failed step, what
- * caused it, what to try. Credentials are taken out. Ends with a line feed.
+ * caused it, what to try. Credentials are taken out, and nothing in it is an order to a terminal. Ends with a line feed.
  *
  * @see docs/reference/errors.md
  */
@@ -36,7 +37,7 @@ export function reportError(error: unknown, options: ReportOptions): string {
 }
 
 function joinParts(parts: readonly string[]): string {
-  return `${parts.join('\n')}\n`
+  return `${visible(parts.join('\n'))}\n`
 }
 
 function bugReport(error: unknown, options: ReportOptions): string {

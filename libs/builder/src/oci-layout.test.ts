@@ -1,3 +1,4 @@
+import { execFileSync } from 'node:child_process'
 import { mkdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { type Digest, digestBytes, parseDiffId } from '@tsbuild/digest'
@@ -154,5 +155,23 @@ describe('createImageSource() with an OCI layout', () => {
     rmSync(join(path, 'index.json'))
     symlinkSync('/etc/passwd', join(path, 'index.json'))
     await expect(resolve()).rejects.toMatchObject({ code: 'ERR_ARCHIVE_INVALID' })
+  })
+  it.each([
+    ['a pipe', (blob: string) => void execFileSync('mkfifo', [blob]), 'is no regular file'],
+    ['a directory', (blob: string) => void mkdirSync(blob), 'is no regular file'],
+    ['a link out', (blob: string) => symlinkSync('/etc/hostname', blob), 'leads out of it'],
+  ])('resolve() refuses a blob that is %s', async (_, plant, why) => {
+    let manifest: Descriptor | undefined
+    layout(() => {
+      manifest = putImage('only')
+      return [manifest]
+    })
+    const blob = join(path, 'blobs', ...(manifest?.digest ?? '').split(':'))
+    rmSync(blob)
+    plant(blob)
+    await expect(resolve()).rejects.toMatchObject({
+      code: 'ERR_ARCHIVE_INVALID',
+      message: expect.stringContaining(why),
+    })
   })
 })

@@ -1,6 +1,7 @@
 import { constants } from 'node:fs'
 import { open } from 'node:fs/promises'
 import { join } from 'node:path'
+import { openInside } from '@tsbuild/context'
 import { UserError } from '@tsbuild/errors'
 import {
   type Descriptor,
@@ -70,9 +71,19 @@ export async function fetchLayoutLayer(store: Store, layer: ImageLayerRef): Prom
   await missingBlob(path, layer, async () => store.blobs.put(await openBlob(path)(layer.digest), layer))
 }
 
-/** Opened before it becomes a stream: one that nobody listens to any more must not fail. */
-const openBlob = (path: string) => async (digest: Descriptor['digest']) =>
-  (await open(join(path, 'blobs', ...digest.split(':')), 'r')).createReadStream()
+/**
+ * Opened before it becomes a stream: one that nobody listens to any more must not fail. The layout may come from an archive,
+ * so what leads out of it is not read, and a pipe is not waited for.
+ */
+const openBlob = (path: string) => async (digest: Descriptor['digest']) => {
+  const found = await openInside(path, join(path, 'blobs', ...digest.split(':')))
+  if (found.kind === 'file') return found.file.createReadStream()
+  const why = found.kind === 'outside' ? 'leads out of it' : 'is no regular file'
+  throw new UserError(
+    'ERR_ARCHIVE_INVALID',
+    `Cannot read the OCI layout "${path}": its blob ${digest} ${why}`,
+  )
+}
 
 async function missingBlob<T>(
   path: string,

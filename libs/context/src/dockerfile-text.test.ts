@@ -1,3 +1,4 @@
+import { execFileSync } from 'node:child_process'
 import { mkdirSync, symlinkSync, truncateSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { temporaryDirectory } from '@tsbuild/store/testing'
@@ -57,9 +58,44 @@ describe('readDockerfile()', () => {
     })
   })
 
-  it('follows a symlink', async () => {
-    put('real')
-    symlinkSync('../real', join(context, 'Dockerfile'))
+  it.each([
+    ['relative', '../outside'],
+    ['through a directory', 'up/outside'],
+    ['through /proc', '/proc/self/cwd/../../../../../etc/hostname'],
+  ])('does not follow a symlink out of the context: %s', async (_, target) => {
+    put('outside', 'SECRET of the host')
+    symlinkSync('..', join(context, 'up'))
+    symlinkSync(target, join(context, 'Dockerfile'))
+    const refused = { code: 'ERR_CONTEXT_UNREADABLE', message: expect.stringContaining('out of the context') }
+    await expect(readDockerfile(context, undefined, cwd)).rejects.toMatchObject(refused)
+    await expect(readDockerfile(context, 'context/Dockerfile', cwd)).rejects.toMatchObject(refused)
+    await expect(readDockerfile(context, 'context/up/outside', cwd)).rejects.toMatchObject(refused)
+  })
+
+  it('follows symlinks of a file that is named outside of the context', async () => {
+    put('real', 'FROM scratch')
+    symlinkSync('real', join(cwd, 'link'))
+    expect(await readDockerfile(context, 'link', cwd)).toMatchObject({ text: 'FROM scratch' })
+  })
+
+  it('follows a symlink where the context itself is one', async () => {
+    put('context/real', 'FROM scratch')
+    symlinkSync('real', join(context, 'Dockerfile'))
+    symlinkSync('context', join(cwd, 'link'))
+    expect(await readDockerfile(join(cwd, 'link'), undefined, cwd)).toMatchObject({ text: 'FROM scratch' })
+  })
+
+  it('does not wait for a pipe', async () => {
+    execFileSync('mkfifo', [join(context, 'Dockerfile')])
+    await expect(readDockerfile(context, undefined, cwd)).rejects.toMatchObject({
+      message: expect.stringContaining('no regular file'),
+    })
+  })
+
+  it('follows a symlink inside of the context', async () => {
+    mkdirSync(join(context, 'sub'))
+    put('context/sub/real', 'real')
+    symlinkSync('sub/real', join(context, 'Dockerfile'))
     expect(await readDockerfile(context, undefined, cwd)).toMatchObject({ text: 'real' })
   })
 
@@ -104,6 +140,18 @@ describe('readDockerfile()', () => {
 })
 
 describe('readIgnoreFile()', () => {
+  it.each(['.dockerignore', 'Dockerfile.dockerignore'])(
+    'does not follow %s out of the context',
+    async (name) => {
+      put('outside', '[SECRET of the host')
+      symlinkSync('../outside', join(context, name))
+      await expect(readIgnoreFile(context, join(context, 'Dockerfile'), cwd)).rejects.toMatchObject({
+        code: 'ERR_CONTEXT_UNREADABLE',
+        message: expect.stringContaining('out of the context'),
+      })
+    },
+  )
+
   const dockerfile = () => join(context, 'build.Dockerfile')
 
   it("takes the Dockerfile's own ignore file alone where there are both", async () => {

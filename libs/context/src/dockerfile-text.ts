@@ -1,9 +1,9 @@
-import { readFile, stat } from 'node:fs/promises'
 import { join, relative, resolve } from 'node:path'
 import { decodeText } from '@tsbuild/dockerfile'
 import { UserError } from '@tsbuild/errors'
 import type { Native } from '@tsbuild/native'
 import type { BuildContext } from './build-context.ts'
+import { type Inside, openInside } from './open-inside.ts'
 
 /** A Dockerfile as found. */
 export interface DockerfileText {
@@ -18,9 +18,10 @@ export interface DockerfileText {
 export const maxDockerfileBytes = 16 * 2 ** 20
 
 /**
- * Reads the Dockerfile of a build: `file` relative to `cwd`, or else `Dockerfile`, then `dockerfile`, in the context.
+ * Reads the Dockerfile of a build: `file` relative to `cwd`, or else `Dockerfile`, then `dockerfile`, in the context. What is
+ * below the context is its author's, so symlinks there are followed inside of it only: a message would show what they lead to.
  *
- * @throws {UserError} `ERR_DOCKERFILE_NOT_FOUND` naming every place that was tried
+ * @throws {UserError} `ERR_DOCKERFILE_NOT_FOUND` naming every place that was tried; `ERR_CONTEXT_UNREADABLE`
  * @see spec/dockerfile.md 1.7
  */
 export async function readDockerfile(
@@ -31,7 +32,7 @@ export async function readDockerfile(
   const places =
     file === undefined ? [join(context, 'Dockerfile'), join(context, 'dockerfile')] : [resolve(cwd, file)]
   for (const path of places) {
-    const text = await readRegular(path, 'ERR_DOCKERFILE_NOT_FOUND')
+    const text = await readRegular(path, context, 'ERR_DOCKERFILE_NOT_FOUND')
     if (text !== undefined) return { path, shown: shownPath(path, cwd), text }
   }
   const tried = places.map((place) => `"${place}"`).join(' and no ')
@@ -84,7 +85,7 @@ export async function readDockerfileOf(
 
 /**
  * Reads the ignore file that applies: `<Dockerfile>.dockerignore` beside the Dockerfile, else `.dockerignore` of the
- * context. They are never merged.
+ * context. They are never merged. Symlinks below the context are followed inside of it only.
  *
  * @throws {UserError} `ERR_CONTEXT_UNREADABLE`
  * @see spec/dockerfile.md 1.7
@@ -96,36 +97,61 @@ export async function readIgnoreFile(
 ): Promise<{ readonly shown: string; readonly text: string } | undefined> {
   const own = dockerfilePath === undefined ? [] : [`${dockerfilePath}.dockerignore`]
   for (const path of [...own, join(context, '.dockerignore')]) {
-    const text = await readRegular(path, 'ERR_CONTEXT_UNREADABLE')
+    const text = await readRegular(path, context, 'ERR_CONTEXT_UNREADABLE')
     if (text !== undefined) return { shown: shownPath(path, cwd), text }
   }
   return undefined
 }
 
+/** A file that the user named somewhere else is the user's, and so are the links beside it and above. */
+function rootOf(path: string, context: string): string {
+  const inside = relative(context, path)
+  return inside === '..' || inside.startsWith('../') ? '/' : context
+}
+
 async function readRegular(
   path: string,
+  context: string,
   otherFile: 'ERR_DOCKERFILE_NOT_FOUND' | 'ERR_CONTEXT_UNREADABLE',
 ): Promise<string | undefined> {
+  const found = await openIfThere(rootOf(path, context), path)
+  if (found === undefined) return undefined
+  if (found.kind === 'outside') {
+    const why = `it is a symlink that leads out of the context "${context}"`
+    const hints = ['Put the file itself there, or name the one it leads to with --file.']
+    throw new UserError('ERR_CONTEXT_UNREADABLE', `Cannot read "${path}": ${why}`, {
+      hints: otherFile === 'ERR_DOCKERFILE_NOT_FOUND' ? hints : [],
+    })
+  }
+  if (found.kind === 'other') throw new UserError(otherFile, `Cannot read "${path}": it is no regular file`)
+  const { file, sizeBytes } = found
   try {
-    const stats = await stat(path)
-    if (!stats.isFile()) {
-      throw new UserError(otherFile, `Cannot read "${path}": it is no regular file`)
-    }
-    if (stats.size > maxDockerfileBytes) {
+    if (sizeBytes > maxDockerfileBytes) {
       throw new UserError(
         'ERR_DOCKERFILE_SYNTAX',
-        `Cannot read "${path}": it has ${stats.size} bytes, at most ${maxDockerfileBytes} are read`,
+        `Cannot read "${path}": it has ${sizeBytes} bytes, at most ${maxDockerfileBytes} are read`,
       )
     }
-    return decodeText(await readFile(path))
-  } catch (error) {
-    if (isErrno(error, 'ENOENT') || isErrno(error, 'ENOTDIR')) return undefined
-    if (isErrno(error, 'EACCES')) {
-      throw new UserError('ERR_CONTEXT_UNREADABLE', `Cannot read "${path}": permission denied`, {
-        cause: error,
-      })
-    }
-    throw error
+    return decodeText(await file.readFile())
+  } finally {
+    await file.close()
+  }
+}
+
+async function openIfThere(root: string, path: string): Promise<Inside | undefined> {
+  try {
+    return await openInside(root, path)
+  } catch (cause) {
+    if (isErrno(cause, 'ENOENT') || isErrno(cause, 'ENOTDIR')) return undefined
+    // A socket cannot be opened at all.
+    if (isErrno(cause, 'ENXIO')) return { kind: 'other' }
+    const why = isErrno(cause, 'EACCES')
+      ? 'permission denied'
+      : isErrno(cause, 'ELOOP')
+        ? 'its symlinks form a loop'
+        : undefined
+    if (why === undefined) throw cause
+    throw new UserError('ERR_CONTEXT_UNREADABLE', `Cannot read "${path}": ${why}`, { cause })
   }
 }
 

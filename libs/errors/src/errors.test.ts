@@ -6,6 +6,7 @@ import {
   InternalError,
   isBuildError,
   isErrorCode,
+  nearest,
   redact,
   UserError,
   withSource,
@@ -57,5 +58,28 @@ describe('errors', () => {
     expect(didYouMean('RUNN', ['FROM', 'RUN', 'COPY'])).toEqual(['Did you mean `RUN`?'])
     expect(didYouMean('FORM', ['RUN', 'FROM'])).toEqual(['Did you mean `FROM`?'])
     expect(didYouMean('xyzzy', ['FROM', 'RUN'])).toEqual([])
+  })
+})
+
+describe('with 1 MB of hostile text', () => {
+  it.each(['a.', 'a', '://', '://a@', 'a:', ' authorization:', '?token=', '&'])(
+    'redact() is linear: %j',
+    (piece) => {
+      const text = piece.repeat(2 ** 20 / piece.length)
+      expect(redact(text).length).toBeGreaterThan(0)
+    },
+  )
+
+  it('nearest() compares with so many and no more', () => {
+    let read = 0
+    function* names() {
+      for (; read < 100_000; read++) yield `NAME${read % 10}`
+    }
+    expect(nearest('OTHER', names())).toBeUndefined()
+    expect(read).toBeLessThan(1000)
+  })
+
+  it('nearest() does not count what is too long or short', () => {
+    expect(nearest('WORD', [...Array.from({ length: 1000 }, () => 'x'.repeat(100)), 'WORK'])).toBe('WORK')
   })
 })

@@ -1,4 +1,5 @@
-const userInfo = /\b([a-z][a-z0-9+.-]*:\/\/)[^\s/?#"']*@/gi
+/** From the colon, and no further than an authority goes: texts are untrusted, and a longer look back is a quadratic one. */
+const userInfo = /(:\/\/)[^\s/?#"']*@/gi
 const authorization = /\b(authorization:\s*(?:basic|bearer)\s+)\S+/gi
 const queryToken = /([?&](?:token|access_token|sig|signature|x-amz-signature|password)=)[^\s&]+/gi
 

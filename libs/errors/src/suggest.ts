@@ -16,12 +16,22 @@ export function editDistance(a: string, b: string): number {
   return previous[b.length] ?? 0
 }
 
-/** The candidate that a mistyped word most likely meant, compared without case; undefined where none is close. */
+/** The texts that are compared are untrusted, and each comparison costs the product of two lengths. */
+const maxCandidates = 500
+
+/**
+ * The candidate that a mistyped word most likely meant, compared without case; undefined where none is close. Only the first
+ * 500 of like length are looked at.
+ */
 export function nearest(word: string, candidates: Iterable<string>): string | undefined {
   const wanted = word.toLowerCase()
   let best: string | undefined
   let bestDistance = Math.max(1, Math.floor(wanted.length / 3)) + 1
+  let compared = 0
   for (const candidate of candidates) {
+    // Each surplus character is an edit at least.
+    if (Math.abs(candidate.length - wanted.length) >= bestDistance) continue
+    if (++compared > maxCandidates) break
     const distance = editDistance(wanted, candidate.toLowerCase())
     if (distance < bestDistance) {
       best = candidate

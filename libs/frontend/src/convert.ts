@@ -38,7 +38,7 @@ async function convert(
   const dated = await withSourceDate(given)
   const { options } = dated
   const stages = createStageBuilder(dated, observer)
-  prefetchImages(stages, target)
+  prefetchImages(stages, [target])
   const state = await stages.build(target)
   return {
     graph: stages.graph.build(state.rootfs),

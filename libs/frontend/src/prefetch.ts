@@ -7,12 +7,12 @@ import type { StageBuilder } from './stage-builder.ts'
 import { namedStage, stageOf } from './stage-reference.ts'
 
 /**
- * Asks at once for the images of a target and of the stages that it needs, as far as their names can be told without a
+ * Asks at once for the images of targets and of the stages that it needs, as far as their names can be told without a
  * build: not for those of triggers. What cannot be had is an error where it is needed, not here.
  */
-export function prefetchImages(builder: StageBuilder, target: Stage): void {
+export function prefetchImages(builder: StageBuilder, targets: readonly Stage[]): void {
   const seen = new Set<Stage>()
-  const pending = [target]
+  const pending = [...targets]
   for (let stage = pending.pop(); stage !== undefined; stage = pending.pop()) {
     if (seen.has(stage)) continue
     seen.add(stage)

@@ -31,9 +31,25 @@ export function stageOf(
 
 /** The last stage of this name before the reader; else the last one of all, which comes too late. */
 export function namedStage(stages: readonly Stage[], name: string, reader: Stage): Stage | undefined {
-  const lower = name.toLowerCase()
-  const has = (stage: Stage) => stage.name === lower
-  return stages.slice(0, reader.index).findLast(has) ?? stages.findLast(has)
+  const named = namesOf(stages).get(name.toLowerCase()) ?? []
+  return named.findLast((stage) => stage.index < reader.index) ?? named.at(-1)
+}
+
+const known = new WeakMap<readonly Stage[], ReadonlyMap<string, readonly Stage[]>>()
+
+/** Each name's stages in their order. A file may have thousands, which all name others. */
+function namesOf(stages: readonly Stage[]): ReadonlyMap<string, readonly Stage[]> {
+  const found = known.get(stages)
+  if (found !== undefined) return found
+  const names = new Map<string, Stage[]>()
+  for (const stage of stages) {
+    if (stage.name === null) continue
+    const same = names.get(stage.name) ?? []
+    names.set(stage.name, same)
+    same.push(stage)
+  }
+  known.set(stages, names)
+  return names
 }
 
 /** @throws {UserError} `ERR_DOCKERFILE_CYCLE`, `ERR_DOCKERFILE_STAGE_NOT_FOUND` for a stage that is not before its reader */

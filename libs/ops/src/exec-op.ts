@@ -95,7 +95,7 @@ function stepFailed(
   const why = oomKilled ? ' (the kernel ended it for want of memory)' : ''
   return new UserError(
     'ERR_STEP_FAILED',
-    `Process "${shown}" did not complete successfully: exit code ${exitCode}${why}`,
+    `Process "${shown}" did not complete successfully: exit code: ${exitCode}${why}`,
     {
       details: { exitCode, lastLines },
       hints: missingShell(op, exitCode, lastLines),

@@ -2,6 +2,7 @@ import { stripVTControlCharacters } from 'node:util'
 import type { CheckReport, CheckWarning } from '@tsbuild/builder'
 import { type BuildError, redact, type SourceRange } from '@tsbuild/errors'
 import { excerpt } from '../excerpt.ts'
+import { visible } from '../visible.ts'
 
 const rule = '-'.repeat(20)
 
@@ -41,10 +42,14 @@ function place(source: SourceRange | null, { dockerfile }: CheckReport): readonl
   if (source === null) return []
   const lines = source.file === dockerfile.file ? excerpt(dockerfile.text, source) : []
   const at = `${source.file}:${source.startLine}`
-  return lines.length === 0 ? [at] : [at, rule, ...lines.map((line) => stripVTControlCharacters(line)), rule]
+  return lines.length === 0 ? [at] : [at, rule, ...lines.map(shown), rule]
 }
 
 /** Messages quote the Dockerfile, whose bytes are not for the terminal to obey. */
 function clean(text: string): string {
-  return stripVTControlCharacters(redact(text))
+  return shown(redact(text))
+}
+
+function shown(text: string): string {
+  return visible(stripVTControlCharacters(text))
 }

@@ -1,6 +1,7 @@
 import { stripVTControlCharacters } from 'node:util'
 import type { OutlineReport, TargetsReport } from '@tsbuild/builder'
 import { formatTable } from '../table.ts'
+import { visible } from '../visible.ts'
 
 /** The text of `--call=outline`: the target, then a table for arguments, secrets and ssh agents as far as there are any. */
 export function outlineText({ name, description, args, secrets, ssh }: OutlineReport): string {
@@ -39,6 +40,6 @@ export function targetsText({ targets }: TargetsReport): string {
 
 /** Values come from anywhere: each stays on its line, and says nothing to the terminal. */
 function plainTable(rows: readonly (readonly string[])[]): string {
-  const plain = (cell: string) => stripVTControlCharacters(cell).replace(/\s+/g, ' ')
+  const plain = (cell: string) => visible(stripVTControlCharacters(cell).replace(/\s+/g, ' '))
   return formatTable(rows.map((row) => row.map(plain)))
 }

@@ -1,5 +1,6 @@
 import { StringDecoder } from 'node:string_decoder'
 import type { BuildEvent, Millis } from '@tsbuild/events'
+import { visible, visibleLog } from '../visible.ts'
 import type { Display } from './display.ts'
 import { formatOffset, formatSeconds, formatTransfer } from './format.ts'
 import { createTrace, type TraceStatus, type TraceVertex, updateTrace } from './trace.ts'
@@ -47,7 +48,7 @@ export function createPlainDisplay(write: (text: string) => void): Display {
       if (!first) write('\n')
       first = false
       if (block.number === undefined) block.number = ++shownCount
-      write(`#${block.number} ${block.vertex.name}\n`)
+      write(`#${block.number} ${visible(block.vertex.name)}\n`)
       current = block
       blockSince = now
     }
@@ -114,12 +115,12 @@ function newBlock(vertex: TraceVertex, since: Millis): Block {
 
 function addLines(block: Block, event: BuildEvent): void {
   if (event.type === 'vertex.log') addLog(block, event)
-  else if (event.type === 'vertex.waiting') block.lines.push(`waiting: ${event.reason}`)
+  else if (event.type === 'vertex.waiting') block.lines.push(visible(`waiting: ${event.reason}`))
   else if (event.type === 'vertex.status') {
     const status = block.vertex.statuses.get(event.id)
     if (status === undefined || !isNews(status, block.shownStatuses.get(event.id))) return
     block.shownStatuses.set(event.id, { ...status })
-    block.lines.push(statusLine(status))
+    block.lines.push(visible(statusLine(status)))
   }
 }
 
@@ -129,12 +130,12 @@ function addLog(block: Block, event: BuildEvent & { type: 'vertex.log' }): void 
   const lines = partial.decoder.write(Buffer.from(event.data)).split('\n')
   const last = lines.pop() ?? ''
   for (const line of lines) {
-    block.lines.push(`${partial.text === '' ? `${offset} ` : partial.text}${line}`)
+    block.lines.push(visibleLog(`${partial.text === '' ? `${offset} ` : partial.text}${line}`))
     partial.text = ''
   }
   if (last !== '') partial.text = `${partial.text === '' ? `${offset} ` : partial.text}${last}`
   if (partial.text.length > longestLine) {
-    block.lines.push(partial.text)
+    block.lines.push(visibleLog(partial.text))
     partial.text = ''
   }
 }
@@ -143,7 +144,7 @@ function flushPartial(block: Block): void {
   for (const stream of ['stdout', 'stderr'] as const) {
     const partial = block.partial[stream]
     const text = partial.text + partial.decoder.end()
-    if (text !== '') block.lines.push(text)
+    if (text !== '') block.lines.push(visibleLog(text))
     partial.text = ''
   }
 }
@@ -172,7 +173,7 @@ function endLine(vertex: TraceVertex): string {
     case 'cancelled':
       return 'CANCELED'
     case 'failed':
-      return `ERROR: ${end.error}`
+      return visible(`ERROR: ${end.error}`)
     default:
       return startedAt === undefined || end === undefined
         ? 'DONE'

@@ -89,6 +89,28 @@ const plain = (events: readonly BuildEvent[]): string => {
   return text
 }
 
+describe('createPlainDisplay() with hostile text', () => {
+  it('writes no control characters of names, states and errors', () => {
+    let out = ''
+    const display = createPlainDisplay((text) => {
+      out += text
+    })
+    display.update(planned(run, 'COPY a\x1b[2J /x'))
+    display.update(started(run, 0))
+    display.update(status(run, 1, 'b\x9b31m', 1, null, true))
+    display.update(log(run, 2, 'c\x1b]52;c;eA==\x07\x1b[31mred\n'))
+    display.update({ type: 'vertex.failed', vertex: run, error: 'd\x1b[5m', at: 3 })
+    display.end(4)
+    expect(out.replaceAll('\x1b[31m', '')).not.toMatch(/(?!\n)\p{Cc}/u)
+    expect(out).toContain('#1 COPY a\\x1b[2J /x\n')
+  })
+
+  it('warningsText() shows control characters instead of writing them', () => {
+    const text = warningsText([{ type: 'warning', rule: 'X', message: 'a\x1b[2J', source: null, at: 0 }])
+    expect(text).toContain('a\\x1b[2J')
+  })
+})
+
 describe('createPlainDisplay()', () => {
   it('writes blocks as BuildKit does', () => {
     expect(plain(simpleBuild)).toBe(`#1 [internal] load build definition from Dockerfile

@@ -1,5 +1,6 @@
 import { redact } from '@tsbuild/errors'
 import type { BuildEvent } from '@tsbuild/events'
+import { visible } from '../visible.ts'
 
 /**
  * The warnings of a build, each once, for after its progress; empty where there are none. Where lint has found something, the
@@ -9,7 +10,7 @@ export function warningsText(warnings: readonly (BuildEvent & { type: 'warning' 
   const lines = new Set(
     warnings.map(({ rule, message, source }) => {
       const place = source === null ? '' : ` (${source.file}:${source.startLine})`
-      return ` - ${rule}: ${redact(message)}${place}\n`
+      return `${visible(` - ${rule}: ${redact(message)}${place}`)}\n`
     }),
   )
   if (lines.size === 0) return ''

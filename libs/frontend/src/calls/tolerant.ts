@@ -67,7 +67,7 @@ export function createTolerance({ resolveImage }: Pick<FrontendOptions, 'resolve
       const asking = { ...given, resolveImage: questions.resolve }
       await tolerate(async () => {
         const stages = createStageBuilder(withoutSourceDate(asking), tolerant)
-        for (const stage of wanted) prefetchImages(stages, stage)
+        prefetchImages(stages, wanted)
         for (const stage of wanted) await tolerate(async () => void (await stages.build(stage)))
       }).finally(questions.stop)
     },
