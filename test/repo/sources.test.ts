@@ -43,6 +43,11 @@ describe('sources', () => {
     expect(marked).toEqual([])
   })
 
+  it('carry no marks of a merge', () => {
+    const mark = /^(<{7}|>{7}) /m
+    expect(texts.filter((path) => mark.test(readText(path)))).toEqual([])
+  })
+
   it('keep unsafe Rust in sys/', () => {
     const unsafe = files
       .filter((path) => path.endsWith('.rs') && !path.includes('/src/sys/'))
