@@ -319,6 +319,12 @@ describe('SOURCE_DATE_EPOCH', () => {
     server.put('/dated.tar', makeTar(files))
     expect(await createdOf([...flags, `${server.url}/dated.tar`])).toBe(1_500_000_000)
   })
+
+  it('`context` is the Last-Modified of a Dockerfile that came alone', async () => {
+    server.put('/alone', 'FROM scratch\nWORKDIR /w\n', { lastModified: 1_400_000_000 })
+    const flags = ['--build-arg', 'SOURCE_DATE_EPOCH=context']
+    expect(await createdOf([...flags, `${server.url}/alone`])).toBe(1_400_000_000)
+  })
 })
 
 describe('the Dockerfile', () => {

@@ -125,5 +125,6 @@ describe('openEmptyContext()', () => {
       hints: [expect.stringContaining('The Dockerfile came alone')],
     })
     expect(await context.sourceDate()).toBeUndefined()
+    expect(await openEmptyContext(temporaryDirectory(), host, 7).sourceDate()).toBe(7)
   })
 })

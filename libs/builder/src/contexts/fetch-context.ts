@@ -71,12 +71,12 @@ export async function openUrlContext(
 export async function openReceived(
   tools: ContextTools,
   received: Received,
-  { tree, shown }: Pick<RemoteTree, 'tree' | 'shown'>,
+  { tree, shown, sourceDate }: Pick<RemoteTree, 'tree' | 'shown' | 'sourceDate'>,
 ): Promise<BuildContext | LoneDockerfile> {
   const { machine, signal } = tools.run
   const directory = await scratchDirectory(tools)
   if (received.kind === 'dockerfile')
-    return { context: openEmptyContext(directory, machine), text: received.text }
+    return { context: openEmptyContext(directory, machine, sourceDate), text: received.text }
   const onWarning = (message: string) =>
     tools.internal.warn({ rule: 'ContextContent', message, source: null })
   return await openArchiveContext({ ...machine, tree, shown, directory, signal, onWarning })

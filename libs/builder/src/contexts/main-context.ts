@@ -131,7 +131,7 @@ async function openStdinContext(tools: ContextTools): Promise<BuildContext | Lon
     const received = await receiveContext(stdinOf(tools), path, { shown, signal })
     refuseEmpty(received, 'the build context')
     const tree = { kind: 'directory', path, ignore: [], fingerprints: null } as const
-    return await openReceived(tools, received, { tree, shown })
+    return await openReceived(tools, received, { tree, shown, sourceDate: undefined })
   })
 }
 
