@@ -2,20 +2,18 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { isDeepStrictEqual } from 'node:util'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { afterAll, beforeEach, describe, expect, it } from 'vitest'
+import { needs } from '../support/capabilities.ts'
 import { readCase } from './support/case.ts'
 import { checkCase } from './support/check-case.ts'
 import { updateCase } from './support/update.ts'
-import { openWorkshop, type Workshop } from './support/workshop.ts'
+import { shareWorkshop } from './support/workshop.ts'
 
-let workshop: Workshop
-let folder: string
-beforeAll(async () => {
-  workshop = await openWorkshop()
-  folder = mkdtempSync(join(tmpdir(), 'tsbuild-conformance-self-'))
-})
+const workshop = shareWorkshop()
+const folder = mkdtempSync(join(tmpdir(), 'tsbuild-conformance-self-'))
+beforeEach((context) => needs(context, 'root'))
 afterAll(async () => {
-  await workshop?.close()
+  await workshop.close()
   rmSync(folder, { recursive: true, force: true })
 })
 

@@ -129,8 +129,8 @@ const table: readonly Bad[] = [
     what: 'a malformed image name',
     dockerfile: ['FROM busybox:test'],
     flags: ['-t', 'Upper/Case:1.0'],
-    code: 'ERR_REFERENCE_INVALID',
-    says: ['Upper/Case'],
+    code: 'ERR_USAGE',
+    says: ['--tag "Upper/Case:1.0"'],
   },
   {
     what: 'a malformed mode',

@@ -112,7 +112,7 @@ describe('--check', () => {
     const context = workspace.context('unreachable', { Dockerfile: `FROM ${unreachable}\nLABEL a=$A\n` })
     const outcome = await workspace.tsbuild.run(['--check', context])
     expect(outcome).toMatchObject({ code: 0, stderr: '' })
-    expect(outcome.stdout).toContain(`NOTE: The rules about the base image ${unreachable} did not run`)
+    expect(outcome.stdout).toContain(`NOTE: The rules about the image ${unreachable} did not run`)
   })
 
   it('obeys `# check=` and the build argument in its place', async () => {

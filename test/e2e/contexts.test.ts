@@ -272,7 +272,7 @@ describe('named contexts', () => {
     const main = workspace.context('unused', { Dockerfile: 'FROM scratch\nCOPY Dockerfile /d\n' })
     const before = server.requests.length
     const unused = [
-      '/nowhere/at/all',
+      workspace.context('unused-ignored', { '.dockerignore': '[' }),
       `${server.url}/gone`,
       'docker-image://nowhere.test/x',
       'oci-layout:///none',
@@ -280,6 +280,15 @@ describe('named contexts', () => {
     const flags = unused.map((value, index) => `--build-context=unused${index}=${value}`)
     expect((await build([...flags, main])).text('d')).toContain('FROM scratch')
     expect(server.requests).toHaveLength(before)
+  })
+
+  it('a directory that is not there is an error, as in buildx, also where nothing uses it', async () => {
+    const main = workspace.context('unused', { Dockerfile: 'FROM scratch\nCOPY Dockerfile /d\n' })
+    const outcome = await workspace.tsbuild.run(['--build-context=one=/nowhere/at/all', main])
+    expect(outcome.code).toBe(1)
+    expect(outcome.stderr).toContain(
+      'Cannot use --build-context "one" "/nowhere/at/all": there is no such directory',
+    )
   })
 })
 

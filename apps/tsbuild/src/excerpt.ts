@@ -22,10 +22,13 @@ export function excerpt(text: string | undefined, range: SourceRange): readonly 
   const out: string[] = []
   for (let number = first; number <= last; number++) {
     const mark = number >= range.startLine && number <= end ? '>>>' : '   '
-    out.push(
-      `${String(number).padStart(width)} | ${mark} ${(lines[number - 1] ?? '').replace(/\r$/, '')}`.trimEnd(),
-    )
+    out.push(`${String(number).padStart(width)} | ${mark} ${visible(lines[number - 1] ?? '')}`.trimEnd())
   }
   if (shownEnd < end) out.push(`${' '.repeat(width)} | >>> … ${end - shownEnd} more lines`)
   return out
+}
+
+/** What is no Dockerfile may hold what a terminal acts upon. */
+function visible(line: string): string {
+  return line.replace(/\r$/, '').replace(/(?!\t)\p{Cc}/gu, '\u{fffd}')
 }

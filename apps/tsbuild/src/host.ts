@@ -14,7 +14,7 @@ export interface Host {
   /** Absolute. */
   readonly cwd: string
   readonly uid: number
-  readonly stdin: Readable
+  readonly stdin: Readable & { readonly isTTY?: boolean | undefined }
   readonly stdout: Terminal
   readonly stderr: Terminal
   /** Milliseconds since the Unix epoch. */

@@ -10,6 +10,7 @@ import {
 } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { Readable } from 'node:stream'
 import type { BuildHandle, BuildOptions, BuildResult, LocalImage, RunImageOptions } from '@tsbuild/builder'
 import { digestBytes } from '@tsbuild/digest'
 import { EnvironmentError, UserError } from '@tsbuild/errors'
@@ -96,6 +97,18 @@ describe('main() build', () => {
     expect(readdirSync(cwd).sort()).toEqual(['id', 'images', 'meta.json'])
   })
 
+  it.each([
+    [['-q', '.'], {}, `${configDigest}\n`],
+    [['--progress', 'quiet', '.'], {}, `${configDigest}\n`],
+    [['--progress', 'none', '.'], {}, ''],
+    [['.'], { TSBUILD_PROGRESS: 'quiet' }, ''],
+  ] as const)('prints the image id for %j with %j only where it was asked for', async (argv, env, out) => {
+    const machine = host({ builder: buildsWith(async () => result), env: { HOME: cwd, ...env } })
+    expect(await main(argv, machine)).toBe(0)
+    expect(machine.out()).toBe(out)
+    expect(machine.err()).toBe('')
+  })
+
   it('removes the id file of an earlier build before a build that fails', async () => {
     writeFileSync(join(cwd, 'id'), 'old')
     const failure = new UserError('ERR_STEP_FAILED', 'Cannot run step "RUN make": it ended with exit code 2')
@@ -116,6 +129,33 @@ describe('main() build', () => {
     const machine = host({ builder: buildsWith(async () => result) })
     expect(await main(['--iidfile', 'no/such/dir/id', '.'], machine)).toBe(3)
     expect(machine.err()).toContain('[ERR_OUTPUT]')
+  })
+
+  it('says before the build why a result file cannot be written', async () => {
+    writeFileSync(join(cwd, 'file'), '')
+    const reasons = {
+      'no/id': 'there is no directory',
+      'file/id': 'a part of its path is no directory',
+      '.': 'it is a directory',
+    }
+    for (const [path, why] of Object.entries(reasons)) {
+      const builder = buildsWith(async () => result)
+      const machine = host({ builder })
+      expect(await main(['--metadata-file', path, '.'], machine)).toBe(3)
+      expect(machine.err()).toMatch(new RegExp(`^Error: Cannot write file "${join(cwd, path)}": ${why}`))
+      expect(machine.err()).not.toContain('Caused by')
+      expect(builder.calls).toEqual([])
+    }
+  })
+
+  it.each([
+    ['-', 'the build context'],
+    ['-f', '-', '.', 'the Dockerfile'],
+  ])('does not wait for a terminal to type %s', async (...words) => {
+    const [what, ...argv] = words.toReversed()
+    const machine = { ...host(), stdin: Object.assign(Readable.from([]), { isTTY: true }) }
+    expect(await main(argv.toReversed(), machine)).toBe(2)
+    expect(machine.err()).toContain(`Cannot read ${what} from standard input: it is a terminal`)
   })
 
   it('gives standard output to an archive', async () => {

@@ -1,10 +1,11 @@
 import { existsSync, mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { Readable } from 'node:stream'
 import type { BuildEvent } from '@tsbuild/events'
 import { realHelper } from '@tsbuild/native/testing'
 import { temporaryDirectory } from '@tsbuild/store/testing'
 import { beforeEach, describe, expect, it } from 'vitest'
-import { type BuildHandle, build, createBuilder } from './index.ts'
+import { type BuildHandle, type BuildOptions, build, createBuilder } from './index.ts'
 
 let cwd: string
 beforeEach(() => {
@@ -104,7 +105,56 @@ describe('Builder.build()', () => {
   it('refuses a tag that is no name', async () => {
     const builder = await createBuilder(options())
     const { result } = builder.build({ cwd, context: 'context', tags: ['App:1'] })
-    await expect(result).rejects.toMatchObject({ kind: 'user', code: 'ERR_REFERENCE_INVALID' })
+    await expect(result).rejects.toMatchObject({
+      kind: 'user',
+      code: 'ERR_USAGE',
+      message: expect.stringMatching(/^Cannot use --tag "App:1": (?!Cannot)/),
+    })
+    await builder.close()
+  })
+
+  it.for<[string, Partial<BuildOptions>, string, string]>([
+    ['', {}, 'ERR_DOCKERFILE_EMPTY', 'Cannot read the build context from standard input: it is empty'],
+    [
+      '',
+      { context: 'context', dockerfile: '-' },
+      'ERR_DOCKERFILE_EMPTY',
+      'Cannot read the Dockerfile from standard input: it is empty',
+    ],
+    [
+      'x',
+      { context: 'htp://x.test/a.tar' },
+      'ERR_URL_INVALID',
+      'Cannot use the build context "htp://x.test/a.tar": no context is fetched by "htp"',
+    ],
+    [
+      'x',
+      { context: 'docker-image://x' },
+      'ERR_URL_INVALID',
+      'Cannot use the build context "docker-image://x": no context is fetched by "docker-image"',
+    ],
+  ])('says what is wrong with a context: %j, %j', async ([input, given, code, message], test) => {
+    const { helperPath } = realHelper(test)
+    dockerfile('FROM scratch')
+    const builder = await createBuilder({ ...options(), helperPath })
+    const { result } = builder.build({
+      cwd,
+      context: '-',
+      stdin: Readable.from([Buffer.from(input)]),
+      ...given,
+    })
+    await expect(result).rejects.toMatchObject({ kind: 'user', code, message })
+    await builder.close()
+  })
+
+  it('refuses a named context that is a missing directory, whether a step asks for it or not', async () => {
+    dockerfile('FROM scratch')
+    const builder = await createBuilder(options())
+    const { result } = builder.build({ cwd, context: 'context', buildContexts: { other: 'missing' } })
+    await expect(result).rejects.toMatchObject({
+      code: 'ERR_CONTEXT_NOT_FOUND',
+      message: `Cannot use --build-context "other" "${join(cwd, 'missing')}": there is no such directory`,
+    })
     await builder.close()
   })
 
@@ -140,6 +190,11 @@ describe('Builder.build()', () => {
         .flatMap((event) => ('vertex' in event && types.includes(event.type) ? [event.vertex] : []))
         .toSorted()
     expect(vertices('vertex.completed', 'vertex.cached')).toEqual(vertices('vertex.planned'))
+    const said = events.flatMap((event) => (event.type === 'vertex.status' && event.done ? [event.id] : []))
+    expect(said.slice(-2)).toEqual([
+      `writing image ${made.configDigest}`,
+      'naming to docker.io/library/app:1',
+    ])
     const again = await start().result
     expect(again.steps).toMatchObject({ executed: 0, total: made.steps.total })
     expect(again.image).toEqual(made.image)

@@ -133,6 +133,10 @@ async function writeImage(
   const { image: draft, sourceDateEpoch } = parts.frontend
   const compression = compressionOf(output.compression)
   const image = await assembleImage(exporter, { draft, filesystem, compression, sourceDateEpoch }, context)
+  const done = (what: string) => {
+    const status = { id: what, currentBytes: 0, totalBytes: null, done: true }
+    context.events({ type: 'vertex.status', vertex: context.vertex, ...status, at: context.now() })
+  }
   switch (output.type) {
     case 'image':
       await exportToStore(exporter, image, tags, context)
@@ -143,13 +147,18 @@ async function writeImage(
           hints: ['Name it with --tag.'],
         })
       }
-      for (const tag of tags) await pushImage(exporter, image, tag, context)
-      break
+      for (const tag of tags) {
+        await pushImage(exporter, image, tag, context)
+        done(`pushing manifest for ${tag}@${image.manifest.digest}`)
+      }
+      return image
     default: {
       const dest = destination(parts, output.dest)
       await exportArchive(exporter, image, { type: output.type, dest, names: tags }, context)
     }
   }
+  done(`writing image ${image.config.digest}`)
+  for (const tag of tags) done(`naming to ${tag}`)
   return image
 }
 

@@ -1,7 +1,7 @@
 import { createLocalCache } from '@tsbuild/cache'
 import { type DockerfileText, openTreeContext } from '@tsbuild/context'
 import type { Digest } from '@tsbuild/digest'
-import { isBuildError, withDetails } from '@tsbuild/errors'
+import { isBuildError, UserError, withDetails } from '@tsbuild/errors'
 import type { EventSink } from '@tsbuild/events'
 import { createExecutor } from '@tsbuild/executor'
 import { assertOutputPlace } from '@tsbuild/exporter'
@@ -35,7 +35,7 @@ export interface BuildRun {
 export async function runBuild(run: BuildRun): Promise<BuildResult> {
   const { machine, options, signal } = run
   const internal = createInternalVertices(run.ref, run.events, machine.now)
-  const tags = (options.tags ?? []).map((tag) => formatReference(withDefaultTag(parseReference(tag))))
+  const tags = (options.tags ?? []).map(fullName)
   for (const place of outputPlaces(options)) await assertOutputPlace(place.path, place.kind)
   const snapshotter = createSnapshotter({
     store: machine.store,
@@ -66,6 +66,17 @@ export async function runBuild(run: BuildRun): Promise<BuildResult> {
     }
   } catch (error) {
     throw withText(error, main.file)
+  }
+}
+
+/** @throws {UserError} `ERR_USAGE` */
+function fullName(tag: string): string {
+  try {
+    return formatReference(withDefaultTag(parseReference(tag)))
+  } catch (error) {
+    if (!isBuildError(error)) throw error
+    const why = error.message.replace(/^Cannot parse image reference ".*?": /s, '')
+    throw new UserError('ERR_USAGE', `Cannot use --tag "${tag}": ${why}`, { hints: error.hints })
   }
 }
 

@@ -77,15 +77,16 @@ describe('openDirectoryContext()', () => {
   })
 
   it.each([
-    ['missing', 'there is no such directory'],
-    ['file', 'it is no directory'],
-    ['file/below', 'there is no such directory'],
-  ])('throws ERR_CONTEXT_NOT_FOUND for the context "%s"', async (name, reason) => {
+    ['missing', 'there is no such directory', []],
+    ['file', 'it is no directory', [expect.stringContaining('`-`')]],
+    ['file/below', 'there is no such directory', []],
+  ])('throws ERR_CONTEXT_NOT_FOUND for the context "%s"', async (name, reason, hints) => {
     files('file')
     await expect(open(recordingNative().native, join(root, name))).rejects.toMatchObject({
       kind: 'user',
       code: 'ERR_CONTEXT_NOT_FOUND',
       message: expect.stringContaining(reason),
+      hints,
     })
   })
 

@@ -37,22 +37,33 @@ export async function openDirectoryContext(options: DirectoryContextOptions): Pr
   return createContext({ shown: `the build context "${path}"`, tree, ignoreFile }, options)
 }
 
-/** @throws {UserError} `ERR_CONTEXT_NOT_FOUND`, `ERR_CONTEXT_UNREADABLE` */
-export function assertDirectory(path: string): void {
-  const state = stateOf(path)
+/**
+ * @param what how the directory is called: `the build context`
+ * @throws {UserError} `ERR_CONTEXT_NOT_FOUND`, `ERR_CONTEXT_UNREADABLE`
+ */
+export function assertDirectory(path: string, what = 'the build context'): void {
+  const state = stateOf(path, what)
   if (state === undefined) return
-  throw new UserError('ERR_CONTEXT_NOT_FOUND', `Cannot use the build context "${path}": ${state}`)
+  const hints =
+    state === notDirectory
+      ? [
+          'Give an archive or a lone Dockerfile on standard input with `-`, and name a Dockerfile with --file.',
+        ]
+      : []
+  throw new UserError('ERR_CONTEXT_NOT_FOUND', `Cannot use ${what} "${path}": ${state}`, { hints })
 }
 
+const notDirectory = 'it is no directory'
+
 /** What keeps a path from being a directory, if anything does. */
-function stateOf(path: string): string | undefined {
+function stateOf(path: string, what: string): string | undefined {
   try {
-    return statSync(path).isDirectory() ? undefined : 'it is no directory'
+    return statSync(path).isDirectory() ? undefined : notDirectory
   } catch (cause) {
     const code = cause instanceof Error && 'code' in cause ? cause.code : undefined
     if (code === 'ENOENT' || code === 'ENOTDIR') return 'there is no such directory'
     const reason = cause instanceof Error ? cause.message : String(cause)
-    throw new UserError('ERR_CONTEXT_UNREADABLE', `Cannot use the build context "${path}": ${reason}`, {
+    throw new UserError('ERR_CONTEXT_UNREADABLE', `Cannot use ${what} "${path}": ${reason}`, {
       cause,
     })
   }

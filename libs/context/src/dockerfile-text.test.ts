@@ -103,7 +103,7 @@ describe('readDockerfile()', () => {
     await expect(readDockerfile(context, undefined, cwd)).rejects.toMatchObject({
       kind: 'user',
       code: 'ERR_DOCKERFILE_NOT_FOUND',
-      message: `Cannot find a Dockerfile: there is no ${context}/Dockerfile and no ${context}/dockerfile`,
+      message: `Cannot find a Dockerfile: there is no "${context}/Dockerfile" and no "${context}/dockerfile"`,
       hints: [expect.stringContaining('--file')],
     })
   })
@@ -112,7 +112,12 @@ describe('readDockerfile()', () => {
     put('context/Dockerfile')
     await expect(readDockerfile(context, 'Dockerfile', cwd)).rejects.toMatchObject({
       code: 'ERR_DOCKERFILE_NOT_FOUND',
-      message: `Cannot find a Dockerfile: there is no ${cwd}/Dockerfile`,
+      message: `Cannot find a Dockerfile: there is no "${cwd}/Dockerfile"`,
+      hints: ['--file is relative to the working directory: `--file context/Dockerfile`.'],
+    })
+    await expect(readDockerfile(context, 'Other', cwd)).rejects.toMatchObject({
+      code: 'ERR_DOCKERFILE_NOT_FOUND',
+      hints: [],
     })
   })
 

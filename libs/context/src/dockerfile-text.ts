@@ -1,3 +1,4 @@
+import { stat } from 'node:fs/promises'
 import { join, relative, resolve } from 'node:path'
 import { decodeText } from '@tsbuild/dockerfile'
 import { UserError } from '@tsbuild/errors'
@@ -35,17 +36,24 @@ export async function readDockerfile(
     const text = await readRegular(path, context, 'ERR_DOCKERFILE_NOT_FOUND')
     if (text !== undefined) return { path, shown: shownPath(path, cwd), text }
   }
-  const hints =
-    file === undefined
-      ? ['Name the file with --file, or give the directory that holds it as the context.']
-      : []
-  throw new UserError(
-    'ERR_DOCKERFILE_NOT_FOUND',
-    `Cannot find a Dockerfile: there is no ${places.join(' and no ')}`,
-    {
-      hints,
-    },
-  )
+  const tried = places.map((place) => `"${place}"`).join(' and no ')
+  throw new UserError('ERR_DOCKERFILE_NOT_FOUND', `Cannot find a Dockerfile: there is no ${tried}`, {
+    hints: await placeHints(context, file, cwd),
+  })
+}
+
+/** `--file` is relative to the working directory, and many take it for relative to the context. */
+async function placeHints(
+  context: string,
+  file: string | undefined,
+  cwd: string,
+): Promise<readonly string[]> {
+  if (file === undefined)
+    return ['Name the file with --file, or give the directory that holds it as the context.']
+  const within = resolve(context, file)
+  const found = await stat(within).catch(() => undefined)
+  if (found?.isFile() !== true) return []
+  return [`--file is relative to the working directory: \`--file ${shownPath(within, cwd)}\`.`]
 }
 
 /**

@@ -59,7 +59,7 @@ describe('receiveContext()', () => {
     const silent = new PassThrough()
     const received = receiveContext(silent, temporaryDirectory(), { shown, signal: abort.signal })
     abort.abort()
-    await expect(received).rejects.toThrow()
+    await expect(received).rejects.toMatchObject({ code: 'ERR_CANCELLED' })
     expect(silent.destroyed).toBe(true)
   })
 })

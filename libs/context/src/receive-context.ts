@@ -21,7 +21,8 @@ export type Received =
  * its first bytes say.
  *
  * @param shown names the stream in messages
- * @throws {UserError} `ERR_DOCKERFILE_SYNTAX` for a text of more than 16 MiB; {EnvironmentError} `ERR_STORE_NO_SPACE`
+ * @throws {UserError} `ERR_DOCKERFILE_SYNTAX` for a text of more than 16 MiB; `ERR_CANCELLED`
+ * @throws {EnvironmentError} `ERR_STORE_NO_SPACE`
  * @see spec/dockerfile.md 1.7
  */
 export async function receiveContext(
@@ -30,15 +31,23 @@ export async function receiveContext(
   { shown, signal }: { readonly shown: string; readonly signal: AbortSignal },
 ): Promise<Received> {
   addAbortSignal(signal, stream)
+  try {
+    return await receive(stream, directory, shown)
+  } catch (error) {
+    throw signal.aborted ? new UserError('ERR_CANCELLED', 'The build was cancelled') : error
+  }
+}
+
+async function receive(stream: Readable, directory: string, shown: string): Promise<Received> {
   const chunks = stream[Symbol.asyncIterator]() as AsyncIterator<Buffer>
   const { bytes, done } = await readAtLeast(chunks, archiveHeadBytes)
   if (!isArchive(bytes)) {
-    const rest = done ? { bytes, done } : await readAtLeast(chunks, maxDockerfileBytes + 1, bytes)
+    const rest = done ? { bytes } : await readAtLeast(chunks, maxDockerfileBytes + 1, bytes)
     return { kind: 'dockerfile', text: dockerfileText(rest.bytes, shown) }
   }
   const file = createWriteStream(join(directory, archiveName), { flags: 'wx', mode: 0o600 })
   try {
-    await pipeline(continued(bytes, chunks), file, { signal })
+    await pipeline(continued(bytes, chunks), file)
   } catch (error) {
     throw asNoSpace(error, directory)
   }

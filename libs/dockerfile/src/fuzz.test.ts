@@ -1,10 +1,15 @@
 import { readdirSync, readFileSync } from 'node:fs'
 import { isBuildError } from '@tsbuild/errors'
 import { describe, expect, it, vi } from 'vitest'
+import { splitCsv } from './csv.ts'
 import { decodeText } from './decode.ts'
-import { expand, expandHeredoc, expandWords } from './expand.ts'
+import { parseDuration } from './duration.ts'
+import { type Environment, expand, expandHeredoc, expandWords } from './expand.ts'
 import { parseIgnore } from './ignore.ts'
 import { parseTrigger } from './parse.ts'
+import { parseMount } from './parse-mount.ts'
+import { parseExposePort } from './ports.ts'
+import { parseSignal } from './signals.ts'
 import { detectSyntax, judgeSyntax } from './syntax.ts'
 import { checkParse } from './testing/check-parse.ts'
 import { openStepCounter } from './testing/count-steps.ts'
@@ -89,13 +94,30 @@ describe('parseDockerfile() on mutations of the corpus', () => {
   )
 })
 
+/** Reads a word as everything that a word can be. */
+function checkWord(word: string, env: Environment, accepted: { mount: number; port: number }): void {
+  const texts = splitCsv(word.replace(/^--mount=/, ''))
+  if (typeof texts !== 'string') {
+    const fields = texts.map((text) => {
+      const [key = '', value = null] = text.split('=', 2)
+      return { key: key.toLowerCase(), value, text }
+    })
+    const read = (value: string) => expand(value, env, { escape: '\\' })
+    if (mayRefuse(() => void parseMount({ text: word, fields, flagIndex: 0 }, { expand: read })))
+      accepted.mount++
+  }
+  if (mayRefuse(() => void parseExposePort(word))) accepted.port++
+  mayRefuse(() => void parseSignal(word))
+  parseDuration(word)
+}
+
 describe('the small languages on mutations of the corpus', () => {
   it(
     'throw nothing but errors of the user',
     () => {
       const source = { file: 'D', startLine: 1, startColumn: 0, endLine: 1, endColumn: 0 }
       const env = (name: string) => (name === 'a' ? 'va*l b' : undefined)
-      const accepted = { expand: 0, ignore: 0, trigger: 0 }
+      const accepted = { expand: 0, ignore: 0, trigger: 0, mount: 0, port: 0 }
       onMutations((bytes) => {
         const text = decodeText(bytes)
         if (mayRefuse(() => void expand(text, env, { escape: '\\' }))) accepted.expand++
@@ -104,6 +126,7 @@ describe('the small languages on mutations of the corpus', () => {
         if (mayRefuse(() => void parseIgnore(text))) accepted.ignore++
         if (mayRefuse(() => void parseTrigger(text.replace(/^FROM.*\n/, ''), source))) accepted.trigger++
         judgeSyntax(detectSyntax(text)?.image ?? text)
+        for (const word of text.split(/\s+/, 20)) checkWord(word, env, accepted)
       })
       for (const count of Object.values(accepted)) expect(count).toBeGreaterThan(ROUNDS / 100)
     },

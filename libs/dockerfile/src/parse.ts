@@ -162,6 +162,7 @@ export function parseDockerfile(text: string, file: string): Dockerfile {
   if (instructions.length === 0) {
     throw new UserError('ERR_DOCKERFILE_EMPTY', `Cannot parse "${file}": file with no instructions`, {
       source: whole,
+      hints: ['A Dockerfile begins with `FROM`, for example `FROM debian:bookworm`.'],
     })
   }
   const { globalArgs, stages } = groupStages(instructions)

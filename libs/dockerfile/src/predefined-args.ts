@@ -22,6 +22,19 @@ export const builderArgs = [
 
 const builderNames = new Set<string>(builderArgs)
 
+/** Those that ask for something which is not there yet. */
+const unanswered: ReadonlyMap<string, string> = new Map([
+  ['BUILDKIT_BUILD_NAME', 'nothing shows the name of a build'],
+  ['BUILDKIT_MULTI_PLATFORM', 'an image is built for one platform'],
+])
+
+const falseTexts = new Set(['', '0', 'f', 'F', 'false', 'False', 'FALSE'])
+
+/** Why a build argument asks the builder in vain, as the end of a sentence; undefined where it does not, or asks for nothing. */
+export function vainArgReason(name: string, value: string): string | undefined {
+  return falseTexts.has(value) ? undefined : unanswered.get(name)
+}
+
 /** The arguments that the global scope has without an ARG. @see spec/dockerfile.md 1.4 */
 export const globalArgNames: readonly string[] = [
   ...['TARGET', 'BUILD'].flatMap((prefix) =>

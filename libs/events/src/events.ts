@@ -21,6 +21,8 @@ export type BuildEvent =
       readonly name: string
       readonly inputs: readonly Digest[]
       readonly source: SourceRange | null
+      /** It has no work of its own, like the merge behind a linked copy: a display for people leaves it out. */
+      readonly view?: true
       readonly at: Millis
     }
   | { readonly type: 'vertex.started'; readonly vertex: Digest; readonly at: Millis }

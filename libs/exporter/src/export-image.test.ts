@@ -113,6 +113,7 @@ describe('assembleImage()', () => {
       ['RUN x', iso(2000), false],
       ['ENV a=b', iso(2000), true],
     ])
+    expect(new Set(history.map(({ comment }) => comment))).toEqual(new Set(['buildkit.dockerfile.v0']))
     expect(created).toBe(iso(2000))
     expect(diffIds).toEqual(['one', 'two'].map((text) => digestBytes(`diff ${text}`)))
   })

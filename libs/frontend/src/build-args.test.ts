@@ -16,11 +16,22 @@ describe('toGraph() and build arguments of the builder', () => {
   it.each(builderArgs.map((name) => [name]))('%s is known and described', async (name) => {
     const value = values[name] ?? 'x'
     const result = await convertText('FROM base\nRUN x\n', { buildArgs: { [name]: value } })
-    expect(result.warnings).toEqual([])
+    expect(result.warnings.filter(({ rule }) => rule !== 'BuildArgWithoutEffect')).toEqual([])
     expect(execsOf(result)[0]?.env).toEqual([path])
     const page = fileURLToPath(new URL('../../../docs/reference/build-args.md', import.meta.url))
     expect(readFileSync(page, 'utf8')).toMatch(new RegExp(`^\\| \`${name}\` \\|`, 'm'))
   })
+
+  it.each(['BUILDKIT_BUILD_NAME', 'BUILDKIT_MULTI_PLATFORM'])(
+    '%s is warned of: it has no effect yet',
+    async (name) => {
+      const warningsOf = async (value: string) =>
+        (await convertText('FROM base\n', { buildArgs: { [name]: value } })).warnings
+      const message = expect.stringMatching(new RegExp(`"${name}" has no effect yet: `))
+      expect(await warningsOf('1')).toEqual([{ rule: 'BuildArgWithoutEffect', message, source: null }])
+      for (const value of ['', '0', 'false']) expect(await warningsOf(value)).toEqual([])
+    },
+  )
 
   it('a name like those of the builder is warned of', async () => {
     const result = await convertText('FROM base\n', { buildArgs: { BUILDKIT_SANDBOX_HOST: 'x' } })

@@ -15,7 +15,7 @@ export function addRun(builder: StageBuilder, state: StageState, instruction: Ru
   const { source } = instruction
   checkMounts(builder, state, instruction)
   refuseUnsupported(instruction)
-  const { args, scripts } = commandOf(instruction, shellOf(state))
+  const { args, scripts, script } = commandOf(instruction, shellOf(state))
   const op = {
     kind: 'exec',
     rootfs: state.rootfs === undefined ? undefined : 0,
@@ -31,7 +31,10 @@ export function addRun(builder: StageBuilder, state: StageState, instruction: Ru
   } as const
   state.rootfs = graph.add(op, {
     inputs: state.rootfs === undefined ? [] : [state.rootfs],
-    name: nextStepName(state, instruction.original),
+    name: nextStepName(
+      state,
+      script === undefined ? instruction.original : `${instruction.original} (${firstLine(script)})`,
+    ),
     source,
     ignoreCache: state.ignoreCache,
   })
@@ -52,6 +55,8 @@ const oneHeredoc = /^<<-?\s*(?:[^\s<'"]|"[^"]*"|'[^']*')+$/
 interface Command {
   readonly args: readonly string[]
   readonly scripts: readonly ScriptFile[]
+  /** The text of the one heredoc that is the command. */
+  readonly script?: string
 }
 
 /** @see spec/dockerfile.md 1.5 */
@@ -66,13 +71,19 @@ function commandOf(instruction: RunInstruction, shell: readonly string[]): Comma
     return { args: [...shell, [command.text, ...bodies].join('\n')], scripts: [] }
   }
   const content = heredocText(first)
-  if (!content.startsWith('#!')) return { args: [...shell, content], scripts: [] }
+  if (!content.startsWith('#!')) return { args: [...shell, content], scripts: [], script: content }
   if (!isFileName(first.name)) {
     const message = `Cannot run heredoc "${first.name}": its word must be a file's name`
     throw new UserError('ERR_PATH_INVALID', message, { source })
   }
   const path = `/dev/pipes/${first.name}`
-  return { args: [...shell, path], scripts: [{ path, content }] }
+  return { args: [...shell, path], scripts: [{ path, content }], script: content }
+}
+
+/** `<<EOF` alone says nothing about a step. */
+function firstLine(script: string): string {
+  const [line = '', ...others] = script.trim().split(/\r?\n/)
+  return others.length > 0 ? `${line}...` : line
 }
 
 function refuseUnsupported({ mounts, security, source }: RunInstruction): void {

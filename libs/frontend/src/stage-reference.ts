@@ -22,7 +22,8 @@ export function stageOf(
   if (/^-?\d+$/.test(name)) {
     const stage = stages[Number(name)]
     if (stage !== undefined) return stage
-    const message = `Cannot copy from stage "${name}": invalid stage index, the file has ${stages.length} stages`
+    const count = stages.length === 1 ? 'one stage, 0' : `${stages.length} stages, 0 to ${stages.length - 1}`
+    const message = `Cannot copy from stage "${name}": invalid stage index, the file has ${count}`
     throw new UserError('ERR_DOCKERFILE_STAGE_NOT_FOUND', message, { source })
   }
   return namedStage(stages, name, reader)

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { actionsOf, convertText, execsOf, historyOf, vertexOf } from './testing/convert-text.ts'
+import { actionsOf, convertText, execsOf, historyOf, namesOf, vertexOf } from './testing/convert-text.ts'
 
 const copy = {
   kind: 'copy',
@@ -204,9 +204,20 @@ describe('toGraph() and RUN', () => {
     expect(op).toMatchObject({ hostname: 'buildkitsandbox', extraHosts, user: 'a:b', cwd: '/' })
   })
 
+  it('the name of a heredoc step is its first line', async () => {
+    const text =
+      'FROM base\nRUN <<E\n\n  set -e\n  make\nE\nRUN <<-E\n\t#!x\n\tE\nRUN cat <<E\na\nE\nRUN <<A <<B\na\nA\nb\nB\n'
+    expect(namesOf(await convertText(text)).slice(1)).toEqual([
+      '[2/5] RUN <<E (set -e...)',
+      '[3/5] RUN <<-E (#!x)',
+      '[4/5] RUN cat <<E',
+      '[5/5] RUN <<A <<B',
+    ])
+  })
+
   it('toGraph() tells where a step stands, heredoc included', async () => {
     const result = await convertText('FROM base\n# c\nRUN <<E\nx\nE\nCOPY a \\\n  b\n')
-    expect(vertexOf(result, 'RUN <<E').source).toMatchObject({ startLine: 3, endLine: 5 })
+    expect(vertexOf(result, 'RUN <<E (x)').source).toMatchObject({ startLine: 3, endLine: 5 })
     expect(result.graph.vertices.at(-1)?.source).toMatchObject({ startLine: 6, endLine: 7 })
   })
 })

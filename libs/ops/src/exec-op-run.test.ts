@@ -99,16 +99,32 @@ describe('execOp() when it runs', () => {
     })
     await expect(executed).rejects.toMatchObject({
       code: 'ERR_STEP_FAILED',
-      message: 'Process "/bin/sh -c make" did not complete successfully: exit code 7',
+      message: 'Process "/bin/sh -c make" did not complete successfully: exit code: 7',
       details: { exitCode: 7, lastLines: ['one', 'two!'] },
     })
     expect(calls).toEqual(['prepare', 'run', 'release'])
   })
 
+  it.each([
+    [
+      127,
+      'tsbuild: cannot run "/bin/sh": no such file or directory\n',
+      [expect.stringContaining('The image has no /bin/sh')],
+    ],
+    [127, '/bin/sh: 1: make: not found\n', []],
+    [1, 'tsbuild: cannot run "/bin/sh": no such file or directory\n', []],
+  ])('execute() says where there is no shell: %i, %j', async (exitCode, said, hints) => {
+    const { executed } = start(async ({ onStderr }) => {
+      onStderr(Buffer.from(said))
+      return { exitCode }
+    })
+    await expect(executed).rejects.toMatchObject({ code: 'ERR_STEP_FAILED', hints })
+  })
+
   it('execute() says when the kernel ended the process for want of memory, and cuts a long command', async () => {
     const oom = async () => ({ exitCode: 137, oomKilled: true })
     await expect(start(oom).executed).rejects.toThrow(
-      /exit code 137 \(the kernel ended it for want of memory\)$/,
+      /exit code: 137 \(the kernel ended it for want of memory\)$/,
     )
     const long = start(oom, { args: ['x'.repeat(1000)] })
     await expect(long.executed).rejects.toThrow(`"${'x'.repeat(300)}…"`)

@@ -95,9 +95,20 @@ function stepFailed(
   const why = oomKilled ? ' (the kernel ended it for want of memory)' : ''
   return new UserError(
     'ERR_STEP_FAILED',
-    `Process "${shown}" did not complete successfully: exit code ${exitCode}${why}`,
+    `Process "${shown}" did not complete successfully: exit code: ${exitCode}${why}`,
     {
       details: { exitCode, lastLines },
+      hints: missingShell(op, exitCode, lastLines),
     },
   )
+}
+
+/** A `RUN` upon `scratch`, or upon an image of one program, has nothing that could read its line. */
+function missingShell({ args }: ExecOp, exitCode: number, lastLines: readonly string[]): readonly string[] {
+  const [shell] = args
+  const complaint = `tsbuild: cannot run "${shell}": no such file or directory`
+  if (exitCode !== 127 || args[1] !== '-c' || !lastLines.some((line) => line.includes(complaint))) return []
+  return [
+    `The image has no ${shell}. Use a base image with a shell, or the JSON form, \`RUN ["/program", "argument"]\`.`,
+  ]
 }

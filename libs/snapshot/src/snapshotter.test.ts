@@ -141,6 +141,18 @@ describe('Snapshotter.prepare()', () => {
     expect(readFileSync(join(root.lower[0] ?? '', 'motd'), 'utf8')).toBe('upper')
     expect(applied).toEqual([lower.digest, upper.digest])
   })
+
+  it('unpacks the layers of an image that stands upon a step as it does without the step', async (test) => {
+    const { native, applied } = counting(realHelper(test))
+    const snapshotter = createSnapshotter({ store, native, fetch })
+    const step = await snapshotter.prepare(emptyFilesystem, signal)
+    await step.commit([], nothing)
+    const layers = [{ kind: 'snapshot', id: step.id, createdAt: 1 } as const, ...base.layers]
+    const merged = await snapshotter.view({ layers }, signal)
+    const alone = await snapshotter.view(base, signal)
+    expect(merged.lower).toEqual([...alone.lower, store.snapshots.path(step.id)])
+    expect(applied).toEqual([lower.digest, upper.digest])
+  })
 })
 
 describe('PreparedSnapshot', () => {

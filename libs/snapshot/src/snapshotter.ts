@@ -188,7 +188,10 @@ async function untilDone<T>(signal: AbortSignal, work: () => Promise<T>): Promis
   }
 }
 
-/** The trees of a file system, topmost first. Layers are unpacked from the lowest up: each may need those below. */
+/**
+ * The trees of a file system, topmost first. Layers of an image are unpacked from the lowest up: each may need those below
+ * it of the same image. What a merge put under the image does not count, or the tree would be no one else's.
+ */
 async function lowerDirectories(
   options: SnapshotterOptions,
   unpacked: Map<string, Promise<SnapshotId>>,
@@ -197,23 +200,28 @@ async function lowerDirectories(
 ): Promise<readonly string[]> {
   const { snapshots } = options.store
   const lower: string[] = []
-  const diffIds: DiffId[] = []
+  let image: { readonly diffIds: readonly DiffId[]; readonly lower: readonly string[] } = noImage
   for (const layer of filesystem.layers) {
     if (layer.kind === 'snapshot') {
       lower.unshift(snapshots.path(layer.id))
+      image = noImage
       continue
     }
-    diffIds.push(layer.diffId)
+    const diffIds = [...image.diffIds, layer.diffId]
+    const below = image.lower
     const chain = chainIdOf(diffIds)
     if (chain === undefined) throw new InternalError('ERR_INTERNAL', 'a layer has no chain')
-    const below = [...lower]
     const id = await untilDone(signal, () =>
       memoised(unpacked, chain, () => unpack(options, chain, layer, below, signal)),
     )
-    lower.unshift(snapshots.path(id))
+    const path = snapshots.path(id)
+    lower.unshift(path)
+    image = { diffIds, lower: [path, ...below] }
   }
   return lower
 }
+
+const noImage = { diffIds: [], lower: [] }
 
 /** The key of the record that says where the layer of a chain is unpacked. */
 function chainKey(chain: string): Digest {

@@ -386,6 +386,15 @@ describe('solve() with a view', () => {
     })
   })
 
+  it('solve() says of it that it is a view, and of nothing else', async () => {
+    const world = createWorld()
+    await world.start(merged(), 'merge')
+    const views = world.events.flatMap((event) =>
+      event.type === 'vertex.planned' && event.view === true ? [event.vertex] : [],
+    )
+    expect(views).toEqual([digestOf('merge')])
+  })
+
   it('solve() finds what stands upon it by what its inputs count as', async () => {
     const world = createWorld()
     await world.start(merged(), 'next')

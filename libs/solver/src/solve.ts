@@ -102,9 +102,12 @@ function createStates<R>(run: Run<R>): ReadonlyMap<Digest, State<R>> {
         throw new InternalError('ERR_INTERNAL', `the graph lists "${vertex.name}" before its input`)
       return state
     })
-    states.set(vertex.digest, { vertex, op: run.op(vertex), inputs, keyed: undefined, resolved: undefined })
+    const op = run.op(vertex)
+    states.set(vertex.digest, { vertex, op, inputs, keyed: undefined, resolved: undefined })
     const { digest, name, source } = vertex
-    run.events({ type: 'vertex.planned', vertex: digest, name, inputs: vertex.inputs, source, at: run.now() })
+    const view = op.kind === 'view' ? ({ view: true } as const) : {}
+    const planned = { vertex: digest, name, inputs: vertex.inputs, source, ...view }
+    run.events({ type: 'vertex.planned', ...planned, at: run.now() })
   }
   // In topological order, so that no chain of steps is as deep as the stack.
   for (const state of states.values()) void key(run, state)

@@ -82,7 +82,7 @@ impl Finder<'_> {
         }
         selected.looked_at += 1;
         let basename = last_component(path).to_vec();
-        if found.state.is_match || (meta.kind == Kind::Socket && self.tree.host) {
+        if found.state.is_match {
             return Ok(false);
         }
         if self.exclude.matches(&basename, &State::default()) {

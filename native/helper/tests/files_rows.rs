@@ -440,6 +440,8 @@ fn exclude_is_relative_to_each_copied_root_with_exceptions_and_double_stars() {
         (vec!["."], json!(["a", "b/sub"]), vec!["f to/b/x.go 5", "f to/top.go 7"]),
         (vec!["top.go", "a/keep.txt"], json!(["*.go"]), vec!["f to/keep.txt 2"]),
         (vec!["a"], json!(["**"]), vec![]),
+        // What leads above the root hits nothing.
+        (vec!["b"], json!(["../x.go", "sub/../../x.go", "../**"]), vec!["f to/sub/w.txt 6", "f to/x.go 5"]),
     ] {
         assert_eq!(files(&context, &sources, "/to/", &[("exclude", exclude.clone())]), wanted, "{sources:?} {exclude}");
     }

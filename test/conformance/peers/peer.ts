@@ -1,5 +1,6 @@
 import { execFile } from 'node:child_process'
-import { mkdirSync, readFileSync, rmSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { startDockerd } from '../../support/dockerd.ts'
 import type { Case, MadeCase } from '../support/case.ts'
@@ -45,13 +46,11 @@ export async function openBuildah(folder: string): Promise<Peer> {
         'none',
         '--pull-never',
         '--no-cache',
-        '--force-rm',
       ]
       await buildah('bud', ...flags, '--format', 'docker', ...flagsOf(one, made), '-t', tag, made.context)
       await buildah('push', '--disable-compression', tag, `docker-archive:${archive}`)
       const image = readImage(readFileSync(archive))
       rmSync(archive)
-      await buildah('rmi', tag)
       return image
     },
     stop: async () => {
@@ -83,7 +82,6 @@ export async function openDocker(folder: string): Promise<Peer> {
       await docker('save', '--output', archive, tag)
       const image = readImage(readFileSync(archive))
       rmSync(archive)
-      await docker('rmi', tag)
       return image
     },
     stop: daemon.stop,
@@ -102,9 +100,21 @@ function flagsOf(one: Case, made: MadeCase): readonly string[] {
   ]
 }
 
+let madeHome: string | undefined
+
+/** A home of this run alone: docker writes into it. */
+function home(): string {
+  if (madeHome === undefined) {
+    const made = mkdtempSync(join(tmpdir(), 'tsbuild-peers-home-'))
+    process.on('exit', () => rmSync(made, { recursive: true, force: true }))
+    madeHome = made
+  }
+  return madeHome
+}
+
 function execute(program: string, args: readonly string[]): Promise<string> {
   return new Promise((resolve, reject) => {
-    const env = { PATH: process.env.PATH, HOME: '/nonexistent', DOCKER_BUILDKIT: '1' }
+    const env = { PATH: process.env.PATH, HOME: home(), DOCKER_BUILDKIT: '1' }
     const options = { env, timeout: timeoutMs, maxBuffer: 64 * 1024 * 1024 }
     execFile(program, args, options, (error, stdout, stderr) => {
       if (error === null) resolve(stdout)

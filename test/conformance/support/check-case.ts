@@ -2,7 +2,7 @@ import type { Case } from './case.ts'
 import { describeDockerfile, describeStages } from './describe-dockerfile.ts'
 import { describeImage } from './describe-image.ts'
 import type { ErrorWant, ImageWant, InstructionsWant } from './want.ts'
-import { type Built, failureOf, type Workshop } from './workshop.ts'
+import { failureOf, type SharedWorkshop, type Workshop } from './workshop.ts'
 
 /** What a case says and what came of it, in the notation of want.json: equal when the case holds. */
 export interface Comparison {
@@ -11,15 +11,15 @@ export interface Comparison {
 }
 
 /** Runs a case. @throws what a build throws that was to succeed; Error when a build succeeds that was to fail */
-export async function checkCase(one: Case, workshop: Workshop): Promise<Comparison> {
+export async function checkCase(one: Case, shared: SharedWorkshop): Promise<Comparison> {
   const { want } = one
   switch (want.kind) {
     case 'instructions':
       return compareInstructions(want, one.dockerfile ?? '')
     case 'image':
-      return compareImage(want, await workshop.build(one), workshop)
+      return await compareImage(want, one, await shared.open())
     case 'error':
-      return await compareError(want, workshop.build(one))
+      return await compareError(want, (await shared.open()).build(one))
   }
 }
 
@@ -31,9 +31,10 @@ function compareInstructions(want: InstructionsWant, text: string): Comparison {
   }
 }
 
-function compareImage(want: ImageWant, built: Built, workshop: Workshop): Comparison {
+async function compareImage(want: ImageWant, one: Case, workshop: Workshop): Promise<Comparison> {
   const base = want.since === undefined ? undefined : workshop.bases.get(want.since)
   if (want.since !== undefined && base === undefined) throw new Error(`there is no base image ${want.since}`)
+  const built = await workshop.build(one)
   const { executed, cached } = built
   const wantedWarnings = want.warnings
   return {

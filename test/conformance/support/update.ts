@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { type Case, readCase } from './case.ts'
 import { checkCase } from './check-case.ts'
 import { parseWant } from './want.ts'
-import type { Workshop } from './workshop.ts'
+import type { SharedWorkshop } from './workshop.ts'
 
 /** A want of each kind that holds for nothing yet. */
 const empty = {
@@ -26,7 +26,7 @@ export function casesToUpdate(variable: string | undefined): ReadonlyMap<string,
 export async function updateCase(
   folder: string,
   kind: string | undefined,
-  workshop: Workshop,
+  shared: SharedWorkshop,
 ): Promise<Case> {
   const path = join(folder, 'want.json')
   const write = (want: unknown) => writeFileSync(path, `${JSON.stringify(want, null, 2)}\n`)
@@ -36,7 +36,7 @@ export async function updateCase(
       throw new Error(`${folder}: say the kind, as in name=image; one of ${Object.keys(empty).join(', ')}`)
     write(draft)
   }
-  const { found } = await checkCase(readCase(folder), workshop)
+  const { found } = await checkCase(readCase(folder), shared)
   write(found)
   parseWant(found, path)
   return readCase(folder)

@@ -38,7 +38,23 @@ export interface Workshop {
   readonly close: () => Promise<void>
 }
 
-/** Opens a workshop in a temporary folder. */
+/** A workshop that is opened when a case first needs one: to read a Dockerfile needs none, and no root. */
+export interface SharedWorkshop {
+  readonly open: () => Promise<Workshop>
+  readonly close: () => Promise<void>
+}
+
+/** Shares one workshop among the cases of a test file. */
+export function shareWorkshop(): SharedWorkshop {
+  let opening: Promise<Workshop> | undefined
+  const open = () => {
+    opening ??= openWorkshop()
+    return opening
+  }
+  return { open, close: async () => await (await opening)?.close() }
+}
+
+/** Opens a workshop in a temporary folder. Needs root: contexts and base images hold files of any owner, and devices. */
 export async function openWorkshop(): Promise<Workshop> {
   const folder = mkdtempSync(join(temporary, 'tsbuild-conformance-'))
   chmodSync(folder, 0o755)

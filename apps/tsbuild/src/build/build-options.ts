@@ -3,7 +3,7 @@ import { UserError } from '@tsbuild/errors'
 import { splitCsv } from '../argv/csv.ts'
 import { keyValues } from '../argv/values.ts'
 import type { Host } from '../host.ts'
-import type { BuildFlags } from './flags.ts'
+import { type BuildFlags, isQuiet } from './flags.ts'
 import { parseOutput } from './output-spec.ts'
 import { parseSecrets } from './secrets.ts'
 
@@ -24,6 +24,7 @@ export function buildOptions(
   if (context === '') throw new UserError('ERR_USAGE', 'Cannot use context "": expected a path, a URL or `-`')
   if (flags.file === '')
     throw new UserError('ERR_USAGE', 'Cannot use Dockerfile "": expected a path, a URL or `-`')
+  refuseTerminal(context, flags, host)
   const parsed = (flags.output ?? []).map((text) => parseOutput(text, host))
   const tags = [...new Set([...(flags.tag ?? []), ...parsed.flatMap((output) => output.names)])]
   const outputs = wantedOutputs(
@@ -59,6 +60,15 @@ export function buildOptions(
   }
 }
 
+/** A build that waits for what nobody is going to type looks like one that hangs. */
+function refuseTerminal(context: string, flags: BuildFlags, { stdin }: Host): void {
+  const what = context === '-' ? 'the build context' : flags.file === '-' ? 'the Dockerfile' : undefined
+  if (what === undefined || stdin.isTTY !== true) return
+  throw new UserError('ERR_USAGE', `Cannot read ${what} from standard input: it is a terminal`, {
+    hints: ['For example `tsbuild -f - . < Dockerfile`, or `tar -cz . | tsbuild -` for a whole context.'],
+  })
+}
+
 function wantedOutputs(
   flags: BuildFlags,
   tags: readonly string[],
@@ -71,7 +81,7 @@ function wantedOutputs(
   }
   const streams = outputs.filter((output) => 'dest' in output && typeof output.dest !== 'string')
   if (streams.length > 1) throw new UserError('ERR_USAGE', 'Cannot write two outputs to standard output')
-  if (streams.length > 0 && flags.quiet === true) {
+  if (streams.length > 0 && isQuiet(flags)) {
     throw new UserError(
       'ERR_USAGE',
       'Cannot print the image id (--quiet): standard output takes an archive',
@@ -81,7 +91,7 @@ function wantedOutputs(
     )
   }
   // Without a name and an output a build leaves nothing but its cache; who asks for the id of an image wants an image.
-  const wantsImage = flags.quiet === true || flags.iidfile !== undefined || flags.metadataFile !== undefined
+  const wantsImage = isQuiet(flags) || flags.iidfile !== undefined || flags.metadataFile !== undefined
   return outputs.length === 0 && wantsImage ? [{ type: 'image' }] : outputs
 }
 

@@ -33,6 +33,14 @@ export interface BuildFlags extends GlobalFlags {
   readonly call?: CallMethod
 }
 
+/**
+ * Whether nothing but the id of the image is to be printed. A variable for the progress does not say so: standard output may
+ * be an archive.
+ */
+export function isQuiet({ quiet, progress }: BuildFlags): boolean {
+  return quiet === true || progress === 'quiet'
+}
+
 const groups = {
   image: 'What to build:',
   run: 'How steps run:',
@@ -83,7 +91,7 @@ function buildFlags(): readonly Option[] {
     flag('output', '--progress <mode>', `${progressModes.join(', ')}`).argParser(
       oneOf('--progress', progressModes),
     ),
-    flag('output', '-q, --quiet', 'Print nothing but the image id'),
+    flag('output', '-q, --quiet', 'Print nothing but the image id; `--progress quiet`'),
     flag('output', '--iidfile <path>', 'Write the image id to a file'),
     flag('output', '--metadata-file <path>', 'Write what was built as JSON to a file'),
     flag('call', '--check', 'Check the Dockerfile and build nothing; exit code 1 if there is a finding'),

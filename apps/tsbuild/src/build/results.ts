@@ -1,4 +1,5 @@
 import { realpath, rename, rm, stat, writeFile } from 'node:fs/promises'
+import { dirname } from 'node:path'
 import type { BuildResult } from '@tsbuild/builder'
 import { EnvironmentError } from '@tsbuild/errors'
 
@@ -40,17 +41,18 @@ export interface ResultFile {
  * link; what is no plain file (`/dev/stdout`, a pipe) stays and is written to as it is.
  *
  * @param path absolute
- * @throws {EnvironmentError} `ERR_OUTPUT` if the old file cannot be removed
+ * @throws {EnvironmentError} `ERR_OUTPUT` if it could not be written after the build either: it is a directory, there is no
+ *   directory for it, the old file cannot be removed
  */
 export async function openResultFile(path: string): Promise<ResultFile> {
-  const place = await attempt(`Cannot remove file "${path}"`, async () => {
+  const place = await attempt(path, async () => {
     const found = await placeOf(path)
     if (found.kind === 'file') await rm(found.path, { force: true })
     return found
   })
   return {
     write: (text) =>
-      attempt(`Cannot write file "${path}"`, async () => {
+      attempt(path, async () => {
         if (place.kind === 'special') return await writeFile(place.path, text)
         const draft = `${place.path}.${process.pid}.tmp`
         await writeFile(draft, text, { flag: 'wx' })
@@ -59,20 +61,39 @@ export async function openResultFile(path: string): Promise<ResultFile> {
   }
 }
 
-async function attempt<Value>(message: string, action: () => Promise<Value>): Promise<Value> {
+async function attempt<Value>(path: string, action: () => Promise<Value>): Promise<Value> {
   try {
     return await action()
   } catch (cause) {
-    throw new EnvironmentError('ERR_OUTPUT', message, { cause })
+    const why = reasons[errnoOf(cause) ?? '']
+    const message = `Cannot write file "${path}"`
+    if (why === undefined) throw new EnvironmentError('ERR_OUTPUT', message, { cause })
+    throw new EnvironmentError('ERR_OUTPUT', `${message}: ${why(path)}`)
   }
+}
+
+const reasons: Readonly<Record<string, (path: string) => string>> = {
+  ENOENT: (path) => `there is no directory "${dirname(path)}"`,
+  ENOTDIR: () => 'a part of its path is no directory',
+  EISDIR: () => 'it is a directory',
+  EACCES: () => 'permission denied',
+  EROFS: () => 'the file system is read-only',
+  ENOSPC: () => 'no space is left',
 }
 
 async function placeOf(path: string): Promise<{ readonly kind: 'file' | 'special'; readonly path: string }> {
   try {
     const end = await realpath(path)
-    return (await stat(end)).isFile() ? { kind: 'file', path: end } : { kind: 'special', path }
+    const stats = await stat(end)
+    if (stats.isDirectory()) throw Object.assign(new Error(`"${end}" is a directory`), { code: 'EISDIR' })
+    return stats.isFile() ? { kind: 'file', path: end } : { kind: 'special', path }
   } catch (error) {
-    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return { kind: 'file', path }
-    throw error
+    if (errnoOf(error) !== 'ENOENT') throw error
+    await stat(dirname(path))
+    return { kind: 'file', path }
   }
+}
+
+function errnoOf(error: unknown): string | undefined {
+  return error instanceof Error && 'code' in error ? String(error.code) : undefined
 }

@@ -8,7 +8,7 @@ import { createDisplay, type DisplayMode } from '../progress/create-display.ts'
 import type { Display } from '../progress/display.ts'
 import { countSteps, createTrace, type Trace, updateTrace } from '../progress/trace.ts'
 import { warningsText } from '../progress/warnings.ts'
-import type { BuildFlags } from './flags.ts'
+import { type BuildFlags, isQuiet } from './flags.ts'
 import { imageId, metadataJson, openResultFile } from './results.ts'
 
 /** The display moves on this often while no event comes. */
@@ -48,7 +48,7 @@ export async function runBuild(run: BuildRun): Promise<number> {
   const id = imageId(result)
   await iidfile?.write(id ?? '')
   await metadataFile?.write(metadataJson(result))
-  if (flags.quiet === true && id !== undefined) host.stdout.write(`${id}\n`)
+  if (isQuiet(flags) && id !== undefined) host.stdout.write(`${id}\n`)
   return exitCodes.success
 }
 
@@ -56,6 +56,7 @@ async function showBuild(run: BuildRun, trace: Trace): Promise<BuildResult> {
   const { host, mode } = run
   const display = createDisplay(mode, host)
   let reported = false
+  let failed = false
   const handle = run.start(
     teeSinks(
       (event) => {
@@ -70,6 +71,7 @@ async function showBuild(run: BuildRun, trace: Trace): Promise<BuildResult> {
   try {
     return await handle.result
   } catch (error) {
+    failed = true
     // Readers of the JSON form wait for an end, also of builds that fail before their first event.
     if (mode === 'json' && !reported) host.stderr.write(toNdjson(failure(error, handle.ref, host.now())))
     throw error
@@ -77,7 +79,10 @@ async function showBuild(run: BuildRun, trace: Trace): Promise<BuildResult> {
     clearInterval(timer)
     stop()
     display.end(host.now())
-    if (mode === 'plain' || mode === 'tty') host.stderr.write(warningsText(trace.warnings))
+    if (mode === 'plain' || mode === 'tty') {
+      const gap = failed && trace.vertexes.size > 0 ? '\n' : ''
+      host.stderr.write(`${warningsText(trace.warnings)}${gap}`)
+    }
   }
 }
 

@@ -48,7 +48,6 @@ describe('parseSecrets()', () => {
 
   it.each([
     ['id=x,env=NONE', 'the variable NONE is not set'],
-    ['id=none', `there is no "`],
     ['id=x,src=.', 'is no file'],
   ])('parseSecrets() throws ERR_SECRET for %s, and not before it is read', async (text, why) => {
     const { ...secrets } = readerOf(text)
@@ -57,6 +56,16 @@ describe('parseSecrets()', () => {
       code: 'ERR_SECRET',
       message: expect.stringContaining(why),
     })
+  })
+
+  it.each([
+    ['id=none', 'there is no variable "none" and no "'],
+    ['id=x,src=none', 'there is no "'],
+  ])('parseSecrets() throws ERR_SECRET at once for %s, whether a step asks for it or not', (text, why) => {
+    const message = expect.stringContaining(`${why}${cwd}/none"`)
+    expect(() => readerOf(text)).toThrow(
+      expect.objectContaining({ kind: 'user', code: 'ERR_SECRET', message }),
+    )
   })
 
   it.each([

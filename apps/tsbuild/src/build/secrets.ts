@@ -1,3 +1,4 @@
+import { statSync } from 'node:fs'
 import { readFile, stat } from 'node:fs/promises'
 import { resolve } from 'node:path'
 import { UserError } from '@tsbuild/errors'
@@ -18,9 +19,9 @@ interface SecretSpec {
 
 /**
  * Reads the values of `--secret`: `id=X`, with `src=PATH`, `env=NAME` or neither; then it is the variable `X`, or else the
- * file `X`. Nothing is read before a secret is asked for. Of two with one id the later one counts.
+ * file `X`. A file must be there; nothing is read before a secret is asked for. Of two with one id the later one counts.
  *
- * @throws {UserError} `ERR_USAGE` for a malformed value
+ * @throws {UserError} `ERR_USAGE` for a malformed value; `ERR_SECRET` for a file that is not there
  * @see spec/interface.md 4.1
  */
 export function parseSecrets(
@@ -31,12 +32,14 @@ export function parseSecrets(
     given.map((text): [string, SecretReader] => {
       const { id, env: name, path } = parseSecret(text)
       const variable = name ?? (path === undefined && env[id] !== undefined ? id : undefined)
-      return [
-        id,
-        variable === undefined
-          ? () => readSecretFile(id, resolve(cwd, path ?? id))
-          : async () => secretOf(id, variable, env[variable]),
-      ]
+      if (variable !== undefined) return [id, async () => secretOf(id, variable, env[variable])]
+      const file = resolve(cwd, path ?? id)
+      if (statSync(file, { throwIfNoEntry: false }) === undefined)
+        throw absent(
+          id,
+          path === undefined ? `there is no variable "${id}" and no "${file}"` : `there is no "${file}"`,
+        )
+      return [id, () => readSecretFile(id, file)]
     }),
   )
 }
@@ -90,9 +93,13 @@ async function readSecretFile(id: string, path: string): Promise<Uint8Array> {
     return await readFile(path)
   } catch (cause) {
     if (cause instanceof UserError || !(cause instanceof Error) || !('code' in cause)) throw cause
-    const why = cause.code === 'ENOENT' ? `there is no "${path}"` : cause.message
-    throw new UserError('ERR_SECRET', `Cannot read the secret "${id}": ${why}`, { cause })
+    if (cause.code === 'ENOENT') throw absent(id, `there is no "${path}"`)
+    throw new UserError('ERR_SECRET', `Cannot read the secret "${id}": ${cause.message}`, { cause })
   }
+}
+
+function absent(id: string, why: string): UserError {
+  return new UserError('ERR_SECRET', `Cannot read the secret "${id}": ${why}`)
 }
 
 function tooLarge(id: string): UserError {

@@ -121,7 +121,7 @@ describe('--check', () => {
   it('ends with 0 where a base could not be asked for', async () => {
     const { code, out } = await run(['--check', '.'], { ...clean, unresolved: report.unresolved })
     expect(code).toBe(0)
-    expect(out).toContain('NOTE: The rules about the base image docker.io/library/base:latest did not run')
+    expect(out).toContain('NOTE: The rules about the image docker.io/library/base:latest did not run')
   })
 
   it('ends with 1 for an error alone', async () => {
@@ -186,11 +186,25 @@ describe('--call', () => {
     golden('targets.json', (await run(['--call=targets,format=json', '.'])).out)
   })
 
-  it.each(['describe', 'check,format=xml', 'check,json', '"check'])('refuses %j', async (value) => {
-    const { code, err } = await run(['--call', value, '.'])
-    expect(code).toBe(2)
-    expect(err).toContain('[ERR_USAGE]')
+  it('lists what can be asked for', async () => {
+    const { code, out, asked } = await run(['--call=subrequests.describe', '.'])
+    expect([code, asked]).toEqual([0, []])
+    const names = out.split('\n').map((line) => line.split(' ')[0])
+    expect(names).toEqual(['NAME', 'lint', 'outline', 'targets', 'subrequests.describe', ''])
+    // Each of them can be asked for.
+    for (const name of names.slice(1, -1)) expect(() => parseCallMethod(name ?? '')).not.toThrow()
+    const json = await run(['--call=frontend.subrequests.describe,format=json', '.'])
+    expect(JSON.parse(json.out)[1]).toMatchObject({ name: 'frontend.outline', version: '1.0.0', type: 'rpc' })
   })
+
+  it.each(['describe', 'convertllb', 'check,format=xml', 'check,json', '"check'])(
+    'refuses %j',
+    async (value) => {
+      const { code, err } = await run(['--call', value, '.'])
+      expect(code).toBe(2)
+      expect(err).toContain('[ERR_USAGE]')
+    },
+  )
 
   it('reports what keeps the Dockerfile from being read as any error', async () => {
     const builder: Partial<Builder> = {

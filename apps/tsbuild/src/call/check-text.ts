@@ -15,7 +15,7 @@ export function checkText(report: CheckReport): string {
     ...(error === undefined ? [] : [errorText(error, report)]),
     ...unresolved.map(
       ({ reference, reason }) =>
-        `NOTE: The rules about the base image ${reference} did not run\n${clean(reason)}\n`,
+        `NOTE: The rules about the image ${reference} did not run\n${clean(reason)}\n`,
     ),
   ]
   return parts.join('\n')

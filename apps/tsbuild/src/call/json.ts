@@ -68,7 +68,8 @@ export function targetsJson({ dockerfile, targets }: TargetsReport): string {
   })
 }
 
-function jsonText(value: object): string {
+/** A value as readable JSON with a line feed behind it; members that are undefined are left out. */
+export function jsonText(value: object): string {
   return `${JSON.stringify(value, undefined, 2)}\n`
 }
 

@@ -1,7 +1,7 @@
 import { UserError } from '@tsbuild/errors'
 import { splitCsv } from '../argv/csv.ts'
 
-const methods = ['build', 'check', 'outline', 'targets'] as const
+const methods = ['build', 'check', 'outline', 'targets', 'subrequests.describe'] as const
 const formats = ['text', 'json'] as const
 
 /** What `--call` asks for. */
@@ -11,8 +11,8 @@ export interface CallMethod {
 }
 
 /**
- * Parses the value of `--call`: `check`, `lint` (the same), `outline`, `targets` or `build`, with `format=text` or
- * `format=json` behind a comma.
+ * Parses the value of `--call`: `check`, `lint` (the same), `outline`, `targets`, `subrequests.describe` or `build`, with
+ * `format=text` or `format=json` behind a comma.
  *
  * @throws {UserError} `ERR_USAGE`
  * @see spec/dockerfile.md 1.9

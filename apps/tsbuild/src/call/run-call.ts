@@ -2,6 +2,7 @@ import type { Builder, BuildOptions } from '@tsbuild/builder'
 import { exitCodes } from '../exit-code.ts'
 import type { Host } from '../host.ts'
 import { checkText } from './check-text.ts'
+import { describeJson, describeText } from './describe.ts'
 import { checkJson, outlineJson, targetsJson } from './json.ts'
 import type { CallMethod } from './method.ts'
 import { outlineText, targetsText } from './tables.ts'
@@ -41,6 +42,9 @@ export async function runCall({ method, options, host, builder, signal }: Call):
       stdout.write(json ? targetsJson(report) : targetsText(report))
       return exitCodes.success
     }
+    case 'subrequests.describe':
+      stdout.write(json ? describeJson() : describeText())
+      return exitCodes.success
     case 'build':
       throw new RangeError('a build is no call')
   }

@@ -14,14 +14,18 @@ export type DisplayMode = Exclude<ProgressMode, 'auto'>
  * Chooses the display: `--quiet`, `--progress`, TSBUILD_PROGRESS, BUILDKIT_PROGRESS, and then a live view on a terminal
  * and plain text elsewhere.
  *
- * @throws {UserError} `ERR_USAGE` if the live view is asked for where there is no terminal, or a variable has a mode
- *   that does not exist
+ * @throws {UserError} `ERR_USAGE` if the live view is asked for where there is no terminal, `--quiet` and `--progress`
+ *   contradict each other, or a variable has a mode that does not exist
  */
 export function displayMode(
   flags: { readonly progress?: ProgressMode; readonly quiet?: true },
   host: Host,
 ): DisplayMode {
-  if (flags.quiet === true) return 'quiet'
+  if (flags.quiet === true) {
+    const { progress = 'quiet' } = flags
+    if (['auto', 'quiet', 'none'].includes(progress)) return 'quiet'
+    throw new UserError('ERR_USAGE', `Cannot show --progress "${progress}": --quiet shows nothing`)
+  }
   const terminal = host.stderr.isTTY === true
   const mode = flags.progress ?? environmentMode(host.env) ?? 'auto'
   if (mode === 'auto') return terminal && host.env.TERM !== 'dumb' ? 'tty' : 'plain'

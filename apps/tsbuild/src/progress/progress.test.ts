@@ -128,6 +128,15 @@ describe('createPlainDisplay()', () => {
 `)
   })
 
+  it('leaves out what has no work of its own', () => {
+    const merge: BuildEvent = { ...planned(copy, '[2/2] LINK COPY'), view: true } as BuildEvent
+    const events = [...simpleBuild.slice(0, -1), merge, started(copy, 1_600), completed(copy, 1_600)]
+    expect(plain(events)).toBe(plain(simpleBuild))
+    const trace = createTrace()
+    for (const event of events) updateTrace(trace, event)
+    expect([...trace.vertexes.keys()]).toEqual([load, from, run])
+  })
+
   it('shows how steps end that did not end well', () => {
     const events: BuildEvent[] = [
       planned(run, 'RUN false'),
@@ -387,7 +396,7 @@ describe('displayMode()', () => {
     [{}, { BUILDKIT_PROGRESS: 'plain' }, terminal, 'plain'],
     [{}, { BUILDKIT_PROGRESS: 'plain', TSBUILD_PROGRESS: 'rawjson' }, terminal, 'rawjson'],
     [{ progress: 'auto' }, { BUILDKIT_PROGRESS: 'json' }, terminal, 'tty'],
-    [{ progress: 'json', quiet: true }, {}, terminal, 'quiet'],
+    [{ quiet: true }, { BUILDKIT_PROGRESS: 'json' }, terminal, 'quiet'],
   ] as const)('chooses by %j and %j', (flags, env, size, mode) => {
     expect(displayMode(flags, memoryHost({ env, ...(size === undefined ? {} : { terminal: size }) }))).toBe(
       mode,
@@ -398,6 +407,7 @@ describe('displayMode()', () => {
     const usage = expect.objectContaining({ code: 'ERR_USAGE' })
     expect(() => displayMode({ progress: 'tty' }, memoryHost())).toThrow(usage)
     expect(() => displayMode({}, memoryHost({ env: { BUILDKIT_PROGRESS: 'x' } }))).toThrow(usage)
+    expect(() => displayMode({ progress: 'json', quiet: true }, memoryHost())).toThrow(usage)
   })
 })
 

@@ -31,15 +31,17 @@ export interface Trace {
   startedAt: Millis | undefined
   /** By first mention. */
   readonly vertexes: Map<Digest, TraceVertex>
+  /** Those that are left out: they do nothing that one could wait for. */
+  readonly views: Set<Digest>
   readonly warnings: (BuildEvent & { type: 'warning' })[]
 }
 
 /** A trace of nothing. */
 export function createTrace(): Trace {
-  return { startedAt: undefined, vertexes: new Map(), warnings: [] }
+  return { startedAt: undefined, vertexes: new Map(), views: new Set(), warnings: [] }
 }
 
-/** Brings the trace up to date with an event and gives the vertex that the event is about, if any. */
+/** Brings the trace up to date with an event and gives the vertex that the event is about, if any is shown. */
 export function updateTrace(trace: Trace, event: BuildEvent): TraceVertex | undefined {
   trace.startedAt ??= event.at
   switch (event.type) {
@@ -51,8 +53,13 @@ export function updateTrace(trace: Trace, event: BuildEvent): TraceVertex | unde
       trace.warnings.push(event)
       return undefined
     case 'vertex.planned':
+      if (event.view === true) {
+        trace.views.add(event.vertex)
+        return undefined
+      }
       return addVertex(trace, event.vertex, event.name)
     default: {
+      if (trace.views.has(event.vertex)) return undefined
       const vertex = trace.vertexes.get(event.vertex) ?? addVertex(trace, event.vertex, event.vertex)
       updateVertex(vertex, event)
       return vertex

@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import {
   archiveName,
   type BuildContext,
+  type FetchOptions,
   inspectFile,
   openArchiveContext,
   openEmptyContext,
@@ -10,7 +11,6 @@ import {
   type Received,
   type RemoteTree,
 } from '@tsbuild/context'
-import type { Digest } from '@tsbuild/digest'
 import type { GitUrl } from '@tsbuild/dockerfile'
 import { InternalError, redact } from '@tsbuild/errors'
 import type { GitOp } from '@tsbuild/graph'
@@ -63,7 +63,7 @@ export async function openUrlContext(
       options,
     )
     const received = await inspectFile(pathOf(fetched), fetched.shown)
-    return await openReceived(tools, received, { ...fetched, vertex: options.vertex })
+    return await openReceived(tools, received, fetched)
   })
 }
 
@@ -71,7 +71,7 @@ export async function openUrlContext(
 export async function openReceived(
   tools: ContextTools,
   received: Received,
-  from: Pick<RemoteTree, 'tree' | 'shown'> & { readonly vertex: Digest },
+  { tree, shown }: Pick<RemoteTree, 'tree' | 'shown'>,
 ): Promise<BuildContext | LoneDockerfile> {
   const { machine, signal } = tools.run
   const directory = await scratchDirectory(tools)
@@ -79,7 +79,6 @@ export async function openReceived(
     return { context: openEmptyContext(directory, machine), text: received.text }
   const onWarning = (message: string) =>
     tools.internal.warn({ rule: 'ContextContent', message, source: null })
-  const { tree, shown } = from
   return await openArchiveContext({ ...machine, tree, shown, directory, signal, onWarning })
 }
 
@@ -93,17 +92,11 @@ export async function scratchDirectory({ run }: ContextTools): Promise<string> {
   return await mkdtemp(join(await run.machine.store.sources.scratch(), 'context-'))
 }
 
-interface Fetching {
-  readonly vertex: Digest
-  readonly signal: AbortSignal
-  readonly onProgress: (received: number, total: number | undefined) => void
-}
-
 /** Runs `body` as a vertex that shows what came so far. */
 async function fetching<T>(
   { run, internal }: ContextTools,
   name: string,
-  body: (options: Fetching) => Promise<T>,
+  body: (options: FetchOptions) => Promise<T>,
 ): Promise<T> {
   const { events, machine, signal } = run
   return await internal.run(name, async (vertex) => {
@@ -118,7 +111,7 @@ async function fetching<T>(
       last = [received, total ?? null]
       send(false)
     }
-    const result = await body({ vertex, signal, onProgress })
+    const result = await body({ signal, onProgress })
     send(true)
     return result
   })

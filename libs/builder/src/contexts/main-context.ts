@@ -1,13 +1,15 @@
+import { existsSync } from 'node:fs'
 import {
   assertDirectory,
   type BuildContext,
   type DockerfileText,
   openDirectoryContext,
+  type Received,
   readDockerfile,
   readDockerfileOf,
   receiveContext,
 } from '@tsbuild/context'
-import { UserError } from '@tsbuild/errors'
+import { redact, UserError } from '@tsbuild/errors'
 import { fileNameOf, isHttpUrl, mainContextSource } from './context-source.ts'
 import {
   type ContextTools,
@@ -56,6 +58,7 @@ async function loadDirectory(tools: ContextTools, path: string): Promise<MainCon
   const { machine, options } = tools.run
   const { dockerfile, cwd } = options
   const file = await loadText(tools, async () => {
+    refuseScheme(options.context, path)
     assertDirectory(path)
     return (await givenElsewhere(tools)) ?? (await readDockerfile(path, dockerfile, cwd))
   })
@@ -97,25 +100,22 @@ function loadText(tools: ContextTools, body: () => Promise<DockerfileText>): Pro
 
 /** A Dockerfile of standard input or of a URL; undefined for one that is a path. */
 async function givenElsewhere(tools: ContextTools): Promise<DockerfileText | undefined> {
-  const { dockerfile, context } = tools.run.options
-  if (dockerfile === '-') {
-    if (context === '-') {
-      throw new UserError('ERR_USAGE', 'Cannot read both the context and the Dockerfile from standard input')
-    }
-    return await dockerfileOfStdin(tools)
-  }
+  const { dockerfile } = tools.run.options
+  if (dockerfile === '-') return await dockerfileOfStdin(tools)
   if (dockerfile === undefined || !isHttpUrl(dockerfile)) return undefined
   const { machine, signal } = tools.run
-  const name = fileNameOf(dockerfile)
-  const fetched = await openFileContext(tools, dockerfile, name)
-  return await readDockerfileOf(fetched, name, { native: machine.native, signal })
+  const fetched = await openFileContext(tools, dockerfile, 'Dockerfile')
+  return await readDockerfileOf(fetched, undefined, { native: machine.native, signal })
 }
 
 async function dockerfileOfStdin(tools: ContextTools): Promise<DockerfileText> {
   const { signal } = tools.run
   const shown = 'standard input'
   const received = await receiveContext(stdinOf(tools), await scratchDirectory(tools), { shown, signal })
-  if (received.kind === 'dockerfile') return { path: undefined, shown: 'Dockerfile', text: received.text }
+  if (received.kind === 'dockerfile') {
+    refuseEmpty(received, 'the Dockerfile')
+    return { path: undefined, shown: 'Dockerfile', text: received.text }
+  }
   throw new UserError('ERR_USAGE', 'Cannot read the Dockerfile from standard input: it is an archive', {
     hints: ['Give `-` as the context to build from an archive.'],
   })
@@ -123,14 +123,35 @@ async function dockerfileOfStdin(tools: ContextTools): Promise<DockerfileText> {
 
 async function openStdinContext(tools: ContextTools): Promise<BuildContext | LoneDockerfile> {
   const { options, signal } = tools.run
-  if (options.dockerfile === '-') await givenElsewhere(tools)
+  if (options.dockerfile === '-')
+    throw new UserError('ERR_USAGE', 'Cannot read both the context and the Dockerfile from standard input')
   const shown = 'standard input'
-  return await tools.internal.run('[internal] load build context from standard input', async (vertex) => {
+  return await tools.internal.run('[internal] load build context from standard input', async () => {
     const path = await scratchDirectory(tools)
     const received = await receiveContext(stdinOf(tools), path, { shown, signal })
+    refuseEmpty(received, 'the build context')
     const tree = { kind: 'directory', path, ignore: [], fingerprints: null } as const
-    return await openReceived(tools, received, { tree, shown, vertex })
+    return await openReceived(tools, received, { tree, shown })
   })
+}
+
+/** A mistyped URL is looked for as a path, and the path says little. */
+function refuseScheme(context: string, path: string): void {
+  const [, scheme] = /^([a-z][a-z0-9+.-]*):\/\//i.exec(context) ?? []
+  if (scheme === undefined || existsSync(path)) return
+  const message = `Cannot use the build context "${redact(context)}": no context is fetched by "${scheme}"`
+  throw new UserError('ERR_URL_INVALID', message, {
+    hints:
+      scheme === 'docker-image' || scheme === 'oci-layout'
+        ? [`An image can be a named context: \`--build-context name=${scheme}://…\`.`]
+        : ['A URL begins with https, http, git or ssh.'],
+  })
+}
+
+/** What came before it in the pipe has most likely failed. */
+function refuseEmpty(received: Received, what: string): void {
+  if (received.kind !== 'dockerfile' || received.text !== '') return
+  throw new UserError('ERR_DOCKERFILE_EMPTY', `Cannot read ${what} from standard input: it is empty`)
 }
 
 function stdinOf({ run }: ContextTools) {

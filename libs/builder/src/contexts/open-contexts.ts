@@ -1,4 +1,4 @@
-import { type BuildContext, openDirectoryContext } from '@tsbuild/context'
+import { assertDirectory, type BuildContext, openDirectoryContext } from '@tsbuild/context'
 import { InternalError, UserError } from '@tsbuild/errors'
 import type { NamedContext } from '@tsbuild/frontend'
 import { type ContextSource, namedContextSource } from './context-source.ts'
@@ -16,9 +16,9 @@ export interface BuildContexts {
 }
 
 /**
- * Reads what `--build-context` says. Nothing is looked for or fetched before it is asked for.
+ * Reads what `--build-context` says. Directories must be there; nothing is read or fetched before it is asked for.
  *
- * @throws {UserError} `ERR_USAGE`, `ERR_UNSUPPORTED`, `ERR_URL_INVALID`
+ * @throws {UserError} `ERR_USAGE`, `ERR_UNSUPPORTED`, `ERR_URL_INVALID`, `ERR_CONTEXT_NOT_FOUND`
  * @see spec/dockerfile.md 1.7
  */
 export function createContexts(tools: ContextTools, main: BuildContext): BuildContexts {
@@ -26,6 +26,8 @@ export function createContexts(tools: ContextTools, main: BuildContext): BuildCo
   const sources = new Map(
     Object.entries(buildContexts).map(([name, text]) => [name, namedContextSource(name, text, cwd)]),
   )
+  for (const [name, source] of sources)
+    if (source.kind === 'directory') assertDirectory(source.path, `--build-context "${name}"`)
   const opened = new Map<string, Promise<BuildContext>>()
   const named = [...sources].map(([name, source]): [string, NamedContext] => [name, asNamed(source)])
   return {

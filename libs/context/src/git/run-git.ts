@@ -160,8 +160,12 @@ function presentable(complaint: string, secrets: readonly string[]): string {
   const clean = secrets.reduce((text, secret) => text.replaceAll(secret, '***'), complaint)
   const lines = redact(clean)
     .split(/[\r\n]+/)
-    // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is taken out
-    .map((line) => line.replace(/[\u0000-\u001f\u007f-\u009f]+/g, ' ').trim())
+    .map((line) =>
+      line
+        .replace(/\p{Cc}+/gu, ' ')
+        .trim()
+        .replace(/\.$/, ''),
+    )
     .filter((line) => line !== '' && !/^(?:remote: )?[A-Z][a-z]+ [a-z]+: +\d+/.test(line))
   return lines.slice(-6).join('; ').slice(-1500) || 'git fails and does not say why'
 }

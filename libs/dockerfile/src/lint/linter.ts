@@ -37,6 +37,8 @@ export function createLinter(dockerfile: Dockerfile, check: string | undefined):
   const options = checkOptionsOf(dockerfile, check)
   const found = new Map<string, { readonly rule: LintRuleName; readonly finding: Finding }>()
   const report = (rule: LintRuleName, finding: Finding): void => {
+    // Before its place is asked for, which takes far longer than the finding did.
+    if (!runs(rule, withComments(options, finding.instruction?.comments ?? []))) return
     const { startLine, startColumn } = sourceOf(finding) ?? { startLine: 0, startColumn: 0 }
     const key = JSON.stringify([rule, finding.message, startLine, startColumn])
     if (!found.has(key)) found.set(key, { rule, finding })
@@ -53,10 +55,7 @@ export function createLinter(dockerfile: Dockerfile, check: string | undefined):
     warnings(stages) {
       const left = stages === undefined ? new Set<Instruction>() : outside(dockerfile, stages)
       return [...found.values()]
-        .filter(({ rule, finding: { instruction } }) => {
-          if (instruction === null) return runs(rule, options)
-          return !left.has(instruction) && runs(rule, withComments(options, instruction.comments))
-        })
+        .filter(({ finding: { instruction } }) => instruction === null || !left.has(instruction))
         .map(({ rule, finding }) => ({ rule, message: finding.message, source: sourceOf(finding) }))
         .sort(compare)
     },

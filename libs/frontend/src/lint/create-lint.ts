@@ -4,7 +4,7 @@ import { buildArgOf } from '../build-args.ts'
 import type { FrontendOptions, FrontendWarning, ResolvedImage } from '../types.ts'
 import { invalidDefaultArgs } from './default-args.ts'
 import { createStageLint, type StageLint } from './stage-lint.ts'
-import { unusedBuildArgs } from './unused-build-arg.ts'
+import { unusedBuildArgs, vainBuildArgs } from './unused-build-arg.ts'
 
 /** All rules over one Dockerfile. */
 export interface Lint {
@@ -19,7 +19,7 @@ export interface Lint {
   finish(options: LintScope): Promise<readonly LintMessage[]>
   /** `error=true` of the check options. */
   readonly failsBuild: boolean
-  /** Notices about the check options themselves, which are no findings. */
+  /** Notices about the check options and build arguments themselves, which are no findings. */
   readonly notices: readonly FrontendWarning[]
 }
 
@@ -52,7 +52,10 @@ export function createLint(
   return {
     observer,
     failsBuild: linter.failsBuild,
-    notices: linter.unknownRules.map((notice) => ({ rule: 'UnknownLintRule', ...notice })),
+    notices: [
+      ...linter.unknownRules.map((notice) => ({ rule: 'UnknownLintRule', ...notice })),
+      ...vainBuildArgs(options),
+    ],
     async finish({ stages, askContext }) {
       linter.runTextRules({ buildArgs, baseShell: observer.baseShell })
       for (const finding of unusedBuildArgs(options, observer.triggerArgs))

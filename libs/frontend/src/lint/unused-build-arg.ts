@@ -1,6 +1,6 @@
-import { type ArgInstruction, type Finding, isPredefinedArg } from '@tsbuild/dockerfile'
+import { type ArgInstruction, type Finding, isPredefinedArg, vainArgReason } from '@tsbuild/dockerfile'
 import { didYouMean } from '@tsbuild/errors'
-import type { FrontendOptions } from '../types.ts'
+import type { FrontendOptions, FrontendWarning } from '../types.ts'
 
 /** Far longer than the name of an argument. */
 const longestName = 128
@@ -25,4 +25,14 @@ export function unusedBuildArgs(
       const message = `The build argument "${name}" is not declared by any ARG${hint === '' ? '' : `. ${hint}`}`
       return { instruction: null, message }
     })
+}
+
+/** Notices about build arguments that ask the builder for what it does not do yet. @see docs/reference/build-args.md */
+export function vainBuildArgs({ buildArgs }: Pick<FrontendOptions, 'buildArgs'>): readonly FrontendWarning[] {
+  return Object.entries(buildArgs).flatMap(([name, value]) => {
+    const reason = vainArgReason(name, value)
+    if (reason === undefined) return []
+    const message = `The build argument "${name}" has no effect yet: ${reason}`
+    return [{ rule: 'BuildArgWithoutEffect', message, source: null }]
+  })
 }

@@ -58,8 +58,8 @@ impl Matcher {
                 return Err(malformed(pattern));
             }
             let cleaned = String::from_utf8_lossy(&clean(text.as_bytes())).into_owned();
-            if cleaned.is_empty() && !exception {
-                // `/` and `.` name the root, which no path below equals.
+            if (cleaned.is_empty() && !exception) || leads_out(text) {
+                // `/` and `.` name the root, which no path below equals; nor does `../a` name one.
                 continue;
             }
             Glob::parse(cleaned.as_bytes()).map_err(|_| malformed(pattern))?;
@@ -155,6 +155,20 @@ impl Matcher {
         }
         matched
     }
+}
+
+/// Whether a relative pattern leads above the root.
+fn leads_out(pattern: &str) -> bool {
+    let mut depth = 0_usize;
+    !pattern.starts_with('/')
+        && pattern.split('/').any(|part| match part {
+            "" | "." => false,
+            ".." => depth.checked_sub(1).map(|above| depth = above).is_none(),
+            _ => {
+                depth += 1;
+                false
+            }
+        })
 }
 
 fn malformed(pattern: &str) -> Failure {

@@ -16,7 +16,7 @@ use std::path::Path;
 #[derive(Debug)]
 pub(crate) struct Opened {
     pub(crate) root: Beneath,
-    /// A directory of the host: owners read as 0:0, sockets are not there.
+    /// A directory of the host: owners read as 0:0.
     pub(crate) host: bool,
     pub(crate) ignore: Matcher,
     pub(crate) fingerprints: Fingerprints,

@@ -105,7 +105,6 @@ pub(crate) fn single(tree: &Opened, path: &[u8], meta: Meta) -> Fallible<Walked>
 pub(crate) struct Listed {
     pub(crate) name: Box<[u8]>,
     pub(crate) is_dir: bool,
-    is_socket: bool,
 }
 
 impl AsRef<[u8]> for Listed {
@@ -136,8 +135,7 @@ pub(crate) fn list(tree: &Opened, path: &[u8]) -> Fallible<(OwnedFd, Vec<Listed>
                 Err(errno) => return Err(read_failure("fstatat", &join(path, name), errno)),
             }
         }
-        let (is_dir, is_socket) = (kind == FileType::Directory, kind == FileType::Socket);
-        names.push(Listed { name: name.into(), is_dir, is_socket });
+        names.push(Listed { name: name.into(), is_dir: kind == FileType::Directory });
     }
     names.sort_unstable_by(|a, b| a.name.cmp(&b.name));
     Ok((dir, names))
@@ -229,9 +227,6 @@ impl Walk<'_> {
         }
         let stem = path.len();
         for listed in names {
-            if listed.is_socket && self.tree.host {
-                continue;
-            }
             path.truncate(stem);
             path.extend_from_slice(&listed.name);
             let (verdict, states) = self.judge(&path, job, listed.is_dir);

@@ -219,6 +219,22 @@ fn add_keeps_extended_attributes_and_capabilities() {
 }
 
 #[test]
+fn add_warns_once_of_attributes_that_cannot_be_set() {
+    if !can_mount() {
+        return;
+    }
+    let broken = |name: &str| file(name, "x").pax("SCHILY.xattr.security.capability", "no capabilities");
+    let add = Add::tar(&[], &[broken("a"), broken("b").pax("SCHILY.xattr.user.k", "v")], "/to");
+    let (before, last) = add.run();
+    expect_result(last);
+    let codes: Vec<&str> = before.iter().filter_map(|line| line["code"].as_str()).collect();
+    assert_eq!(codes, ["xattr-not-copied"], "{before:?}");
+    assert!(before[0]["message"].as_str().unwrap().contains("/to/a"), "{before:?}");
+    let kept = rustix::fs::getxattr(add.bench.path("upper/to/b"), "user.k", &mut [0_u8; 8][..]);
+    assert_eq!(kept, Ok(1), "the others are set");
+}
+
+#[test]
 fn add_does_not_let_an_archive_set_the_marks_of_overlayfs() {
     if !can_mount() {
         return;

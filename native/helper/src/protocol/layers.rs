@@ -1,0 +1,52 @@
+//! What requests say about layers and exports.
+
+use serde::{Deserialize, Serialize};
+
+/// How a layer blob is stored.
+#[derive(Debug, Clone, Copy, Deserialize, Serialize, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub(crate) enum LayerFormat {
+    /// Plain tar.
+    None,
+    /// gzip, any number of members.
+    Gzip,
+    /// zstd.
+    Zstd,
+}
+
+/// How to compress a layer. The bytes depend on the input and on this value alone, never on the machine.
+#[derive(Debug, Clone, Copy, Deserialize, Serialize, PartialEq, Eq)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(crate) struct Compression {
+    /// The format.
+    pub(crate) format: LayerFormat,
+    /// 0–9 for gzip, 0–22 for zstd; ignored for plain tar.
+    pub(crate) level: u32,
+}
+
+/// Limits of `apply`, against decompression bombs.
+#[derive(Debug, Clone, Copy, Deserialize, Serialize, PartialEq, Eq)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(crate) struct ApplyLimits {
+    /// Unpacked bytes.
+    pub(crate) max_bytes: u64,
+    /// Entries.
+    pub(crate) max_entries: u64,
+    /// Unpacked bytes for each stored byte, looked at beyond 1 GiB.
+    pub(crate) max_ratio: u32,
+}
+
+/// Where `export` writes.
+#[derive(Debug, Clone, Deserialize, Serialize, PartialEq)]
+#[serde(tag = "kind", rename_all = "camelCase", deny_unknown_fields)]
+pub(crate) enum ExportDest {
+    /// A directory of the host, made if missing; existing files of the same name are replaced.
+    #[serde(rename_all = "camelCase")]
+    Directory {
+        /// Absolute path.
+        path: String,
+    },
+    /// A tar stream on fd 3.
+    #[serde(rename_all = "camelCase")]
+    Tar {},
+}

@@ -1,0 +1,237 @@
+//! What goes to standard output.
+
+use serde::{Deserialize, Serialize};
+
+/// One line of standard output.
+#[derive(Debug, Serialize, Deserialize, PartialEq)]
+#[serde(tag = "event", rename_all = "camelCase", deny_unknown_fields)]
+pub(crate) enum Reply {
+    /// `run`: the process exists.
+    #[serde(rename_all = "camelCase")]
+    Started {
+        /// Its id in the host's pid namespace.
+        pid: u32,
+    },
+    /// How far a long operation is; at most ten a second.
+    #[serde(rename_all = "camelCase")]
+    Progress {
+        /// Bytes done.
+        bytes: u64,
+    },
+    /// Something the user should know that does not stop the operation.
+    #[serde(rename_all = "camelCase")]
+    Warning {
+        /// Stable name.
+        code: String,
+        /// What happened.
+        message: String,
+    },
+    /// The operation is done.
+    #[serde(rename_all = "camelCase")]
+    Result {
+        /// What it gave.
+        #[serde(rename = "result")]
+        outcome: Outcome,
+    },
+    /// After the result: the layer that [`super::Finish`] asked for is on fd 6.
+    #[serde(rename_all = "camelCase")]
+    Layer {
+        /// The digest of its bytes.
+        digest: String,
+        /// Their number.
+        size_bytes: u64,
+        /// The digest of the tar.
+        diff_id: String,
+    },
+    /// After the result, last: everything that [`super::Finish`] asked for is done.
+    #[serde(rename_all = "camelCase")]
+    Durable {},
+    /// The operation, or what was to follow its result, failed; nothing after it.
+    #[serde(rename_all = "camelCase")]
+    Error {
+        /// Who can mend it.
+        kind: ErrorKind,
+        /// A code of the table in `libs/errors`.
+        code: String,
+        /// The failed call, as strace prints it.
+        message: String,
+        /// The errno name, for example `ENOENT`.
+        errno: Option<String>,
+    },
+}
+
+/// Who can mend an error.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub(crate) enum ErrorKind {
+    /// The author of the Dockerfile or of the image.
+    User,
+    /// The owner of the machine.
+    Environment,
+    /// We.
+    Internal,
+}
+
+/// The result of each operation.
+#[derive(Debug, Serialize, Deserialize, PartialEq)]
+#[serde(tag = "op", rename_all = "camelCase", deny_unknown_fields)]
+pub(crate) enum Outcome {
+    /// See [`super::Request::Probe`].
+    #[serde(rename_all = "camelCase")]
+    Probe {
+        /// [`super::PROTOCOL`].
+        protocol: u32,
+        /// `uname -r`.
+        kernel: String,
+        /// Effective user id outside of any namespace that the helper makes.
+        euid: u32,
+        /// overlayfs can be mounted (as root, or in a user namespace).
+        overlay: bool,
+        /// User namespaces can be made.
+        user_namespace: bool,
+        /// Absolute path of `newuidmap`, where installed.
+        newuidmap: Option<String>,
+        /// Absolute path of `newgidmap`, where installed.
+        newgidmap: Option<String>,
+        /// The caller's ranges in /etc/subuid, as outside ids.
+        subuids: Vec<SubordinateRange>,
+        /// The caller's ranges in /etc/subgid.
+        subgids: Vec<SubordinateRange>,
+        /// Where cgroup v2 is mounted.
+        cgroup2: Option<String>,
+        /// seccomp filters work.
+        seccomp: bool,
+        /// What is missing, why, and how to get it.
+        missing: Vec<Missing>,
+    },
+    /// See [`super::Request::Scan`].
+    #[serde(rename_all = "camelCase")]
+    Scan {
+        /// One for each selection.
+        selections: Vec<Selected>,
+        /// Bytes that had to be read and hashed.
+        hashed_bytes: u64,
+        /// Entries looked at.
+        entries: u64,
+    },
+    /// See [`super::Request::Copy`].
+    #[serde(rename_all = "camelCase")]
+    Copy {
+        /// Regular files written.
+        files: u64,
+        /// Their bytes.
+        bytes: u64,
+    },
+    /// See [`super::Request::Read`].
+    #[serde(rename_all = "camelCase")]
+    Read {
+        /// For each path its bytes as base64; null where there is no such file.
+        files: Vec<Option<String>>,
+    },
+    /// See [`super::Request::Apply`].
+    #[serde(rename_all = "camelCase")]
+    Apply {
+        /// The digest of the unpacked tar.
+        diff_id: String,
+        /// Bytes of the unpacked tar.
+        unpacked_bytes: u64,
+        /// Entries.
+        entries: u64,
+    },
+    /// See [`super::Request::Diff`].
+    #[serde(rename_all = "camelCase")]
+    Diff {
+        /// The digest of the bytes on fd 3.
+        digest: String,
+        /// Their number.
+        size_bytes: u64,
+        /// The digest of the tar.
+        diff_id: String,
+        /// Bytes of the tar.
+        unpacked_bytes: u64,
+        /// Entries.
+        entries: u64,
+    },
+    /// See [`super::Request::Export`].
+    #[serde(rename_all = "camelCase")]
+    Export {
+        /// Regular files written.
+        files: u64,
+        /// Their bytes.
+        bytes: u64,
+    },
+    /// See [`super::Request::Run`]. A process that failed is a result too.
+    #[serde(rename_all = "camelCase")]
+    Run {
+        /// Exit code; 128 + signal if a signal ended it.
+        exit_code: u32,
+        /// That signal.
+        signal: Option<u32>,
+        /// The kernel ended a process of this run for want of memory.
+        oom_killed: bool,
+        /// User CPU time.
+        user_micros: u64,
+        /// System CPU time.
+        system_micros: u64,
+        /// Peak resident memory of the largest process.
+        max_rss_bytes: u64,
+    },
+    /// See [`super::Request::Sync`].
+    #[serde(rename_all = "camelCase")]
+    Sync {},
+    /// See [`super::Request::Remove`].
+    #[serde(rename_all = "camelCase")]
+    Remove {},
+    /// See [`super::Request::Usage`].
+    #[serde(rename_all = "camelCase")]
+    Usage {
+        /// One for each path: allocated bytes, hardlinks once.
+        bytes: Vec<u64>,
+    },
+}
+
+/// A subordinate id range.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(crate) struct SubordinateRange {
+    /// First id.
+    pub(crate) start: u32,
+    /// How many.
+    pub(crate) length: u32,
+}
+
+/// A capability that this machine lacks.
+#[derive(Debug, Clone, Serialize, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(crate) struct Missing {
+    /// Its name.
+    pub(crate) feature: String,
+    /// What said so.
+    pub(crate) reason: String,
+    /// The command that mends it.
+    pub(crate) fix: String,
+}
+
+/// What a selection holds.
+#[derive(Debug, Serialize, Deserialize, PartialEq)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(crate) struct Selected {
+    /// SHA-256 of its manifest (docs/dev/cache-keys.md gives the encoding).
+    pub(crate) digest: String,
+    /// Entries in it.
+    pub(crate) entries: u64,
+    /// Bytes of its regular files.
+    pub(crate) bytes: u64,
+    /// Sources without a wildcard that match nothing.
+    pub(crate) missing: Vec<MissingSource>,
+}
+
+/// A source that is not there.
+#[derive(Debug, Serialize, Deserialize, PartialEq)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(crate) struct MissingSource {
+    /// As written.
+    pub(crate) source: String,
+    /// The index of the ignore pattern that hides it, if one does.
+    pub(crate) ignored_by: Option<u32>,
+}

@@ -1,0 +1,135 @@
+import { existsSync } from 'node:fs'
+import { join } from 'node:path'
+import { describe, expect, it } from 'vitest'
+import { listFiles, readText, repository } from '../support/repository.ts'
+
+/** How many rows each section of the specification has, paragraphs that state rules included. */
+const wanted: ReadonlyMap<string, number> = new Map([
+  ['1.1', 18],
+  ['1.2', 18],
+  ['1.3', 18],
+  ['1.4', 20],
+  ['1.5', 8],
+  ['1.6', 8],
+  ['1.7', 19],
+  ['1.8', 23],
+  ['1.9', 6],
+  ['2.1', 7],
+  ['3.1', 23],
+  ['3.2', 17],
+  ['3.3', 8],
+  ['3.4', 18],
+  ['3.5', 9],
+  ['8.1', 8],
+])
+
+interface Row {
+  readonly section: string
+  readonly name: string
+  readonly status: string
+  /** `case` or `file › title`. */
+  readonly tests: readonly string[]
+}
+
+/** The rows of the tables below headings that begin with a number of a section. */
+function parseRows(document: string): readonly Row[] {
+  const rows: Row[] = []
+  let section = ''
+  for (const line of document.split('\n')) {
+    if (line.startsWith('## ')) section = /^## (\d\.\d) /.exec(line)?.[1] ?? ''
+    const [, name = '', status = '', tests = ''] = /^\| (.+?) \| (.*?) ?\| (.*?) ?\|$/.exec(line) ?? []
+    if (section === '' || name === '' || name === 'row' || name === '---') continue
+    const named = [...tests.matchAll(/(`{1,2})(?!`)(.+?)\1(?!`)/g)].map(([, , test = '']) => test)
+    rows.push({ section, name, status, tests: named })
+  }
+  return rows
+}
+
+const files = listFiles()
+
+/** Why a named test is not there; undefined where it is. */
+function faultOf(test: string): string | undefined {
+  const [end = '', title] = test.split(' › ')
+  if (title === undefined) {
+    return existsSync(join(repository, 'test/conformance/dockerfile', end, 'want.json'))
+      ? undefined
+      : 'no such case'
+  }
+  const [file, ...others] = files.filter((path) => `/${path}`.endsWith(`/${end}`))
+  if (file === undefined) return 'no such file'
+  if (others.length > 0) return `also ${others.join(', ')}`
+  const text = readText(file)
+  const found = file.endsWith('.rs')
+    ? text.includes(`#[test]\nfn ${title}() {`)
+    : ["'", '"', '`'].some((quote) => text.includes(`${quote}${title}${quote}`))
+  return found ? undefined : 'no such test'
+}
+
+/** What is wrong with the rows, a line each. */
+function findFaults(rows: readonly Row[], counts: ReadonlyMap<string, number>): readonly string[] {
+  const faults = rows.flatMap(({ section, name, status, tests }) => {
+    const where = `${section} ${name}`
+    const known = /^(as BuildKit|better: .+|left out: .+|not yet: issues? \d.*)$/.test(
+      status.replace(/^(as BuildKit)[,:;] .+$/, '$1'),
+    )
+    return [
+      ...(known ? [] : [`${where}: the status "${status}" is none`]),
+      ...(tests.length > 0 || status.startsWith('not yet: ') ? [] : [`${where}: no test`]),
+      ...tests.flatMap((test) => {
+        const fault = faultOf(test)
+        return fault === undefined ? [] : [`${where}: ${test}: ${fault}`]
+      }),
+    ]
+  })
+  const short = [...counts].flatMap(([section, count]) => {
+    const found = rows.filter((row) => row.section === section).length
+    return found < count ? [`${section}: ${found} rows of ${count}`] : []
+  })
+  return [...faults, ...short]
+}
+
+describe('docs/dev/dockerfile-rows.md', () => {
+  it('names an existing test for every row of the specification', () => {
+    expect(findFaults(parseRows(readText('docs/dev/dockerfile-rows.md')), wanted)).toEqual([])
+  })
+
+  it('findFaults() finds what is not there', () => {
+    const rows = parseRows(
+      [
+        '## 1.1 A section',
+        '| row | status | tests |',
+        '| --- | --- | --- |',
+        '| fine | as BuildKit | `add-heredoc`, ``test/repo/rows.test.ts › findFaults() finds what is not there`` |',
+        '| later | not yet: issue 4 | |',
+        '| a case | better: so | `no-such-case` |',
+        '| a file | as BuildKit | `no-such.test.ts › x` |',
+        '| two files | as BuildKit | `stages.test.ts › x` |',
+        `| a title | as BuildKit; with a remark | \`rows.test.ts › ${'no such'} title\` |`,
+        '| a Rust test | left out: so | `files_rows.rs › no_such_test` |',
+        '| nothing | as BuildKit | |',
+        '| a status | done | `add-heredoc` |',
+        '## What follows',
+        '| not a row | | |',
+      ].join('\n'),
+    )
+    expect(
+      findFaults(
+        rows,
+        new Map([
+          ['1.1', 10],
+          ['1.2', 1],
+        ]),
+      ),
+    ).toEqual([
+      '1.1 a case: no-such-case: no such case',
+      '1.1 a file: no-such.test.ts › x: no such file',
+      expect.stringMatching(/^1\.1 two files: stages\.test\.ts › x: also .*frontend/),
+      '1.1 a title: rows.test.ts › no such title: no such test',
+      '1.1 a Rust test: files_rows.rs › no_such_test: no such test',
+      '1.1 nothing: no test',
+      '1.1 a status: the status "done" is none',
+      '1.1: 9 rows of 10',
+      '1.2: 0 rows of 1',
+    ])
+  })
+})
