@@ -11,8 +11,7 @@ const longest = 12
  */
 export function excerpt(text: string | undefined, range: SourceRange): readonly string[] {
   if (text === undefined) return []
-  const lines = text.split('\n')
-  if (lines.at(-1) === '') lines.pop()
+  const lines = linesOf(text)
   if (range.startLine < 1 || range.startLine > lines.length) return []
   const end = Math.min(range.endLine, lines.length)
   const shownEnd = Math.min(end, range.startLine + longest - 1)
@@ -31,4 +30,15 @@ export function excerpt(text: string | undefined, range: SourceRange): readonly 
 /** What is no Dockerfile may hold what a terminal acts upon. */
 function visible(line: string): string {
   return line.replace(/\r$/, '').replace(/(?!\t)\p{Cc}/gu, '\u{fffd}')
+}
+
+let last: { readonly text: string; readonly lines: readonly string[] } | undefined
+
+/** Thousands of findings are mostly about one file, which is taken apart once. */
+function linesOf(text: string): readonly string[] {
+  if (last?.text === text) return last.lines
+  const lines = text.split('\n')
+  if (lines.at(-1) === '') lines.pop()
+  last = { text, lines }
+  return lines
 }

@@ -125,6 +125,12 @@ Caused by: the disk is gone
 })
 
 describe('excerpt()', () => {
+  it('shows the lines of each of two texts', () => {
+    const first = excerpt('one\n', at(1))
+    expect(excerpt('two\n', at(1))).toEqual(['   1 | >>> two'])
+    expect(excerpt('one\n', at(1))).toEqual(first)
+  })
+
   const text = Array.from({ length: 30 }, (_, index) => `line ${index + 1}`).join('\n')
 
   it('marks every line of the range and cuts a long one', () => {
