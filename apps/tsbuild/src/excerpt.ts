@@ -1,4 +1,5 @@
 import type { SourceRange } from '@tsbuild/errors'
+import { visible } from './visible.ts'
 
 /** Lines shown before and after the range. */
 const around = 2
@@ -11,8 +12,7 @@ const longest = 12
  */
 export function excerpt(text: string | undefined, range: SourceRange): readonly string[] {
   if (text === undefined) return []
-  const lines = text.split('\n')
-  if (lines.at(-1) === '') lines.pop()
+  const lines = linesOf(text)
   if (range.startLine < 1 || range.startLine > lines.length) return []
   const end = Math.min(range.endLine, lines.length)
   const shownEnd = Math.min(end, range.startLine + longest - 1)
@@ -22,13 +22,21 @@ export function excerpt(text: string | undefined, range: SourceRange): readonly 
   const out: string[] = []
   for (let number = first; number <= last; number++) {
     const mark = number >= range.startLine && number <= end ? '>>>' : '   '
-    out.push(`${String(number).padStart(width)} | ${mark} ${visible(lines[number - 1] ?? '')}`.trimEnd())
+    out.push(
+      `${String(number).padStart(width)} | ${mark} ${visible((lines[number - 1] ?? '').replace(/\r$/, ''))}`.trimEnd(),
+    )
   }
   if (shownEnd < end) out.push(`${' '.repeat(width)} | >>> … ${end - shownEnd} more lines`)
   return out
 }
 
-/** What is no Dockerfile may hold what a terminal acts upon. */
-function visible(line: string): string {
-  return line.replace(/\r$/, '').replace(/(?!\t)\p{Cc}/gu, '\u{fffd}')
+let latest: { readonly text: string; readonly lines: readonly string[] } | undefined
+
+/** Thousands of findings are mostly about one file, which is taken apart once. */
+function linesOf(text: string): readonly string[] {
+  if (latest?.text === text) return latest.lines
+  const lines = text.split('\n')
+  if (lines.at(-1) === '') lines.pop()
+  latest = { text, lines }
+  return lines
 }

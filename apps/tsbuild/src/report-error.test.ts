@@ -59,6 +59,12 @@ Hint: Did you mean \`RUN\`?
     expect(report(error)).toContain('>>> FROM a\\x1b[31mb\\x9b5m')
   })
 
+  it('takes credentials out of the lines of the Dockerfile', () => {
+    writeFileSync(join(cwd, 'Url'), 'ADD https://u:CANARY@h/x?sig=CANARY /\n')
+    const error = new UserError('ERR_HTTP_STATUS', 'x', { source: at(1, 1, 'Url') })
+    expect(report(error)).toContain('>>> ADD https://***@h/x?sig=*** /')
+  })
+
   it('shows the last output of a failed step without its escape sequences', () => {
     const error = new UserError('ERR_STEP_FAILED', 'Cannot run step "RUN make": it ended with exit code 2', {
       source: at(9, 9, 'gone/Dockerfile'),
@@ -119,6 +125,12 @@ Caused by: the disk is gone
 })
 
 describe('excerpt()', () => {
+  it('shows the lines of each of two texts', () => {
+    const first = excerpt('one\n', at(1))
+    expect(excerpt('two\n', at(1))).toEqual(['   1 | >>> two'])
+    expect(excerpt('one\n', at(1))).toEqual(first)
+  })
+
   const text = Array.from({ length: 30 }, (_, index) => `line ${index + 1}`).join('\n')
 
   it('marks every line of the range and cuts a long one', () => {

@@ -64,7 +64,7 @@ function place(error: BuildError, cwd: string): readonly string[] {
   if (source === undefined) return []
   const { sourceText } = error.details
   const text = typeof sourceText === 'string' ? sourceText : readText(resolve(cwd, source.file))
-  const lines = excerpt(text, source)
+  const lines = excerpt(text, source).map(redact)
   return [`${source.file}:${source.startLine}`, ...lines]
 }
 

@@ -83,3 +83,16 @@ describe('with 1 MB of hostile text', () => {
     expect(nearest('WORD', [...Array.from({ length: 1000 }, () => 'x'.repeat(100)), 'WORK'])).toBe('WORK')
   })
 })
+
+it.each([
+  'token',
+  'private_token',
+  'access_token',
+  'X-Goog-Signature',
+  'X-Amz-Credential',
+  'sig',
+  'apikey',
+  'api_key',
+])('redact() takes out the query parameter %s', (name) => {
+  expect(redact(`"https://h/x?a=b&${name}=CANARY&c=d"`)).toBe(`"https://h/x?a=b&${name}=***&c=d"`)
+})

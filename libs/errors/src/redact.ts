@@ -1,7 +1,9 @@
 /** From the colon, and no further than an authority goes: texts are untrusted, and a longer look back is a quadratic one. */
 const userInfo = /(:\/\/)[^\s/?#"']*@/gi
 const authorization = /\b(authorization:\s*(?:basic|bearer)\s+)\S+/gi
-const queryToken = /([?&](?:token|access_token|sig|signature|x-amz-signature|password)=)[^\s&]+/gi
+/** Whatever a service calls it: `access_token`, `private_token`, `X-Goog-Signature`, `sig`, `X-Amz-Credential`. */
+const queryToken =
+  /([?&][\w.-]{0,40}(?:token|sig|signature|password|passwd|secret|credential|api[_-]?key)=)[^\s&"'#]+/gi
 
 /**
  * Takes credentials out of a text that is about to be shown: user info of URLs, authorization headers, token

@@ -209,6 +209,17 @@ describe('toGraph() and ADD of a mixture', () => {
     )
   })
 
+  it('toGraph() has the credentials of a URL neither in the history nor in the name of a step', async () => {
+    const result = await convertText(
+      'FROM scratch\nARG SIG=CANARY\nADD https://u:CANARY@h.test/f?sig=$SIG https://h.test/g?private_token=CANARY /d/\n',
+    )
+    expect(historyOf(result).at(-1)).toBe(
+      'ADD https://***@h.test/f?sig=*** https://h.test/g?private_token=*** /d/ # buildkit',
+    )
+    const names = result.graph.vertices.map(({ name }) => name)
+    expect(names.join()).not.toContain('CANARY')
+  })
+
   it('toGraph() writes owner and mode into the history of ADD, and no other flag', async () => {
     const words = `--link --checksum=${digestBytes('f')} --exclude=x --chmod=600 --chown=1 https://h.test/f /`
     const { result } = await addOf(words)

@@ -1,6 +1,6 @@
 import type { Digest } from '@tsbuild/digest'
 import type { AddInstruction, CopyInstruction } from '@tsbuild/dockerfile'
-import { UserError } from '@tsbuild/errors'
+import { redact, UserError } from '@tsbuild/errors'
 import type { FileAction, FileOp } from '@tsbuild/graph'
 import { addSources } from './copy-sources.ts'
 import { checkMode } from './mode.ts'
@@ -125,12 +125,16 @@ function destinationOf(state: StageState, { destination }: Words): string {
 /** `[2/3] LINK COPY …` */
 const linkName = (name: string) => name.replace(/^(\[[^\]]*\] )/, '$1LINK ')
 
-/** With words as written, variables expanded; of the flags those that BuildKit writes. @see spec/dockerfile.md 1.6 */
+/**
+ * With words as written, variables expanded, and without the credentials of URLs: images are published. Of the flags those that BuildKit writes.
+ *
+ * @see spec/dockerfile.md 1.6
+ */
 function createdBy(instruction: CopyInstruction | AddInstruction, words: Words): string {
   const text = [instruction.kind.toUpperCase()]
   if (instruction.kind === 'copy' && instruction.parents) text.push('--parents')
   if (words.chown !== undefined) text.push(`--chown=${words.chown}`)
   if (words.chmod !== undefined) text.push(`--chmod=${words.chmod}`)
   const inline = instruction.inlineFiles.map(({ name }) => `<<${name}`)
-  return [...text, ...words.sources, ...inline, words.destination, '# buildkit'].join(' ')
+  return [...text, ...words.sources.map(redact), ...inline, words.destination, '# buildkit'].join(' ')
 }

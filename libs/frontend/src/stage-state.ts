@@ -1,5 +1,6 @@
 import type { Digest } from '@tsbuild/digest'
 import type { Instruction, Stage } from '@tsbuild/dockerfile'
+import { redact } from '@tsbuild/errors'
 import type { HistoryEntry, Platform, RuntimeConfig } from '@tsbuild/oci'
 import { addImage, type Base, imageTitle } from './base.ts'
 import { completeHistory } from './history.ts'
@@ -113,10 +114,10 @@ function ignoresCache({ noCache }: FrontendOptions, stage: Stage): boolean {
   return noCache.some((name) => name.toLowerCase() === stage.name || name === String(stage.index))
 }
 
-/** The name of the next step: `[build 2/4] RUN make`. Counts it. */
+/** The name of the next step: `[build 2/4] RUN make`, without credentials: it is shown and recorded. Counts it. */
 export function nextStepName(state: StageState, text: string): string {
   state.number++
-  return `[${state.label === '' ? '' : `${state.label} `}${state.number}/${state.total}] ${text}`
+  return `[${state.label === '' ? '' : `${state.label} `}${state.number}/${state.total}] ${redact(text)}`
 }
 
 /** Sets `NAME=value` in an image's environment, in the place of an earlier value. */

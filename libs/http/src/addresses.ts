@@ -14,6 +14,13 @@ internal.addAddress('::1', 'ipv6')
 internal.addAddress('::', 'ipv6')
 internal.addSubnet('fe80::', 10, 'ipv6')
 internal.addAddress('fd00:ec2::254', 'ipv6')
+internal.addAddress('192.0.0.192', 'ipv4')
+internal.addAddress('168.63.129.16', 'ipv4')
+// IPv4 in IPv6 for translators (RFC 6052), and as old stacks wrote it: loopback and link-local.
+for (const prefix of ['64:ff9b::', '::']) {
+  internal.addSubnet(`${prefix}7f00:0`, 104, 'ipv6')
+  internal.addSubnet(`${prefix}a9fe:0`, 112, 'ipv6')
+}
 
 /** Whether an address is one that a registry elsewhere must not make us connect to. Private networks are not among them. */
 export function isInternalAddress(address: string): boolean {
@@ -22,13 +29,13 @@ export function isInternalAddress(address: string): boolean {
 
 /** Whether a host, as {@link URL} gives it, is this machine by its name or its address alone. */
 export function isLoopbackHost(hostname: string): boolean {
-  const bare = withoutBrackets(hostname).toLowerCase()
+  const bare = bareHost(hostname)
   return bare === 'localhost' || bare.endsWith('.localhost') || listed(loopback, bare)
 }
 
 /** Whether a host is written as an address that {@link isInternalAddress}, or as a name for one. */
 function isInternalHost(hostname: string): boolean {
-  const bare = withoutBrackets(hostname).toLowerCase()
+  const bare = bareHost(hostname)
   return isLoopbackHost(bare) || isInternalAddress(bare) || bare === 'metadata.google.internal'
 }
 
@@ -40,6 +47,11 @@ export function isForeignHost(from: string, to: string): boolean {
 /** Whether a server on `from` that names `to` would make us talk to our own machine or its metadata service. */
 export function leadsInside(from: string, to: string): boolean {
   return isForeignHost(from, to) && isInternalHost(to)
+}
+
+/** A dot at the end of a name says only that it is whole. */
+function bareHost(hostname: string): string {
+  return withoutBrackets(hostname).toLowerCase().replace(/\.$/, '')
 }
 
 /** `[::1]` is how URLs write what the address functions call `::1`. */

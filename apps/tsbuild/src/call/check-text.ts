@@ -42,7 +42,7 @@ function place(source: SourceRange | null, { dockerfile }: CheckReport): readonl
   if (source === null) return []
   const lines = source.file === dockerfile.file ? excerpt(dockerfile.text, source) : []
   const at = `${source.file}:${source.startLine}`
-  return lines.length === 0 ? [at] : [at, rule, ...lines.map(shown), rule]
+  return lines.length === 0 ? [at] : [at, rule, ...lines.map(clean), rule]
 }
 
 /** Messages quote the Dockerfile, whose bytes are not for the terminal to obey. */

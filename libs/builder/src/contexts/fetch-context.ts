@@ -46,7 +46,7 @@ export async function openFileContext(
   url: string,
   filename: string,
 ): Promise<BuildContext> {
-  return await fetching(tools, `[internal] load ${redact(url)}`, async (options) => {
+  return await fetching(tools, `[internal] load ${shownUrl(url)}`, async (options) => {
     const fetched = await tools.remote.forContexts.http({ url, filename, checksum: undefined }, options)
     return openTreeContext(fetched, tools.run.machine)
   })
@@ -57,7 +57,7 @@ export async function openUrlContext(
   tools: ContextTools,
   url: string,
 ): Promise<BuildContext | LoneDockerfile> {
-  return await fetching(tools, `[internal] load remote build context ${redact(url)}`, async (options) => {
+  return await fetching(tools, `[internal] load remote build context ${shownUrl(url)}`, async (options) => {
     const fetched = await tools.remote.forContexts.http(
       { url, filename: archiveName, checksum: undefined },
       options,
@@ -80,6 +80,11 @@ export async function openReceived(
   const onWarning = (message: string) =>
     tools.internal.warn({ rule: 'ContextContent', message, source: null })
   return await openArchiveContext({ ...machine, tree, shown, directory, signal, onWarning })
+}
+
+/** For messages: what a query says may be what lets its bearer in. */
+function shownUrl(url: string): string {
+  return redact(url).replace(/\?.*$/s, '?…')
 }
 
 /** An empty directory that goes when the session ends. */

@@ -147,8 +147,12 @@ function killGroup(child: ChildProcess): void {
 
 const units: Readonly<Record<string, number>> = { bytes: 1, KiB: 2 ** 10, MiB: 2 ** 20, GiB: 2 ** 30 }
 
-function receivedBytes(text: string): number | undefined {
-  const last = [...text.matchAll(/Receiving objects:[^\r\n]*?, ([\d.]+) (bytes|KiB|MiB|GiB)/g)].at(-1)
+/** What git last said that it received, in a text of its progress; undefined if nothing. */
+export function receivedBytes(text: string): number | undefined {
+  // A remote says what it likes here: each of its lines is looked at once, and no further than git writes.
+  const last = [
+    ...text.matchAll(/Receiving objects:[^\r\n]{0,60}?, (\d[\d.]{0,20}) (bytes|KiB|MiB|GiB)/g),
+  ].at(-1)
   return last === undefined ? undefined : Math.round(Number(last[1]) * (units[last[2] ?? ''] ?? 1))
 }
 
