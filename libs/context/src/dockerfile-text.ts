@@ -1,3 +1,4 @@
+import { stat } from 'node:fs/promises'
 import { join, relative, resolve } from 'node:path'
 import { decodeText } from '@tsbuild/dockerfile'
 import { UserError } from '@tsbuild/errors'
