@@ -83,7 +83,7 @@ function warnOfUnknownStages(
 ): void {
   const names = stages.flatMap(({ name }) => name ?? [])
   for (const wanted of noCacheFilter) {
-    if (names.includes(wanted.toLowerCase())) continue
+    if (names.includes(wanted.toLowerCase()) || stages.some(({ index }) => String(index) === wanted)) continue
     const message = [`--no-cache-filter "${wanted}" names no stage.`, ...didYouMean(wanted, names)].join(' ')
     internal.warn({ rule: 'UnknownStage', message, source: null })
   }
