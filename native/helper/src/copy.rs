@@ -192,7 +192,7 @@ impl Copy<'_> {
         let attributes = Attributes::default();
         let mut writer = Writer::new(&tree, target, self.wishes, tally, &attributes);
         let many = selected.sources.len() > 1;
-        let mut warning = None;
+        let mut warning = self.empty(&selected);
         for source in &mut selected.sources {
             let Some(basename) = source.basename.clone() else {
                 let top = self.dir_place(target, new_dirs)?.0;
@@ -217,6 +217,17 @@ impl Copy<'_> {
         self.verify(&selected.sources)?;
         warning.iter().for_each(crate::report);
         Ok(())
+    }
+
+    /// What the user is told where wildcards match nothing at all: that is allowed, and most often a typing error.
+    fn empty(&self, selected: &Selected) -> Option<Reply> {
+        if !selected.sources.is_empty() {
+            return None;
+        }
+        let names: Vec<&str> = self.selection.sources.iter().map(|source| source.trim_start_matches('/')).collect();
+        let names = names.join(" ");
+        let message = format!("Nothing is copied: no file matches {names:?}");
+        Some(Reply::Warning { code: "copy-nothing".to_owned(), message })
     }
 
     /// What the user is told about flags that archives do not heed.
