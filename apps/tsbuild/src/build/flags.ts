@@ -123,11 +123,10 @@ const unsupportedFlags: readonly (readonly [flags: string, what: string, hint?: 
 ]
 
 /** Flags that change nothing here; scripts written for docker pass them. */
-const ignoredFlags: readonly string[] = [
-  '--builder <name>',
-  '--rm',
-  '--force-rm',
-  '--compress',
+const ignoredFlags: readonly string[] = ['--builder <name>', '--rm', '--force-rm', '--compress']
+
+/** Flags of docker build that promise something, which BuildKit passes over too. Said, as a limit would be relied upon. */
+const flagsWithoutEffect: readonly string[] = [
   '--isolation <technology>',
   '--security-opt <option>',
   '-m, --memory <size>',
@@ -178,8 +177,18 @@ export function buildCommand(): Command {
   for (const option of buildFlags()) command.addOption(option)
   addGlobalFlags(command)
   for (const [flags] of unsupportedFlags) command.addOption(new Option(flags).hideHelp().argParser(collect))
-  for (const flags of ignoredFlags) command.addOption(new Option(flags).hideHelp())
+  for (const flags of [...ignoredFlags, ...flagsWithoutEffect])
+    command.addOption(new Option(flags).hideHelp())
   return command
+}
+
+/** The given flags that have no effect yet: `--memory`. */
+export function withoutEffect(command: Command): readonly string[] {
+  return flagsWithoutEffect.flatMap((flags) => {
+    const option = new Option(flags)
+    const isGiven = command.getOptionValueSource(option.attributeName()) === 'cli'
+    return isGiven && option.long !== undefined ? [option.long] : []
+  })
 }
 
 /**
