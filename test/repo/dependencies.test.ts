@@ -45,7 +45,7 @@ describe('dependencies', () => {
       return registryHosts.filter((host) => text.includes(host)).map((host) => `${path}: ${host}`)
     })
     expect(naming).toEqual([])
-  })
+  }, 60_000)
 
   it('package-lock.json has the packages of every platform, as npm ci wants', () => {
     execFileSync(process.execPath, ['scripts/complete-lockfile.mjs', '--check'], { cwd: repository })
