@@ -11,7 +11,7 @@ export {
   TransientFailure,
 } from './failures.ts'
 export type { Pace } from './pace.ts'
-export { startPace } from './pace.ts'
+export { progressBytes, startPace } from './pace.ts'
 export type { Attempted, RetryContext, Tries } from './retry.ts'
 export { sleepFor, withRetry } from './retry.ts'
 export type { HttpRequest, HttpResponse, Transport, TransportOptions } from './transport.ts'

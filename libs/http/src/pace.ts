@@ -2,6 +2,9 @@ const windowMs = 30_000
 /** In each window. A server that gives less would keep a build for hours without ever being silent. */
 const leastBytes = 30 * 1024
 
+/** So much must an answer have brought for its end to count as the first fault again. */
+export const progressBytes = 16 * 1024
+
 /** Watches how fast the bytes of one answer come. */
 export interface Pace {
   /** @param position bytes so far; must not fall */

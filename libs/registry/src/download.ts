@@ -2,7 +2,14 @@ import { createHash, type Hash } from 'node:crypto'
 import { Readable } from 'node:stream'
 import { digestFromHex } from '@tsbuild/digest'
 import { isBuildError, UserError } from '@tsbuild/errors'
-import { type HttpResponse, LocalFailure, startPace, TransientFailure, type Tries } from '@tsbuild/http'
+import {
+  type HttpResponse,
+  LocalFailure,
+  progressBytes,
+  startPace,
+  TransientFailure,
+  type Tries,
+} from '@tsbuild/http'
 import type { Descriptor, ImageReference } from '@tsbuild/oci'
 import type { Connection } from './connection.ts'
 import { interrupted, nonsense, type Purpose } from './failures.ts'
@@ -85,9 +92,6 @@ async function copyBlob(
     )
   }
 }
-
-/** So much must an answer have brought for its end to count as the first fault again. */
-const progressBytes = 16 * 1024
 
 interface Copy {
   readonly blob: RemoteBlob

@@ -1,6 +1,7 @@
 import type { Digest } from '@tsbuild/digest'
 import {
   type HttpResponse,
+  progressBytes,
   type RetryContext,
   startPace,
   TransientFailure,
@@ -50,9 +51,6 @@ export interface Downloaded {
   /** When the server says that it sent it. */
   readonly date: string | undefined
 }
-
-/** So much must an answer have brought for its end to count as the first fault again. */
-const progressBytes = 16 * 1024
 
 /**
  * Fetches a file, or finds out that it is the one that is known. A connection that is cut is continued where

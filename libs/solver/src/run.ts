@@ -1,0 +1,82 @@
+import type { Digest } from '@tsbuild/digest'
+import { UserError, withSource } from '@tsbuild/errors'
+import type { Vertex } from '@tsbuild/graph'
+import type { LimitFunction } from 'p-limit'
+import type { CacheRecord, RecordedInput, SolveOptions, SolverOp } from './types.ts'
+
+/** How a vertex counts in the keys of its readers, as far as that is known without running it. */
+export interface Keyed {
+  readonly input: KeyedInput | undefined
+  /** Of a step: its own key and inputs, and the record found under it. */
+  readonly definition?: Digest
+  readonly inputs?: readonly RecordedInput[]
+  readonly record?: CacheRecord | undefined
+}
+
+/** What a vertex gave, and how it counts. */
+export interface Resolved<R> {
+  readonly result: R
+  /** Undefined for a source without a key. */
+  readonly input: KeyedInput | undefined
+}
+
+/** An input that counts by what made it. */
+export type KeyedInput = Exclude<RecordedInput, { kind: 'content' }>
+
+/** A vertex of the graph, and how far it is. */
+export interface State<R> {
+  readonly vertex: Vertex
+  readonly op: SolverOp<R>
+  readonly inputs: readonly State<R>[]
+  keyed: Promise<Keyed> | undefined
+  resolved: Promise<Resolved<R>> | undefined
+}
+
+/** One solution under way. */
+export interface Run<R> extends SolveOptions<R> {
+  readonly abort: AbortController
+  readonly limit: LimitFunction
+  readonly commits: Promise<void>[]
+  readonly running: Set<Digest>
+  readonly reported: WeakSet<Error>
+  cached: number
+  executed: number
+  failure: unknown
+}
+
+/** Notes the first failure, cancels the rest, and gives the error its place in the Dockerfile. Idempotent. */
+export function fail<R>(run: Run<R>, state: State<R>, error: unknown): unknown {
+  if (error instanceof Error && run.reported.has(error)) return error
+  const { digest, source } = state.vertex
+  const wasRunning = run.running.delete(digest)
+  if (run.signal.aborted) {
+    if (wasRunning) run.events({ type: 'vertex.cancelled', vertex: digest, at: run.now() })
+    return report(run, new UserError('ERR_CANCELLED', 'The build was cancelled'))
+  }
+  const located = source === null ? error : withSource(error, source)
+  const message = error instanceof Error ? error.message : String(error)
+  run.events({ type: 'vertex.failed', vertex: digest, error: message, at: run.now() })
+  run.failure = located
+  run.abort.abort()
+  return report(run, located)
+}
+
+/** The readers of a failed vertex fail with the same error and say nothing. */
+function report<R>(run: Run<R>, error: unknown): unknown {
+  if (error instanceof Error) run.reported.add(error)
+  return error
+}
+
+/** Says that a vertex is at work now. @returns when */
+export function started<R>(run: Run<R>, vertex: Digest): number {
+  const at = run.now()
+  run.running.add(vertex)
+  run.events({ type: 'vertex.started', vertex, at })
+  return at
+}
+
+/** Says that a vertex is done. */
+export function complete<R>(run: Run<R>, vertex: Digest, at: number = run.now()): void {
+  run.running.delete(vertex)
+  run.events({ type: 'vertex.completed', vertex, at })
+}
