@@ -418,7 +418,9 @@ describe('main() doctor', () => {
     overlay: true,
     userNamespace: true,
     seccomp: true,
-    cgroup2: undefined,
+    cgroups: [],
+    network: undefined,
+    platforms: [],
     missing: [],
   }
 
@@ -430,11 +432,13 @@ rootless          yes
 overlayfs         yes
 user namespaces   yes
 seccomp           yes
-cgroup v2         no
+cgroups           no
 
 Nothing is missing.
 `)
-    const missing = [{ feature: 'subordinate ids', reason: 'no /etc/subuid', fix: 'Add a line.' }]
+    const missing = [
+      { feature: 'subordinate ids', reason: 'no /etc/subuid', fix: 'Add a line.', required: true },
+    ]
     const lacking = host({ builder: { doctor: async () => ({ ...report, missing }) } })
     expect(await main(['doctor'], lacking)).toBe(3)
     expect(lacking.out()).toContain('Missing:\n  subordinate ids: no /etc/subuid\n    fix: Add a line.\n')

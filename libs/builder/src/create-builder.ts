@@ -49,6 +49,9 @@ export async function createBuilder(options: BuilderOptions): Promise<Builder> {
     outline: async (call) => (await frontendCalls()).outline(machine, call),
     targets: async (call) => (await frontendCalls()).targets(machine, call),
     runImage: (run) => runImage(machine, run),
+    shell: async () => {
+      throw new UserError('ERR_FAILURE_NOT_FOUND', 'There is no failed step to open a shell in')
+    },
     async bootstrap(bootstrap) {
       const { bootstrapImage } = await import('./bootstrap.ts')
       return await describeImage(machine, await bootstrapImage(machine, bootstrap))
@@ -139,14 +142,17 @@ async function describeImage({ store }: Machine, { name, descriptor }: NamedImag
 }
 
 async function doctor({ native }: Machine): Promise<DoctorReport> {
-  const { kernel, overlay, userNamespace, seccomp, cgroup2, missing } = await native.probe()
+  const { kernel, overlay, userNamespace, seccomp, cgroups, missing, pasta, slirp4netns } =
+    await native.probe()
   return {
     rootless: native.rootless,
     kernel,
     overlay,
     userNamespace,
     seccomp,
-    cgroup2: cgroup2 ?? undefined,
+    cgroups,
+    network: pasta !== null ? 'pasta' : slirp4netns !== null ? 'slirp4netns' : undefined,
+    platforms: [],
     missing,
   }
 }

@@ -16,5 +16,9 @@ export type {
   OutputSpec,
   ReportSource,
   RunImageOptions,
+  ShellOptions,
+  SshSource,
+  StepLimits,
   TargetsReport,
+  Volume,
 } from './types.ts'

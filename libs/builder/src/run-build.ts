@@ -3,7 +3,7 @@ import { type DockerfileText, openTreeContext } from '@tsbuild/context'
 import type { Digest } from '@tsbuild/digest'
 import { isBuildError, UserError, withDetails } from '@tsbuild/errors'
 import type { EventSink } from '@tsbuild/events'
-import { createExecutor } from '@tsbuild/executor'
+import { createExecutor, noLimits } from '@tsbuild/executor'
 import { assertOutputPlace } from '@tsbuild/exporter'
 import type { Graph, Vertex } from '@tsbuild/graph'
 import type { Compression } from '@tsbuild/native'
@@ -98,6 +98,15 @@ async function solveGraph(
     randomId: machine.randomId,
     trustCa: machine.options.trustCa ?? [],
     proxyEnv: parts.frontend.proxyEnv,
+    allow: [],
+    limits: noLimits,
+    processLimits: noLimits,
+    cgroupParent: undefined,
+    security: 'sandbox',
+    noNewPrivileges: false,
+    userns: undefined,
+    ports: [],
+    onNotice: () => {},
   })
   const op = createOps({
     native: machine.native,

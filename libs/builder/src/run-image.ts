@@ -1,5 +1,5 @@
 import { UserError } from '@tsbuild/errors'
-import { createExecutor } from '@tsbuild/executor'
+import { createExecutor, noLimits } from '@tsbuild/executor'
 import { hostPlatform, type RuntimeConfig } from '@tsbuild/oci'
 import { createSnapshotter } from '@tsbuild/snapshot'
 import type { Machine } from './machine.ts'
@@ -29,6 +29,15 @@ export async function runImage(machine: Machine, options: RunImageOptions): Prom
     randomId: machine.randomId,
     trustCa: machine.options.trustCa ?? [],
     proxyEnv: [],
+    allow: [],
+    limits: noLimits,
+    processLimits: noLimits,
+    cgroupParent: undefined,
+    security: 'sandbox',
+    noNewPrivileges: false,
+    userns: undefined,
+    ports: [],
+    onNotice: () => {},
   })
   const layers = image.layers.map(
     (layer) => ({ kind: 'image', reference: image.reference, ...layer }) as const,
@@ -47,7 +56,12 @@ export async function runImage(machine: Machine, options: RunImageOptions): Prom
     network: options.network ?? 'host',
     hostname: 'tsbuild',
     extraHosts: [],
-    binds: [],
+    security: 'sandbox',
+    mounts: [],
+    ulimits: [],
+    shmSizeBytes: null,
+    readOnly: false,
+    terminal: false,
   } as const
   try {
     const { outcome, finished } = executor.run(program, { kind: 'fds', stdin, stdout, stderr }, { signal })

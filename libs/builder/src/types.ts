@@ -3,6 +3,8 @@ import type { Digest } from '@tsbuild/digest'
 import type { BuildError, SourceRange } from '@tsbuild/errors'
 import type { BuildEvent, EventSink } from '@tsbuild/events'
 import type { Outline, Target } from '@tsbuild/frontend'
+import type { Entitlement, Ulimit } from '@tsbuild/graph'
+import type { Missing, Port, SessionCgroup } from '@tsbuild/native'
 import type { Descriptor } from '@tsbuild/oci'
 
 /** Where a builder keeps its data and how it reaches the outside. Nothing is read from the environment. */
@@ -19,6 +21,11 @@ export interface BuilderOptions {
   readonly insecureRegistries?: readonly string[] | undefined
   /** Registry answers; `PATH` for credential helpers; proxy settings. Only the named variables are read. */
   readonly env?: Readonly<Record<string, string | undefined>> | undefined
+  /**
+   * The trust scope whose cache mounts are used: `main`, `pr/7`. What one scope writes no other reads, except that a new cache
+   * mount of another scope starts as a copy of what `main` has. Default `main`. @see spec/security.md MNT-08
+   */
+  readonly scope?: string | undefined
   /** `none` gives up power-loss safety of the cache, for throw-away machines. Default `full`. */
   readonly durability?: 'full' | 'none' | undefined
 }
@@ -44,6 +51,30 @@ export interface BuildOptions {
   readonly buildContexts?: Readonly<Record<string, string>> | undefined
   /** `--secret`, by id; read when first wanted. */
   readonly secrets?: Readonly<Record<string, () => Promise<Uint8Array>>> | undefined
+  /** `--ssh`, by id: an agent's socket, or private key files without a passphrase. */
+  readonly ssh?: Readonly<Record<string, SshSource>> | undefined
+  /** `--allow`. `network: 'host'` allows itself: it is the caller's own word. */
+  readonly allow?: readonly Entitlement[] | undefined
+  /** Limits of all steps together: `--memory`, `--cpus` and the like. */
+  readonly limits?: StepLimits | undefined
+  /** Limits of each step: `--resource`. */
+  readonly stepLimits?: StepLimits | undefined
+  /** `--ulimit`. */
+  readonly ulimits?: readonly Ulimit[] | undefined
+  /** `--shm-size`, in bytes. */
+  readonly shmSizeBytes?: number | undefined
+  /** `--cgroup-parent`. */
+  readonly cgroupParent?: string | undefined
+  /** `--security-opt`: less than Docker's capabilities; setuid programs give nothing. */
+  readonly security?: 'minimal' | undefined
+  readonly noNewPrivileges?: boolean | undefined
+  /** `--userns=auto`: steps of root run in a user namespace. No effect as an ordinary user, who has one always. */
+  readonly userns?: 'auto' | undefined
+  /** `--timeout`: of the build and of each step. @throws `ERR_TIMEOUT` */
+  readonly timeoutMs?: number | undefined
+  readonly stepTimeoutMs?: number | undefined
+  /** `--on-error`: run by the shell of a failed step where it failed, its output among the step's. */
+  readonly onError?: string | undefined
   /** What relative paths are relative to; an absolute path. */
   readonly cwd: string
   /** `--target`: a stage name or index; default the last stage. */
@@ -68,6 +99,27 @@ export interface BuildOptions {
   readonly addHosts?: readonly string[] | undefined
   /** `--output`; default the local image list where there are tags, else the cache only. */
   readonly outputs?: readonly OutputSpec[] | undefined
+}
+
+/** What `--ssh` names. Absolute paths. */
+export type SshSource =
+  | { readonly kind: 'agent'; readonly socket: string }
+  | { readonly kind: 'keys'; readonly paths: readonly string[] }
+
+/** Limits of steps; what is undefined is not limited, except for the defaults of docs/reference/limits.md. */
+export interface StepLimits {
+  readonly memoryBytes?: number | undefined
+  /** Memory and swap together. */
+  readonly memorySwapBytes?: number | undefined
+  readonly cpuShares?: number | undefined
+  readonly cpuPeriodMicros?: number | undefined
+  readonly cpuQuotaMicros?: number | undefined
+  /** `0-3,5` */
+  readonly cpusetCpus?: string | undefined
+  readonly cpusetMems?: string | undefined
+  readonly pids?: number | undefined
+  /** Block I/O, 10 to 1000. */
+  readonly ioWeight?: number | undefined
 }
 
 /** One `--output`. */
@@ -142,9 +194,45 @@ export interface RunImageOptions {
   readonly env?: Readonly<Record<string, string>> | undefined
   readonly user?: string | undefined
   readonly workdir?: string | undefined
-  readonly network?: 'none' | 'host' | undefined
+  /** `default` is a private network that reaches the outside. */
+  readonly network?: 'default' | 'none' | 'host' | undefined
+  readonly hostname?: string | undefined
+  readonly addHosts?: readonly string[] | undefined
+  /** `-v`: directories and files of the machine. */
+  readonly volumes?: readonly Volume[] | undefined
+  /** `-p` */
+  readonly ports?: readonly Port[] | undefined
+  readonly limits?: StepLimits | undefined
+  readonly ulimits?: readonly Ulimit[] | undefined
+  readonly shmSizeBytes?: number | undefined
+  /** The program cannot write to the image's files. */
+  readonly readOnly?: boolean | undefined
+  /** A pseudo-terminal; descriptor 0 of `stdio` is a terminal. */
+  readonly terminal?: boolean | undefined
+  readonly platform?: string | undefined
+  readonly allow?: readonly Entitlement[] | undefined
   /** File descriptors of this process that become the program's; default 0, 1 and 2. */
   readonly stdio?: readonly [stdin: number | null, stdout: number, stderr: number] | undefined
+  readonly signal?: AbortSignal | undefined
+}
+
+/** `-v SOURCE:TARGET[:ro]`. Absolute paths. */
+export interface Volume {
+  readonly source: string
+  readonly target: string
+  readonly readOnly: boolean
+}
+
+/** `tsbuild shell`: where a step failed. */
+export interface ShellOptions extends Pick<BuildOptions, 'secrets' | 'ssh' | 'allow'> {
+  /** Of the build; default the last one that failed. */
+  readonly ref?: string | undefined
+  /** Before the step, or with what it had written when it failed. Default `after`. */
+  readonly when?: 'before' | 'after' | undefined
+  /** Default: the shell of the step, without its command. */
+  readonly args?: readonly string[] | undefined
+  readonly terminal?: boolean | undefined
+  readonly stdio?: RunImageOptions['stdio']
   readonly signal?: AbortSignal | undefined
 }
 
@@ -193,6 +281,12 @@ export interface Builder {
   targets(options: CallOptions): Promise<TargetsReport>
   /** Runs an image in a throw-away snapshot; resolves to the exit code. */
   runImage(options: RunImageOptions): Promise<number>
+  /**
+   * Opens a shell where a step failed, with its mounts and environment; what it changes is thrown away.
+   * @returns the shell's exit code
+   * @throws {UserError} `ERR_FAILURE_NOT_FOUND`
+   */
+  shell(options: ShellOptions): Promise<number>
   /** Makes a base image from the distribution's packages and stores it under its name. */
   bootstrap(options: BootstrapOptions): Promise<LocalImage>
   /** What this machine can do and lacks. */
@@ -208,8 +302,13 @@ export interface DoctorReport {
   readonly overlay: boolean
   readonly userNamespace: boolean
   readonly seccomp: boolean
-  readonly cgroup2: string | undefined
-  readonly missing: readonly { readonly feature: string; readonly reason: string; readonly fix: string }[]
+  /** What steps can be limited by. */
+  readonly cgroups: readonly SessionCgroup[]
+  /** What connects the private network of steps; undefined: steps have the host's. */
+  readonly network: 'pasta' | 'slirp4netns' | undefined
+  /** Foreign platforms that steps can run for. */
+  readonly platforms: readonly string[]
+  readonly missing: readonly Missing[]
 }
 
 /** What is asked of a Dockerfile without a build. Tags, labels and outputs count for nothing. */

@@ -34,6 +34,19 @@ export type BuildEvent =
     }
   /** Sent when the result is durable; `at` is when the step had run, so it may be before the `at` of events sent earlier. */
   | { readonly type: 'vertex.completed'; readonly vertex: Digest; readonly at: Millis }
+  /** What the process of a step used; comes before its end, and for a step that failed too. */
+  | {
+      readonly type: 'vertex.usage'
+      readonly vertex: Digest
+      readonly userMicros: number
+      readonly systemMicros: number
+      /** Of the whole step where its cgroup counts it, else of its largest process. */
+      readonly peakMemoryBytes: number
+      /** From and to block devices. */
+      readonly readBytes: number
+      readonly writtenBytes: number
+      readonly at: Millis
+    }
   | { readonly type: 'vertex.failed'; readonly vertex: Digest; readonly error: string; readonly at: Millis }
   | { readonly type: 'vertex.cancelled'; readonly vertex: Digest; readonly at: Millis }
   | {

@@ -85,6 +85,8 @@ export function createRawJsonWriter(write: (line: string) => void): EventSink {
       case 'build.completed':
       case 'build.failed':
       case 'vertex.waiting':
+      // BuildKit's form has no place for it.
+      case 'vertex.usage':
         return undefined
     }
   }

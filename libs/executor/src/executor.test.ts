@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { Native, Staged } from '@tsbuild/native'
 import { describe, expect, it, onTestFinished } from 'vitest'
-import { createExecutor, type ExecutorOptions, type Process } from './index.ts'
+import { createExecutor, type ExecutorOptions, noLimits, type Process } from './index.ts'
 
 type Run = Parameters<Native['run']>
 
@@ -26,6 +26,20 @@ function recordingNative() {
   return { native, runs }
 }
 
+const defaults = {
+  trustCa: [],
+  proxyEnv: [],
+  allow: [],
+  limits: noLimits,
+  processLimits: noLimits,
+  cgroupParent: undefined,
+  security: 'sandbox',
+  noNewPrivileges: false,
+  userns: undefined,
+  ports: [],
+  onNotice: () => {},
+} as const satisfies Partial<ExecutorOptions>
+
 const root = { lower: ['/l'], upper: '/u', work: '/w' } as unknown as Process['root']
 const process: Process = {
   root,
@@ -36,7 +50,12 @@ const process: Process = {
   network: 'default',
   hostname: 'box',
   extraHosts: [{ name: 'db', ip: '10.0.0.1' }],
-  binds: [],
+  security: 'sandbox',
+  mounts: [],
+  ulimits: [],
+  shmSizeBytes: null,
+  readOnly: false,
+  terminal: false,
 }
 
 /** The host's resolver as a file of the test. */
@@ -52,7 +71,7 @@ function resolvConf(text: string): string {
 function requestOf(changed: Partial<Process> = {}, options: Partial<ExecutorOptions> = {}) {
   const { native, runs } = recordingNative()
   const randomId = () => '0'.repeat(32)
-  const executor = createExecutor({ native, randomId, trustCa: [], proxyEnv: [], ...options })
+  const executor = createExecutor({ ...defaults, native, randomId, ...options })
   const output = { kind: 'fds', stdin: null, stdout: 1, stderr: 2 } as const
   const finishing = { signal: new AbortController().signal, layerFd: 3 }
   expect(executor.run({ ...process, ...changed }, output, finishing)).toBe(staged)
@@ -78,7 +97,16 @@ describe('createExecutor()', () => {
       resolvConf: 'nameserver 127.0.0.53\n',
       mounts: [],
       trustCa: null,
-      cgroupParent: null,
+      readonly: false,
+      shmSizeBytes: null,
+      ulimits: [],
+      security: 'sandbox',
+      noNewPrivileges: false,
+      userNamespace: null,
+      terminal: false,
+      cgroups: [],
+      limits: noLimits,
+      stopGraceMs: 500,
       id: '0'.repeat(32),
     })
   })
@@ -117,7 +145,7 @@ describe('createExecutor()', () => {
     const { native, runs } = recordingNative()
     const ids = ['a', 'b'].map((digit) => digit.repeat(32))
     const rest = [...ids]
-    const executor = createExecutor({ native, randomId: () => rest.shift() ?? '', trustCa: [], proxyEnv: [] })
+    const executor = createExecutor({ ...defaults, native, randomId: () => rest.shift() ?? '' })
     const output = { kind: 'fds', stdin: null, stdout: 1, stderr: 2 } as const
     for (const _ of ids) executor.run(process, output, {})
     expect(runs.map(([request]) => request.id)).toEqual(ids)

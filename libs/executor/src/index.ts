@@ -1,3 +1,3 @@
-export type { Bind, Executor, ExecutorOptions, Process } from './executor.ts'
-export { createExecutor } from './executor.ts'
+export type { Executor, ExecutorOptions, Process } from './executor.ts'
+export { createExecutor, noLimits } from './executor.ts'
 export { hostsFor, resolvConfFor } from './resolv-conf.ts'

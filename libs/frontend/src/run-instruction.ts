@@ -28,6 +28,11 @@ export function addRun(builder: StageBuilder, state: StageState, instruction: Ru
     extraHosts: options.extraHosts,
     platform: formatPlatform(state.platform),
     scripts,
+    security: instruction.security,
+    mounts: [],
+    ulimits: options.ulimits,
+    shmSizeBytes: options.shmSizeBytes,
+    cgroupParent: options.cgroupParent,
   } as const
   state.rootfs = graph.add(op, {
     inputs: state.rootfs === undefined ? [] : [state.rootfs],

@@ -1,7 +1,7 @@
 import type { Digest } from '@tsbuild/digest'
 import type { Dockerfile } from '@tsbuild/dockerfile'
 import type { SourceRange } from '@tsbuild/errors'
-import type { ExtraHost, GitOp, Graph, HttpOp, ImageLayer } from '@tsbuild/graph'
+import type { Entitlement, ExtraHost, GitOp, Graph, HttpOp, ImageLayer, Ulimit } from '@tsbuild/graph'
 import type { HistoryEntry, ImageConfig, Platform, RuntimeConfig } from '@tsbuild/oci'
 
 /** What a `FROM` or `--from` image turned out to be. */
@@ -41,6 +41,11 @@ export interface FrontendOptions {
   readonly noCache: boolean | readonly string[]
   readonly network: 'default' | 'none' | 'host'
   readonly extraHosts: readonly ExtraHost[]
+  /** What steps may ask for: `--allow`. */
+  readonly allow: readonly Entitlement[]
+  readonly ulimits: readonly Ulimit[]
+  readonly shmSizeBytes: number | undefined
+  readonly cgroupParent: string | undefined
   readonly resolveImage: ImageResolver
   /** `--build-context`, by name as given: `base`, `base:1.0`, `base::linux/arm64`. `context` replaces the build context. */
   readonly namedContexts: ReadonlyMap<string, NamedContext>

@@ -12,6 +12,11 @@ const exec = (command: string): ExecOp => ({
   network: 'default',
   hostname: 'buildkitsandbox',
   extraHosts: [],
+  security: 'sandbox',
+  mounts: [],
+  ulimits: [],
+  shmSizeBytes: undefined,
+  cgroupParent: undefined,
   platform: 'linux/amd64',
   scripts: [],
 })

@@ -1,6 +1,8 @@
 export type { GraphBuilder, VertexOptions } from './builder.ts'
 export { createGraphBuilder, vertexDigest } from './builder.ts'
 export type {
+  Entitlement,
+  ExecMount,
   ExecOp,
   ExtraHost,
   FileAction,
@@ -15,5 +17,7 @@ export type {
   MergeOp,
   Op,
   ScriptFile,
+  Ulimit,
   Vertex,
 } from './types.ts'
+export { entitlementsOf } from './types.ts'

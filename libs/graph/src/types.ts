@@ -96,12 +96,101 @@ export interface ExecOp {
   readonly cwd: string
   readonly user: string
   readonly network: 'default' | 'none' | 'host'
+  /** `insecure` has every capability and no filter; it needs an entitlement. */
+  readonly security: 'sandbox' | 'insecure'
   readonly hostname: string
   readonly extraHosts: readonly ExtraHost[]
   /** `linux/amd64` */
   readonly platform: string
   /** Executable files that the process finds, read only, and that leave no trace in the layer. */
   readonly scripts: readonly ScriptFile[]
+  /** Parents before what lies in them; no two have one target. */
+  readonly mounts: readonly ExecMount[]
+  /** `--ulimit`, by name. */
+  readonly ulimits: readonly Ulimit[]
+  /** `--shm-size`; undefined is 64 MiB. */
+  readonly shmSizeBytes: number | undefined
+  /** `--cgroup-parent` */
+  readonly cgroupParent: string | undefined
+}
+
+/**
+ * A mount of an {@link ExecOp}. Targets are absolute and normal. Each `input` has an index of its own; undefined is an empty
+ * file system. @see spec/dockerfile.md 2.1
+ */
+export type ExecMount =
+  | {
+      /** Not `readOnly`: what the process writes is thrown away. */
+      readonly kind: 'bind'
+      readonly input: InputIndex | undefined
+      /** A path in the input, whose symlinks lead within it; `/` is its root. */
+      readonly source: string
+      readonly target: string
+      readonly readOnly: boolean
+    }
+  | {
+      /** A directory that outlives the build and is in no layer. */
+      readonly kind: 'cache'
+      /** With `BUILDKIT_CACHE_MOUNT_NS` before it, where that is set. The id is no path. */
+      readonly id: string
+      readonly target: string
+      /** What it holds when it is made: a path of the input. */
+      readonly input: InputIndex | undefined
+      readonly source: string
+      readonly readOnly: boolean
+      readonly sharing: 'shared' | 'private' | 'locked'
+      /** Of the directory when it is made; undefined are 0755, 0 and 0, and name another cache than those values given. */
+      readonly mode: number | undefined
+      readonly uid: number | undefined
+      readonly gid: number | undefined
+    }
+  | {
+      readonly kind: 'tmpfs'
+      readonly target: string
+      readonly sizeBytes: number | undefined
+      readonly readOnly: boolean
+    }
+  | {
+      /** A file, a variable or both, filled from what the caller of the build gave under `id`. */
+      readonly kind: 'secret'
+      readonly id: string
+      readonly target: string | undefined
+      readonly env: string | undefined
+      readonly required: boolean
+      readonly mode: number
+      readonly uid: number
+      readonly gid: number
+    }
+  | {
+      /** A socket of an agent that only lists keys and signs. */
+      readonly kind: 'ssh'
+      readonly id: string
+      readonly target: string
+      readonly required: boolean
+      readonly mode: number
+      readonly uid: number
+      readonly gid: number
+    }
+
+/** `--ulimit name=soft:hard`; undefined is unlimited. */
+export interface Ulimit {
+  readonly name: string
+  readonly soft: number | undefined
+  readonly hard: number | undefined
+}
+
+/** What a step may only have when the caller of the build allows it: `--allow`. @see spec/dockerfile.md 2.3 */
+export type Entitlement = 'network.host' | 'security.insecure'
+
+/** What a step asks for that needs an entitlement. */
+export function entitlementsOf({
+  network,
+  security,
+}: Pick<ExecOp, 'network' | 'security'>): readonly Entitlement[] {
+  return [
+    ...(network === 'host' ? (['network.host'] as const) : []),
+    ...(security === 'insecure' ? (['security.insecure'] as const) : []),
+  ]
 }
 
 /** A heredoc with its own interpreter. @see spec/dockerfile.md 1.5 */

@@ -93,7 +93,7 @@ async function perform<O extends Outcome['op']>(
   const stop = cancellation(child, options.signal)
   try {
     options.onProcess?.(child)
-    send(child, { protocol: protocolVersion, idMap: target.idMap ?? null, request })
+    send(child, { protocol: protocolVersion, idMap: target.idMap ?? null, joinUserNamespace: false, request })
     const complaint = collect(child)
     const after: Reply[] = []
     let result: OutcomeOf<O> | undefined

@@ -14,6 +14,8 @@ import type {
   Root,
   RunRequest,
   Selection,
+  SessionCgroup,
+  SessionRequest,
   Tree,
 } from './protocol.ts'
 
@@ -40,11 +42,54 @@ export interface Native {
   run(
     request: Omit<RunRequest, 'op' | 'stdin' | 'finish'>,
     output: RunOutput,
-    options?: Finishing,
+    options?: RunOptions,
   ): Staged<'run'>
+  /** Makes what the runs of one build share. */
+  session(request: Omit<SessionRequest, 'op'>): NativeSession
   sync(paths: readonly string[]): Promise<void>
   remove(paths: readonly string[]): Promise<void>
   usage(paths: readonly string[]): Promise<readonly number[]>
+}
+
+/** What the runs of one build share, held until `end`. */
+export interface NativeSession {
+  /**
+   * Resolves when all but the network is there.
+   * @throws {EnvironmentError} what kept it from being made
+   */
+  readonly ready: Promise<SessionParts>
+  /**
+   * Resolves when its network reaches the outside; undefined where none was asked for.
+   * @throws {EnvironmentError} `ERR_NETWORK`, `ERR_TOOL_MISSING`; the session is over then
+   */
+  readonly connected: Promise<Connection | undefined>
+  /** Resolves when it is over: its cgroups are empty and gone. Rejects if it was lost before `end`. */
+  readonly ended: Promise<void>
+  /** Ends it; safe to call more than once. */
+  end(): Promise<void>
+}
+
+/** See {@link NativeSession.ready}. */
+export interface SessionParts {
+  /** For {@link RunRequest.cgroups}. */
+  readonly cgroups: readonly SessionCgroup[]
+  readonly unlimited: readonly { readonly limit: string; readonly reason: string }[]
+  /** Open descriptors of this process until the end, for {@link RunNamespaces}. */
+  readonly namespaces: RunNamespaces
+}
+
+/** The namespaces of a session that a run enters, as open descriptors of this process. */
+export interface RunNamespaces {
+  readonly networkFd?: number | undefined
+  /** Where this process is no root: the one that owns the network namespace. */
+  readonly userFd?: number | undefined
+}
+
+/** See {@link NativeSession.connected}. */
+export interface Connection {
+  /** The name server of its runs. */
+  readonly dns: string
+  readonly address: string
 }
 
 /** What can be given up. */
@@ -78,6 +123,12 @@ export interface Finishing extends Cancellable {
   readonly finish?: Finish | undefined
   /** Receives the layer that `finish` asks for. */
   readonly layerFd?: number | undefined
+}
+
+/** See {@link Native.run}. */
+export interface RunOptions extends Finishing {
+  /** Required with network `session`. */
+  readonly namespaces?: RunNamespaces | undefined
 }
 
 /** See {@link Native.copy}. */
@@ -144,6 +195,9 @@ export function createNative(target: HelperTarget): Native {
       call(target, { op: 'export', root, dest: { kind: 'directory', path } }, cancellable(options)),
     exportTar: (root, dest, options) => exportTar(target, root, dest, options),
     run: (request, output, options) => run(target, request, output, options),
+    session: () => {
+      throw new InternalError('ERR_INTERNAL', 'sessions are not made yet')
+    },
     sync: async (paths) => void (await call(target, { op: 'sync', paths })),
     remove: async (paths) => void (await call(target, { op: 'remove', paths })),
     usage: async (paths) => (await call(target, { op: 'usage', paths })).bytes,

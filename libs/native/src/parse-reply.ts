@@ -20,6 +20,12 @@ const object =
   (value) =>
     isShape(value, shape)
 
+const oneOf =
+  (...words: readonly unknown[]): Check =>
+  (value) =>
+    words.includes(value)
+
+const cgroup = object({ version: oneOf(1, 2), controllers: list(text), path: text })
 const range = object({ start: count, length: count })
 const missingSource = object({ source: text, ignoredBy: orNull(count) })
 
@@ -35,9 +41,12 @@ const outcomes: Readonly<Record<Outcome['op'], Shape>> = {
     newgidmap: orNull(text),
     subuids: list(range),
     subgids: list(range),
-    cgroup2: orNull(text),
+    cgroups: list(cgroup),
+    pasta: orNull(text),
+    slirp4netns: orNull(text),
+    interpreters: list(object({ name: text, path: text, fixed: flag })),
     seccomp: flag,
-    missing: list(object({ feature: text, reason: text, fix: text })),
+    missing: list(object({ feature: text, reason: text, fix: text, required: flag })),
   },
   scan: {
     op: text,
@@ -54,11 +63,14 @@ const outcomes: Readonly<Record<Outcome['op'], Shape>> = {
     op: text,
     exitCode: count,
     signal: orNull(count),
-    oomKilled: flag,
+    exceeded: orNull(object({ resource: oneOf('memory', 'pids'), owner: oneOf('run', 'session') })),
     userMicros: count,
     systemMicros: count,
-    maxRssBytes: count,
+    peakMemoryBytes: count,
+    readBytes: count,
+    writtenBytes: count,
   },
+  session: { op: text },
   sync: { op: text },
   remove: { op: text },
   usage: { op: text, bytes: list(count) },
@@ -69,10 +81,17 @@ const outcome: Check = (value) =>
     ? isShape(value, outcomes[value.op as Outcome['op']])
     : false
 
-const kind: Check = (value) => value === 'user' || value === 'environment' || value === 'internal'
+const kind = oneOf('user', 'environment', 'internal')
 
 const replies: Readonly<Record<Reply['event'], Shape>> = {
   started: { event: text, pid: count },
+  session: {
+    event: text,
+    pid: count,
+    cgroups: list(cgroup),
+    unlimited: list(object({ limit: text, reason: text })),
+  },
+  connected: { event: text, dns: text, address: text },
   progress: { event: text, bytes: count },
   warning: { event: text, code: text, message: text },
   result: { event: text, result: outcome },

@@ -92,6 +92,8 @@ function perform(native: Native, { request }: Envelope, out: Writable): Promise<
   switch (request.op) {
     case 'probe':
       return native.probe()
+    case 'session':
+      return native.session(request).ended
     case 'scan':
       return native.scan(request.tree, request.selections, { manifests: request.manifest })
     case 'copy': {
@@ -144,7 +146,7 @@ describe('createNative()', () => {
       replies.flatMap(([, reply]) => (reply.event === 'result' ? [reply.result.op] : [])),
     )
     expect(results).toEqual(ops)
-    expect(ops.size).toBe(11)
-    expect(new Set(replies.map(([, { event }]) => event)).size).toBe(7)
+    expect(ops.size).toBe(12)
+    expect(new Set(replies.map(([, { event }]) => event)).size).toBe(9)
   })
 })

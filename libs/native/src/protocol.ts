@@ -11,6 +11,8 @@ export const protocolVersion = 1
 export interface Envelope {
   readonly protocol: typeof protocolVersion
   readonly idMap: IdMap | null
+  /** The user namespace on fd 8 is entered first, in place of one of its own. */
+  readonly joinUserNamespace: boolean
   readonly request: Request
 }
 
@@ -100,8 +102,102 @@ export interface ApplyLimits {
 
 /** A mount of a step. */
 export type Mount =
-  | { readonly kind: 'bind'; readonly source: string; readonly target: string; readonly readonly: boolean }
-  | { readonly kind: 'tmpfs'; readonly target: string; readonly sizeBytes: number | null }
+  | {
+      readonly kind: 'bind'
+      /** Absolute path on the host. */
+      readonly source: string
+      /** A path in `source`, whose symlinks lead within it; empty is `source` itself. */
+      readonly inside: string
+      readonly target: string
+      readonly readonly: boolean
+    }
+  | {
+      readonly kind: 'snapshot'
+      /** With `upper` the process may write, and the writes go there. */
+      readonly root: Root
+      readonly inside: string
+      readonly target: string
+    }
+  | {
+      readonly kind: 'tmpfs'
+      readonly target: string
+      readonly sizeBytes: number | null
+      readonly readonly: boolean
+    }
+  | {
+      /** A file in memory, readable only. */
+      readonly kind: 'secret'
+      readonly target: string
+      /** base64 */
+      readonly data: string
+      readonly mode: number
+      readonly uid: number
+      readonly gid: number
+    }
+  | {
+      /** A listening socket of the host, this run's alone: it is given the mode and owner. */
+      readonly kind: 'socket'
+      readonly source: string
+      readonly target: string
+      readonly mode: number
+      readonly uid: number
+      readonly gid: number
+    }
+
+/** A limit of `setrlimit(2)`, in the unit of the resource; null is unlimited. */
+export interface Ulimit {
+  /** As docker names it: `nofile`. */
+  readonly name: string
+  readonly soft: number | null
+  readonly hard: number | null
+}
+
+/** Limits of a cgroup, in the units of docker's flags; null is no limit. */
+export interface Limits {
+  readonly memoryBytes: number | null
+  /** Memory and swap together. */
+  readonly memorySwapBytes: number | null
+  readonly cpuShares: number | null
+  readonly cpuPeriodMicros: number | null
+  readonly cpuQuotaMicros: number | null
+  readonly cpusetCpus: string | null
+  readonly cpusetMems: string | null
+  readonly pids: number | null
+  /** Block I/O, 10 to 1000. */
+  readonly ioWeight: number | null
+}
+
+/** A cgroup directory of a session. */
+export interface SessionCgroup {
+  readonly version: 1 | 2
+  /** Empty for a hierarchy that only kills and counts. */
+  readonly controllers: readonly string[]
+  readonly path: string
+}
+
+/** A private network that reaches the outside through a program in user space. */
+export interface SessionNetwork {
+  readonly tool: 'pasta' | 'slirp4netns'
+  readonly ports: readonly Port[]
+}
+
+/** A port of the host that leads to one of the runs. */
+export interface Port {
+  /** Of the host. */
+  readonly address: string
+  readonly host: number
+  readonly inside: number
+  readonly protocol: 'tcp' | 'udp'
+}
+
+/** What the runs of one build share. */
+export interface SessionRequest {
+  readonly op: 'session'
+  readonly id: string
+  readonly cgroupParent: string | null
+  readonly limits: Limits
+  readonly network: SessionNetwork | null
+}
 
 /** What follows the result of an operation that changed a snapshot, while others use the snapshot already. */
 export interface Finish {
@@ -115,18 +211,34 @@ export interface Finish {
 export interface RunRequest {
   readonly op: 'run'
   readonly root: Root
+  /** The root file system, mounts excepted. */
+  readonly readonly: boolean
   readonly argv: readonly string[]
   readonly env: readonly string[]
   readonly cwd: string
   readonly user: string
   readonly hostname: string
-  readonly network: 'none' | 'host'
+  /** `session`: the namespace on fd 7. */
+  readonly network: 'none' | 'host' | 'session'
   readonly hosts: string
   readonly resolvConf: string
   readonly mounts: readonly Mount[]
+  readonly shmSizeBytes: number | null
+  readonly ulimits: readonly Ulimit[]
+  readonly security: 'sandbox' | 'minimal' | 'insecure'
+  readonly noNewPrivileges: boolean
+  /** As root only: the process's own user namespace, while files keep the ids of the image. */
+  readonly userNamespace: IdMap | null
   readonly trustCa: string | null
   readonly stdin: boolean
-  readonly cgroupParent: string | null
+  /** fd 5 is what is typed, fd 3 the screen. */
+  readonly terminal: boolean
+  /** Of the session; a child named `id` is made in each. */
+  readonly cgroups: readonly SessionCgroup[]
+  /** Of that child. */
+  readonly limits: Limits
+  /** Between SIGTERM and SIGKILL. */
+  readonly stopGraceMs: number
   readonly id: string
   readonly finish: Finish | null
 }
@@ -176,6 +288,7 @@ export type Request =
       readonly dest: { readonly kind: 'directory'; readonly path: string } | { readonly kind: 'tar' }
     }
   | RunRequest
+  | SessionRequest
   | { readonly op: 'sync'; readonly paths: readonly string[] }
   | { readonly op: 'remove'; readonly paths: readonly string[] }
   | { readonly op: 'usage'; readonly paths: readonly string[] }
@@ -191,6 +304,23 @@ export interface Missing {
   readonly feature: string
   readonly reason: string
   readonly fix: string
+  /** Builds cannot run without it. */
+  readonly required: boolean
+}
+
+/** A limit that ended a run: its own, or that of the session or of something above it. */
+export interface Exceeded {
+  readonly resource: 'memory' | 'pids'
+  readonly owner: 'run' | 'session'
+}
+
+/** An interpreter of foreign programs. */
+export interface Interpreter {
+  /** `qemu-aarch64` */
+  readonly name: string
+  readonly path: string
+  /** It works in an image that lacks it (flag F). */
+  readonly fixed: boolean
 }
 
 /** What a selection holds. */
@@ -214,7 +344,12 @@ export type Outcome =
       readonly newgidmap: string | null
       readonly subuids: readonly SubordinateRange[]
       readonly subgids: readonly SubordinateRange[]
-      readonly cgroup2: string | null
+      /** What this user may use of the hierarchies. */
+      readonly cgroups: readonly SessionCgroup[]
+      readonly pasta: string | null
+      readonly slirp4netns: string | null
+      /** Registered with binfmt_misc. */
+      readonly interpreters: readonly Interpreter[]
       readonly seccomp: boolean
       readonly missing: readonly Missing[]
     }
@@ -246,11 +381,16 @@ export type Outcome =
       readonly op: 'run'
       readonly exitCode: number
       readonly signal: number | null
-      readonly oomKilled: boolean
+      /** The limit that ended it. */
+      readonly exceeded: Exceeded | null
       readonly userMicros: number
       readonly systemMicros: number
-      readonly maxRssBytes: number
+      /** Of the whole run where its cgroup counts it, else of its largest process. */
+      readonly peakMemoryBytes: number
+      readonly readBytes: number
+      readonly writtenBytes: number
     }
+  | { readonly op: 'session' }
   | { readonly op: 'sync' }
   | { readonly op: 'remove' }
   | { readonly op: 'usage'; readonly bytes: readonly number[] }
@@ -258,6 +398,16 @@ export type Outcome =
 /** One line of the helper's standard output. */
 export type Reply =
   | { readonly event: 'started'; readonly pid: number }
+  | {
+      /** `session`: all but the network is there. */
+      readonly event: 'session'
+      /** The owner of the namespaces. */
+      readonly pid: number
+      readonly cgroups: readonly SessionCgroup[]
+      /** Limits of the request that cannot be had. */
+      readonly unlimited: readonly { readonly limit: string; readonly reason: string }[]
+    }
+  | { readonly event: 'connected'; readonly dns: string; readonly address: string }
   | { readonly event: 'progress'; readonly bytes: number }
   | { readonly event: 'warning'; readonly code: string; readonly message: string }
   | { readonly event: 'result'; readonly result: Outcome }

@@ -16,6 +16,11 @@ const op: ExecOp = {
   network: 'none',
   hostname: 'box',
   extraHosts: [],
+  security: 'sandbox',
+  mounts: [],
+  ulimits: [],
+  shmSizeBytes: undefined,
+  cgroupParent: undefined,
   platform: 'linux/amd64',
   scripts: [],
 }
@@ -122,7 +127,7 @@ describe('execOp() when it runs', () => {
   })
 
   it('execute() says when the kernel ended the process for want of memory, and cuts a long command', async () => {
-    const oom = async () => ({ exitCode: 137, oomKilled: true })
+    const oom = async () => ({ exitCode: 137, exceeded: { resource: 'memory', owner: 'run' } as const })
     await expect(start(oom).executed).rejects.toThrow(
       /exit code: 137 \(the kernel ended it for want of memory\)$/,
     )

@@ -17,6 +17,11 @@ const op: ExecOp = {
   extraHosts: [{ name: 'db', ip: '10.0.0.1' }],
   platform: 'linux/amd64',
   scripts: [{ path: '/dev/pipes/EOF', content: '#!/bin/sh\n' }],
+  security: 'sandbox',
+  mounts: [],
+  ulimits: [],
+  shmSizeBytes: undefined,
+  cgroupParent: undefined,
 }
 
 const base = { kind: 'result', key: digestBytes('base') } as const

@@ -62,15 +62,23 @@ async function execute(
         send('stderr', data)
       },
     } as const
-    const binds = await mountScripts(op.scripts, options)
-    const process = { ...op, root: snapshot.root, binds }
+    const mounts = await mountScripts(op.scripts, options)
+    const process = {
+      ...op,
+      root: snapshot.root,
+      mounts,
+      ulimits: [],
+      shmSizeBytes: op.shmSizeBytes ?? null,
+      readOnly: false,
+      terminal: false,
+    }
     const finishing = { ...snapshot.finishing, signal: context.signal }
     const { outcome, finished } = options.executor.run(process, output, finishing)
-    const { exitCode, oomKilled } = await outcome
+    const { exitCode, exceeded } = await outcome
     if (exitCode !== 0) {
       // Its tree may be deleted when nothing works in it any more.
       await finished
-      throw stepFailed(op, exitCode, oomKilled, tail.lines())
+      throw stepFailed(op, exitCode, exceeded?.resource === 'memory', tail.lines())
     }
     return executedLayer(base, snapshot, { createdAt: options.now(), finished })
   } catch (error) {

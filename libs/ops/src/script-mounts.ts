@@ -1,7 +1,7 @@
 import { chmod, mkdtemp, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import type { Bind } from '@tsbuild/executor'
 import type { ScriptFile } from '@tsbuild/graph'
+import type { Mount } from '@tsbuild/native'
 import type { OpsOptions } from './types.ts'
 
 /**
@@ -13,7 +13,7 @@ import type { OpsOptions } from './types.ts'
 export async function mountScripts(
   scripts: readonly ScriptFile[],
   options: Pick<OpsOptions, 'scratch'>,
-): Promise<readonly Bind[]> {
+): Promise<readonly Mount[]> {
   if (scripts.length === 0) return []
   const directory = await mkdtemp(join(await options.scratch(), 'scripts-'))
   return await Promise.all(
@@ -22,7 +22,7 @@ export async function mountScripts(
       await writeFile(source, content)
       // The mode of writeFile() would be cut by the umask of this process.
       await chmod(source, 0o755)
-      return { source, target }
+      return { kind: 'bind', source, inside: '', target, readonly: true } as const
     }),
   )
 }

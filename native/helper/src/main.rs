@@ -99,6 +99,7 @@ fn act(request: Request, marks: Marks) -> Fallible<Reply> {
             let outcome = run::run(&run, marks)?;
             return finish::finish(&run.root, outcome, run.finish, marks);
         }
+        Request::Session(_) => return Err(Failure::internal("sessions are not made yet")),
         Request::Probe {} => probe::probe(),
         Request::Scan { tree, selections, manifest } => scan::scan(&tree, &selections, manifest, marks),
         Request::Read { tree, paths, max_bytes } => read::read(&tree, &paths, max_bytes, marks),

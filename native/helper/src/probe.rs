@@ -2,7 +2,7 @@
 
 use crate::error::{Failure, Fallible};
 use crate::overlay::{self, Marks};
-use crate::protocol::{IdMap, IdRange, Missing, Outcome, PROTOCOL, Root, SubordinateRange};
+use crate::protocol::{IdMap, IdRange, Missing, Outcome, PROTOCOL, Root, SessionCgroup, SubordinateRange};
 use crate::run::seccomp;
 use crate::sys::process::{self, Ended, Side, Waited};
 use crate::userns::{self, Ids};
@@ -49,14 +49,17 @@ pub(crate) fn probe() -> Fallible<Outcome> {
         newgidmap,
         subuids,
         subgids,
-        cgroup2,
+        cgroups: cgroup2.map(|path| SessionCgroup { version: 2, controllers: Vec::new(), path }).into_iter().collect(),
+        pasta: None,
+        slirp4netns: None,
+        interpreters: Vec::new(),
         seccomp,
         missing,
     })
 }
 
 fn row(feature: &str, reason: String, fix: String) -> Missing {
-    Missing { feature: feature.to_owned(), reason, fix }
+    Missing { feature: feature.to_owned(), reason, fix, required: false }
 }
 
 /// Adds a row for a trial that failed; says whether it succeeded.

@@ -9,11 +9,15 @@ mod files;
 mod layers;
 mod reply;
 mod run;
+mod session;
 
 pub(crate) use files::{FileAction, Root, Selection, Tree};
 pub(crate) use layers::{ApplyLimits, Compression, ExportDest, LayerFormat};
-pub(crate) use reply::{ErrorKind, Missing, MissingSource, Outcome, Reply, Selected, SubordinateRange};
+pub(crate) use reply::{
+    ErrorKind, Exceeded, LimitOwner, Missing, MissingSource, Outcome, Reply, Resource, Selected, SubordinateRange,
+};
 pub(crate) use run::{Finish, Mount, Network, Run};
+pub(crate) use session::{Limits, Session, SessionCgroup};
 
 use serde::{Deserialize, Deserializer, Serialize};
 
@@ -29,6 +33,8 @@ pub(crate) struct Envelope {
     /// When given, the helper enters a new user namespace with these maps before it does anything else.
     #[serde(deserialize_with = "given")]
     pub(crate) id_map: Option<IdMap>,
+    /// Whether fd 8 is a user namespace that the helper enters first, that of a session; not together with `idMap`.
+    pub(crate) join_user_namespace: bool,
     /// What to do.
     pub(crate) request: Request,
 }
@@ -135,9 +141,13 @@ pub(crate) enum Request {
         dest: ExportDest,
     },
     /// Runs one process in a snapshot and waits for it. fd 3 and 4 receive its output and error output and are closed
-    /// before the result is reported; with `stdin`, fd 5 is its input.
+    /// before the result is reported; with `stdin`, fd 5 is its input. fd 7 is the network namespace of [`Network::Session`].
     #[serde(rename_all = "camelCase")]
     Run(Box<Run>),
+    /// Makes what the runs of one build share, says so by [`Reply::Session`] and, with a network, [`Reply::Connected`],
+    /// and holds it until SIGTERM or the parent's death. Then it ends what is left in its cgroups and removes them.
+    #[serde(rename_all = "camelCase")]
+    Session(Box<Session>),
     /// Makes everything written below these paths durable (one `syncfs` for each).
     #[serde(rename_all = "camelCase")]
     Sync {

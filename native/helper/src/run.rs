@@ -22,7 +22,7 @@ mod user;
 
 use crate::error::{Failure, Fallible};
 use crate::overlay::Marks;
-use crate::protocol::{Outcome, Reply, Run};
+use crate::protocol::{Exceeded, LimitOwner, Outcome, Reply, Resource, Run};
 use crate::sys::process::{self, Ended, Side};
 use cgroup::Cgroup;
 use exec::Streams;
@@ -48,7 +48,8 @@ pub(crate) const END: [i32; 2] = [libc::SIGTERM, libc::SIGINT];
 /// # Errors
 /// What kept the sandbox from being made; a step that failed is a result.
 pub(crate) fn run(run: &Run, marks: Marks) -> Fallible<Outcome> {
-    let cgroup = run.cgroup_parent.as_deref().map(|parent| Cgroup::create(parent, &run.id)).transpose()?;
+    let unified = run.cgroups.iter().find(|cgroup| cgroup.version == 2);
+    let cgroup = unified.map(|cgroup| Cgroup::create(&cgroup.path, &run.id)).transpose()?;
     let ended = supervise(run, marks, cgroup.as_ref());
     let oom_killed = cgroup.as_ref().is_some_and(Cgroup::oom_killed);
     if let Some(cgroup) = cgroup {
@@ -62,10 +63,12 @@ pub(crate) fn run(run: &Run, marks: Marks) -> Fallible<Outcome> {
         Note::Ended { code, signal, user_micros, system_micros, max_rss_bytes } => Ok(Outcome::Run {
             exit_code: signal.map_or(u32::from(code), |signal| 128 + signal),
             signal,
-            oom_killed,
+            exceeded: oom_killed.then_some(Exceeded { resource: Resource::Memory, owner: LimitOwner::Run }),
             user_micros,
             system_micros,
-            max_rss_bytes,
+            peak_memory_bytes: max_rss_bytes,
+            read_bytes: 0,
+            written_bytes: 0,
         }),
         Note::Failed { kind, code, message, errno } => Err(report::failure(kind, &code, message, errno)),
         Note::Started { .. } => Err(Failure::internal("init ended without a report")),

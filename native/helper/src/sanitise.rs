@@ -5,8 +5,8 @@ use crate::sys::process;
 use rustix::event::{PollFd, PollFlags};
 use rustix::process::{Resource, Rlimit, Signal};
 
-/// The first descriptor number that no request passes: 0–2 are the protocol, 3–6 bulk data.
-pub(crate) const FIRST_UNUSED: i32 = 7;
+/// The first descriptor number that no request passes: 0–2 are the protocol, 3–6 bulk data, 7 and 8 namespaces.
+pub(crate) const FIRST_UNUSED: i32 = 9;
 
 /// Dies with the parent, closes what was not passed on purpose, and resets signals, umask and limits.
 ///
@@ -15,7 +15,7 @@ pub(crate) const FIRST_UNUSED: i32 = 7;
 pub(crate) fn sanitise() -> Fallible<()> {
     die_with_parent()?;
     process::close_from(FIRST_UNUSED.unsigned_abs(), false)
-        .map_err(|errno| Failure::syscall("close_range(7, ~0U)", errno))?;
+        .map_err(|errno| Failure::syscall("close_range(9, ~0U)", errno))?;
     (3..FIRST_UNUSED).for_each(process::close_on_exec);
     // Node leaves SIGPIPE ignored; here that is right too, since a reader that goes away must not end a step.
     process::reset_signals(true);

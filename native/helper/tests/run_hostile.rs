@@ -113,7 +113,7 @@ fn run_keeps_mount_targets_inside_the_image() {
     let outside = format!("/top{}/deep", canary.display());
     for target in ["/out", "/out/file", "/out/new/deep", "/../../out", outside.as_str()] {
         let mut request = sandbox.shell("true");
-        request["mounts"] = json!([{"kind": "tmpfs", "target": target, "sizeBytes": null}]);
+        request["mounts"] = json!([{"kind": "tmpfs", "target": target, "sizeBytes": null, "readonly": false}]);
         assert_eq!(sandbox.run(request).code(), 0, "{target}");
         assert_untouched(&canary);
         assert_eq!(tree(&sandbox.upper()), Vec::<String>::new(), "{target}");
@@ -128,14 +128,14 @@ fn run_does_not_follow_links_inside_a_shared_mount() {
     symlink(&canary, sandbox.path("cache/sub")).unwrap();
     let mut request = sandbox.shell("true");
     request["mounts"] = json!([
-        {"kind": "bind", "source": sandbox.path("cache"), "target": "/cache", "readonly": false},
-        {"kind": "tmpfs", "target": "/cache/sub", "sizeBytes": null},
+        {"kind": "bind", "source": sandbox.path("cache"), "inside": "", "target": "/cache", "readonly": false},
+        {"kind": "tmpfs", "target": "/cache/sub", "sizeBytes": null, "readonly": false},
     ]);
     assert_eq!(sandbox.run(request).error(), "ERR_ROOTFS_INVALID");
     assert_untouched(&canary);
     let mut request = sandbox.shell("true");
     request["mounts"] =
-        json!([{"kind": "bind", "source": sandbox.path("cache/sub"), "target": "/x", "readonly": false}]);
+        json!([{"kind": "bind", "source": sandbox.path("cache/sub"), "inside": "", "target": "/x", "readonly": false}]);
     assert_eq!(sandbox.run(request).error(), "ERR_MOUNT_SOURCE_INVALID");
 }
 
@@ -163,8 +163,8 @@ fn run_opens_no_device_that_the_step_or_the_image_made() {
          head -c 1 $dir/made && echo READ; done; head -c 1 /disk && echo READ; mknod /dev/mynull c 1 3; echo x > /dev/mynull && echo OPENED"
     ));
     request["mounts"] = json!([
-        {"kind": "bind", "source": sandbox.path("cache"), "target": "/cache", "readonly": false},
-        {"kind": "tmpfs", "target": "/ram", "sizeBytes": null},
+        {"kind": "bind", "source": sandbox.path("cache"), "inside": "", "target": "/cache", "readonly": false},
+        {"kind": "tmpfs", "target": "/ram", "sizeBytes": null, "readonly": false},
     ]);
     let done = sandbox.run(request);
     assert_eq!(done.stdout, "", "{done:?}");
@@ -183,8 +183,8 @@ fn run_wins_the_race_for_a_mount_point_in_a_shared_mount() {
     let stop = std::sync::atomic::AtomicBool::new(false);
     let mut request = sandbox.shell("true");
     request["mounts"] = json!([
-        {"kind": "bind", "source": cache, "target": "/cache", "readonly": false},
-        {"kind": "tmpfs", "target": "/cache/sub/new", "sizeBytes": null},
+        {"kind": "bind", "source": cache, "inside": "", "target": "/cache", "readonly": false},
+        {"kind": "tmpfs", "target": "/cache/sub/new", "sizeBytes": null, "readonly": false},
     ]);
     std::thread::scope(|scope| {
         scope.spawn(|| {

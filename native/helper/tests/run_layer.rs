@@ -18,9 +18,9 @@ fn run_leaves_nothing_behind_by_itself() {
     fs::create_dir(sandbox.path("dir")).unwrap();
     fs::write(sandbox.path("file"), "secret").unwrap();
     request["mounts"] = json!([
-        {"kind": "bind", "source": sandbox.path("dir"), "target": "/mnt/a/b", "readonly": true},
-        {"kind": "bind", "source": sandbox.path("file"), "target": "/run/secrets/deep/file", "readonly": true},
-        {"kind": "tmpfs", "target": "/work/tmp", "sizeBytes": 65536},
+        {"kind": "bind", "source": sandbox.path("dir"), "inside": "", "target": "/mnt/a/b", "readonly": true},
+        {"kind": "bind", "source": sandbox.path("file"), "inside": "", "target": "/run/secrets/deep/file", "readonly": true},
+        {"kind": "tmpfs", "target": "/work/tmp", "sizeBytes": 65536, "readonly": false},
     ]);
     assert_eq!(sandbox.run(request).code(), 0);
     assert_eq!(tree(&sandbox.upper()), NOTHING);
@@ -152,12 +152,12 @@ fn run_mounts_what_the_request_names() {
         "echo data > /cache/file; touch /ro/x 2>/dev/null || echo read-only; /dev/pipes/EOF; \
          stat -f -c %T /cache/inner /dev/shm; df -k /cache/inner | tail -1 | tr -s ' ' | cut -d' ' -f2",
     );
-    let bind = |source: &str, target: &str, readonly: bool| json!({"kind": "bind", "source": sandbox.path(source), "target": target, "readonly": readonly});
+    let bind = |source: &str, target: &str, readonly: bool| json!({"kind": "bind", "source": sandbox.path(source), "inside": "", "target": target, "readonly": readonly});
     request["mounts"] = json!([
         bind("cache", "/cache", false),
         bind("cache", "/ro", true),
-        {"kind": "tmpfs", "target": "/cache/inner", "sizeBytes": 131_072},
-        {"kind": "tmpfs", "target": "/dev/shm", "sizeBytes": null},
+        {"kind": "tmpfs", "target": "/cache/inner", "sizeBytes": 131_072, "readonly": false},
+        {"kind": "tmpfs", "target": "/dev/shm", "sizeBytes": null, "readonly": false},
         bind("script", "/dev/pipes/EOF", true),
     ]);
     assert_eq!(sandbox.run(request).ok(), "read-only\nscript\ntmpfs\ntmpfs\n128\n");
@@ -231,13 +231,13 @@ fn run_removes_its_cgroup() {
     };
     let id = format!("tsbuild-test-{}", std::process::id());
     let mut request = sandbox.shell("cat /proc/self/cgroup | grep ^0:");
-    request["cgroupParent"] = json!(parent);
+    request["cgroups"] = json!([{"version": 2, "controllers": [], "path": parent}]);
     request["id"] = json!(id);
     let done = sandbox.run(request);
     assert!(done.ok().contains(&id) || done.ok() == "0::/\n", "{done:?}");
     assert!(!parent.join(id).exists());
     let mut request = sandbox.shell("true");
-    request["cgroupParent"] = json!(parent);
+    request["cgroups"] = json!([{"version": 2, "controllers": [], "path": parent}]);
     request["id"] = json!("../escape");
     assert_eq!(sandbox.run(request).error(), "ERR_HELPER_INTERNAL");
 }
@@ -248,17 +248,18 @@ fn run_refuses_targets_that_belong_to_the_sandbox() {
     symlink("/proc", sandbox.image().join("alias")).unwrap();
     for target in ["/", "/proc", "/proc/sys", "/sys", "/sys/fs", "/dev", "/dev/../proc/1", "/alias/self", "/a/../sys"] {
         let mut request = sandbox.shell("true");
-        request["mounts"] = json!([{"kind": "tmpfs", "target": target, "sizeBytes": null}]);
+        request["mounts"] = json!([{"kind": "tmpfs", "target": target, "sizeBytes": null, "readonly": false}]);
         let done = sandbox.run(request);
         assert_eq!(done.error(), "ERR_MOUNT_TARGET_RESERVED", "{target}");
     }
     // A file cannot be mounted on a directory, nor the other way round.
     fs::write(sandbox.path("file"), "").unwrap();
     let mut request = sandbox.shell("true");
-    request["mounts"] = json!([{"kind": "bind", "source": sandbox.path("file"), "target": "/etc", "readonly": true}]);
+    request["mounts"] =
+        json!([{"kind": "bind", "source": sandbox.path("file"), "inside": "", "target": "/etc", "readonly": true}]);
     assert_eq!(sandbox.run(request).error(), "ERR_ROOTFS_INVALID");
     let mut request = sandbox.shell("true");
-    request["mounts"] = json!([{"kind": "tmpfs", "target": "/etc/passwd", "sizeBytes": null}]);
+    request["mounts"] = json!([{"kind": "tmpfs", "target": "/etc/passwd", "sizeBytes": null, "readonly": false}]);
     assert_eq!(sandbox.run(request).error(), "ERR_ROOTFS_INVALID");
     assert_eq!(
         FileType::from_raw_mode(fs::metadata(sandbox.image().join("etc/passwd")).unwrap().mode()),

@@ -55,7 +55,7 @@ fn busy(sandbox: &Sandbox, trap: &str) -> (Child, Vec<Pid>) {
         "{trap} setsid sleep 1000 & nohup sleep 1000 >/dev/null 2>&1 & (sleep 1000 & sleep 1000) & \
          (trap '' TERM HUP INT; echo ready > /ready; while :; do sleep 1000; done) & wait; wait"
     ));
-    request["mounts"] = json!([{"kind": "bind", "source": ready, "target": "/ready", "readonly": false}]);
+    request["mounts"] = json!([{"kind": "bind", "source": ready, "inside": "", "target": "/ready", "readonly": false}]);
     sandbox.fresh();
     let mut child = sandbox.start(request);
     let pid = started(&mut child);

@@ -48,7 +48,7 @@ function doctorText(report: DoctorReport): string {
     ['overlayfs', yes(report.overlay)],
     ['user namespaces', yes(report.userNamespace)],
     ['seccomp', yes(report.seccomp)],
-    ['cgroup v2', report.cgroup2 ?? 'no'],
+    ['cgroups', report.cgroups.map(({ path }) => path).join(' ') || 'no'],
   ]
   const table = facts.map(([name, value]) => `${name.padEnd(18)}${value}\n`).join('')
   if (report.missing.length === 0) return `${table}\nNothing is missing.\n`

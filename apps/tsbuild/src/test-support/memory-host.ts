@@ -73,6 +73,7 @@ function memoryBuilder(methods: Partial<Builder>): Builder {
     outline: unexpected,
     targets: unexpected,
     runImage: unexpected,
+    shell: unexpected,
     bootstrap: unexpected,
     doctor: unexpected,
     close: async () => {},

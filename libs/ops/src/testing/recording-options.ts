@@ -55,7 +55,7 @@ export function recordingOptions(behave: Behaviour): Recording {
         calls.push('run')
         processes.push({ ...step, finishing })
         if (output.kind !== 'callbacks') throw new RangeError('the output of a step goes to callbacks')
-        const outcome = behave(output).then((end) => ({ op: 'run', exitCode: 0, oomKilled: false, ...end }))
+        const outcome = behave(output).then((end) => ({ op: 'run', exitCode: 0, exceeded: null, ...end }))
         const finished = outcome.then(() => undefined)
         finished.catch(() => {})
         return { outcome, finished }

@@ -1,5 +1,6 @@
 //! What goes to standard output.
 
+use super::SessionCgroup;
 use serde::{Deserialize, Serialize};
 
 /// One line of standard output.
@@ -11,6 +12,24 @@ pub(crate) enum Reply {
     Started {
         /// Its id in the host's pid namespace.
         pid: u32,
+    },
+    /// `session`: it is there, except for the network.
+    #[serde(rename_all = "camelCase")]
+    Session {
+        /// The process that owns the namespaces: `/proc/<pid>/ns/net` and `/proc/<pid>/ns/user`.
+        pid: u32,
+        /// Its cgroups, one a hierarchy; none where none can be made.
+        cgroups: Vec<SessionCgroup>,
+        /// Limits that were asked for and cannot be had, by the name of the request's member, with the reason.
+        unlimited: Vec<Unlimited>,
+    },
+    /// `session`: its network reaches the outside.
+    #[serde(rename_all = "camelCase")]
+    Connected {
+        /// The name server that the runs can use.
+        dns: String,
+        /// Their address.
+        address: String,
     },
     /// How far a long operation is; at most ten a second.
     #[serde(rename_all = "camelCase")]
@@ -97,8 +116,14 @@ pub(crate) enum Outcome {
         subuids: Vec<SubordinateRange>,
         /// The caller's ranges in /etc/subgid.
         subgids: Vec<SubordinateRange>,
-        /// Where cgroup v2 is mounted.
-        cgroup2: Option<String>,
+        /// The cgroup hierarchies, with what this user may use of them.
+        cgroups: Vec<SessionCgroup>,
+        /// Absolute path of `pasta`, where installed.
+        pasta: Option<String>,
+        /// Absolute path of `slirp4netns`, where installed.
+        slirp4netns: Option<String>,
+        /// Interpreters registered with binfmt_misc.
+        interpreters: Vec<Interpreter>,
         /// seccomp filters work.
         seccomp: bool,
         /// What is missing, why, and how to get it.
@@ -167,15 +192,22 @@ pub(crate) enum Outcome {
         exit_code: u32,
         /// That signal.
         signal: Option<u32>,
-        /// The kernel ended a process of this run for want of memory.
-        oom_killed: bool,
+        /// The limit that ended it, if one did.
+        exceeded: Option<Exceeded>,
         /// User CPU time.
         user_micros: u64,
         /// System CPU time.
         system_micros: u64,
-        /// Peak resident memory of the largest process.
-        max_rss_bytes: u64,
+        /// Peak memory of the whole run where its cgroup counts it, else the resident set of the largest process.
+        peak_memory_bytes: u64,
+        /// Read from block devices.
+        read_bytes: u64,
+        /// Written to block devices.
+        written_bytes: u64,
     },
+    /// See [`super::Request::Session`].
+    #[serde(rename_all = "camelCase")]
+    Session {},
     /// See [`super::Request::Sync`].
     #[serde(rename_all = "camelCase")]
     Sync {},
@@ -188,6 +220,58 @@ pub(crate) enum Outcome {
         /// One for each path: allocated bytes, hardlinks once.
         bytes: Vec<u64>,
     },
+}
+
+/// A limit that ended a run.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(crate) struct Exceeded {
+    /// Which.
+    pub(crate) resource: Resource,
+    /// Whose.
+    pub(crate) owner: LimitOwner,
+}
+
+/// See [`Exceeded`].
+#[derive(Debug, Clone, Copy, Serialize, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub(crate) enum Resource {
+    /// The kernel ended a process for want of memory.
+    Memory,
+    /// Processes could not be made.
+    Pids,
+}
+
+/// See [`Exceeded`].
+#[derive(Debug, Clone, Copy, Serialize, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub(crate) enum LimitOwner {
+    /// The limit of the run.
+    Run,
+    /// The limit of the session, or of something above it.
+    Session,
+}
+
+/// A limit that cannot be had.
+#[derive(Debug, Clone, Serialize, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(crate) struct Unlimited {
+    /// `memoryBytes`
+    pub(crate) limit: String,
+    /// Why.
+    pub(crate) reason: String,
+}
+
+/// An interpreter of foreign programs.
+#[derive(Debug, Clone, Serialize, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(crate) struct Interpreter {
+    /// As registered: `qemu-aarch64`.
+    pub(crate) name: String,
+    /// Absolute path.
+    pub(crate) path: String,
+    /// Whether it was opened when it was registered (flag F), so that it works in an image that lacks it.
+    pub(crate) fixed: bool,
 }
 
 /// A subordinate id range.
@@ -210,6 +294,8 @@ pub(crate) struct Missing {
     pub(crate) reason: String,
     /// The command that mends it.
     pub(crate) fix: String,
+    /// Whether builds cannot run without it.
+    pub(crate) required: bool,
 }
 
 /// What a selection holds.

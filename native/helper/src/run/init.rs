@@ -269,7 +269,11 @@ mod tests {
         let run: Run = serde_json::from_str(
             r#"{"root": {"lower": [], "upper": null, "work": null}, "argv": [], "env": ["HOMEX=1", "PIP_CERT="], "cwd": "/",
                 "user": "", "hostname": "", "network": "none", "hosts": "", "resolvConf": "", "mounts": [],
-                "trustCa": null, "stdin": false, "cgroupParent": null, "id": "", "finish": null}"#,
+                "trustCa": null, "stdin": false, "cgroups": [], "id": "", "finish": null,
+                "readonly": false, "shmSizeBytes": null, "ulimits": [], "security": "sandbox", "noNewPrivileges": false,
+                "userNamespace": null, "terminal": false, "stopGraceMs": 0,
+                "limits": {"memoryBytes": null, "memorySwapBytes": null, "cpuShares": null, "cpuPeriodMicros": null,
+                "cpuQuotaMicros": null, "cpusetCpus": null, "cpusetMems": null, "pids": null, "ioWeight": null}}"#,
         )
         .unwrap();
         let identity = Identity { uid: 0, gid: 0, groups: vec![0], home: b"/h".to_vec() };

@@ -31,7 +31,7 @@ pub(crate) fn open_sources(mounts: &[Mount]) -> Fallible<Vec<Prepared>> {
 
 fn open_source(mount: &Mount) -> Fallible<Prepared> {
     match mount {
-        Mount::Bind { source, target, readonly } => {
+        Mount::Bind { source, target, readonly, .. } => {
             let tree = tree::copy_of_path(source)?;
             let stat =
                 rustix::fs::fstat(&tree).map_err(|errno| Failure::syscall(format!("fstat({source:?})"), errno))?;
@@ -50,12 +50,15 @@ fn open_source(mount: &Mount) -> Fallible<Prepared> {
             tree::restrict(tree.as_fd(), attributes)?;
             Ok(Prepared { tree, kind, target: target.clone(), readonly: *readonly })
         }
-        Mount::Tmpfs { target, size_bytes } => {
+        Mount::Tmpfs { target, size_bytes, .. } => {
             let size = size_bytes.map(|bytes| bytes.to_string());
             let options: Vec<(&str, &str)> = size.iter().map(|size| ("size", size.as_str())).collect();
             let attributes = MountAttrFlags::MOUNT_ATTR_NOSUID | MountAttrFlags::MOUNT_ATTR_NODEV;
             let tree = overlay::tmpfs(&options, attributes)?;
             Ok(Prepared { tree, kind: Kind::Directory, target: target.clone(), readonly: false })
+        }
+        Mount::Snapshot { .. } | Mount::Secret { .. } | Mount::Socket { .. } => {
+            Err(Failure::internal("this kind of mount is not made yet"))
         }
     }
 }

@@ -245,7 +245,7 @@ fn run(command: Command, request: &Value, id_map: &Value) -> Value {
 }
 
 fn lines(mut command: Command, request: &Value, id_map: &Value) -> Vec<Value> {
-    let envelope = json!({"protocol": 1, "idMap": id_map, "request": request});
+    let envelope = json!({"protocol": 1, "idMap": id_map, "joinUserNamespace": false, "request": request});
     let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
     child.stdin.take().unwrap().write_all(envelope.to_string().as_bytes()).unwrap();
     let output = child.wait_with_output().unwrap();

@@ -42,7 +42,7 @@ impl Said {
 
 /// Runs the helper with one request. `bulk` is opened as fd 3 by a shell, so that no test needs unsafe code.
 pub fn helper(request: &Value, bulk: &Path, prefix: &[&str]) -> Said {
-    envelope(&json!({"protocol": 1, "idMap": null, "request": request}), bulk, prefix)
+    envelope(&json!({"protocol": 1, "idMap": null, "joinUserNamespace": false, "request": request}), bulk, prefix)
 }
 
 pub fn envelope(envelope: &Value, bulk: &Path, prefix: &[&str]) -> Said {

@@ -9,7 +9,8 @@ const USER: &str = "65534";
 /// Sends a request as an ordinary user. `None` where this machine allows no user namespace.
 fn send(place: &Place, request: &Value, bulk: &str) -> Option<Said> {
     let one = json!([{"inside": 0, "outside": 65534, "length": 1}]);
-    let envelope_value = json!({"protocol": 1, "idMap": {"uids": one, "gids": one}, "request": request});
+    let envelope_value =
+        json!({"protocol": 1, "idMap": {"uids": one, "gids": one}, "joinUserNamespace": false, "request": request});
     let said = envelope(
         &envelope_value,
         &place.path(bulk),

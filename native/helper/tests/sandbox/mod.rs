@@ -222,7 +222,16 @@ impl Sandbox {
             "mounts": [],
             "trustCa": null,
             "stdin": false,
-            "cgroupParent": null,
+            "cgroups": [],
+            "readonly": false,
+            "shmSizeBytes": null,
+            "ulimits": [],
+            "security": "sandbox",
+            "noNewPrivileges": false,
+            "userNamespace": null,
+            "terminal": false,
+            "stopGraceMs": 0,
+            "limits": no_limits(),
             "id": "test",
             "finish": null,
         })
@@ -249,7 +258,7 @@ impl Sandbox {
     pub fn call_with_map(&self, request: Value, map: &Value) -> Done {
         let mut command = self.command("exec \"$0\"");
         let mut child = command.arg(&self.helper).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
-        let envelope = json!({"protocol": 1, "idMap": map, "request": request});
+        let envelope = json!({"protocol": 1, "idMap": map, "joinUserNamespace": false, "request": request});
         child.stdin.take().unwrap().write_all(envelope.to_string().as_bytes()).unwrap();
         for name in ["stdout", "stderr"] {
             fs::write(self.path(name), "").unwrap();
@@ -293,7 +302,7 @@ impl Sandbox {
 
     /// Writes the request and ends it.
     pub fn send(&self, child: &mut Child, request: &Value) {
-        let envelope = json!({"protocol": 1, "idMap": self.map, "request": request});
+        let envelope = json!({"protocol": 1, "idMap": self.map, "joinUserNamespace": false, "request": request});
         child.stdin.take().unwrap().write_all(envelope.to_string().as_bytes()).unwrap();
     }
 
@@ -327,4 +336,10 @@ pub fn tree(dir: &Path) -> Vec<String> {
     walk(dir, dir, &mut found);
     found.sort();
     found
+}
+
+/// No limit of any kind.
+pub(crate) fn no_limits() -> Value {
+    json!({"memoryBytes": null, "memorySwapBytes": null, "cpuShares": null, "cpuPeriodMicros": null,
+        "cpuQuotaMicros": null, "cpusetCpus": null, "cpusetMems": null, "pids": null, "ioWeight": null})
 }
