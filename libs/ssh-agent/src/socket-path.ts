@@ -12,9 +12,13 @@ export interface SocketPath {
   close(): Promise<void>
 }
 
-/** Gives a path of any length one that fits, through an open descriptor of its directory. It is valid in this process. */
-export async function openSocketPath(path: string): Promise<SocketPath> {
+/**
+ * Gives a path of any length one that fits, through an open descriptor of its directory.
+ *
+ * @param process where the path will be used: in this process, or, with its id, in others of the same user
+ */
+export async function openSocketPath(path: string, process: 'self' | number = 'self'): Promise<SocketPath> {
   if (Buffer.byteLength(path) <= maxPathBytes) return { path, close: async () => {} }
   const folder = await open(dirname(path), constants.O_RDONLY | constants.O_DIRECTORY)
-  return { path: `/proc/self/fd/${folder.fd}/${basename(path)}`, close: () => folder.close() }
+  return { path: `/proc/${process}/fd/${folder.fd}/${basename(path)}`, close: () => folder.close() }
 }
