@@ -165,7 +165,8 @@ function applyField(draft: Draft, key: Key, value: string, refuse: Refuse): void
       draft[key] = readNumber(key, value, { base: 10, refuse })
       break
     case 'env':
-      draft.env = value
+      // BuildKit makes a variable without a name.
+      draft.env = /^[^=\0]+$/.test(value) ? value : refuse(`invalid value for env: ${value}`)
       break
   }
 }
