@@ -67,6 +67,12 @@ describe('parseMount()', () => {
     ['type=ssh,from=b', 'from not allowed for "ssh" type mounts'],
     ['type=secret,id=a,env=', 'invalid value for env: '],
     ['type=secret,id=a,env=A=B', 'invalid value for env: A=B'],
+    ['target=/a,bind-propagation=suid', "unexpected key 'bind-propagation' in 'bind-propagation=suid'"],
+    ['type=bind,,target=/a', "invalid field '' must be a key=value pair"],
+    ['target=/a,target=/a', "'target' after 'target', which says it already"],
+    ['target=/a,src=b,source=b', "'source' after 'src', which says it already"],
+    ['target=/a,ro,rw', "'rw' after 'ro', which says it already"],
+    ['target=/a,dst=/b', "'dst' after 'target', which says it already"],
     ['target=/a,Typ=B', "unexpected key 'typ' in 'Typ=B'"],
     ['target=/a,FOO', "invalid field 'FOO' must be a key=value pair"],
   ])('refuses %j', (text, message) => {
@@ -108,6 +114,9 @@ describe('2.1 mounts, syntax', () => {
 
   it('unknown key: did you mean type?', () => {
     expect(hintsOf('typ=tmpfs')).toEqual(['Did you mean `type`?'])
+    expect(hintsOf('bind-propagation=rw,dev,exec')).toEqual([
+      expect.stringMatching(/^Use one of `type`, `from`, .*`env`\.$/),
+    ])
   })
 
   it('unknown type: did you mean tmpfs?', () => {
