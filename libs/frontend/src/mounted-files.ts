@@ -1,5 +1,5 @@
 import type { Digest } from '@tsbuild/digest'
-import type { Mount } from '@tsbuild/dockerfile'
+import type { BindMount, CacheMount, Mount } from '@tsbuild/dockerfile'
 import { redact, type SourceRange, UserError } from '@tsbuild/errors'
 import { addMainContext } from './base.ts'
 import { fromMount } from './from-name.ts'
@@ -9,7 +9,7 @@ import type { StageState } from './stage-state.ts'
 
 /** What a mount shows: a path of a file system. */
 export interface MountedFiles {
-  /** Undefined is an empty file system. */
+  /** Undefined is an empty file system, and for a cache the cache itself. */
   readonly input: Digest | undefined
   /** Absolute. */
   readonly path: string
@@ -21,7 +21,7 @@ const nothing: MountedFiles = { input: undefined, path: '/' }
  * Adds the file system that a bind shows or that a cache is made of. Of a context, which the process must not see as it is, it
  * is a copy of what is mounted.
  *
- * @throws {UserError} `ERR_COPY_SOURCE_NOT_FOUND` for a source in nothing; see `fromMount`
+ * @throws {UserError} `ERR_MOUNT_SOURCE_INVALID` for a source in nothing; see `fromMount`
  * @see spec/dockerfile.md 2.1, docs/adr/0014-run-mounts.md
  */
 export async function mountedFiles(
@@ -34,8 +34,8 @@ export async function mountedFiles(
   const path = resolveInImage('/', mount.source)
   const input = await rootOf(builder, state, mount, source)
   if (input === undefined) {
-    if (path !== '/') throw sourceInNothing(mount, source)
-    return nothing
+    if (mount.type === 'bind' && path !== '/') throw sourceInNothing(mount, source)
+    return { input, path }
   }
   if (builder.graph.get(input).op.kind !== 'local') return { input, path }
   return copyOf(builder, state, { input, path }, source)
@@ -44,15 +44,15 @@ export async function mountedFiles(
 async function rootOf(
   builder: StageBuilder,
   { stage: reader }: StageState,
-  { type, from: name }: Extract<Mount, { type: 'bind' | 'cache' }>,
+  { type, from: name }: BindMount | CacheMount,
   source: SourceRange,
 ): Promise<Digest | undefined> {
   if (name !== null) return await fromMount(builder, { name, reader, source })
   return type === 'cache' ? undefined : await addMainContext(builder, source)
 }
 
-/** Where the copy lies: a place of its own, so that a file and a directory, or what a symlink leads to, go there alike. */
-const copied = '/source'
+/** Where the copy of a part lies: a place of its own, so that a file, a directory and what a symlink leads to go there alike. */
+const placeOfPart = '/source'
 
 function copyOf(
   { graph }: StageBuilder,
@@ -60,11 +60,12 @@ function copyOf(
   { input, path }: { readonly input: Digest; readonly path: string },
   source: SourceRange,
 ): MountedFiles {
+  const dest = path === '/' ? '/' : placeOfPart
   const copy = {
     kind: 'copy',
     input: 0,
     sources: [path === '/' ? '/' : literalPattern(path.slice(1))],
-    dest: copied,
+    dest,
     exclude: [],
     parents: false,
     chown: undefined,
@@ -74,14 +75,10 @@ function copyOf(
   const [label] = graph.get(input).name.split('] ')
   const op = { kind: 'file', rootfs: undefined, owners: undefined, actions: [copy] } as const
   const name = `${label}] mount ${redact(path)}`
-  return { input: graph.add(op, { inputs: [input], name, source, ignoreCache }), path: copied }
+  return { input: graph.add(op, { inputs: [input], name, source, ignoreCache }), path: dest }
 }
 
-function sourceInNothing(
-  { type, from, source: path }: Extract<Mount, { type: 'bind' | 'cache' }>,
-  source: SourceRange,
-): UserError {
-  const where = from === null ? 'a cache without "from" is empty when it is made' : `"${from}" is empty`
-  const message = `Cannot mount "${path}" of type ${type}: ${where}`
-  return new UserError('ERR_COPY_SOURCE_NOT_FOUND', message, { source })
+function sourceInNothing({ from, source: path }: BindMount, source: SourceRange): UserError {
+  const message = `Cannot mount "${path}": it is not in "${from}", which is empty`
+  return new UserError('ERR_MOUNT_SOURCE_INVALID', message, { source })
 }

@@ -84,18 +84,24 @@ function rootAsTarget(text: string, source: SourceRange): UserError {
   return new UserError('ERR_DOCKERFILE_MOUNT_OPTION', message, { source })
 }
 
-/** The last mount of a target wins, and parents come first. A secret that loses its file keeps its variable. */
+/** The last mount of a target wins. A secret that loses its file keeps its variable. */
 function inOrder(mounts: readonly PlacedMount[]): readonly PlacedMount[] {
   const last = new Map(mounts.map((mount, index) => [mount.at, index]))
   const kept = mounts.flatMap((mount, index): PlacedMount[] => {
     if (mount.at === undefined || last.get(mount.at) === index) return [mount]
     return mount.type === 'secret' && mount.env !== null ? [{ ...mount, at: undefined }] : []
   })
-  return kept.toSorted((a, b) => depthOf(a) - depthOf(b))
+  return parentsFirst(kept)
 }
 
-function depthOf({ at }: PlacedMount): number {
-  return at === undefined ? 0 : at.split('/').length
+/** Otherwise as written: the first agent is that of `SSH_AUTH_SOCK`. */
+function parentsFirst(mounts: readonly PlacedMount[]): readonly PlacedMount[] {
+  const ordered: PlacedMount[] = []
+  for (const mount of mounts) {
+    const child = ordered.findIndex(({ at }) => mount.at !== undefined && at?.startsWith(`${mount.at}/`))
+    ordered.splice(child < 0 ? ordered.length : child, 0, mount)
+  }
+  return ordered
 }
 
 /** What a bind or a cache is filled from. */
