@@ -79,6 +79,6 @@ function copyOf(
 }
 
 function sourceInNothing({ from, source: path }: BindMount, source: SourceRange): UserError {
-  const message = `Cannot mount "${path}": it is not in "${from}", which is empty`
+  const message = `Cannot mount "${path}": it is not in "${from ?? 'context'}", which is empty`
   return new UserError('ERR_MOUNT_SOURCE_INVALID', message, { source })
 }

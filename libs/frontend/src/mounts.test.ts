@@ -135,6 +135,15 @@ describe('toGraph() and --mount=type=bind', () => {
     })
   })
 
+  it('an empty image in the place of the build context has no part either', async () => {
+    const namedContexts = new Map<string, NamedContext>([
+      ['context', { kind: 'image', reference: 'scratch' }],
+    ])
+    await expect(mountsOf('--mount=source=a,target=/t', { namedContexts })).rejects.toMatchObject({
+      message: 'Cannot mount "a": it is not in "context", which is empty',
+    })
+  })
+
   it.each([
     ['t', '/w/t'],
     ['./t/', '/w/t'],
