@@ -116,14 +116,6 @@ describe('main() build', () => {
     expect(machine.err()).toBe('')
   })
 
-  it('says which flags of docker have no effect, and nothing of those that promise nothing', async () => {
-    const machine = host({ builder: buildsWith(async () => result) })
-    expect(await main(['-m', '1g', '--cpu-quota=5', '--rm', '-q', '.'], machine)).toBe(0)
-    expect(machine.err()).toBe(
-      'Warning: flag "--memory" has no effect yet\nWarning: flag "--cpu-quota" has no effect yet\n',
-    )
-  })
-
   it('removes the id file of an earlier build before a build that fails', async () => {
     writeFileSync(join(cwd, 'id'), 'old')
     const failure = new UserError('ERR_STEP_FAILED', 'Cannot run step "RUN make": it ended with exit code 2')
