@@ -1,5 +1,6 @@
 import type { Vertex } from '@tsbuild/graph'
 import type { SolverOp } from '@tsbuild/solver'
+import { onceFresh } from './exec-cache-mounts.ts'
 import { execOp } from './exec-op.ts'
 import { fileOp } from './file-op.ts'
 import { mergeOp } from './merge-op.ts'
@@ -7,7 +8,8 @@ import { imageOp, localOp, remoteOp } from './source-ops.ts'
 import type { OpResult, OpsOptions } from './types.ts'
 
 /** The ops of a build's graph as the solver runs them. */
-export function createOps(options: OpsOptions): (vertex: Vertex) => SolverOp<OpResult> {
+export function createOps(given: OpsOptions): (vertex: Vertex) => SolverOp<OpResult> {
+  const options = { ...given, cacheMounts: onceFresh(given.cacheMounts) }
   return ({ op, inputs }) => {
     switch (op.kind) {
       case 'image':
@@ -18,7 +20,7 @@ export function createOps(options: OpsOptions): (vertex: Vertex) => SolverOp<OpR
       case 'git':
         return remoteOp(op, options)
       case 'exec':
-        return execOp(op, options)
+        return execOp(op, inputs.length, options)
       case 'file':
         return fileOp(op, inputs.length, options)
       case 'merge':
