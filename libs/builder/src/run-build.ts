@@ -1,5 +1,5 @@
 import { createLocalCache } from '@tsbuild/cache'
-import { type DockerfileText, openTreeContext } from '@tsbuild/context'
+import { type DockerfileText, openTreeContext, type SecretSource } from '@tsbuild/context'
 import type { Digest } from '@tsbuild/digest'
 import { isBuildError, UserError, withDetails } from '@tsbuild/errors'
 import type { EventSink } from '@tsbuild/events'
@@ -17,6 +17,7 @@ import { type Definition, loadDefinition } from './load-definition.ts'
 import type { Machine } from './machine.ts'
 import { compressionOf, hasLayers, outputPlaces, outputsOf, writeOutputs } from './outputs.ts'
 import { createRemote, fetchRemote, type Remote } from './remote.ts'
+import { createSecretSource } from './secret-source.ts'
 import type { BuildOptions, BuildResult, OutputSpec } from './types.ts'
 
 /** Steps wait for the network as often as for a processor, so more run at once than there are processors. */
@@ -42,13 +43,14 @@ export async function runBuild(run: BuildRun): Promise<BuildResult> {
     native: machine.native,
     fetch: (layer, aborted) => machine.images.fetchLayer(layer, aborted),
   })
-  const remote = createRemote(run)
+  const secrets = createSecretSource(options)
+  const remote = createRemote(run, secrets)
   const tools = { run, internal, remote }
   const main = await loadMainContext(tools)
   try {
     const definition = await loadDefinition(tools, main)
     signal.throwIfAborted()
-    const solution = await solveGraph(run, { ...definition, remote, snapshotter })
+    const solution = await solveGraph(run, { ...definition, remote, secrets, snapshotter })
     const { frontend } = definition
     const filesystem = solution.result?.kind === 'filesystem' ? solution.result.filesystem : emptyFilesystem
     const image = await writeOutputs({ run, internal, snapshotter, frontend, filesystem, tags })
@@ -88,7 +90,11 @@ function withText(error: unknown, { shown, text }: DockerfileText): unknown {
 
 async function solveGraph(
   run: BuildRun,
-  parts: Definition & { readonly remote: Remote; readonly snapshotter: Snapshotter },
+  parts: Definition & {
+    readonly remote: Remote
+    readonly secrets: SecretSource
+    readonly snapshotter: Snapshotter
+  },
 ) {
   const { machine, events, signal } = run
   const { store } = machine
@@ -118,6 +124,10 @@ async function solveGraph(
     fetch: async (source, fetching) =>
       openTreeContext(await fetchRemote(parts.remote.forSteps, source, fetching), machine),
     scratch: () => store.sources.scratch(),
+    cacheMounts: store.cacheMounts,
+    scope: machine.options.scope ?? 'main',
+    secrets: parts.secrets,
+    ssh: async () => undefined,
     now: machine.now,
   })
   const solution = await solve<OpResult>({

@@ -4,6 +4,7 @@ import { InternalError } from '@tsbuild/errors'
 import type { ExecMount } from '@tsbuild/graph'
 import type { FileAction, Native, Root, Selection } from '@tsbuild/native'
 import type { Filesystem } from '@tsbuild/snapshot'
+import { onDisk } from '@tsbuild/store'
 import { missingSource } from './exec-key.ts'
 import { itselfAt, literalAt, treeAt } from './literal-selection.ts'
 import type { OpsOptions } from './types.ts'
@@ -38,14 +39,18 @@ export async function makeContent(
   } else if (from !== undefined) {
     const view = await snapshotter.view(from, signal)
     const found = await describe(view, mount.source, native, signal)
-    const made = found.isDirectory ? [makeDirectory(mode ?? found.mode, ownerOf(uid, gid) ?? found.owner)] : []
+    const made = found.isDirectory
+      ? [makeDirectory(mode ?? found.mode, ownerOf(uid, gid) ?? found.owner)]
+      : []
     await run([...made, copyOf(view, literalAt(mount.source), '/fs')])
   } else if (mode !== undefined || uid !== undefined || gid !== undefined) {
     await run([makeDirectory(mode ?? 0o755, ownerOf(uid, gid) ?? '0:0')])
   } else {
     const fs = join(directory, 'fs')
-    await mkdir(fs)
-    await chmod(fs, 0o755)
+    await onDisk('make directory', fs, async () => {
+      await mkdir(fs)
+      await chmod(fs, 0o755)
+    })
   }
 }
 
@@ -73,12 +78,7 @@ interface Described {
  * What lies at a path of an input. Mode and owner are those that stand there: where it is a symlink, the directory it leads to
  * counts as a new one.
  */
-async function describe(
-  root: Root,
-  source: string,
-  native: Native,
-  signal: AbortSignal,
-): Promise<Described> {
+async function describe(root: Root, source: string, native: Native, signal: AbortSignal): Promise<Described> {
   const itself = itselfAt(source)
   const selections = [literalAt(source), ...(itself === undefined ? [] : [itself])]
   const scanned = await native.scan({ kind: 'snapshot', root }, selections, { signal, manifests: true })

@@ -63,11 +63,7 @@ function mountKey(mount: ExecMount): KeyValue {
 }
 
 /** How the inputs count: the root file system and those of cache mounts by key, those of bind mounts by content. */
-export function execInputs(
-  op: ExecOp,
-  count: number,
-  options: OpsOptions,
-): readonly InputKeying<OpResult>[] {
+export function execInputs(op: ExecOp, count: number, options: OpsOptions): readonly InputKeying<OpResult>[] {
   const readers = op.mounts.filter((mount) => mount.kind === 'bind' || mount.kind === 'cache')
   refuseSharedInputs([op.rootfs, ...readers.map(({ input }) => input)])
   return Array.from({ length: count }, (_, index) => {

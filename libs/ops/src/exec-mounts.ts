@@ -4,6 +4,7 @@ import { UserError } from '@tsbuild/errors'
 import type { ExecMount, ExecOp } from '@tsbuild/graph'
 import type { Mount } from '@tsbuild/native'
 import type { ExecuteContext } from '@tsbuild/solver'
+import { onDisk } from '@tsbuild/store'
 import { openCacheMounts } from './exec-cache-mounts.ts'
 import { type StepSecrets, secretFile } from './exec-secrets.ts'
 import { mountScripts } from './script-mounts.ts'
@@ -41,7 +42,6 @@ export async function openMounts(
   const closers: (() => Promise<void>)[] = []
   const close = () => closeAll(closers)
   try {
-    
     const open = opener(secrets, inputs, options, { ...context, closers })
     const opened = new Map<ExecMount, Mount>()
     for (const mount of op.mounts) {
@@ -109,10 +109,12 @@ async function openBind(
   const scratch = await options.scratch()
   closers.push(() => options.native.remove([scratch]))
   const [upper, work] = [join(scratch, 'upper'), join(scratch, 'work')]
-  await mkdir(upper)
-  // It is the root directory of what the process sees, which the umask of this process must not change.
-  await chmod(upper, 0o755)
-  await mkdir(work, 0o700)
+  await onDisk('make directory', scratch, async () => {
+    await mkdir(upper)
+    // It is the root directory of what the process sees, which the umask of this process must not change.
+    await chmod(upper, 0o755)
+    await mkdir(work, 0o700)
+  })
   return { kind: 'snapshot', root: { ...view, upper, work }, inside, target }
 }
 

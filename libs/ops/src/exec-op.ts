@@ -35,11 +35,14 @@ async function execute(
   try {
     const mounts = await openMounts(op, secrets, inputs, options, context)
     const output = stepOutput(secrets, options, context)
-    const finishing = { ...snapshot.finishing, signal: context.signal }
-    const process = { ...processOf(op, mounts, secrets), root: snapshot.root }
-    const { outcome, finished } = options.executor.run(process, output, finishing)
-    // Its mounts are free when it has ended, in whatever way; its layer may still be written then.
-    const end = await outcome.finally(() => mounts.close())
+    const run = async () => {
+      const process = { ...processOf(op, mounts, secrets), root: snapshot.root }
+      const finishing = { ...snapshot.finishing, signal: context.signal }
+      const { outcome, finished } = options.executor.run(process, output, finishing)
+      return { end: await outcome, finished }
+    }
+    // They are free when the process has ended, in whatever way; its layer may still be written then.
+    const { end, finished } = await run().finally(() => mounts.close())
     output.end()
     context.events(usageEvent(context.vertex.digest, end, options.now()))
     if (end.exitCode !== 0) {

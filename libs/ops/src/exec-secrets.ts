@@ -26,7 +26,7 @@ export interface StepSecrets {
  */
 export async function readSecrets(
   mounts: readonly ExecMount[],
-  { secrets }: Pick<OpsOptions, 'secrets'>,
+  options: Pick<OpsOptions, 'secrets'>,
 ): Promise<StepSecrets> {
   const values = new Map<string, Uint8Array>()
   const env: string[] = []
@@ -34,7 +34,7 @@ export async function readSecrets(
   for (const mount of mounts) {
     if (mount.kind !== 'secret') continue
     const { id } = mount
-    const value = asked.has(id) ? values.get(id) : await secrets(id)
+    const value = asked.has(id) ? values.get(id) : await options.secrets(id)
     asked.add(id)
     if (value === undefined) {
       if (mount.required) throw notFound(id)

@@ -11,9 +11,7 @@ export async function scanSelections(
   signal: AbortSignal,
 ): Promise<{ readonly digests: readonly Digest[]; readonly missing: readonly string[] }> {
   if (result.kind === 'context') {
-    const digests = await Promise.all(
-      selections.map((selection) => result.context.digest(selection, signal)),
-    )
+    const digests = await Promise.all(selections.map((selection) => result.context.digest(selection, signal)))
     return { digests, missing: [] }
   }
   const tree = { kind: 'snapshot', root: await options.snapshotter.view(result.filesystem, signal) } as const

@@ -24,9 +24,7 @@ function obvious(values: readonly string[], text: string): string {
     to = Math.max(to, match.to)
     covered.fill(true, match.from, match.to)
   }
-  return [...text]
-    .map((letter, at) => `${starts.has(at) ? '***' : ''}${covered[at] ? '' : letter}`)
-    .join('')
+  return [...text].map((letter, at) => `${starts.has(at) ? '***' : ''}${covered[at] ? '' : letter}`).join('')
 }
 
 describe('createSecretMasks()', () => {

@@ -179,7 +179,11 @@ class Masking implements SecretMask {
   /** A later match may begin before earlier ones and hold them. */
   #note(start: number, to: number): void {
     let from = start
-    for (let last = this.#pending.at(-1); last !== undefined && last.to > start; last = this.#pending.at(-1)) {
+    for (
+      let last = this.#pending.at(-1);
+      last !== undefined && last.to > start;
+      last = this.#pending.at(-1)
+    ) {
       from = Math.min(from, last.from)
       this.#pending.pop()
     }
