@@ -63,12 +63,15 @@ const cache = {
   gid: undefined,
 } as const
 
+interface Given {
+  readonly behave?: Behaviour
+  readonly noCache?: boolean
+  readonly env?: readonly string[]
+}
+
 /** What a step of these mounts did: the process, and in order what was opened, run and let go. */
-async function run(
-  mounts: readonly ExecMount[],
-  given: Partial<OpsOptions> & { readonly behave?: Behaviour; readonly noCache?: boolean } = {},
-) {
-  const { behave = async () => ({}), noCache, ...more } = given
+async function run(mounts: readonly ExecMount[], given: Partial<OpsOptions> & Given = {}) {
+  const { behave = async () => ({}), noCache, env = op.env, ...more } = given
   const calls: string[] = []
   const requests: CacheMountRequest[] = []
   const events: BuildEvent[] = []
@@ -105,7 +108,7 @@ async function run(
     } as unknown as OpsOptions['native'],
     ...more,
   })
-  const made = { ...op, mounts }
+  const made = { ...op, env, mounts }
   const vertex = vertexOf(made, digestBytes('vertex'), noCache)
   const executed = execOp(made, 3, recording.options).execute([base, one, two].map(resultOf), {
     vertex,
@@ -136,15 +139,14 @@ describe('execOp() with bind and tmpfs mounts', () => {
   })
 
   it('execute() throws away what is written to a bind mount with rw', async () => {
+    const scratch = mkdtempSync(join(tmpdir(), 'tsbuild-exec-mounts-'))
     const modes: number[] = []
     const behave = async () => {
-      const [scratch = ''] = readdirSync(tmpdir()).filter((name) => name.startsWith('tsbuild-exec-mounts-'))
-      modes.push(statSync(join(tmpdir(), scratch, 'upper')).mode & 0o777)
+      modes.push(statSync(join(scratch, 'upper')).mode & 0o777)
       return {}
     }
     const writable = { ...bind, readOnly: false }
-    const { process, calls, scratches } = await run([writable], { behave })
-    const [scratch = ''] = scratches
+    const { process, calls } = await run([writable], { behave, scratch: async () => scratch })
     expect(process?.mounts).toEqual([
       {
         kind: 'snapshot',
@@ -171,8 +173,9 @@ describe('execOp() with bind and tmpfs mounts', () => {
       { ...bind, target: '/a/b' },
       { ...secret, target: '/a/b/c', env: undefined },
     ])
-    const targets = (process?.mounts as readonly { target: string }[]).map(({ target }) => target)
-    expect(targets).toEqual(['/a', '/a/b', '/a/b/c'])
+    expect(process?.mounts).toEqual(
+      ['/a', '/a/b', '/a/b/c'].map((target) => expect.objectContaining({ target })),
+    )
   })
 })
 
@@ -212,7 +215,6 @@ describe('execOp() with secrets', () => {
       expect(Buffer.concat(logged('stdout')).toString()).toBe('out *** end\n')
       expect(Buffer.concat(logged('stderr')).toString()).toBe('err ***')
       expect(JSON.stringify([error, (error as { details: unknown }).details])).not.toContain('s3cr3t')
-      expect(error).toMatchObject({ details: { lastLines: expect.arrayContaining([]) } })
     }
   })
 
@@ -248,12 +250,8 @@ describe('execOp() with ssh agents', () => {
       { ...ssh, target: '/second' },
     ])
     expect(process?.env).toContain('SSH_AUTH_SOCK=/second')
-    const own = execOp(
-      { ...op, env: ['SSH_AUTH_SOCK=/mine'], mounts: [ssh] },
-      3,
-      recordingOptions(async () => ({})).options,
-    )
-    expect(own.key).toMatchObject({ env: ['SSH_AUTH_SOCK=/mine'] })
+    const own = await run([ssh], { env: ['SSH_AUTH_SOCK=/mine'] })
+    expect(own.process?.env).toEqual(['SSH_AUTH_SOCK=/mine'])
   })
 
   it('execute() rejects where a required agent is not given', async () => {
@@ -393,15 +391,13 @@ describe('execOp() lets go of its mounts', () => {
 
   it('execute() lets go while the process runs no more, and not before', async () => {
     const seen: string[] = []
-    const outer: { calls?: readonly string[] } = {}
-    const { calls } = await run(all, {
+    await run(all, {
       behave: async () => {
         seen.push('ran')
         return {}
       },
       ssh: async () => ({ socket: '/s', close: async () => void seen.push('closed') }),
     })
-    outer.calls = calls
     expect(seen).toEqual(['ran', 'closed'])
   })
 
