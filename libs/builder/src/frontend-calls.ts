@@ -7,6 +7,7 @@ import { createInternalVertices } from './internal-vertex.ts'
 import { type FrontendCall, frontendOptions } from './load-definition.ts'
 import { type Machine, randomId } from './machine.ts'
 import { createRemote } from './remote.ts'
+import { createSecretSource } from './secret-source.ts'
 import type {
   CallOptions,
   CheckReport,
@@ -68,7 +69,7 @@ async function call<T>(
   const ref = randomId().slice(0, 24)
   const run = { machine, ref, options, events: () => {}, signal }
   const internal = createInternalVertices(ref, run.events, machine.now)
-  const tools = { run, internal, remote: createRemote(run) }
+  const tools = { run, internal, remote: createRemote(run, createSecretSource(options)) }
   try {
     signal.throwIfAborted()
     const main = await loadMainContext(tools)

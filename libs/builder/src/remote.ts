@@ -21,10 +21,9 @@ export interface Remote {
 }
 
 /** Binds URLs and repositories to one build: its secrets go to no other. */
-export function createRemote({ machine, options }: BuildRun): Remote {
+export function createRemote({ machine }: BuildRun, secrets: SecretSource): Remote {
   const { store, now, transport } = machine
   const credentials = new Map<string, GitCredentials>()
-  const secrets: SecretSource = async (id) => await options.secrets?.[id]?.()
   const { SSH_AUTH_SOCK: _agent, ...env } = machine.options.env ?? {}
   const http = createHttpSources({ store, transport, secrets, now })
   return {
