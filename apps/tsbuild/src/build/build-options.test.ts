@@ -32,6 +32,8 @@ const plain = {
   noCacheFilter: [],
   pull: false,
   addHosts: [],
+  allow: [],
+  ulimits: [],
 }
 
 describe('tsbuild build', () => {
@@ -68,7 +70,7 @@ describe('tsbuild build', () => {
     ['-q -t a .', { tags: ['a'], outputs: [{ type: 'image' }] }],
     ['--iidfile x -o out .', { outputs: [{ type: 'local', dest: '/src/out' }] }],
     ['--build-arg SOURCE_DATE_EPOCH=7 .', { buildArgs: { SOURCE_DATE_EPOCH: '7' } }],
-    ['--provenance=false --sbom=false --builder x --rm --force-rm -m 1g .', {}],
+    ['--provenance=false --sbom=false --builder x --rm --force-rm .', {}],
     ['-- .', {}],
     ['-', { context: '-' }],
     ['-f - .', { dockerfile: '-' }],
