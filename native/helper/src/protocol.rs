@@ -16,7 +16,7 @@ pub(crate) use layers::{ApplyLimits, Compression, ExportDest, LayerFormat};
 pub(crate) use reply::{
     ErrorKind, Exceeded, LimitOwner, Missing, MissingSource, Outcome, Reply, Resource, Selected, SubordinateRange,
 };
-pub(crate) use run::{Finish, Mount, Network, Run};
+pub(crate) use run::{Finish, Mount, Network, Run, Security, Ulimit};
 pub(crate) use session::{Limits, Session, SessionCgroup};
 
 use serde::{Deserialize, Deserializer, Serialize};

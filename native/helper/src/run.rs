@@ -16,8 +16,11 @@ mod pump;
 mod report;
 mod rootfs;
 pub(crate) mod seccomp;
+mod sources;
 mod stubs;
 mod tree;
+mod ulimits;
+mod unexecutable;
 mod user;
 
 use crate::error::{Failure, Fallible};
@@ -149,6 +152,8 @@ impl Listener for Supervisor<'_> {
                     self.bundles = bundles;
                     crate::report(&Reply::Started { pid: self.init.unsigned_abs() });
                 }
+                // The step's own process may have failed before it became the step; then init only saw it end.
+                Ok(_) if matches!(self.last, Some(Note::Failed { .. })) => {}
                 Ok(note) => self.last = Some(note),
                 Err(_) => {}
             }
