@@ -3,6 +3,7 @@ import { literalPattern } from './literal-pattern.ts'
 
 it.each([
   ['/src/a b', '/src/a b'],
+  ['a\\b', 'a\\b'],
   ['a*?', 'a[*][?]'],
   ['[a]', '[[]a]'],
   ['a\\*', 'a[\\\\][*]'],
