@@ -46,7 +46,9 @@ export async function openNetwork(name: string): Promise<TestNetwork> {
     await connect(near, far)
     const serve = async (namespace: string, addresses: readonly string[]) => {
       for (const address of addresses) hits[address] = 0
-      children.push(await startServer(namespace, addresses, (address) => (hits[address] = (hits[address] ?? 0) + 1)))
+      children.push(
+        await startServer(namespace, addresses, (address) => (hits[address] = (hits[address] ?? 0) + 1)),
+      )
     }
     await serve(near, ['127.0.0.1', '::1', machine])
     await serve(far, [outside, metadata])
