@@ -1,10 +1,13 @@
 import { totalmem } from 'node:os'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { needs } from '../support/capabilities.ts'
 import { findCgroups, readCgroup } from '../support/cgroups.ts'
 import { findMounts, findProcesses, untilNone } from '../support/processes.ts'
 import { readEvents } from '../support/tsbuild.ts'
 import { openBusyboxWorkspace, type Workspace } from '../support/workspace.ts'
+
+/** Cgroups are root's on most machines. */
+beforeEach((t) => needs(t, 'root'))
 
 let workspace: Workspace
 beforeAll(async () => {
