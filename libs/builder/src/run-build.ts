@@ -1,5 +1,5 @@
 import { createLocalCache } from '@tsbuild/cache'
-import { type DockerfileText, openTreeContext } from '@tsbuild/context'
+import { type DockerfileText, openTreeContext, type SecretSource } from '@tsbuild/context'
 import type { Digest } from '@tsbuild/digest'
 import { isBuildError, UserError, withDetails } from '@tsbuild/errors'
 import type { EventSink } from '@tsbuild/events'
@@ -18,6 +18,8 @@ import { type Definition, loadDefinition } from './load-definition.ts'
 import type { Machine } from './machine.ts'
 import { compressionOf, hasLayers, outputPlaces, outputsOf, writeOutputs } from './outputs.ts'
 import { createRemote, fetchRemote, type Remote } from './remote.ts'
+import { createSecretSource } from './secret-source.ts'
+import type { SshAgents } from './ssh.ts'
 import type { BuildOptions, BuildResult, OutputSpec } from './types.ts'
 
 /** Steps wait for the network as often as for a processor, so more run at once than there are processors. */
@@ -30,6 +32,7 @@ export interface BuildRun {
   readonly options: BuildOptions
   readonly events: EventSink
   readonly signal: AbortSignal
+  readonly ssh: SshAgents
 }
 
 /** Runs a build from the Dockerfile's text to its last output. See `Builder.build` for what it throws. */
@@ -43,13 +46,14 @@ export async function runBuild(run: BuildRun): Promise<BuildResult> {
     native: machine.native,
     fetch: (layer, aborted) => machine.images.fetchLayer(layer, aborted),
   })
-  const remote = createRemote(run)
+  const secrets = createSecretSource(options)
+  const remote = createRemote(run, secrets)
   const tools = { run, internal, remote }
   const main = await loadMainContext(tools)
   try {
     const definition = await loadDefinition(tools, main)
     signal.throwIfAborted()
-    return await solveAndWrite({ run, internal, snapshotter, remote, tags }, definition)
+    return await solveAndWrite({ run, internal, snapshotter, remote, secrets, tags }, definition)
   } catch (error) {
     throw withText(error, main.file)
   }
@@ -61,6 +65,7 @@ interface Solving {
   readonly internal: InternalVertices
   readonly snapshotter: Snapshotter
   readonly remote: Remote
+  readonly secrets: SecretSource
   readonly tags: readonly string[]
 }
 
@@ -122,7 +127,7 @@ function withText(error: unknown, { shown, text }: DockerfileText): unknown {
 }
 
 async function solveGraph(
-  { run, snapshotter, remote }: Solving,
+  { run, snapshotter, remote, secrets }: Solving,
   { frontend, contexts }: Definition,
   executor: Executor,
 ) {
@@ -139,6 +144,10 @@ async function solveGraph(
     fetch: async (source, fetching) =>
       openTreeContext(await fetchRemote(remote.forSteps, source, fetching), machine),
     scratch: () => store.sources.scratch(),
+    cacheMounts: store.cacheMounts,
+    scope: machine.options.scope ?? 'main',
+    secrets,
+    ssh: run.ssh.forStep,
     now: machine.now,
   })
   const solution = await solve<OpResult>({

@@ -1,2 +1,2 @@
 export { createOps } from './create-ops.ts'
-export type { OpResult, OpsOptions } from './types.ts'
+export type { OpResult, OpsOptions, SshSocket } from './types.ts'

@@ -1,5 +1,6 @@
 import { join } from 'node:path'
 import { DirectoryBlobStore } from './blob-store.ts'
+import { DirectoryCacheMountStore } from './cache-mount-store.ts'
 import { ensureLayout } from './create-layout.ts'
 import { Disk } from './disk.ts'
 import { FileLists } from './file-lists.ts'
@@ -38,6 +39,7 @@ export async function openStore(options: StoreOptions): Promise<Store> {
     images: new IndexFileImages(layout, disk, session, locks),
     snapshots: new DirectorySnapshotStore({ layout, disk, session, commits, locks, options }),
     sources: new DirectorySourceStore({ layout, session, commits, options }),
+    cacheMounts: new DirectoryCacheMountStore({ layout, disk, session, locks, options }),
     records: new DirectoryRecordStore(layout, commits),
     locks,
     cacheFile: (kind, name) => join(layout.cache, kind, shortHash(name)),
