@@ -4,8 +4,10 @@ export { openStore } from './open-store.ts'
 export type {
   BlobStore,
   DraftCommitOptions,
+  FailureStore,
   FetchedSource,
   Ingest,
+  KeptFailure,
   LayerInfo,
   LocalImages,
   LockOptions,

@@ -22,6 +22,11 @@ export function isSourceId(text: string): text is SourceId {
   return idForm.test(text)
 }
 
+/** Whether a text is 24 lowercase hex digits: the form of a build's ref, which names the failure of a build. */
+export function isFailureRef(text: string): boolean {
+  return /^[0-9a-f]{24}$/.test(text)
+}
+
 /** The 64 bits of sha256 that name a file or a lock: 16 hex digits. */
 export function shortHash(name: string): string {
   return createHash('sha256').update(name).digest('hex').slice(0, 16)
@@ -48,6 +53,7 @@ export class Layout {
   readonly sourceTrees: string
   readonly sourceNames: string
   readonly sourceWork: string
+  readonly failures: string
   readonly cache: string
   readonly locks: string
   readonly quarantine: string
@@ -69,6 +75,7 @@ export class Layout {
     this.sourceTrees = join(v1, 'sources', 'trees')
     this.sourceNames = join(v1, 'sources', 'names')
     this.sourceWork = join(v1, 'sources', 'work')
+    this.failures = join(v1, 'failures')
     this.cache = join(v1, 'cache')
     this.locks = join(v1, 'locks')
     this.quarantine = join(v1, 'quarantine')
@@ -87,6 +94,7 @@ export class Layout {
       this.sourceTrees,
       this.sourceNames,
       this.sourceWork,
+      this.failures,
       join(this.cache, 'fingerprints'),
       join(this.cache, 'probe'),
       this.locks,
@@ -126,6 +134,12 @@ export class Layout {
     return join(this.sourceWork, longHash(name))
   }
 
+  /** The failed step of a build. @param ref see {@link isFailureRef} */
+  failure(ref: string): FailurePaths {
+    const directory = join(this.failures, ref)
+    return { directory, fs: join(directory, 'fs'), marker: join(directory, 'failure.json') }
+  }
+
   snapshot(id: SnapshotId): SnapshotPaths {
     const directory = join(this.snapshots, id)
     return {
@@ -146,6 +160,14 @@ export interface SnapshotPaths {
   /** Its presence makes a snapshot committed. */
   readonly marker: string
   readonly layer: string
+}
+
+/** The files of one failure. */
+export interface FailurePaths {
+  readonly directory: string
+  readonly fs: string
+  /** What failed, as text. */
+  readonly marker: string
 }
 
 /** The files of one tree of a source. */
