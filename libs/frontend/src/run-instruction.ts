@@ -15,11 +15,13 @@ export function addRun(builder: StageBuilder, state: StageState, instruction: Ru
   const { source } = instruction
   checkMounts(builder, state, instruction)
   refuseUnsupported(instruction)
-  const { args, scripts, script } = commandOf(instruction, shellOf(state))
+  const shell = shellOf(state)
+  const { args, scripts, script } = commandOf(instruction, shell)
   const op = {
     kind: 'exec',
     rootfs: state.rootfs === undefined ? undefined : 0,
     args,
+    ...(instruction.command.form === 'exec' ? {} : { shell }),
     env: state.scope.environment(),
     cwd: state.config.workingDir || '/',
     user: state.config.user ?? '',

@@ -1,8 +1,10 @@
 import type { Digest } from '@tsbuild/digest'
 import { UserError } from '@tsbuild/errors'
 import type { EventSink } from '@tsbuild/events'
+import type { Process } from '@tsbuild/executor'
 import type { ExecOp } from '@tsbuild/graph'
 import type { ExecuteContext, StepOp } from '@tsbuild/solver'
+import { endFailedStep } from './keep-failure.ts'
 import { createOutputTail } from './output-tail.ts'
 import { mountScripts } from './script-mounts.ts'
 import { executedLayer, filesystemOf, loadLayer } from './stored-layer.ts'
@@ -36,34 +38,35 @@ export function execOp(op: ExecOp, options: OpsOptions): StepOp<OpResult> {
     pure: false,
     bases: hasRootfs ? [0] : [],
     load: (stored, bases) => loadLayer(stored, filesystemOf(bases[0]), options.hasSnapshot),
-    execute: (inputs, context) => execute(op, options, inputs[0], context),
+    execute: (inputs, context) => execute(op, options, inputs, context),
   }
 }
 
 async function execute(
   op: ExecOp,
   options: OpsOptions,
-  input: OpResult | undefined,
+  inputs: readonly OpResult[],
   context: ExecuteContext,
 ) {
-  const base = filesystemOf(input)
+  const base = filesystemOf(inputs[0])
   const snapshot = await options.snapshotter.prepare(base, context.signal, options.layerOf(context.vertex))
+  const tail = createOutputTail()
+  const send = logger(context.vertex.digest, context.events, options.now)
+  const output = {
+    kind: 'callbacks',
+    onStdout: (data: Buffer) => {
+      tail.push(data)
+      send('stdout', data)
+    },
+    onStderr: (data: Buffer) => {
+      tail.push(data)
+      send('stderr', data)
+    },
+  } as const
+  let process: Process | undefined
   try {
-    const tail = createOutputTail()
-    const send = logger(context.vertex.digest, context.events, options.now)
-    const output = {
-      kind: 'callbacks',
-      onStdout: (data: Buffer) => {
-        tail.push(data)
-        send('stdout', data)
-      },
-      onStderr: (data: Buffer) => {
-        tail.push(data)
-        send('stderr', data)
-      },
-    } as const
     const mounts = await mountScripts(op.scripts, options)
-    const process = {
+    process = {
       ...op,
       root: snapshot.root,
       mounts,
@@ -82,6 +85,8 @@ async function execute(
     }
     return executedLayer(base, snapshot, { createdAt: options.now(), finished })
   } catch (error) {
+    if (process !== undefined)
+      throw await endFailedStep({ op, inputs, snapshot, process, output, tail, context, error }, options)
     await snapshot.release()
     throw error
   }

@@ -16,6 +16,8 @@ export interface Recording {
   readonly calls: string[]
   readonly processes: Readonly<Record<string, unknown>>[]
   readonly records: RecordWrite[]
+  /** What failures say. */
+  readonly kept: string[]
 }
 
 /** The id of the only snapshot. */
@@ -27,10 +29,11 @@ function testId(text: string): SnapshotId {
 }
 
 /** Options with one snapshot and processes that behave as told; anything else of them cannot be used. */
-export function recordingOptions(behave: Behaviour): Recording {
+export function recordingOptions(behave: Behaviour, failure?: OpsOptions['failure']): Recording {
   const calls: string[] = []
   const processes: Readonly<Record<string, unknown>>[] = []
   const records: RecordWrite[] = []
+  const kept: string[] = []
   const root = { lower: ['/lower'], upper: '/upper', work: '/work' }
   const snapshot: PreparedSnapshot = {
     id: snapshotId,
@@ -41,6 +44,12 @@ export function recordingOptions(behave: Behaviour): Recording {
       calls.push('commit')
       records.push(...writes)
     },
+    keep: async (ref, text) => {
+      calls.push(`keep ${ref}`)
+      if (ref === 'full') throw new Error('the disk is full')
+      kept.push(text)
+      return true
+    },
     release: async () => void calls.push('release'),
   }
   const { snapshotter, executor } = {
@@ -48,6 +57,14 @@ export function recordingOptions(behave: Behaviour): Recording {
       prepare: async () => {
         calls.push('prepare')
         return snapshot
+      },
+      overlay: async (lower: readonly string[]) => {
+        calls.push(`overlay ${lower}`)
+        const count = calls.filter((call) => call.startsWith('overlay')).length
+        return {
+          root: { lower, upper: `/upper-${count}`, work: `/work-${count}` },
+          release: async () => void calls.push('release overlay'),
+        }
       },
     },
     executor: {
@@ -62,11 +79,11 @@ export function recordingOptions(behave: Behaviour): Recording {
       },
     },
   } as unknown as Pick<OpsOptions, 'snapshotter' | 'executor'>
-  const given = { snapshotter, executor, layerOf: () => undefined, now: () => 42 }
+  const given = { snapshotter, executor, layerOf: () => undefined, now: () => 42, failure }
   const options = new Proxy(untouchable(), {
     get: (target, name) => Reflect.get(Object.hasOwn(given, name) ? given : target, name),
   })
-  return { options, calls, processes, records }
+  return { options, calls, processes, records, kept }
 }
 
 /** The vertex of a step upon nothing. */
