@@ -85,7 +85,7 @@ export interface BuildOptions {
   readonly tags?: readonly string[] | undefined
   /** `--label`. */
   readonly labels?: Readonly<Record<string, string>> | undefined
-  /** `--platform`; only the machine's own for now. */
+  /** `--platform`: one, of Linux; default the machine's own. Programs of others run where an interpreter is registered. */
   readonly platform?: string | undefined
   /** `--no-cache`. */
   readonly noCache?: boolean | undefined

@@ -1,2 +1,5 @@
 export { createOps } from './create-ops.ts'
+export type { FailureRecord } from './failure-record.ts'
+export { decodeFailure } from './failure-record.ts'
+export type { FailureKeeping } from './keep-failure.ts'
 export type { OpResult, OpsOptions } from './types.ts'
