@@ -1,15 +1,17 @@
 import { setMaxListeners } from 'node:events'
-import { isBuildError, redact, UserError } from '@tsbuild/errors'
+import { EnvironmentError, isBuildError, redact, UserError } from '@tsbuild/errors'
 import { createEventQueue, type EventSink, teeSinks } from '@tsbuild/events'
 import {
   formatPlatform,
   formatReference,
-  parseImageConfig,
-  parseManifest,
+  hostPlatform,
   parseReference,
+  platformsOf,
+  samePlatform,
   withDefaultTag,
 } from '@tsbuild/oci'
 import type { NamedImage } from '@tsbuild/store'
+import { imagesOf } from './local-image.ts'
 import { type Machine, openMachine, randomId } from './machine.ts'
 import { runBuild } from './run-build.ts'
 import { runImage } from './run-image.ts'
@@ -128,21 +130,26 @@ async function watch(
   }
 }
 
+/** Of an image for several platforms what is said is that of the machine's own, else of the first. */
 async function describeImage({ store }: Machine, { name, descriptor }: NamedImage): Promise<LocalImage> {
-  const manifest = parseManifest(await store.blobs.read(descriptor.digest), descriptor.mediaType)
-  const config = parseImageConfig(await store.blobs.read(manifest.config.digest))
+  const images = await imagesOf(store, descriptor)
+  const host = hostPlatform(process.arch)
+  const image = images.find(({ config }) => samePlatform(config.platform, host)) ?? images[0]
+  if (image === undefined)
+    throw new EnvironmentError('ERR_STORE_CORRUPT', `Cannot read image "${name}": its index names no image`)
+  const { manifest, config } = image
   return {
     name,
     descriptor,
     configDigest: manifest.config.digest,
     sizeBytes: manifest.layers.reduce((sum, layer) => sum + layer.size, 0),
     created: config.created,
-    platform: formatPlatform(config.platform),
+    platform: images.map((each) => formatPlatform(each.config.platform)).join(', '),
   }
 }
 
 async function doctor({ native }: Machine): Promise<DoctorReport> {
-  const { kernel, overlay, userNamespace, seccomp, cgroups, missing, pasta, slirp4netns } =
+  const { kernel, overlay, userNamespace, seccomp, cgroups, missing, pasta, slirp4netns, interpreters } =
     await native.probe()
   return {
     rootless: native.rootless,
@@ -152,7 +159,7 @@ async function doctor({ native }: Machine): Promise<DoctorReport> {
     seccomp,
     cgroups,
     network: pasta !== null ? 'pasta' : slirp4netns !== null ? 'slirp4netns' : undefined,
-    platforms: [],
+    platforms: platformsOf(interpreters).map(formatPlatform),
     missing,
   }
 }

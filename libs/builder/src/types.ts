@@ -181,6 +181,7 @@ export interface LocalImage {
   readonly sizeBytes: number
   /** RFC 3339. */
   readonly created: string | undefined
+  /** `linux/amd64`; of a name for several images, all of theirs: `linux/amd64, linux/arm64`. */
   readonly platform: string
 }
 
@@ -244,6 +245,8 @@ export interface BootstrapOptions {
   readonly packages?: readonly string[] | undefined
   /** mmdebstrap's variant; default `minbase`. */
   readonly variant?: 'minbase' | 'apt' | 'essential' | 'standard' | undefined
+  /** Default the machine's own; of another one the packages' scripts run through an interpreter. */
+  readonly platform?: string | undefined
   /** Makes the image again although it is there. */
   readonly force?: boolean | undefined
   /** Progress text. */
