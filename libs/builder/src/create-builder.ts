@@ -6,7 +6,6 @@ import {
   formatReference,
   hostPlatform,
   parseReference,
-  platformsOf,
   samePlatform,
   withDefaultTag,
 } from '@tsbuild/oci'
@@ -15,15 +14,8 @@ import { imagesOf } from './local-image.ts'
 import { type Machine, openMachine, randomId } from './machine.ts'
 import { runBuild } from './run-build.ts'
 import { runImage } from './run-image.ts'
-import type {
-  Builder,
-  BuilderOptions,
-  BuildHandle,
-  BuildOptions,
-  BuildResult,
-  DoctorReport,
-  LocalImage,
-} from './types.ts'
+import { startTimeLimit } from './time-limit.ts'
+import type { Builder, BuilderOptions, BuildHandle, BuildOptions, BuildResult, LocalImage } from './types.ts'
 
 type StartOptions = Parameters<Builder['build']>[0]
 
@@ -58,7 +50,10 @@ export async function createBuilder(options: BuilderOptions): Promise<Builder> {
       const { bootstrapImage } = await import('./bootstrap.ts')
       return await describeImage(machine, await bootstrapImage(machine, bootstrap))
     },
-    doctor: () => doctor(machine),
+    async doctor() {
+      const { doctor } = await import('./doctor.ts')
+      return await doctor(machine)
+    },
     close: () => machine.close(),
   }
 }
@@ -93,16 +88,19 @@ function startBuild(
   const ref = randomId().slice(0, 24)
   const abort = new AbortController()
   const queue = createEventQueue()
-  const events = options.onEvent === undefined ? queue.push : teeSinks(queue.push, options.onEvent)
-  const signal = composed(abort, options.signal)
-  const result = watch({ ref, options, events, signal }, now, perform)
+  const limit = options.timeoutMs === undefined ? undefined : startTimeLimit(options.timeoutMs)
+  const sinks = [queue.push, options.onEvent, limit?.note].filter((sink) => sink !== undefined)
+  const signal = composed([abort.signal, options.signal, limit?.signal])
+  const result = watch({ ref, options, events: teeSinks(...sinks), signal }, now, perform).finally(() =>
+    limit?.stop(),
+  )
   result.catch(() => {})
   return { ref, events: queue.events, result, cancel: () => abort.abort() }
 }
 
-/** A signal that fires when either does. Any number of steps may listen: more than Node's ten are no leak. */
-function composed(abort: AbortController, outer: AbortSignal | undefined): AbortSignal {
-  const signal = outer === undefined ? abort.signal : AbortSignal.any([abort.signal, outer])
+/** A signal that fires when one of them does. Any number of steps may listen: more than Node's ten are no leak. */
+function composed(signals: readonly (AbortSignal | undefined)[]): AbortSignal {
+  const signal = AbortSignal.any(signals.filter((one) => one !== undefined))
   setMaxListeners(0, signal)
   return signal
 }
@@ -122,12 +120,17 @@ async function watch(
     events({ type: 'build.completed', ref, at: now() })
     return result
   } catch (error) {
-    const failure = signal.aborted ? new UserError('ERR_CANCELLED', 'The build was cancelled') : error
+    const failure = signal.aborted ? whyStopped(signal) : error
     const code = isBuildError(failure) ? failure.code : 'ERR_INTERNAL'
     const message = failure instanceof Error ? failure.message : String(failure)
     events({ type: 'build.failed', ref, code, message, at: now() })
     throw failure
   }
+}
+
+/** The end of its time comes with its own error. */
+function whyStopped({ reason }: AbortSignal): Error {
+  return isBuildError(reason) ? reason : new UserError('ERR_CANCELLED', 'The build was cancelled')
 }
 
 /** Of an image for several platforms what is said is that of the machine's own, else of the first. */
@@ -145,21 +148,5 @@ async function describeImage({ store }: Machine, { name, descriptor }: NamedImag
     sizeBytes: manifest.layers.reduce((sum, layer) => sum + layer.size, 0),
     created: config.created,
     platform: images.map((each) => formatPlatform(each.config.platform)).join(', '),
-  }
-}
-
-async function doctor({ native }: Machine): Promise<DoctorReport> {
-  const { kernel, overlay, userNamespace, seccomp, cgroups, missing, pasta, slirp4netns, interpreters } =
-    await native.probe()
-  return {
-    rootless: native.rootless,
-    kernel,
-    overlay,
-    userNamespace,
-    seccomp,
-    cgroups,
-    network: pasta !== null ? 'pasta' : slirp4netns !== null ? 'slirp4netns' : undefined,
-    platforms: platformsOf(interpreters).map(formatPlatform),
-    missing,
   }
 }

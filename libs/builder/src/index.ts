@@ -7,6 +7,7 @@ export type {
   BuildOptions,
   BuildResult,
   CallOptions,
+  Capability,
   CheckReport,
   CheckWarning,
   CompressionSpec,

@@ -66,7 +66,7 @@ export function frontendOptions(tools: ContextTools, { file, context }: MainCont
     ulimits: options.ulimits ?? [],
     shmSizeBytes: options.shmSizeBytes,
     cgroupParent: options.cgroupParent,
-    extraHosts: parseExtraHosts(options.addHosts ?? []),
+    extraHosts: parseExtraHosts(options.addHosts ?? [], options.network ?? 'default'),
     resolveImage: imageResolver(run, internal),
     namedContexts: contexts.named,
     context: {

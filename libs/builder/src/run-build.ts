@@ -3,7 +3,7 @@ import { type DockerfileText, openTreeContext } from '@tsbuild/context'
 import type { Digest } from '@tsbuild/digest'
 import { isBuildError, UserError, withDetails } from '@tsbuild/errors'
 import type { EventSink } from '@tsbuild/events'
-import { createExecutor, noLimits } from '@tsbuild/executor'
+import { createExecutor, type Executor } from '@tsbuild/executor'
 import { assertOutputPlace } from '@tsbuild/exporter'
 import type { Graph, Vertex } from '@tsbuild/graph'
 import type { Compression } from '@tsbuild/native'
@@ -12,8 +12,9 @@ import { createOps, type FailureKeeping, type OpResult } from '@tsbuild/ops'
 import { createSnapshotter, emptyFilesystem, type Snapshotter } from '@tsbuild/snapshot'
 import { solve } from '@tsbuild/solver'
 import { loadMainContext } from './contexts/main-context.ts'
+import { executionOptions } from './execution-options.ts'
 import { withPlatformHints } from './foreign-platform.ts'
-import { createInternalVertices } from './internal-vertex.ts'
+import { createInternalVertices, type InternalVertices } from './internal-vertex.ts'
 import { type Definition, loadDefinition } from './load-definition.ts'
 import type { Machine } from './machine.ts'
 import { compressionOf, hasLayers, outputPlaces, outputsOf, writeOutputs } from './outputs.ts'
@@ -49,25 +50,59 @@ export async function runBuild(run: BuildRun): Promise<BuildResult> {
   try {
     const definition = await loadDefinition(tools, main)
     signal.throwIfAborted()
-    const solution = await solveGraph(run, { ...definition, remote, snapshotter })
-    const { frontend } = definition
+    return await solveAndWrite({ run, internal, snapshotter, remote, tags }, definition)
+  } catch (error) {
+    throw withText(withPlatformHints(error), main.file)
+  }
+}
+
+/** What the second half of a build works with. */
+interface Solving {
+  readonly run: BuildRun
+  readonly internal: InternalVertices
+  readonly snapshotter: Snapshotter
+  readonly remote: Remote
+  readonly tags: readonly string[]
+}
+
+async function solveAndWrite(solving: Solving, definition: Definition): Promise<BuildResult> {
+  const { run, internal, snapshotter, tags } = solving
+  const { frontend } = definition
+  const executor = executorOf(run, frontend.proxyEnv, internal)
+  try {
+    const solution = await solveGraph(solving, definition, executor)
+    // Nothing runs any more: what the steps shared ends while the outputs are written.
+    solution.durable.then(() => executor.close()).catch(() => {})
     const filesystem = solution.result?.kind === 'filesystem' ? solution.result.filesystem : emptyFilesystem
     const image = await writeOutputs({ run, internal, snapshotter, frontend, filesystem, tags })
     await solution.durable
+    const { cached, executed } = solution
     return {
       ref: run.ref,
       image: image?.manifest,
       configDigest: image?.config.digest,
       tags,
-      steps: {
-        total: solution.cached + solution.executed,
-        cached: solution.cached,
-        executed: solution.executed,
-      },
+      steps: { total: cached + executed, cached, executed },
     }
-  } catch (error) {
-    throw withText(withPlatformHints(error), main.file)
+  } finally {
+    await executor.close()
   }
+}
+
+function executorOf(
+  { machine, options }: BuildRun,
+  proxyEnv: readonly string[],
+  internal: InternalVertices,
+): Executor {
+  return createExecutor({
+    ...executionOptions(options),
+    native: machine.native,
+    randomId: machine.randomId,
+    trustCa: machine.options.trustCa ?? [],
+    proxyEnv,
+    ports: [],
+    onNotice: (rule, message) => internal.warn({ rule, message, source: null }),
+  })
 }
 
 /** @throws {UserError} `ERR_USAGE` */
@@ -88,42 +123,28 @@ function withText(error: unknown, { shown, text }: DockerfileText): unknown {
 }
 
 async function solveGraph(
-  run: BuildRun,
-  parts: Definition & { readonly remote: Remote; readonly snapshotter: Snapshotter },
+  { run, snapshotter, remote }: Solving,
+  { frontend, contexts }: Definition,
+  executor: Executor,
 ) {
   const { machine, events, signal } = run
   const { store } = machine
   const cache = createLocalCache(store)
-  const executor = createExecutor({
-    native: machine.native,
-    randomId: machine.randomId,
-    trustCa: machine.options.trustCa ?? [],
-    proxyEnv: parts.frontend.proxyEnv,
-    allow: [],
-    limits: noLimits,
-    processLimits: noLimits,
-    cgroupParent: undefined,
-    security: 'sandbox',
-    noNewPrivileges: false,
-    userns: undefined,
-    ports: [],
-    onNotice: () => {},
-  })
   const op = createOps({
     native: machine.native,
-    snapshotter: parts.snapshotter,
+    snapshotter,
     executor,
     hasSnapshot: (id) => store.snapshots.has(id),
-    layerOf: wantedLayers(parts.frontend.graph, outputsOf(run.options)),
-    contexts: parts.contexts.open,
+    layerOf: wantedLayers(frontend.graph, outputsOf(run.options)),
+    contexts: contexts.open,
     fetch: async (source, fetching) =>
-      openTreeContext(await fetchRemote(parts.remote.forSteps, source, fetching), machine),
+      openTreeContext(await fetchRemote(remote.forSteps, source, fetching), machine),
     scratch: () => store.sources.scratch(),
     failure: keepingOf(run),
     now: machine.now,
   })
   const solution = await solve<OpResult>({
-    graph: parts.frontend.graph,
+    graph: frontend.graph,
     op,
     cache,
     exclusive: (key, body, onWait, aborted) =>

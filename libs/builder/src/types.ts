@@ -4,7 +4,7 @@ import type { BuildError, SourceRange } from '@tsbuild/errors'
 import type { BuildEvent, EventSink } from '@tsbuild/events'
 import type { Outline, Target } from '@tsbuild/frontend'
 import type { Entitlement, Ulimit } from '@tsbuild/graph'
-import type { Missing, Port, SessionCgroup } from '@tsbuild/native'
+import type { Port, SessionCgroup } from '@tsbuild/native'
 import type { Descriptor } from '@tsbuild/oci'
 
 /** Where a builder keeps its data and how it reaches the outside. Nothing is read from the environment. */
@@ -302,16 +302,29 @@ export interface Builder {
 export interface DoctorReport {
   readonly rootless: boolean
   readonly kernel: string
-  readonly overlay: boolean
-  readonly userNamespace: boolean
-  readonly seccomp: boolean
+  /** Everything that builds may need, in the order to show it. */
+  readonly capabilities: readonly Capability[]
   /** What steps can be limited by. */
   readonly cgroups: readonly SessionCgroup[]
   /** What connects the private network of steps; undefined: steps have the host's. */
   readonly network: 'pasta' | 'slirp4netns' | undefined
   /** Foreign platforms that steps can run for. */
   readonly platforms: readonly string[]
-  readonly missing: readonly Missing[]
+}
+
+/** Something that the machine can do or not. */
+export interface Capability {
+  /** `private network` */
+  readonly name: string
+  readonly works: boolean
+  /** Builds cannot run without it. */
+  readonly required: boolean
+  /** What there is, or why not. */
+  readonly detail: string
+  /** What does not work without it. */
+  readonly without: string | undefined
+  /** Commands that give it; none where it works. */
+  readonly fixes: readonly string[]
 }
 
 /** What is asked of a Dockerfile without a build. Tags, labels and outputs count for nothing. */

@@ -4,7 +4,7 @@ import type { ExecOp } from '@tsbuild/graph'
 import type { CacheRecord } from '@tsbuild/solver'
 import { describe, expect, it } from 'vitest'
 import { execOp } from './exec-op.ts'
-import { type Behaviour, recordingOptions, snapshotId, vertexOf } from './testing/recording-options.ts'
+import { type Behaviour, recordingOptions, snapshotId, usage, vertexOf } from './testing/recording-options.ts'
 
 const op: ExecOp = {
   kind: 'exec',
@@ -93,6 +93,7 @@ describe('execOp() when it runs', () => {
       { ...log, stream: 'stdout', data: Buffer.from('a') },
       { ...log, stream: 'stderr', data: Buffer.from('b') },
       { ...log, stream: 'stdout', data: Buffer.from([0xff]) },
+      { type: 'vertex.usage', vertex, ...usage, at: 42 },
     ])
   })
 
@@ -126,13 +127,13 @@ describe('execOp() when it runs', () => {
     await expect(executed).rejects.toMatchObject({ code: 'ERR_STEP_FAILED', hints })
   })
 
-  it('execute() says when the kernel ended the process for want of memory, and cuts a long command', async () => {
-    const oom = async () => ({ exitCode: 137, exceeded: { resource: 'memory', owner: 'run' } as const })
-    await expect(start(oom).executed).rejects.toThrow(
-      /exit code: 137 \(the kernel ended it for want of memory\)$/,
-    )
-    const long = start(oom, { args: ['x'.repeat(1000)] })
-    await expect(long.executed).rejects.toThrow(`"${'x'.repeat(300)}…"`)
+  it('execute() says what a step that failed used, and which limit it met', async () => {
+    const { executed, events } = start(async () => ({
+      exitCode: 137,
+      exceeded: { resource: 'memory', owner: 'session' },
+    }))
+    await expect(executed).rejects.toMatchObject({ code: 'ERR_STEP_OOM' })
+    expect(events).toEqual([{ type: 'vertex.usage', vertex, ...usage, at: 42 }])
   })
 
   it('execute() deletes the snapshot when the process cannot be run at all', async () => {

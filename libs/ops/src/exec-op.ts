@@ -1,5 +1,4 @@
 import type { Digest } from '@tsbuild/digest'
-import { UserError } from '@tsbuild/errors'
 import type { EventSink } from '@tsbuild/events'
 import type { Process } from '@tsbuild/executor'
 import type { ExecOp } from '@tsbuild/graph'
@@ -7,6 +6,7 @@ import type { ExecuteContext, StepOp } from '@tsbuild/solver'
 import { endFailedStep } from './keep-failure.ts'
 import { createOutputTail } from './output-tail.ts'
 import { mountScripts } from './script-mounts.ts'
+import { stepFailed, usageEvent } from './step-end.ts'
 import { executedLayer, filesystemOf, loadLayer } from './stored-layer.ts'
 import type { OpResult, OpsOptions } from './types.ts'
 
@@ -77,11 +77,12 @@ async function execute(
     }
     const finishing = { ...snapshot.finishing, signal: context.signal }
     const { outcome, finished } = options.executor.run(process, output, finishing)
-    const { exitCode, exceeded } = await outcome
-    if (exitCode !== 0) {
+    const ended = await outcome
+    context.events(usageEvent(context.vertex.digest, ended, options.now()))
+    if (ended.exitCode !== 0) {
       // Its tree may be deleted when nothing works in it any more.
       await finished
-      throw stepFailed(op, exitCode, exceeded?.resource === 'memory', tail.lines())
+      throw stepFailed({ op, outcome: ended, lastLines: tail.lines(), executor: options.executor })
     }
     return executedLayer(base, snapshot, { createdAt: options.now(), finished })
   } catch (error) {
@@ -95,33 +96,4 @@ async function execute(
 function logger(vertex: Digest, events: EventSink, now: () => number) {
   return (stream: 'stdout' | 'stderr', data: Uint8Array) =>
     events({ type: 'vertex.log', vertex, stream, data, at: now() })
-}
-
-function stepFailed(
-  op: ExecOp,
-  exitCode: number,
-  oomKilled: boolean,
-  lastLines: readonly string[],
-): UserError {
-  const command = op.args.join(' ')
-  const shown = command.length > 300 ? `${command.slice(0, 300)}…` : command
-  const why = oomKilled ? ' (the kernel ended it for want of memory)' : ''
-  return new UserError(
-    'ERR_STEP_FAILED',
-    `Process "${shown}" did not complete successfully: exit code: ${exitCode}${why}`,
-    {
-      details: { exitCode, lastLines },
-      hints: missingShell(op, exitCode, lastLines),
-    },
-  )
-}
-
-/** A `RUN` upon `scratch`, or upon an image of one program, has nothing that could read its line. */
-function missingShell({ args }: ExecOp, exitCode: number, lastLines: readonly string[]): readonly string[] {
-  const [shell] = args
-  const complaint = `tsbuild: cannot run "${shell}": no such file or directory`
-  if (exitCode !== 127 || args[1] !== '-c' || !lastLines.some((line) => line.includes(complaint))) return []
-  return [
-    `The image has no ${shell}. Use a base image with a shell, or the JSON form, \`RUN ["/program", "argument"]\`.`,
-  ]
 }

@@ -31,6 +31,8 @@ const plain = {
   noCacheFilter: [],
   pull: false,
   addHosts: [],
+  allow: [],
+  ulimits: [],
 }
 
 describe('tsbuild build', () => {
@@ -67,7 +69,7 @@ describe('tsbuild build', () => {
     ['-q -t a .', { tags: ['a'], outputs: [{ type: 'image' }] }],
     ['--iidfile x -o out .', { outputs: [{ type: 'local', dest: '/src/out' }] }],
     ['--build-arg SOURCE_DATE_EPOCH=7 .', { buildArgs: { SOURCE_DATE_EPOCH: '7' } }],
-    ['--provenance=false --sbom=false --builder x --rm --force-rm -m 1g .', {}],
+    ['--provenance=false --sbom=false --builder x --rm --force-rm .', {}],
     ['-- .', {}],
     ['-', { context: '-' }],
     ['-f - .', { dockerfile: '-' }],

@@ -3,6 +3,7 @@ import { UserError } from '@tsbuild/errors'
 import { splitCsv } from '../argv/csv.ts'
 import { keyValues } from '../argv/values.ts'
 import type { Host } from '../host.ts'
+import { executionOptions } from './execution-flags.ts'
 import { type BuildFlags, isQuiet } from './flags.ts'
 import { parseOutput } from './output-spec.ts'
 import { parseSecrets } from './secrets.ts'
@@ -13,7 +14,7 @@ import { parseSecrets } from './secrets.ts'
  * @param context the command's argument
  * @param proxyArgs build arguments that `--build-arg` wins over
  * @throws {UserError} `ERR_USAGE` if the flags contradict each other or a value is malformed
- * @throws {UserError} `ERR_UNSUPPORTED` for several platforms
+ * @throws {UserError} `ERR_UNSUPPORTED` for several platforms, and for what docker can and tsbuild cannot
  */
 export function buildOptions(
   context: string,
@@ -56,6 +57,7 @@ export function buildOptions(
     pull: flags.pull === true,
     ...(flags.network === undefined ? {} : { network: flags.network }),
     addHosts: flags.addHost ?? [],
+    ...executionOptions(flags),
     ...(outputs.length === 0 ? {} : { outputs }),
   }
 }

@@ -1,5 +1,5 @@
 import type { ExecOp, Vertex } from '@tsbuild/graph'
-import type { OutcomeOf, RunOutput } from '@tsbuild/native'
+import type { Exceeded, OutcomeOf, RunOutput } from '@tsbuild/native'
 import type { PreparedSnapshot } from '@tsbuild/snapshot'
 import { isSnapshotId, type RecordWrite, type SnapshotId } from '@tsbuild/store'
 import type { OpsOptions } from '../types.ts'
@@ -9,6 +9,15 @@ import { untouchable } from './untouchable.ts'
 export type Behaviour = (
   output: Extract<RunOutput, { kind: 'callbacks' }>,
 ) => Promise<Partial<OutcomeOf<'run'>>>
+
+/** What every process of the tests used. */
+export const usage = {
+  userMicros: 1,
+  systemMicros: 2,
+  peakMemoryBytes: 3,
+  readBytes: 4,
+  writtenBytes: 5,
+}
 
 /** What the options of {@link recordingOptions} were used for, in order. */
 export interface Recording {
@@ -72,11 +81,18 @@ export function recordingOptions(behave: Behaviour, failure?: OpsOptions['failur
         calls.push('run')
         processes.push({ ...step, finishing })
         if (output.kind !== 'callbacks') throw new RangeError('the output of a step goes to callbacks')
-        const outcome = behave(output).then((end) => ({ op: 'run', exitCode: 0, exceeded: null, ...end }))
+        const outcome = behave(output).then((end) => ({
+          ...usage,
+          op: 'run',
+          exitCode: 0,
+          exceeded: null,
+          ...end,
+        }))
         const finished = outcome.then(() => undefined)
         finished.catch(() => {})
         return { outcome, finished }
       },
+      limitOf: ({ resource }: Exceeded) => ({ resource, amount: 1024, owner: 'build' }),
     },
   } as unknown as Pick<OpsOptions, 'snapshotter' | 'executor'>
   const given = { snapshotter, executor, layerOf: () => undefined, now: () => 42, failure }
