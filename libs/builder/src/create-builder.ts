@@ -43,9 +43,8 @@ export async function createBuilder(options: BuilderOptions): Promise<Builder> {
     outline: async (call) => (await frontendCalls()).outline(machine, call),
     targets: async (call) => (await frontendCalls()).targets(machine, call),
     runImage: (run) => runImage(machine, run),
-    shell: async () => {
-      throw new UserError('ERR_FAILURE_NOT_FOUND', 'There is no failed step to open a shell in')
-    },
+    shell: async (options) => (await import('./shell.ts')).shell(machine, options),
+    failures: async () => (await import('./shell.ts')).failedSteps(machine),
     async bootstrap(bootstrap) {
       const { bootstrapImage } = await import('./bootstrap.ts')
       return await describeImage(machine, await bootstrapImage(machine, bootstrap))

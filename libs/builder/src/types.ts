@@ -224,16 +224,33 @@ export interface Volume {
   readonly readOnly: boolean
 }
 
+/** A step that failed and is kept. */
+export interface FailedStep {
+  /** Of its build. */
+  readonly ref: string
+  /** Unix ms. */
+  readonly at: number
+  /** `[build 2/4] RUN make` */
+  readonly name: string
+  readonly source: SourceRange | null
+  /** Of the error. */
+  readonly code: string
+  /** Null where its process did not come to its end. */
+  readonly exitCode: number | null
+}
+
 /** `tsbuild shell`: where a step failed. */
 export interface ShellOptions extends Pick<BuildOptions, 'secrets' | 'ssh' | 'allow'> {
-  /** Of the build; default the last one that failed. */
+  /** Of the build, or the beginning of it; default the last one that failed. */
   readonly ref?: string | undefined
   /** Before the step, or with what it had written when it failed. Default `after`. */
   readonly when?: 'before' | 'after' | undefined
-  /** Default: the shell of the step, without its command. */
+  /** Default: the program of the step's SHELL, without a command. */
   readonly args?: readonly string[] | undefined
   readonly terminal?: boolean | undefined
   readonly stdio?: RunImageOptions['stdio']
+  /** What the user should know: secrets that the step had and the shell does not. */
+  readonly onNotice?: ((message: string) => void) | undefined
   readonly signal?: AbortSignal | undefined
 }
 
@@ -287,9 +304,11 @@ export interface Builder {
   /**
    * Opens a shell where a step failed, with its mounts and environment; what it changes is thrown away.
    * @returns the shell's exit code
-   * @throws {UserError} `ERR_FAILURE_NOT_FOUND`
+   * @throws {UserError} `ERR_FAILURE_NOT_FOUND`; `ERR_ENTITLEMENT` for a step that had more than is allowed now
    */
   shell(options: ShellOptions): Promise<number>
+  /** The failed steps that are kept, newest first: of each build one, of the store the newest five. */
+  failures(): Promise<readonly FailedStep[]>
   /** Makes a base image from the distribution's packages and stores it under its name. */
   bootstrap(options: BootstrapOptions): Promise<LocalImage>
   /** What this machine can do and lacks. */

@@ -1,4 +1,6 @@
 export { createOps } from './create-ops.ts'
+export type { FailedPlace, PlacedStep } from './failed-place.ts'
+export { openFailedPlace } from './failed-place.ts'
 export type { FailureRecord } from './failure-record.ts'
 export { decodeFailure } from './failure-record.ts'
 export type { FailureKeeping } from './keep-failure.ts'
