@@ -249,7 +249,7 @@ describe('main() build', () => {
   it('does not open the store for a wrong command line', async () => {
     const machine = host()
     expect(await main(['--taag', 'x', '.'], machine)).toBe(2)
-    expect(await main(['--ssh', 'default', '.'], machine)).toBe(1)
+    expect(await main(['--squash', '.'], machine)).toBe(1)
     expect(machine.opened).toEqual([])
   })
 

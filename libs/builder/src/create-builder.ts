@@ -14,6 +14,7 @@ import { imagesOf } from './local-image.ts'
 import { type Machine, openMachine, randomId } from './machine.ts'
 import { runBuild } from './run-build.ts'
 import { runImage } from './run-image.ts'
+import { withSshAgents } from './ssh.ts'
 import { startTimeLimit } from './time-limit.ts'
 import type { Builder, BuilderOptions, BuildHandle, BuildOptions, BuildResult, LocalImage } from './types.ts'
 
@@ -27,7 +28,8 @@ type StartOptions = Parameters<Builder['build']>[0]
 export async function createBuilder(options: BuilderOptions): Promise<Builder> {
   const machine = await openMachine(options)
   return {
-    build: (build) => startBuild(build, machine.now, (started) => runBuild({ machine, ...started })),
+    build: (build) =>
+      startBuild(build, machine.now, (started) => withSshAgents({ machine, ...started }, runBuild)),
     images: async () =>
       await Promise.all((await machine.store.images.list()).map((image) => describeImage(machine, image))),
     async removeImage(name) {
@@ -64,7 +66,7 @@ export function build(options: BuilderOptions & StartOptions): BuildHandle {
   return startBuild(options, Date.now, async (started) => {
     const machine = await openMachine(options)
     try {
-      return await runBuild({ machine, ...started })
+      return await withSshAgents({ machine, ...started }, runBuild)
     } finally {
       await machine.close()
     }

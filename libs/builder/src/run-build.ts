@@ -19,6 +19,7 @@ import { type Definition, loadDefinition } from './load-definition.ts'
 import type { Machine } from './machine.ts'
 import { compressionOf, hasLayers, outputPlaces, outputsOf, writeOutputs } from './outputs.ts'
 import { createRemote, fetchRemote, type Remote } from './remote.ts'
+import type { SshAgents } from './ssh.ts'
 import type { BuildOptions, BuildResult, OutputSpec } from './types.ts'
 
 /** Steps wait for the network as often as for a processor, so more run at once than there are processors. */
@@ -31,6 +32,7 @@ export interface BuildRun {
   readonly options: BuildOptions
   readonly events: EventSink
   readonly signal: AbortSignal
+  readonly ssh: SshAgents
 }
 
 /** Runs a build from the Dockerfile's text to its last output. See `Builder.build` for what it throws. */

@@ -23,6 +23,7 @@ const plain = {
   stdin: expect.anything(),
   buildContexts: {},
   secrets: {},
+  ssh: {},
   cwd: '/src',
   buildArgs: {},
   tags: [],
@@ -95,7 +96,8 @@ describe('tsbuild build', () => {
     ['--secret src=x .', 'ERR_USAGE'],
     ['--build-context x .', 'ERR_USAGE'],
     ['--build-context =x .', 'ERR_USAGE'],
-    ['--ssh default .', 'ERR_UNSUPPORTED'],
+    ['--ssh default .', 'ERR_SSH'],
+    ['--ssh x=agent,raw=true .', 'ERR_UNSUPPORTED'],
     ['--cache-from x .', 'ERR_UNSUPPORTED'],
     ['--cache-to=type=inline .', 'ERR_UNSUPPORTED'],
     ['--provenance=true .', 'ERR_UNSUPPORTED'],
@@ -141,6 +143,6 @@ describe('tsbuild build', () => {
     }
     expect(help).toContain('Usage: tsbuild build [flags] CONTEXT\n')
     expect(Math.max(...help.split('\n').map((line) => line.length))).toBeLessThanOrEqual(80)
-    expect(help).not.toContain('--ssh')
+    expect(help).not.toContain('--cache-to')
   })
 })

@@ -14,6 +14,7 @@ export interface BuildFlags extends GlobalFlags, ExecutionFlags {
   readonly buildArg?: readonly string[]
   readonly buildContext?: readonly string[]
   readonly secret?: readonly string[]
+  readonly ssh?: readonly string[]
   readonly label?: readonly string[]
   readonly platform?: readonly string[]
   /** False for `--no-cache`; commander names a flag with `no-` after the rest. */
@@ -82,6 +83,11 @@ function buildFlags(): readonly Option[] {
     flag('run', '--secret <secret>', '`id=name[,src=path|,env=NAME]`, for fetching; repeatable').argParser(
       collect,
     ),
+    flag(
+      'run',
+      '--ssh <agent>',
+      '`default` or `id[=socket|key[,key]]`: an agent that signs; repeatable',
+    ).argParser(collect),
     ...executionOptionFlags(groups.run, groups.limits),
     flag('cache', '--no-cache', 'Run every step again'),
     flag('cache', '--no-cache-filter <stages>', 'Run the steps of these stages again; repeatable').argParser(
@@ -108,7 +114,6 @@ function buildFlags(): readonly Option[] {
 
 /** Flags of buildx that ask for something tsbuild does not do yet: known, so that the answer is precise. */
 const unsupportedFlags: readonly (readonly [flags: string, what: string, hint?: string])[] = [
-  ['--ssh <agent>', 'ssh agents'],
   ['--cache-from <source>', 'cache imports'],
   ['--cache-to <target>', 'cache exports'],
   ['--attest <attestation>', 'attestations'],
