@@ -13,11 +13,13 @@ import {
   formatReference,
   hostPlatform,
   type ImageConfig,
+  interpreterOf,
   mediaTypes,
   normalizePlatform,
   type Platform,
   parsePlatform,
   parseReference,
+  platformsOf,
   samePlatform,
   serializeImageConfig,
   serializeManifest,
@@ -26,6 +28,7 @@ import {
 import { createSnapshotter } from '@tsbuild/snapshot'
 import type { NamedImage } from '@tsbuild/store'
 import { selectSources } from './apt-sources.ts'
+import { withPlatformHints } from './foreign-platform.ts'
 import { imagesOf, nameForPlatform } from './local-image.ts'
 import type { Machine } from './machine.ts'
 import type { BootstrapOptions } from './types.ts'
@@ -34,8 +37,8 @@ import type { BootstrapOptions } from './types.ts'
  * Makes a Debian image from the distribution's packages with mmdebstrap and the host's apt sources, and stores it under
  * its local name. An image of the name that is there already is left alone unless `force` is given.
  *
- * @throws {UserError} `ERR_UNSUPPORTED` for anything but `debian:SUITE`
- * @throws {EnvironmentError} `ERR_TOOL_MISSING` without mmdebstrap, `ERR_BOOTSTRAP` with its last lines if it fails
+ * @throws {UserError} `ERR_UNSUPPORTED` for anything but `debian:SUITE`; `ERR_PLATFORM_INVALID`
+ * @throws {EnvironmentError} `ERR_STEP_PLATFORM`; `ERR_TOOL_MISSING` without mmdebstrap, `ERR_BOOTSTRAP` with its last lines if it fails
  */
 export async function bootstrapImage(machine: Machine, options: BootstrapOptions): Promise<NamedImage> {
   const reference = withDefaultTag(parseReference(options.image))
@@ -50,6 +53,7 @@ export async function bootstrapImage(machine: Machine, options: BootstrapOptions
   const existing = await machine.store.images.get(name)
   if (existing !== undefined && options.force !== true && (await serves(machine, existing, platform)))
     return { name, descriptor: existing }
+  await assertRunnable(machine, platform)
   const directory = await mkdtemp(join(tmpdir(), 'tsbuild-bootstrap-'))
   try {
     const tar = join(directory, 'root.tar')
@@ -87,6 +91,24 @@ function platformOf({ platform: given }: BootstrapOptions): Platform {
   )
 }
 
+function isForeign(platform: Platform): boolean {
+  const { architecture } = hostPlatform(process.arch)
+  const isNative = platform.architecture === architecture
+  return !isNative && !(architecture === 'amd64' && platform.architecture === '386')
+}
+
+/**
+ * The scripts of packages must run, so unlike with a build it is known beforehand what is needed.
+ * @throws {EnvironmentError} `ERR_STEP_PLATFORM`
+ */
+async function assertRunnable({ native }: Machine, platform: Platform): Promise<void> {
+  if (!isForeign(platform)) return
+  const { interpreters } = await native.probe()
+  if (platformsOf(interpreters).some((known) => samePlatform(known, platform))) return
+  const message = `Cannot run programs for ${formatPlatform(platform)}: no interpreter (${interpreterOf(platform)}) is registered with binfmt_misc`
+  throw withPlatformHints(new EnvironmentError('ERR_STEP_PLATFORM', message))
+}
+
 async function serves({ store }: Machine, existing: Descriptor, platform: Platform): Promise<boolean> {
   const images = await imagesOf(store, existing)
   return images.some(({ config }) => samePlatform(config.platform, platform))
@@ -109,7 +131,8 @@ async function runMmdebstrap(
     '--format=tar',
     `--architectures=${debianArchitectures.get(formatPlatform(target.platform))}`,
     // Only root can unpack device nodes; every step gets a /dev of its own.
-    '--skip=output/dev',
+    // Of a foreign architecture mmdebstrap would ask a program of its own whether it can be run.
+    `--skip=output/dev${isForeign(target.platform) ? ',check/qemu' : ''}`,
     '--aptopt=Acquire::Languages "none"',
     ...(options.packages === undefined || options.packages.length === 0
       ? []
