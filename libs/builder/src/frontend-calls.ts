@@ -8,6 +8,7 @@ import { type FrontendCall, frontendOptions } from './load-definition.ts'
 import { type Machine, randomId } from './machine.ts'
 import { createRemote } from './remote.ts'
 import type { BuildRun } from './run-build.ts'
+import { createSecretSource } from './secret-source.ts'
 import { withSshAgents } from './ssh.ts'
 import type {
   CallOptions,
@@ -79,7 +80,7 @@ async function call<T>(
 
 async function answerWith<T>(run: BuildRun, answer: (opened: Opened) => Promise<T>): Promise<T> {
   const internal = createInternalVertices(run.ref, run.events, run.machine.now)
-  const tools = { run, internal, remote: createRemote(run) }
+  const tools = { run, internal, remote: createRemote(run, createSecretSource(run.options)) }
   const main = await loadMainContext(tools)
   const { shown: file, text } = main.file
   try {

@@ -21,10 +21,9 @@ export interface Remote {
 }
 
 /** Binds URLs and repositories to one build: its secrets go to no other. */
-export function createRemote({ machine, options, ssh }: BuildRun): Remote {
+export function createRemote({ machine, ssh }: BuildRun, secrets: SecretSource): Remote {
   const { store, now, transport } = machine
   const credentials = new Map<string, GitCredentials>()
-  const secrets: SecretSource = async (id) => await options.secrets?.[id]?.()
   const { SSH_AUTH_SOCK: agentOfUser, ...rest } = machine.options.env ?? {}
   const env = { ...rest, SSH_AUTH_SOCK: ssh.forGit }
   const http = createHttpSources({ store, transport, secrets, now })

@@ -1,5 +1,5 @@
 import { createLocalCache } from '@tsbuild/cache'
-import { type DockerfileText, openTreeContext } from '@tsbuild/context'
+import { type DockerfileText, openTreeContext, type SecretSource } from '@tsbuild/context'
 import type { Digest } from '@tsbuild/digest'
 import { isBuildError, UserError, withDetails } from '@tsbuild/errors'
 import type { EventSink } from '@tsbuild/events'
@@ -19,6 +19,7 @@ import { type Definition, loadDefinition } from './load-definition.ts'
 import type { Machine } from './machine.ts'
 import { compressionOf, hasLayers, outputPlaces, outputsOf, writeOutputs } from './outputs.ts'
 import { createRemote, fetchRemote, type Remote } from './remote.ts'
+import { createSecretSource } from './secret-source.ts'
 import type { SshAgents } from './ssh.ts'
 import type { BuildOptions, BuildResult, OutputSpec } from './types.ts'
 
@@ -46,13 +47,14 @@ export async function runBuild(run: BuildRun): Promise<BuildResult> {
     native: machine.native,
     fetch: (layer, aborted) => machine.images.fetchLayer(layer, aborted),
   })
-  const remote = createRemote(run)
+  const secrets = createSecretSource(options)
+  const remote = createRemote(run, secrets)
   const tools = { run, internal, remote }
   const main = await loadMainContext(tools)
   try {
     const definition = await loadDefinition(tools, main)
     signal.throwIfAborted()
-    return await solveAndWrite({ run, internal, snapshotter, remote, tags }, definition)
+    return await solveAndWrite({ run, internal, snapshotter, remote, secrets, tags }, definition)
   } catch (error) {
     throw withText(withPlatformHints(error), main.file)
   }
@@ -64,6 +66,7 @@ interface Solving {
   readonly internal: InternalVertices
   readonly snapshotter: Snapshotter
   readonly remote: Remote
+  readonly secrets: SecretSource
   readonly tags: readonly string[]
 }
 
@@ -125,7 +128,7 @@ function withText(error: unknown, { shown, text }: DockerfileText): unknown {
 }
 
 async function solveGraph(
-  { run, snapshotter, remote }: Solving,
+  { run, snapshotter, remote, secrets }: Solving,
   { frontend, contexts }: Definition,
   executor: Executor,
 ) {
@@ -143,6 +146,10 @@ async function solveGraph(
       openTreeContext(await fetchRemote(remote.forSteps, source, fetching), machine),
     scratch: () => store.sources.scratch(),
     failure: keepingOf(run),
+    cacheMounts: store.cacheMounts,
+    scope: machine.options.scope ?? 'main',
+    secrets,
+    ssh: run.ssh.forStep,
     now: machine.now,
   })
   const solution = await solve<OpResult>({

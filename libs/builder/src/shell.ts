@@ -1,4 +1,5 @@
 import { InternalError, UserError } from '@tsbuild/errors'
+import type { BuildEvent } from '@tsbuild/events'
 import { createExecutor, type Executor } from '@tsbuild/executor'
 import {
   decodeFailure,
@@ -12,6 +13,8 @@ import type { KeptFailure } from '@tsbuild/store'
 import { executionOptions } from './execution-options.ts'
 import { withPlatformHints } from './foreign-platform.ts'
 import type { Machine } from './machine.ts'
+import { createSecretSource } from './secret-source.ts'
+import { type SshAgents, withSshAgents } from './ssh.ts'
 import type { FailedStep, ShellOptions } from './types.ts'
 
 /** The failed steps that are kept, newest first. What cannot be read is passed over. */
@@ -69,33 +72,50 @@ function gone(ref: string, why: string): UserError {
 async function runIn(machine: Machine, kept: KeptFailure, options: ShellOptions): Promise<number> {
   const failure = decodeFailure(kept.text)
   if (failure === undefined) throw gone(kept.ref, 'what is kept of it cannot be read')
-  const base = baseOf(failure)
   assertKept(machine, failure)
-  const signal = options.signal ?? new AbortController().signal
-  const step = withoutMissing(failure, options)
   const executor = executorOf(machine, failure, options)
-  const ops = opsOptions(machine, executor, options)
+  const notices = (event: BuildEvent) => {
+    if (event.type === 'warning') options.onNotice?.(event.message)
+  }
   try {
-    const { lower } = await ops.snapshotter.view(base, signal)
-    const trees = options.when === 'before' ? lower : [kept.path, ...lower]
-    const place = await openFailedPlace(step, trees, ops, signal)
-    try {
-      const [stdin, stdout, stderr] = options.stdio ?? [0, 1, 2]
-      const process = {
-        ...place.process,
-        args: options.args ?? shellOf(failure),
-        terminal: options.terminal === true,
-      }
-      const { outcome, finished } = executor.run(process, { kind: 'fds', stdin, stdout, stderr }, { signal })
-      await finished
-      return (await outcome).exitCode
-    } finally {
-      await place.close()
-    }
+    return await withSshAgents({ machine, options, events: notices }, async ({ ssh }) => {
+      const ops = opsOptions(machine, executor, options, ssh)
+      return await runUpon(kept.path, failure, ops, options)
+    })
   } catch (error) {
     throw withPlatformHints(error)
   } finally {
     await executor.close()
+  }
+}
+
+/** @param tree what the step had written */
+async function runUpon(
+  tree: string,
+  failure: FailureRecord,
+  ops: OpsOptions,
+  options: ShellOptions,
+): Promise<number> {
+  const signal = options.signal ?? new AbortController().signal
+  const { lower } = await ops.snapshotter.view(baseOf(failure), signal)
+  const trees = options.when === 'before' ? lower : [tree, ...lower]
+  const place = await openFailedPlace(withoutMissing(failure, options), trees, ops, signal)
+  try {
+    const [stdin, stdout, stderr] = options.stdio ?? [0, 1, 2]
+    const process = {
+      ...place.process,
+      args: options.args ?? shellOf(failure),
+      terminal: options.terminal === true,
+    }
+    const { outcome, finished } = ops.executor.run(
+      process,
+      { kind: 'fds', stdin, stdout, stderr },
+      { signal },
+    )
+    await finished
+    return (await outcome).exitCode
+  } finally {
+    await place.close()
   }
 }
 
@@ -147,7 +167,7 @@ function executorOf(machine: Machine, { op }: FailureRecord, options: ShellOptio
   })
 }
 
-function opsOptions(machine: Machine, executor: Executor, _options: ShellOptions): OpsOptions {
+function opsOptions(machine: Machine, executor: Executor, options: ShellOptions, ssh: SshAgents): OpsOptions {
   const { store, native, now } = machine
   const unused = () => {
     throw new InternalError('ERR_INTERNAL', 'a step that failed reads no build context')
@@ -165,6 +185,10 @@ function opsOptions(machine: Machine, executor: Executor, _options: ShellOptions
     contexts: unused,
     fetch: unused,
     scratch: () => store.sources.scratch(),
+    cacheMounts: store.cacheMounts,
+    scope: machine.options.scope ?? 'main',
+    secrets: createSecretSource(options),
+    ssh: ssh.forStep,
     failure: undefined,
     now,
   }

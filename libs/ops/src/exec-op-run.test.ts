@@ -32,7 +32,7 @@ function start(behave: Behaviour, changed: Partial<ExecOp> = {}) {
   const events: BuildEvent[] = []
   const { signal } = new AbortController()
   const made = { ...op, ...changed }
-  const executed = execOp(made, recording.options).execute([], {
+  const executed = execOp(made, 0, recording.options).execute([], {
     vertex: vertexOf(made, vertex),
     signal,
     events: (event) => void events.push(event),
@@ -42,18 +42,28 @@ function start(behave: Behaviour, changed: Partial<ExecOp> = {}) {
 
 describe('execOp() when it runs', () => {
   it('execute() gives the process the fields of the op, the snapshot and what follows it', async () => {
-    const { executed, processes, signal } = start(async () => ({}))
+    const limits = [
+      { name: 'nofile', soft: 1024, hard: undefined },
+      { name: 'core', soft: undefined, hard: undefined },
+    ]
+    const { executed, processes, signal } = start(async () => ({}), { ulimits: limits, shmSizeBytes: 4096 })
     await executed
-    const { kind, rootfs, platform, scripts, ...fields } = op
+    const { args, env, cwd, user, network, security, hostname, extraHosts } = op
     expect(processes).toEqual([
-      expect.objectContaining({
-        ...fields,
-        binds: [],
+      {
+        ...{ args, env, cwd, user, network, security, hostname, extraHosts },
+        mounts: [],
+        ulimits: [
+          { name: 'nofile', soft: 1024, hard: null },
+          { name: 'core', soft: null, hard: null },
+        ],
+        shmSizeBytes: 4096,
+        readOnly: false,
+        terminal: false,
         root: { lower: ['/lower'], upper: '/upper', work: '/work' },
         finishing: { layerFd: 9, signal },
-      }),
+      },
     ])
-    expect([kind, rootfs, platform, scripts]).toEqual(['exec', undefined, 'linux/amd64', []])
   })
 
   it('execute() gives its result before the commit, and the commit stores the record under every key', async () => {

@@ -1,7 +1,10 @@
+import { digestBytes } from '@tsbuild/digest'
 import type { SourceRange } from '@tsbuild/errors'
 import type { Process } from '@tsbuild/executor'
 import type { ExecOp } from '@tsbuild/graph'
-import { mountScripts } from './script-mounts.ts'
+import { openMounts } from './exec-mounts.ts'
+import { processOf } from './exec-process.ts'
+import { readSecrets } from './exec-secrets.ts'
 import type { OpResult, OpsOptions } from './types.ts'
 
 /** A step and what it reads. */
@@ -28,23 +31,23 @@ export interface FailedPlace {
  * @throws as opening the mounts of a step does
  */
 export async function openFailedPlace(
-  { op }: PlacedStep,
+  { op, inputs, name, source }: PlacedStep,
   lower: readonly string[],
   options: OpsOptions,
-  _signal: AbortSignal,
+  signal: AbortSignal,
 ): Promise<FailedPlace> {
-  const overlay = await options.snapshotter.overlay(lower)
-  const mounts = await mountScripts(op.scripts, options)
-  return {
-    process: {
-      ...op,
-      root: overlay.root,
-      mounts,
-      ulimits: [],
-      shmSizeBytes: op.shmSizeBytes ?? null,
-      readOnly: false,
-      terminal: false,
-    },
-    close: () => overlay.release(),
+  const secrets = await readSecrets(op.mounts, options)
+  // It names the step to who waits for a cache mount. What a cache mount holds is to be seen: nothing begins afresh.
+  const vertex = { digest: digestBytes(name), op, inputs: [], name, source, ignoreCache: false }
+  const mounts = await openMounts(op, secrets, inputs, options, { vertex, signal, events: () => {} })
+  try {
+    const overlay = await options.snapshotter.overlay(lower)
+    return {
+      process: { ...processOf(op, mounts, secrets), root: overlay.root },
+      close: async () => void (await Promise.all([mounts.close(), overlay.release()])),
+    }
+  } catch (error) {
+    await mounts.close()
+    throw error
   }
 }

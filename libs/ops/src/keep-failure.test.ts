@@ -32,12 +32,15 @@ const onError: OnError = { command: 'cat log', timeoutMs: 60_000 }
 
 /** Runs the step; each call of `behave` is a process. */
 function start(behave: Behaviour, keeping: { onError?: OnError } = {}, changed: Partial<ExecOp> = {}) {
-  const recording = recordingOptions(behave, { ref, onError: keeping.onError })
+  const recording = recordingOptions(behave, {
+    failure: { ref, onError: keeping.onError },
+    scratch: async () => '/scratch',
+  })
   const events: BuildEvent[] = []
   const abort = new AbortController()
   const made = { ...op, ...changed }
   const vertex = vertexOf(made, digestBytes('vertex'))
-  const executed = execOp(made, recording.options).execute([{ kind: 'filesystem', filesystem: base }], {
+  const executed = execOp(made, 1, recording.options).execute([{ kind: 'filesystem', filesystem: base }], {
     vertex,
     signal: abort.signal,
     events: (event) => void events.push(event),
@@ -93,8 +96,8 @@ describe('a step that fails', () => {
     ['nobody keeps failures', undefined, 'release'],
     ['it cannot be kept', { ref: 'full', onError: undefined }, 'keep full'],
   ])('is an error without a failure where %s', async (_, keeping, end) => {
-    const { options, calls } = recordingOptions(failing(), keeping)
-    const executed = execOp(op, options).execute([], {
+    const { options, calls } = recordingOptions(failing(), { failure: keeping })
+    const executed = execOp({ ...op, rootfs: undefined }, 0, options).execute([], {
       vertex: vertexOf(op, digestBytes('vertex')),
       signal: new AbortController().signal,
       events: () => {},

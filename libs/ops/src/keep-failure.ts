@@ -1,11 +1,10 @@
 import { isBuildError, withDetails } from '@tsbuild/errors'
-import type { Process } from '@tsbuild/executor'
 import type { ExecOp } from '@tsbuild/graph'
-import type { Mount, Root, RunOutput } from '@tsbuild/native'
-import type { PreparedSnapshot, Snapshotter } from '@tsbuild/snapshot'
+import type { RunOutput } from '@tsbuild/native'
+import type { PreparedSnapshot } from '@tsbuild/snapshot'
 import type { ExecuteContext } from '@tsbuild/solver'
+import { openFailedPlace } from './failed-place.ts'
 import { encodeFailure } from './failure-record.ts'
-import type { OutputTail } from './output-tail.ts'
 import { filesystemOf } from './stored-layer.ts'
 import type { OpResult, OpsOptions } from './types.ts'
 
@@ -23,17 +22,22 @@ export interface OnError {
   readonly timeoutMs: number
 }
 
-/** A step whose process ran and failed. What it was given to work with is still there. */
+/** A step that did not come to its end. */
 export interface FailedStep {
   readonly op: ExecOp
   readonly inputs: readonly OpResult[]
   readonly snapshot: PreparedSnapshot
-  readonly process: Process
-  /** Where the step's output went, secrets taken out. */
-  readonly output: Extract<RunOutput, { kind: 'callbacks' }>
-  readonly tail: OutputTail
+  readonly output: StepOutput
   readonly context: ExecuteContext
   readonly error: unknown
+}
+
+/** Where the output of a step goes, secrets taken out. */
+export interface StepOutput extends Extract<RunOutput, { kind: 'callbacks' }> {
+  /** Sends what was held back because a secret could have begun in it. */
+  end(): void
+  /** Whether a whole line was written last, or nothing yet. */
+  endsLine(): boolean
 }
 
 /** Errors of a process that ran, and has something to show. */
@@ -50,7 +54,8 @@ const defaultShell = ['/bin/sh', '-c']
  * @returns the error of the step, whose details name the failure if it was kept: `{ failure: ref }`
  */
 export async function endFailedStep(failed: FailedStep, options: OpsOptions): Promise<unknown> {
-  const { snapshot, context, error } = failed
+  const { snapshot, output, context, error } = failed
+  output.end()
   const keeping = options.failure
   if (
     keeping === undefined ||
@@ -87,50 +92,32 @@ async function keep(ref: string, failed: FailedStep, { now }: OpsOptions): Promi
   }
 }
 
-/** Runs the command over the failed step's files: what it changes is not what the step did. Never throws. */
+/** Runs the command upon the failed step's files: what it changes is not what the step did. Never throws. */
 async function runOnError(onError: OnError, failed: FailedStep, options: OpsOptions): Promise<void> {
-  const { op, process, output, tail, context } = failed
-  const say = (text: string) =>
-    output.onStderr(Buffer.from(`${tail.endsLine() ? '' : '\n'}on-error: ${text}\n`))
+  const { op, snapshot, output, context } = failed
+  const { upper, lower } = snapshot.root
   const deadline = AbortSignal.timeout(onError.timeoutMs)
   const signal = AbortSignal.any([context.signal, deadline])
-  const over = overlays(options.snapshotter)
+  const say = (text: string) => {
+    output.end()
+    output.onStderr(Buffer.from(`${output.endsLine() ? '' : '\n'}on-error: ${text}\n`))
+  }
   say(onError.command)
   try {
-    const args = [...(op.shell ?? defaultShell), onError.command]
-    const root = await over.upon(process.root)
-    const mounts = await Promise.all(process.mounts.map((mount) => refreshed(mount, over.upon)))
-    const { outcome, finished } = options.executor.run({ ...process, args, root, mounts }, output, { signal })
-    await Promise.all([outcome, finished])
+    const { name, source } = context.vertex
+    const step = { ...failed, name, source }
+    const place = await openFailedPlace(step, upper === null ? lower : [upper, ...lower], options, signal)
+    try {
+      const process = { ...place.process, args: [...(op.shell ?? defaultShell), onError.command] }
+      const { outcome, finished } = options.executor.run(process, output, { signal })
+      await Promise.all([outcome, finished])
+    } finally {
+      await place.close()
+    }
   } catch (error) {
     if (deadline.aborted) say(`ended after ${onError.timeoutMs / 1000} seconds`)
     else say(error instanceof Error ? error.message : String(error))
   } finally {
-    await over.release()
-  }
-}
-
-/** What overlayfs wrote to cannot be written to by a second mount, and shall not be. */
-async function refreshed(mount: Mount, upon: (root: Root) => Promise<Root>): Promise<Mount> {
-  if (mount.kind !== 'snapshot' || mount.root.upper === null) return mount
-  return { ...mount, root: await upon(mount.root) }
-}
-
-interface Overlays {
-  /** A root of its own upon another, which is not changed. */
-  readonly upon: (root: Root) => Promise<Root>
-  readonly release: () => Promise<void>
-}
-
-/** Makes throw-away layers upon roots, and deletes them together. */
-export function overlays(snapshotter: Snapshotter): Overlays {
-  const made: Pick<PreparedSnapshot, 'release'>[] = []
-  return {
-    async upon({ lower, upper }) {
-      const overlay = await snapshotter.overlay(upper === null ? lower : [upper, ...lower])
-      made.push(overlay)
-      return overlay.root
-    },
-    release: async () => void (await Promise.all(made.map((overlay) => overlay.release()))),
+    output.end()
   }
 }

@@ -3,6 +3,10 @@ export { isSnapshotId } from './layout.ts'
 export { openStore } from './open-store.ts'
 export type {
   BlobStore,
+  CacheMount,
+  CacheMountName,
+  CacheMountRequest,
+  CacheMountStore,
   DraftCommitOptions,
   FailureStore,
   FetchedSource,

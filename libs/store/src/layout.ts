@@ -27,6 +27,11 @@ export function isFailureRef(text: string): boolean {
   return /^[0-9a-f]{24}$/.test(text)
 }
 
+/** Whether a text names one of several directories of a cache mount. */
+export function isCacheMountNumber(text: string): boolean {
+  return /^(0|[1-9]\d{0,8})$/.test(text)
+}
+
 /** The 64 bits of sha256 that name a file or a lock: 16 hex digits. */
 export function shortHash(name: string): string {
   return createHash('sha256').update(name).digest('hex').slice(0, 16)
@@ -58,6 +63,8 @@ export class Layout {
   readonly locks: string
   readonly quarantine: string
   readonly mounts: string
+  /** Bytes of it are the locks of cache mounts. */
+  readonly mountLocks: string
   readonly builds: string
 
   constructor(root: string) {
@@ -80,6 +87,7 @@ export class Layout {
     this.locks = join(v1, 'locks')
     this.quarantine = join(v1, 'quarantine')
     this.mounts = join(v1, 'mounts')
+    this.mountLocks = join(this.locks, 'mounts')
     this.builds = join(v1, 'builds')
   }
 
@@ -140,6 +148,23 @@ export class Layout {
     return { directory, fs: join(directory, 'fs'), marker: join(directory, 'failure.json') }
   }
 
+  /** The directories of a cache mount. @param name 64 hex digits */
+  cacheMounts(name: string): string {
+    return join(this.mounts, name)
+  }
+
+  /** One of them. */
+  cacheMount(name: string, number: number): CacheMountPaths {
+    const directory = join(this.cacheMounts(name), String(number))
+    return {
+      number,
+      directory,
+      fs: join(directory, 'fs'),
+      meta: join(directory, 'meta.json'),
+      retired: join(directory, 'retired'),
+    }
+  }
+
   snapshot(id: SnapshotId): SnapshotPaths {
     const directory = join(this.snapshots, id)
     return {
@@ -176,4 +201,15 @@ export interface SourcePaths {
   readonly fs: string
   /** Its presence makes a tree committed. */
   readonly marker: string
+}
+
+/** The files of one directory of a cache mount. */
+export interface CacheMountPaths {
+  readonly number: number
+  readonly directory: string
+  /** What steps see. */
+  readonly fs: string
+  readonly meta: string
+  /** Its presence means that nobody new may use it. */
+  readonly retired: string
 }

@@ -1,5 +1,5 @@
 import type { Readable } from 'node:stream'
-import type { DiffId, Digest } from '@tsbuild/digest'
+import type { DiffId, Digest, KeyValue } from '@tsbuild/digest'
 import type { Descriptor } from '@tsbuild/oci'
 
 declare const snapshotIdBrand: unique symbol
@@ -34,6 +34,7 @@ export interface Store {
   readonly records: RecordStore
   readonly sources: SourceStore
   readonly failures: FailureStore
+  readonly cacheMounts: CacheMountStore
   readonly locks: Locks
   /** The file in which a component keeps what it can always make again; its directory exists. `name` is hashed. */
   cacheFile(kind: 'fingerprints' | 'probe', name: string): string
@@ -214,6 +215,55 @@ export interface KeptFailure {
   readonly path: string
   /** As given to {@link SnapshotDraft.keep}. */
   readonly text: string
+}
+
+/** Directories that outlive builds and that steps write to: `v1/mounts`. Safe for any number of processes. */
+export interface CacheMountStore {
+  /**
+   * Opens a directory of a name for as long as its sharing mode allows; makes one where there is none to be had. A process
+   * that dies lets go of what it had open. Who opens several must open them in one order everywhere, that of
+   * {@link CacheMountName}s as text, or two may wait for each other.
+   *
+   * @param options `onWait` is called where another one has what is waited for
+   * @throws {UserError} `ERR_CANCELLED`
+   * @throws {EnvironmentError} `ERR_STORE_NO_SPACE`, `ERR_PERMISSION`, `ERR_STORE_IO`; and what `make` throws
+   */
+  open(request: CacheMountRequest, options?: LockOptions): Promise<CacheMount>
+}
+
+/** Two names are one cache mount when all three are equal. Only their hash is ever in a path. */
+export interface CacheMountName {
+  /** Who trusts whom: `main`, `pr/7`. What is written in one scope is never read in another, with one exception: see `make`. */
+  readonly scope: string
+  /** Any text. */
+  readonly id: string
+  /** What it held when it was made. */
+  readonly base: KeyValue
+}
+
+/** See {@link CacheMountStore.open}. */
+export interface CacheMountRequest extends CacheMountName {
+  /**
+   * `shared`: together with others that share it; `locked`: alone, after waiting for the others; `private`: alone, in another
+   * directory of this name where the first is in use.
+   */
+  readonly sharing: 'shared' | 'private' | 'locked'
+  /** Begins with a new directory. Whoever uses the old ones keeps them, and they are deleted after that. */
+  readonly fresh?: boolean | undefined
+  /**
+   * Makes `fs`, what steps see, in an empty directory of this session.
+   * @param seed in another scope than `main`, the directory that holds the `fs` of `main`, to be copied: nobody uses it
+   *   until this resolves. Undefined where there is none and for one that is to be fresh
+   */
+  make(directory: string, seed: string | undefined): Promise<void>
+}
+
+/** An open cache mount. */
+export interface CacheMount {
+  /** What `make` made; the process that opened it must not remove or rename it. */
+  readonly path: string
+  /** Lets others have it. Nothing of the process uses it any more. */
+  release(): Promise<void>
 }
 
 /** A record and the keys it is found by. */

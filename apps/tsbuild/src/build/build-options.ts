@@ -15,8 +15,8 @@ import { parseSsh } from './ssh.ts'
  * @param context the command's argument
  * @param proxyArgs build arguments that `--build-arg` wins over
  * @throws {UserError} `ERR_USAGE` if the flags contradict each other or a value is malformed
- * @throws {UserError} `ERR_UNSUPPORTED` for several platforms, and for what docker can and tsbuild cannot; `ERR_SECRET`,
- *   `ERR_SSH` for what is not there
+ * @throws {UserError} `ERR_UNSUPPORTED` for several platforms, and for what docker can and tsbuild cannot; `ERR_SECRET`, `ERR_SSH`
+ *   for what is not there
  */
 export function buildOptions(
   context: string,

@@ -1,8 +1,8 @@
 import type { ExecOp, Vertex } from '@tsbuild/graph'
 import type { Exceeded, OutcomeOf, RunOutput } from '@tsbuild/native'
-import type { PreparedSnapshot } from '@tsbuild/snapshot'
+import type { Filesystem, PreparedSnapshot } from '@tsbuild/snapshot'
 import { isSnapshotId, type RecordWrite, type SnapshotId } from '@tsbuild/store'
-import type { OpsOptions } from '../types.ts'
+import type { OpResult, OpsOptions } from '../types.ts'
 import { untouchable } from './untouchable.ts'
 
 /** What a process of the tests does: what it writes, and how it ends. */
@@ -32,13 +32,17 @@ export interface Recording {
 /** The id of the only snapshot. */
 export const snapshotId = testId('ab'.repeat(16))
 
-function testId(text: string): SnapshotId {
+/** Makes a snapshot id of 32 hex digits. */
+export function testId(text: string): SnapshotId {
   if (!isSnapshotId(text)) throw new RangeError(`"${text}" is no snapshot id`)
   return text
 }
 
-/** Options with one snapshot and processes that behave as told; anything else of them cannot be used. */
-export function recordingOptions(behave: Behaviour, failure?: OpsOptions['failure']): Recording {
+/**
+ * Options with one snapshot and processes that behave as told; anything else of them cannot be used, unless it is in `more`.
+ * A view of a file system is its snapshots' ids as directories.
+ */
+export function recordingOptions(behave: Behaviour, more: Partial<OpsOptions> = {}): Recording {
   const calls: string[] = []
   const processes: Readonly<Record<string, unknown>>[] = []
   const records: RecordWrite[] = []
@@ -75,6 +79,13 @@ export function recordingOptions(behave: Behaviour, failure?: OpsOptions['failur
           release: async () => void calls.push('release overlay'),
         }
       },
+      view: async ({ layers }: Filesystem) => ({
+        lower: layers
+          .map((layer) => `/view/${layer.kind === 'image' ? layer.diffId : layer.id}`)
+          .toReversed(),
+        upper: null,
+        work: null,
+      }),
     },
     executor: {
       run: (step: Readonly<Record<string, unknown>>, output: RunOutput, finishing: object) => {
@@ -95,14 +106,26 @@ export function recordingOptions(behave: Behaviour, failure?: OpsOptions['failur
       limitOf: ({ resource }: Exceeded) => ({ resource, amount: 1024, owner: 'build' }),
     },
   } as unknown as Pick<OpsOptions, 'snapshotter' | 'executor'>
-  const given = { snapshotter, executor, layerOf: () => undefined, now: () => 42, failure }
+  const given = {
+    snapshotter,
+    executor,
+    layerOf: () => undefined,
+    now: () => 42,
+    failure: undefined,
+    ...more,
+  }
   const options = new Proxy(untouchable(), {
     get: (target, name) => Reflect.get(Object.hasOwn(given, name) ? given : target, name),
   })
   return { options, calls, processes, records, kept }
 }
 
+/** What a step upon one snapshot gave. */
+export function resultOf(id: SnapshotId): OpResult {
+  return { kind: 'filesystem', filesystem: { layers: [{ kind: 'snapshot', id, createdAt: 0 }] } }
+}
+
 /** The vertex of a step upon nothing. */
-export function vertexOf(op: ExecOp, digest: Vertex['digest']): Vertex {
-  return { digest, op, inputs: [], name: 'RUN', source: null, ignoreCache: false }
+export function vertexOf(op: ExecOp, digest: Vertex['digest'], ignoreCache = false): Vertex {
+  return { digest, op, inputs: [], name: 'RUN', source: null, ignoreCache }
 }

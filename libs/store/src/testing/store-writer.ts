@@ -4,11 +4,11 @@
  */
 import { execFileSync } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
-import { readFileSync, rmSync, writeFileSync, writeSync } from 'node:fs'
+import { mkdirSync, readFileSync, rmSync, writeFileSync, writeSync } from 'node:fs'
 import { join } from 'node:path'
 import { digestBytes } from '@tsbuild/digest'
 import { openStore } from '../open-store.ts'
-import type { Store } from '../types.ts'
+import type { CacheMount, CacheMountRequest, Store } from '../types.ts'
 import {
   failureData,
   failureRef,
@@ -90,6 +90,14 @@ async function count(store: Store, task: Extract<WriterTask, { do: 'count' }>): 
   }
 }
 
+function openMount(store: Store, id: string, sharing: CacheMountRequest['sharing']): Promise<CacheMount> {
+  const make = async (directory: string) => {
+    mkdirSync(join(directory, 'fs'))
+    writeFileSync(join(directory, 'fs', 'count'), '0')
+  }
+  return store.cacheMounts.open({ scope: 'main', id, base: null, sharing, make })
+}
+
 async function perform(store: Store, task: WriterTask): Promise<void> {
   switch (task.do) {
     case 'put': {
@@ -105,6 +113,22 @@ async function perform(store: Store, task: WriterTask): Promise<void> {
         report({ type: 'held' })
         await oneLine()
       })
+    case 'mount': {
+      const mount = await openMount(store, task.id, task.sharing)
+      report({ type: 'mount', path: mount.path })
+      await oneLine()
+      return mount.release()
+    }
+    case 'count-mount':
+      for (let time = 0; time < task.times; time++) {
+        const mount = await openMount(store, 'count', task.sharing)
+        const file = join(mount.path, 'count')
+        const before = Number(readFileSync(file, 'utf8'))
+        await new Promise(setImmediate)
+        writeFileSync(file, String(before + 1))
+        await mount.release()
+      }
+      return
     case 'draft': {
       const draft = await store.snapshots.draft()
       writeFileSync(join(draft.upper, 'data'), 'half')
