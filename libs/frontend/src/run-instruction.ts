@@ -1,7 +1,7 @@
 import { heredocText, type RunInstruction } from '@tsbuild/dockerfile'
 import { type SourceRange, UserError } from '@tsbuild/errors'
 import { type Entitlement, type ExecOp, entitlementsOf, type ScriptFile } from '@tsbuild/graph'
-import { formatPlatform } from '@tsbuild/oci'
+import { formatPlatform, normalizePlatform } from '@tsbuild/oci'
 import { argvOf, history } from './history.ts'
 import { shellOf } from './metadata-instructions.ts'
 import { addMounts } from './mounts.ts'
@@ -40,7 +40,7 @@ export async function addRun(
     ...asked,
     hostname: builder.hostname,
     extraHosts: options.extraHosts,
-    platform: formatPlatform(state.platform),
+    platform: formatPlatform(normalizePlatform(state.platform)),
     scripts,
     mounts,
     ulimits: options.ulimits,
