@@ -7,13 +7,14 @@ use crate::error::{Failure, Fallible};
 use crate::overlay::{self, Marks};
 use crate::protocol::{Network, Security};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
-use rustix::fs::{FileType, Mode, OFlags};
+use rustix::fs::{Dir, FileType, Mode, OFlags};
 use rustix::io::Errno;
 
 /// Hidden: they tell about the host or control it.
-const MASKED: [&str; 11] = [
+const MASKED: [&str; 12] = [
     "proc/acpi",
     "proc/asound",
+    "proc/interrupts",
     "proc/kcore",
     "proc/keys",
     "proc/latency_stats",
@@ -24,6 +25,10 @@ const MASKED: [&str; 11] = [
     "sys/firmware",
     "sys/devices/virtual/powercap",
 ];
+
+/// Each processor of these has a directory of its own that is hidden: how often the machine grew too hot.
+const PROCESSORS: &str = "sys/devices/system/cpu";
+const THERMAL: &str = "thermal_throttle";
 
 /// Readable only.
 const READ_ONLY: [&str; 5] = ["proc/bus", "proc/fs", "proc/irq", "proc/sys", "proc/sysrq-trigger"];
@@ -117,14 +122,14 @@ pub(crate) fn mask(root: &Beneath, scaffold: &Scaffold, null: BorrowedFd<'_>, se
         Security::Sandbox | Security::Minimal => {}
         Security::Insecure => return Ok(()),
     }
-    for path in MASKED {
-        let Some(point) = open(root, path)? else { continue };
+    for path in MASKED.into_iter().map(str::to_owned).chain(thermal_paths(root)?) {
+        let Some(point) = open(root, &path)? else { continue };
         let stat = rustix::fs::fstat(&point).map_err(|errno| Failure::syscall(format!("fstat({path:?})"), errno))?;
         let cover = match FileType::from_raw_mode(stat.st_mode) {
-            FileType::Directory => empty(scaffold, path)?,
-            _ => tree::copy_of(null, path)?,
+            FileType::Directory => empty(scaffold, &path)?,
+            _ => tree::copy_of(null, &path)?,
         };
-        tree::attach(cover.as_fd(), point.as_fd(), path)?;
+        tree::attach(cover.as_fd(), point.as_fd(), &path)?;
     }
     for path in READ_ONLY {
         let Some(point) = open(root, path)? else { continue };
@@ -133,6 +138,25 @@ pub(crate) fn mask(root: &Beneath, scaffold: &Scaffold, null: BorrowedFd<'_>, se
         tree::attach(copy.as_fd(), point.as_fd(), path)?;
     }
     Ok(())
+}
+
+/// Where the processors of this machine tell how hot they are.
+fn thermal_paths(root: &Beneath) -> Fallible<Vec<String>> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW;
+    let call = || format!("getdents64(root, {PROCESSORS:?})");
+    let fd = match root.open(PROCESSORS.as_bytes(), flags, Mode::empty(), Links::Refuse) {
+        Err(Errno::NOENT) => return Ok(Vec::new()),
+        other => other.map_err(|errno| Failure::syscall(call(), errno))?,
+    };
+    let mut paths = Vec::new();
+    for entry in Dir::new(fd).map_err(|errno| Failure::syscall(call(), errno))? {
+        let entry = entry.map_err(|errno| Failure::syscall(call(), errno))?;
+        let name = entry.file_name().to_string_lossy();
+        if name.strip_prefix("cpu").is_some_and(|rest| rest.bytes().all(|byte| byte.is_ascii_digit())) {
+            paths.push(format!("{PROCESSORS}/{name}/{THERMAL}"));
+        }
+    }
+    Ok(paths)
 }
 
 /// Opens a path of our own kernel file systems; `None` if this kernel does not have it.
