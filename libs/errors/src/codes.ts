@@ -80,7 +80,7 @@ export const errorCodes = {
   ERR_SECRET: user('A secret is not given, or cannot be read.'),
 
   ERR_REFERENCE_INVALID: user('An image reference is malformed.'),
-  ERR_PLATFORM_INVALID: user('A platform is malformed or not one the machine can run.'),
+  ERR_PLATFORM_INVALID: user('A platform is malformed, or not one that images can be built for.'),
   ERR_IMAGE_NOT_FOUND: user('An image is neither in the local store nor in its registry.'),
   ERR_DIGEST_INVALID: user('A digest is malformed or of an unknown algorithm.'),
   ERR_DIGEST_MISMATCH: user('Bytes do not have the digest that names them.'),
@@ -113,6 +113,7 @@ export const errorCodes = {
   ERR_NAMESPACE_DENIED: environment('The kernel or its policy refuses the namespaces a step needs.'),
   ERR_ROOTLESS_IDMAP: environment('A user namespace cannot be given the ids it needs.'),
   ERR_NETWORK: environment('A private network for steps cannot be made.'),
+  ERR_SESSION_LOST: environment('What the steps of a build share was ended from outside while they ran.'),
   ERR_CGROUP: environment('A limit of steps cannot be enforced on this machine.'),
   ERR_OVERLAY_MOUNT: environment('The kernel refuses an overlayfs mount.'),
   ERR_HELPER_MISSING: environment('The native helper cannot be found or started.'),

@@ -2,7 +2,6 @@
 //! passes signals on and reports the end. When it dies, by the supervisor's death too, the kernel kills the rest.
 
 use super::ca::{self, Extended};
-use super::cgroup::Cgroup;
 use super::device::Devices;
 use super::exec::{self, Program, Streams, Walls};
 use super::kernel::{self, KernelTrees};
@@ -16,12 +15,13 @@ use crate::error::{Failure, Fallible};
 use crate::overlay::Marks;
 use crate::protocol::{Network, Run};
 use crate::sys::process::{self, Ended, Side, Waited};
+use crate::userns;
 use rustix::event::{PollFd, PollFlags};
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 use rustix::process::{Gid, Signal, Uid};
-use rustix::thread::UnshareFlags;
+use rustix::thread::{LinkNameSpaceType, UnshareFlags};
 
 /// The signals that are passed on to the step.
 const FORWARDED: [i32; 6] = [libc::SIGTERM, libc::SIGINT, libc::SIGHUP, libc::SIGQUIT, libc::SIGUSR1, libc::SIGUSR2];
@@ -41,8 +41,10 @@ pub(crate) struct Init<'r> {
     pub(crate) status: OwnedFd,
     /// The step's standard descriptors.
     pub(crate) streams: Streams,
-    /// Its cgroup.
-    pub(crate) cgroup: Option<&'r Cgroup>,
+    /// Where the supervisor says, by one byte, that this process is in its cgroups.
+    pub(crate) admitted: OwnedFd,
+    /// The network namespace of the session.
+    pub(crate) network: Option<OwnedFd>,
 }
 
 impl Init<'_> {
@@ -69,6 +71,9 @@ impl Init<'_> {
             status: self.status.as_fd(),
         };
         let (program, identity, bundles) = self.build()?;
+        if !kernel::cgroup_is_unified() {
+            self.be_admitted()?;
+        }
         Note::Started { bundles }.send(self.status.as_fd());
         match process::fork().map_err(|errno| Failure::syscall("fork()", errno))? {
             Side::Child => exec::become_step(&program, &identity, &self.streams, &walls),
@@ -92,9 +97,10 @@ impl Init<'_> {
     /// The sandbox, in the order that docs/dev/native.md gives.
     fn build(&self) -> Fallible<(Program, Identity, Vec<Vec<u8>>)> {
         let run = self.run;
-        if let Some(cgroup) = self.cgroup {
-            cgroup.join()?;
+        if kernel::cgroup_is_unified() {
+            self.be_admitted()?;
         }
+        self.enter_network()?;
         self.unshare()?;
         rootfs::make_private()?;
         let kernel_trees = KernelTrees::new(run.network, self.marks, run.security)?;
@@ -127,6 +133,25 @@ impl Init<'_> {
         rootfs::enter(&root)?;
         enter_directory(&cwd, &run.cwd)?;
         Ok((program, identity, extended.map(|Extended { paths, .. }| paths).unwrap_or_default()))
+    }
+
+    /// Waits until this process is in its cgroups. On machines of version 1 that takes long and goes on beside
+    /// [`Init::build`]; a new cgroup namespace shows what the process was in when it was made.
+    fn be_admitted(&self) -> Fallible<()> {
+        match rustix::io::read(&self.admitted, &mut [0]) {
+            Ok(1) => Ok(()),
+            Ok(_) => Err(Failure::internal("the supervisor is gone")),
+            Err(errno) => Err(Failure::syscall("read(cgroup pipe)", errno)),
+        }
+    }
+
+    /// Enters the session's network namespace: before anything looks at interfaces, `sysfs` among them.
+    fn enter_network(&self) -> Fallible<()> {
+        match (&self.network, self.run.network) {
+            (Some(fd), Network::Session) => userns::join(fd.as_fd(), LinkNameSpaceType::Network),
+            (None, Network::Session) => Err(Failure::internal("the network is the session's, but fd 7 is not open")),
+            _ => Ok(()),
+        }
     }
 
     fn unshare(&self) -> Fallible<()> {

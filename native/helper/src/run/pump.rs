@@ -4,11 +4,12 @@
 //! `/dev/stdout`, and its buffer would be shared with nobody who knows about this step.
 
 use crate::error::{Failure, Fallible};
-use rustix::event::{PollFd, PollFlags};
+use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::FileType;
 use rustix::io::Errno;
 use rustix::net::SendFlags;
+use std::time::Instant;
 
 const BUFFER_BYTES: usize = 64 << 10;
 /// A write of this size to a pipe that polls as writable does not block (PIPE_BUF).
@@ -89,18 +90,27 @@ impl Stream {
         }
     }
 
-    /// Carries what the pipe still holds. Nobody of the step is left to write more.
-    fn drain(&mut self) {
+    /// Carries what the pipe still holds: nobody of the step is left to write more. The reader may take its time,
+    /// until a signal says that nobody waits for it any longer.
+    fn drain(&mut self, signals: &OwnedFd) {
+        let mut left = self.from.as_ref().and_then(|from| rustix::io::ioctl_fionread(from).ok()).unwrap_or_default();
         loop {
             while self.start < self.end {
                 if let Some((fd, flags)) = self.interest() {
-                    let _ = rustix::event::poll(&mut [PollFd::from_borrowed_fd(fd, flags)], None);
+                    let mut polled = [PollFd::from_borrowed_fd(fd, flags), PollFd::new(signals, PollFlags::IN)];
+                    let _ = rustix::event::poll(&mut polled, None);
+                    let [room, signal] = polled;
+                    if room.revents().is_empty() && !signal.revents().is_empty() {
+                        return;
+                    }
                 }
                 self.write();
             }
-            if !self.read() || self.from.is_none() {
+            // Another process of the machine may have opened the pipe and write for ever.
+            if left == 0 || !self.read() || self.from.is_none() {
                 return;
             }
+            left = left.saturating_sub((self.end - self.start) as u64);
         }
     }
 }
@@ -111,6 +121,12 @@ pub(crate) trait Listener {
     fn status(&mut self, bytes: &[u8]);
     /// A signal to the supervisor is pending on the signalfd.
     fn signal(&mut self);
+    /// What else to poll.
+    fn polled(&self) -> Vec<PollFd<'_>>;
+    /// When to look at the latest.
+    fn due(&self) -> Option<Instant>;
+    /// Called after every wait.
+    fn look(&mut self, now: Instant);
 }
 
 /// Runs until the status pipe ends, which is when init is gone, and carries everything that was written before.
@@ -122,7 +138,8 @@ pub(crate) fn pump(
 ) -> Fallible<()> {
     let mut buffer = [0_u8; 4096];
     loop {
-        let ready = wait(streams, status, signals)?;
+        let ready = wait(streams, status, signals, listener)?;
+        listener.look(Instant::now());
         if ready.signals {
             listener.signal();
         }
@@ -140,7 +157,7 @@ pub(crate) fn pump(
             }
         }
     }
-    streams.iter_mut().for_each(Stream::drain);
+    streams.iter_mut().for_each(|stream| stream.drain(signals));
     Ok(())
 }
 
@@ -150,11 +167,14 @@ struct Ready {
     streams: Vec<bool>,
 }
 
-fn wait(streams: &[Stream], status: &OwnedFd, signals: &OwnedFd) -> Fallible<Ready> {
+fn wait(streams: &[Stream], status: &OwnedFd, signals: &OwnedFd, listener: &dyn Listener) -> Fallible<Ready> {
     let interests: Vec<_> = streams.iter().map(|stream| stream.interest().filter(|_| !stream.is_done())).collect();
     let mut polled = vec![PollFd::new(status, PollFlags::IN), PollFd::new(signals, PollFlags::IN)];
     polled.extend(interests.iter().flatten().map(|&(fd, flags)| PollFd::from_borrowed_fd(fd, flags)));
-    match rustix::event::poll(&mut polled, None) {
+    polled.extend(listener.polled());
+    let left = listener.due().map(|due| due.saturating_duration_since(Instant::now()));
+    let timeout = left.and_then(|left| Timespec::try_from(left).ok());
+    match rustix::event::poll(&mut polled, timeout.as_ref()) {
         Ok(_) | Err(Errno::INTR) => {}
         Err(errno) => return Err(Failure::syscall("poll()", errno)),
     }

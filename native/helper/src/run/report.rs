@@ -15,7 +15,7 @@ pub(crate) enum Note {
     /// The sandbox could not be made.
     Failed { kind: ErrorKind, code: String, message: String, errno: Option<i32> },
     /// The step ended and so did everything it left.
-    Ended { code: u8, signal: Option<u32>, user_micros: u64, system_micros: u64, max_rss_bytes: u64 },
+    Ended { code: u8, signal: Option<u32>, used: Used },
 }
 
 impl Note {
@@ -35,8 +35,7 @@ impl Note {
             Ended::Exit(code) => (code, None),
             Ended::Signal(signal) => (0, Some(signal)),
         };
-        let Used { user_micros, system_micros, max_rss_bytes } = used;
-        Self::Ended { code, signal, user_micros, system_micros, max_rss_bytes }
+        Self::Ended { code, signal, used }
     }
 
     /// Writes the line. A supervisor that is gone takes this process with it, so a failure has no reader.
