@@ -5,7 +5,7 @@ use super::{rootfs, tree};
 use crate::beneath::{Beneath, Links};
 use crate::error::{Failure, Fallible};
 use crate::overlay::{self, Marks};
-use crate::protocol::{Network, Security};
+use crate::protocol::{Network, Run, Security};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{Dir, FileType, Mode, OFlags};
 use rustix::io::Errno;
@@ -89,13 +89,36 @@ impl KernelTrees {
     }
 
     /// Attaches `/proc` and `/sys`.
-    pub(crate) fn attach(self, root: &Beneath, scaffold: &Scaffold) -> Fallible<()> {
+    pub(crate) fn attach(self, root: &Beneath, scaffold: &Scaffold, run: &Run) -> Fallible<()> {
         tree::attach(self.proc.as_fd(), rootfs::open_real_dir(root, "proc")?.as_fd(), "procfs, \"/proc\"")?;
         tree::attach(self.sys.as_fd(), rootfs::open_real_dir(root, "sys")?.as_fd(), "sysfs, \"/sys\"")?;
         let Some(point) = open(root, "sys/fs/cgroup")? else { return Ok(()) };
-        let cgroup = self.cgroup.map_or_else(|| empty(scaffold, "cgroup"), Ok)?;
-        tree::attach(cgroup.as_fd(), point.as_fd(), "cgroup, \"/sys/fs/cgroup\"")
+        let what = "cgroup, \"/sys/fs/cgroup\"";
+        match (self.cgroup, run.security) {
+            (Some(cgroup), _) => tree::attach(cgroup.as_fd(), point.as_fd(), what),
+            (None, Security::Sandbox | Security::Minimal) => {
+                tree::attach(empty(scaffold, "cgroup")?.as_fd(), point.as_fd(), what)
+            }
+            (None, Security::Insecure) => attach_own_cgroups(point.as_fd(), run),
+        }
     }
+}
+
+/// Shows an insecure step its own cgroups of version 1, writable: a process that manages cgroups makes them in there.
+fn attach_own_cgroups(point: BorrowedFd<'_>, run: &Run) -> Fallible<()> {
+    let dir = overlay::tmpfs(&[("mode", "0755")], tree::PLAIN)?;
+    tree::attach(dir.as_fd(), point, "tmpfs, \"/sys/fs/cgroup\"")?;
+    for cgroup in &run.cgroups {
+        let name = if cgroup.version == 1 { cgroup.controllers.join(",") } else { "unified".to_owned() };
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let point = rustix::fs::mkdirat(&dir, &name, Mode::from_raw_mode(0o755))
+            .and_then(|()| rustix::fs::openat(&dir, &name, flags, Mode::empty()))
+            .map_err(|errno| Failure::syscall(format!("mkdirat(cgroup, {name:?})"), errno))?;
+        let copy = tree::copy_of_path(&format!("{}/{}", cgroup.path, run.id))?;
+        tree::restrict(copy.as_fd(), tree::PLAIN)?;
+        tree::attach(copy.as_fd(), point.as_fd(), &name)?;
+    }
+    Ok(())
 }
 
 /// An empty, read-only directory to lie over another one.
