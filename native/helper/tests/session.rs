@@ -115,6 +115,15 @@ fn session_removes_what_a_killed_one_left_and_nothing_of_a_living_one() {
     dead.child.kill().unwrap();
     dead.child.wait().unwrap();
     assert!(!left.is_empty() && left.iter().all(|path| path.exists()), "{left:?}");
+    // One that is just being made is not locked yet, so the young are spared.
+    let young = Session::start(&sandbox, &request("young", &json!({}), &Value::Null));
+    assert!(left.iter().all(|path| path.exists()), "{left:?}");
+    young.end();
+    let past = rustix::fs::Timespec { tv_sec: 1_000_000_000, tv_nsec: 0 };
+    let times = rustix::fs::Timestamps { last_access: past, last_modification: past };
+    for path in left.iter().chain(&alive) {
+        rustix::fs::utimensat(rustix::fs::CWD, path, &times, rustix::fs::AtFlags::empty()).unwrap();
+    }
     let next = Session::start(&sandbox, &request("next", &json!({}), &Value::Null));
     assert!(left.iter().all(|path| !path.exists()), "{left:?}");
     assert!(alive.iter().all(|path| path.exists()), "{alive:?}");
@@ -181,7 +190,7 @@ fn run_is_killed_when_it_goes_on_failing_to_fork() {
         return;
     }
     let session = Session::start(&sandbox, &request("bomb", &json!({}), &Value::Null));
-    let mut bomb = session.shell("bomb", "b() { while :; do b & done; }; b 2>/dev/null");
+    let mut bomb = session.shell("bomb", "b() { while :; do b & done; }; b 2>/dev/null & while :; do :; done");
     bomb["limits"]["pids"] = json!(64);
     let begin = Instant::now();
     let done = session.run(&bomb);
@@ -262,7 +271,7 @@ fn session_and_its_tool_end_with_their_caller() {
         let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap();
         // The shell is the caller.
         let asked = request("caller", &json!({}), &pasta());
-        let mut session = Session::start_below(sandbox, &asked, "\"$0\" <&0 & wait");
+        let mut session = Session::start_below(sandbox, &asked, "exec 9<&0; \"$0\" <&9 & exec 9<&- <&-; wait");
         assert_eq!(session.next()["event"], "connected");
         let all = [vec![session.pid()], descendants(session.pid())].concat();
         assert!(all.len() >= 3, "{all:?}");
@@ -312,7 +321,7 @@ fn run_and_its_cgroups_end_with_their_caller() {
     sandbox.fresh();
     let mut busy = session.shell("busy", "trap '' TERM HUP; echo on; setsid sleep 1000 & while :; do sleep 1000; done");
     busy["stopGraceMs"] = json!(60_000);
-    let mut command = sandbox.command("\"$0\" <&0 3>\"$1\" & wait");
+    let mut command = sandbox.command("exec 9<&0; \"$0\" <&9 3>\"$1\" & exec 9<&- <&-; wait");
     command.arg(sandbox.helper()).arg(sandbox.path("stdout"));
     fs::write(sandbox.path("stdout"), "").unwrap();
     let mut caller = command.stdin(std::process::Stdio::piped()).stdout(std::process::Stdio::piped()).spawn().unwrap();
