@@ -85,11 +85,9 @@ async function describe(root: Root, source: string, native: Native, signal: Abor
   const [content, self] = scanned.selections
   if (content === undefined) throw new InternalError('ERR_HELPER_PROTOCOL', 'no selection was answered')
   const linesOf = (digest: string) => scanned.manifests.get(digest)?.toString('latin1').split('\n') ?? []
-  // A name with a wildcard in it is a pattern, of which nothing is missing.
-  const [, kind = ''] = linesOf(content.digest)
-  if (content.missing.length > 0 || kind === '') throw missingSource(source)
-  const isDirectory = kind === 'source dir'
+  const [, kind] = linesOf(content.digest)
+  if (content.missing.length > 0 || !kind?.startsWith('source ')) throw missingSource(source)
   const line = self === undefined ? undefined : linesOf(self.digest).find((text) => text.startsWith('d '))
   const [, mode = '0755', owner = '0:0'] = line?.split(' ') ?? []
-  return { isDirectory, mode: Number.parseInt(mode, 8), owner }
+  return { isDirectory: kind === 'source dir', mode: Number.parseInt(mode, 8), owner }
 }
