@@ -10,14 +10,13 @@ export const metadata = '169.254.169.254'
 /** The machine in its own network. */
 export const machine = '198.51.100.1'
 const gateway = '198.51.100.2'
-const port = 8080
+/** Where all servers listen. */
+export const serverPort = 8080
 
 /** A machine with a network of its own: loopback, one interface, and a gateway behind which are servers. */
 export interface TestNetwork {
   /** Puts a command line onto that machine. */
   readonly on: (argv: readonly string[]) => readonly string[]
-  /** The URL of the server at an address. */
-  readonly url: (address: string) => string
   /** How often each address was asked, in order. */
   readonly hits: () => Readonly<Record<string, number>>
   /** The network namespace of the machine, as `/proc/PID/ns/net` names it. */
@@ -46,7 +45,9 @@ export async function openNetwork(name: string): Promise<TestNetwork> {
     await connect(near, far)
     const serve = async (namespace: string, addresses: readonly string[]) => {
       for (const address of addresses) hits[address] = 0
-      children.push(await startServer(namespace, addresses, (address) => (hits[address] = (hits[address] ?? 0) + 1)))
+      children.push(
+        await startServer(namespace, addresses, (address) => (hits[address] = (hits[address] ?? 0) + 1)),
+      )
     }
     await serve(near, ['127.0.0.1', '::1', machine])
     await serve(far, [outside, metadata])
@@ -57,7 +58,6 @@ export async function openNetwork(name: string): Promise<TestNetwork> {
   const inside = ['nsenter', `--net=/run/netns/${near}`]
   return {
     on: (argv) => [...inside, ...argv],
-    url: (address) => `http://${address.includes(':') ? `[${address}]` : address}:${port}/`,
     hits: () => ({ ...hits }),
     namespace: (await check('nsenter', [...inside.slice(1), 'readlink', '/proc/self/ns/net'])).trim(),
     close,
@@ -86,7 +86,7 @@ for (const address of addresses)
   createServer((_, response) => {
     console.log(address)
     response.end('from ' + address + '\\n')
-  }).listen(${port}, address, () => --waiting === 0 && console.log('ready'))
+  }).listen(${serverPort}, address, () => --waiting === 0 && console.log('ready'))
 `
 
 async function startServer(

@@ -4,6 +4,7 @@ import { doctorReport, type Findings } from './doctor.ts'
 const everything: Findings = {
   rootless: true,
   git: { path: '/usr/bin/git' },
+  tun: true,
   probe: {
     op: 'probe',
     protocol: 1,
@@ -67,6 +68,7 @@ describe('doctorReport()', () => {
 
   it.each([
     [{ probe: { pasta: null } }, 'private network', 'apt-get install passt'],
+    [{ tun: false }, 'private network', 'modprobe tun && chmod 0666 /dev/net/tun (as root)'],
     [{ probe: { interpreters: [] } }, 'foreign platforms', 'apt-get install qemu-user-static binfmt-support'],
     [{ git: { reason: 'the program git is not in PATH' } }, 'git', 'apt-get install git'],
     [{ probe: { cgroups: [] } }, 'limits', expect.stringContaining('Delegate=cpu cpuset io memory pids')],

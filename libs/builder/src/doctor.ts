@@ -1,6 +1,9 @@
+import { constants } from 'node:fs'
+import { access } from 'node:fs/promises'
 import { locateGit } from '@tsbuild/context'
 import { isBuildError } from '@tsbuild/errors'
-import type { Interpreter, OutcomeOf } from '@tsbuild/native'
+import type { OutcomeOf } from '@tsbuild/native'
+import { formatPlatform, platformsOf } from '@tsbuild/oci'
 import type { Machine } from './machine.ts'
 import type { Capability, DoctorReport } from './types.ts'
 
@@ -9,8 +12,12 @@ type Probe = OutcomeOf<'probe'>
 /** Looks at everything that builds may need of this machine, by trying it. */
 export async function doctor({ native, store, options }: Machine): Promise<DoctorReport> {
   const home = await store.sources.scratch()
-  const [probe, git] = await Promise.all([native.probe(), findGit(options.env ?? {}, home)])
-  return doctorReport({ probe, rootless: native.rootless, git })
+  const [probe, git, tun] = await Promise.all([
+    native.probe(),
+    findGit(options.env ?? {}, home),
+    canOpen(tunDevice),
+  ])
+  return doctorReport({ probe, rootless: native.rootless, git, tun })
 }
 
 /** What the report is made of. */
@@ -19,16 +26,20 @@ export interface Findings {
   readonly rootless: boolean
   /** Its path, or why there is none that can be used. */
   readonly git: { readonly path: string } | { readonly reason: string }
+  /** Whether this user may open the device that private networks are made with. */
+  readonly tun: boolean
 }
 
+const tunDevice = '/dev/net/tun'
+
 /** Puts what was found into the order and the words of the report. */
-export function doctorReport({ probe, rootless, git }: Findings): DoctorReport {
-  const platforms = platformsOf(probe.interpreters)
+export function doctorReport({ probe, rootless, git, tun }: Findings): DoctorReport {
+  const platforms = platformsOf(probe.interpreters).map(formatPlatform)
   const rows: readonly Row[] = [
     ...kernelRows(probe, rootless),
     ...(rootless ? [idsRow(probe)] : []),
     limitsRow(probe, rootless),
-    networkRow(probe),
+    networkRow(probe, tun),
     platformsRow(platforms),
     gitRow(git),
   ]
@@ -41,9 +52,14 @@ export function doctorReport({ probe, rootless, git }: Findings): DoctorReport {
       ...probe.missing.filter(({ feature }) => !claimed.has(feature)).map(unknownFeature),
     ],
     cgroups: probe.cgroups,
-    network: probe.pasta !== null ? 'pasta' : probe.slirp4netns !== null ? 'slirp4netns' : undefined,
+    network: tun ? networkTool(probe) : undefined,
     platforms,
   }
+}
+
+function networkTool({ pasta, slirp4netns }: Probe): DoctorReport['network'] {
+  if (pasta !== null) return 'pasta'
+  return slirp4netns === null ? undefined : 'slirp4netns'
 }
 
 /** A row before the helper's own reasons are put in. */
@@ -149,36 +165,26 @@ function limitsRow({ cgroups }: Probe, rootless: boolean): Row {
   }
 }
 
-function networkRow({ pasta, slirp4netns }: Probe): Row {
+function networkRow({ pasta, slirp4netns }: Probe, tun: boolean): Row {
   const tool = pasta ?? slirp4netns
   return {
     name: 'private network',
-    works: tool !== null,
+    works: tool !== null && tun,
     required: false,
     features: ['network', 'pasta', 'slirp4netns'],
     detail: String(tool),
-    reason: 'neither pasta nor slirp4netns is installed',
+    reason:
+      tool === null ? 'neither pasta nor slirp4netns is installed' : `this user may not open ${tunDevice}`,
     without: 'Steps have the network of this machine, its loopback too.',
-    fix: 'apt-get install passt',
+    fix: tool === null ? 'apt-get install passt' : `modprobe tun && chmod 0666 ${tunDevice} (as root)`,
   }
 }
 
-/** What qemu calls an architecture, and what an image does. */
-const architectures: Readonly<Record<string, string>> = {
-  aarch64: 'linux/arm64',
-  arm: 'linux/arm/v7',
-  i386: 'linux/386',
-  x86_64: 'linux/amd64',
-  riscv64: 'linux/riscv64',
-  ppc64le: 'linux/ppc64le',
-  s390x: 'linux/s390x',
-  loongarch64: 'linux/loong64',
-}
-
-/** Those that work in an image which lacks the interpreter. */
-function platformsOf(interpreters: readonly Interpreter[]): readonly string[] {
-  const names = interpreters.filter(({ fixed }) => fixed).map(({ name }) => name.replace(/^qemu-/, ''))
-  return names.flatMap((name) => architectures[name] ?? [])
+async function canOpen(path: string): Promise<boolean> {
+  return await access(path, constants.R_OK | constants.W_OK).then(
+    () => true,
+    () => false,
+  )
 }
 
 function platformsRow(platforms: readonly string[]): Row {

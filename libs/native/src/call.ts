@@ -92,7 +92,11 @@ async function perform<O extends Outcome['op']>(
   const ended = waitForEnd(child, target.helperPath)
   // A rejection is handled below; until then it must not count as unhandled.
   ended.catch(() => {})
-  const stop = cancellation(child, options.signal, graceMs + ('stopGraceMs' in request ? request.stopGraceMs : 0))
+  const stop = cancellation(
+    child,
+    options.signal,
+    graceMs + ('stopGraceMs' in request ? request.stopGraceMs : 0),
+  )
   try {
     options.onProcess?.(child)
     const joinUserNamespace = options.joinUserNamespace === true
@@ -177,11 +181,7 @@ function waitForEnd(child: ChildProcess, helperPath: string): Promise<ExitStatus
   })
 }
 
-function cancellation(
-  child: ChildProcess,
-  signal: AbortSignal | undefined,
-  patienceMs: number,
-): () => void {
+function cancellation(child: ChildProcess, signal: AbortSignal | undefined, patienceMs: number): () => void {
   if (signal === undefined) return () => {}
   let timer: NodeJS.Timeout | undefined
   const onAbort = () => {

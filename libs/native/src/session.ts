@@ -17,6 +17,7 @@ export function startSession(target: HelperTarget, request: Omit<SessionRequest,
   let timer: NodeJS.Timeout | undefined
   let made = false
   let wanted = false
+  let unusable: unknown
 
   function onSession(reply: Extract<Reply, { event: 'session' }>): void {
     made = true
@@ -37,9 +38,9 @@ export function startSession(target: HelperTarget, request: Omit<SessionRequest,
     try {
       onSession(reply)
     } catch (error) {
-      // It would hold for ever what nobody can use.
+      // Either it has just ended, and says why; or it would hold for ever what nobody can use.
+      unusable = error
       child?.kill('SIGTERM')
-      throw error
     }
   }
   const onProcess = (process: ChildProcess) => {
@@ -51,6 +52,7 @@ export function startSession(target: HelperTarget, request: Omit<SessionRequest,
   async function over(): Promise<void> {
     try {
       await finished
+      if (unusable !== undefined) throw unusable
       if (!wanted) throw new EnvironmentError('ERR_NETWORK', 'The session of the build ended by itself')
     } catch (error) {
       // One that is ended before it has made anything just dies.

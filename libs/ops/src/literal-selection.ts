@@ -1,4 +1,5 @@
 import { posix } from 'node:path'
+import { literalPattern } from '@tsbuild/graph'
 import type { Selection } from '@tsbuild/native'
 
 /**
@@ -6,8 +7,7 @@ import type { Selection } from '@tsbuild/native'
  * is not reported as missing.
  */
 export function literalAt(path: string): Selection {
-  const source = path.replace(/[\\*?[]/g, (mark) => (mark === '\\' ? '[\\\\]' : `[${mark}]`))
-  return { sources: [source], exclude: [], parents: false }
+  return { sources: [literalPattern(path)], exclude: [], parents: false }
 }
 
 /** A path and all below it, under its own name. */
