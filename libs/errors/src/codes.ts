@@ -48,7 +48,7 @@ export const errorCodes = {
   ERR_MODE_INVALID: user('A --chmod value is malformed.'),
   ERR_STEP_INVALID: user('An argument or variable of a step cannot be given to a process.'),
   ERR_WORKDIR_INVALID: user('The working directory of a step is no directory of the image.'),
-  ERR_MOUNT_SOURCE_INVALID: user('The source of a mount is no file or directory.'),
+  ERR_MOUNT_SOURCE_INVALID: user('The source of a mount is missing, or is not what can be mounted.'),
   ERR_MOUNT_TARGET_RESERVED: user('A mount would cover something that belongs to the sandbox.'),
   ERR_STEP_OOM: user('A step was ended because it used up its memory limit.'),
   ERR_STEP_PIDS: user('A step was ended because it could make no more processes.'),

@@ -1,9 +1,10 @@
 import type { Digest } from '@tsbuild/digest'
 import type { BindMount, CacheMount, Mount } from '@tsbuild/dockerfile'
 import { redact, type SourceRange, UserError } from '@tsbuild/errors'
+import { literalPattern } from '@tsbuild/graph'
 import { addMainContext } from './base.ts'
 import { fromMount } from './from-name.ts'
-import { literalPattern, resolveInImage } from './paths.ts'
+import { resolveInImage } from './paths.ts'
 import type { StageBuilder } from './stage-builder.ts'
 import type { StageState } from './stage-state.ts'
 

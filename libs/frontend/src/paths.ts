@@ -28,8 +28,3 @@ export function isFileName(text: string): boolean {
   if (Buffer.byteLength(text) > maxNameBytes) return false
   return !['', '.', '..'].includes(text) && !/[/\0]/.test(text)
 }
-
-/** A pattern that matches this path only: sources of a copy are patterns. */
-export function literalPattern(path: string): string {
-  return path.replace(/[*?[\\]/g, (mark) => (mark === '\\' ? '[\\\\]' : `[${mark}]`))
-}

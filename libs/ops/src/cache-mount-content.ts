@@ -84,10 +84,10 @@ async function describe(root: Root, source: string, native: Native, signal: Abor
   const scanned = await native.scan({ kind: 'snapshot', root }, selections, { signal, manifests: true })
   const [content, self] = scanned.selections
   if (content === undefined) throw new InternalError('ERR_HELPER_PROTOCOL', 'no selection was answered')
-  if (content.missing.length > 0) throw missingSource(source)
   const linesOf = (digest: string) => scanned.manifests.get(digest)?.toString('latin1').split('\n') ?? []
-  const isDirectory = linesOf(content.digest)[1] === 'source dir'
+  const [, kind] = linesOf(content.digest)
+  if (content.missing.length > 0 || !kind?.startsWith('source ')) throw missingSource(source)
   const line = self === undefined ? undefined : linesOf(self.digest).find((text) => text.startsWith('d '))
   const [, mode = '0755', owner = '0:0'] = line?.split(' ') ?? []
-  return { isDirectory, mode: Number.parseInt(mode, 8), owner }
+  return { isDirectory: kind === 'source dir', mode: Number.parseInt(mode, 8), owner }
 }

@@ -1,4 +1,4 @@
-import { digestKey, type KeyValue } from '@tsbuild/digest'
+import { digestBytes, digestKey, type KeyValue } from '@tsbuild/digest'
 import { UserError } from '@tsbuild/errors'
 import type { ExecMount, ExecOp } from '@tsbuild/graph'
 import type { InputKeying } from '@tsbuild/solver'
@@ -78,6 +78,9 @@ export function execInputs(op: ExecOp, count: number, options: OpsOptions): read
   })
 }
 
+/** The content digest of a selection that holds nothing, not even an empty directory. @see docs/dev/cache-keys.md */
+const nothing = digestBytes('tsbuild-content-v1\n')
+
 /*
  * The content digest of a bind mount: SHA-256 of the domain `tsbuild.bind.v1`, a line feed, and the canonical JSON of two
  * content digests: of what COPY would read of the source, and of the source itself, whose mode and owner the process sees.
@@ -86,8 +89,8 @@ async function bindContent(source: string, result: OpResult, options: OpsOptions
   const itself = itselfAt(source)
   const selections = [literalAt(source), ...(itself === undefined ? [] : [itself])]
   const { digests, missing } = await scanSelections(result, selections, options, signal)
-  if (missing.length > 0) throw missingSource(source)
   const [content, of] = digests
+  if (missing.length > 0 || content === nothing) throw missingSource(source)
   const preimage = { source, content, itself: of }
   return { digest: digestKey('tsbuild.bind.v1', { content, itself: of }), preimage }
 }

@@ -1,9 +1,13 @@
 import { posix } from 'node:path'
+import { literalPattern } from '@tsbuild/graph'
 import type { Selection } from '@tsbuild/native'
 
-/** What COPY reads of exactly this path: a file, or the contents of a directory. */
+/**
+ * What COPY reads of exactly this path: a file, or the contents of a directory. A path with wildcards in it that is not there
+ * is not reported as missing.
+ */
 export function literalAt(path: string): Selection {
-  return { sources: [path.replace(/[\\*?[]/g, '\\$&')], exclude: [], parents: false }
+  return { sources: [literalPattern(path)], exclude: [], parents: false }
 }
 
 /** A path and all below it, under its own name. */

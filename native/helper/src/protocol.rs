@@ -17,7 +17,7 @@ pub(crate) use reply::{
     ErrorKind, Exceeded, LimitOwner, Missing, MissingSource, Outcome, Reply, Resource, Selected, SubordinateRange,
     Unlimited,
 };
-pub(crate) use run::{Finish, Mount, Network, Run, Security};
+pub(crate) use run::{Finish, Mount, Network, Run, Security, Ulimit};
 pub(crate) use session::{Limits, NetworkTool, Port, PortProtocol, Session, SessionCgroup, SessionNetwork};
 
 use serde::{Deserialize, Deserializer, Serialize};

@@ -80,9 +80,11 @@ function buildFlags(): readonly Option[] {
       oneOf('--network', networks),
     ),
     flag('run', '--add-host <host>', '`name:ip` for /etc/hosts of RUN steps; repeatable').argParser(collect),
-    flag('run', '--secret <secret>', '`id=name[,src=path|,env=NAME]`, for fetching; repeatable').argParser(
-      collect,
-    ),
+    flag(
+      'run',
+      '--secret <secret>',
+      '`id=name[,src=path|,env=NAME]`, for steps and for fetching; repeatable',
+    ).argParser(collect),
     flag(
       'run',
       '--ssh <agent>',
