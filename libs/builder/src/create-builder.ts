@@ -1,15 +1,16 @@
 import { setMaxListeners } from 'node:events'
-import { isBuildError, redact, UserError } from '@tsbuild/errors'
+import { EnvironmentError, isBuildError, redact, UserError } from '@tsbuild/errors'
 import { createEventQueue, type EventSink, teeSinks } from '@tsbuild/events'
 import {
   formatPlatform,
   formatReference,
-  parseImageConfig,
-  parseManifest,
+  hostPlatform,
   parseReference,
+  samePlatform,
   withDefaultTag,
 } from '@tsbuild/oci'
 import type { NamedImage } from '@tsbuild/store'
+import { imagesOf } from './local-image.ts'
 import { type Machine, openMachine, randomId } from './machine.ts'
 import { runBuild } from './run-build.ts'
 import { runImage } from './run-image.ts'
@@ -44,9 +45,8 @@ export async function createBuilder(options: BuilderOptions): Promise<Builder> {
     outline: async (call) => (await frontendCalls()).outline(machine, call),
     targets: async (call) => (await frontendCalls()).targets(machine, call),
     runImage: (run) => runImage(machine, run),
-    shell: async () => {
-      throw new UserError('ERR_FAILURE_NOT_FOUND', 'There is no failed step to open a shell in')
-    },
+    shell: async (options) => (await import('./shell.ts')).shell(machine, options),
+    failures: async () => (await import('./shell.ts')).failedSteps(machine),
     async bootstrap(bootstrap) {
       const { bootstrapImage } = await import('./bootstrap.ts')
       return await describeImage(machine, await bootstrapImage(machine, bootstrap))
@@ -134,15 +134,20 @@ function whyStopped({ reason }: AbortSignal): Error {
   return isBuildError(reason) ? reason : new UserError('ERR_CANCELLED', 'The build was cancelled')
 }
 
+/** Of an image for several platforms what is said is that of the machine's own, else of the first. */
 async function describeImage({ store }: Machine, { name, descriptor }: NamedImage): Promise<LocalImage> {
-  const manifest = parseManifest(await store.blobs.read(descriptor.digest), descriptor.mediaType)
-  const config = parseImageConfig(await store.blobs.read(manifest.config.digest))
+  const images = await imagesOf(store, descriptor)
+  const host = hostPlatform(process.arch)
+  const image = images.find(({ config }) => samePlatform(config.platform, host)) ?? images[0]
+  if (image === undefined)
+    throw new EnvironmentError('ERR_STORE_CORRUPT', `Cannot read image "${name}": its index names no image`)
+  const { manifest, config } = image
   return {
     name,
     descriptor,
     configDigest: manifest.config.digest,
     sizeBytes: manifest.layers.reduce((sum, layer) => sum + layer.size, 0),
     created: config.created,
-    platform: formatPlatform(config.platform),
+    platform: images.map((each) => formatPlatform(each.config.platform)).join(', '),
   }
 }

@@ -2,7 +2,8 @@ import { constants } from 'node:fs'
 import { access } from 'node:fs/promises'
 import { locateGit } from '@tsbuild/context'
 import { isBuildError } from '@tsbuild/errors'
-import type { Interpreter, OutcomeOf } from '@tsbuild/native'
+import type { OutcomeOf } from '@tsbuild/native'
+import { formatPlatform, platformsOf } from '@tsbuild/oci'
 import type { Machine } from './machine.ts'
 import type { Capability, DoctorReport } from './types.ts'
 
@@ -33,7 +34,7 @@ const tunDevice = '/dev/net/tun'
 
 /** Puts what was found into the order and the words of the report. */
 export function doctorReport({ probe, rootless, git, tun }: Findings): DoctorReport {
-  const platforms = platformsOf(probe.interpreters)
+  const platforms = platformsOf(probe.interpreters).map(formatPlatform)
   const rows: readonly Row[] = [
     ...kernelRows(probe, rootless),
     ...(rootless ? [idsRow(probe)] : []),
@@ -184,24 +185,6 @@ async function canOpen(path: string): Promise<boolean> {
     () => true,
     () => false,
   )
-}
-
-/** What qemu calls an architecture, and what an image does. */
-const architectures: Readonly<Record<string, string>> = {
-  aarch64: 'linux/arm64',
-  arm: 'linux/arm/v7',
-  i386: 'linux/386',
-  x86_64: 'linux/amd64',
-  riscv64: 'linux/riscv64',
-  ppc64le: 'linux/ppc64le',
-  s390x: 'linux/s390x',
-  loongarch64: 'linux/loong64',
-}
-
-/** Those that work in an image which lacks the interpreter. */
-function platformsOf(interpreters: readonly Interpreter[]): readonly string[] {
-  const names = interpreters.filter(({ fixed }) => fixed).map(({ name }) => name.replace(/^qemu-/, ''))
-  return names.flatMap((name) => architectures[name] ?? [])
 }
 
 function platformsRow(platforms: readonly string[]): Row {

@@ -12,6 +12,7 @@ export type {
   CheckWarning,
   CompressionSpec,
   DoctorReport,
+  FailedStep,
   LocalImage,
   OutlineReport,
   OutputSpec,

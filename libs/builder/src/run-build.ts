@@ -8,11 +8,12 @@ import { assertOutputPlace } from '@tsbuild/exporter'
 import type { Graph, Vertex } from '@tsbuild/graph'
 import type { Compression } from '@tsbuild/native'
 import { formatReference, parseReference, withDefaultTag } from '@tsbuild/oci'
-import { createOps, type OpResult } from '@tsbuild/ops'
+import { createOps, type FailureKeeping, type OpResult } from '@tsbuild/ops'
 import { createSnapshotter, emptyFilesystem, type Snapshotter } from '@tsbuild/snapshot'
 import { solve } from '@tsbuild/solver'
 import { loadMainContext } from './contexts/main-context.ts'
 import { executionOptions } from './execution-options.ts'
+import { withPlatformHints } from './foreign-platform.ts'
 import { createInternalVertices, type InternalVertices } from './internal-vertex.ts'
 import { type Definition, loadDefinition } from './load-definition.ts'
 import type { Machine } from './machine.ts'
@@ -55,7 +56,7 @@ export async function runBuild(run: BuildRun): Promise<BuildResult> {
     signal.throwIfAborted()
     return await solveAndWrite({ run, internal, snapshotter, remote, secrets, tags }, definition)
   } catch (error) {
-    throw withText(error, main.file)
+    throw withText(withPlatformHints(error), main.file)
   }
 }
 
@@ -144,6 +145,7 @@ async function solveGraph(
     fetch: async (source, fetching) =>
       openTreeContext(await fetchRemote(remote.forSteps, source, fetching), machine),
     scratch: () => store.sources.scratch(),
+    failure: keepingOf(run),
     cacheMounts: store.cacheMounts,
     scope: machine.options.scope ?? 'main',
     secrets,
@@ -165,6 +167,14 @@ async function solveGraph(
   // An output may fail first, and then nobody waits for it.
   durable.catch(() => {})
   return { ...solution, durable }
+}
+
+/** What looks at a failed step may take this long where steps have no limit of their own. */
+const onErrorTimeoutMs = 5 * 60_000
+
+function keepingOf({ ref, options }: BuildRun): FailureKeeping {
+  const { onError: command, stepTimeoutMs: timeoutMs = onErrorTimeoutMs } = options
+  return { ref, onError: command === undefined ? undefined : { command, timeoutMs } }
 }
 
 /**

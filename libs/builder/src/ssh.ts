@@ -1,5 +1,7 @@
+import type { EventSink } from '@tsbuild/events'
 import { type Agent, loadAgent, openSocketPath, type ServedAgent, serveAgent } from '@tsbuild/ssh-agent'
-import type { BuildRun } from './run-build.ts'
+import type { Machine } from './machine.ts'
+import type { BuildOptions } from './types.ts'
 
 /** The ssh agents that the caller of a build gave to it. */
 export interface SshAgents {
@@ -7,6 +9,13 @@ export interface SshAgents {
   readonly forStep: (id: string, signal: AbortSignal) => Promise<ServedAgent | undefined>
   /** SSH_AUTH_SOCK of git where it fetches: serves the agent `default`; undefined if that was not given. */
   readonly forGit: string | undefined
+}
+
+/** What {@link withSshAgents} needs of a build, or of a shell. */
+export interface SshRun {
+  readonly machine: Machine
+  readonly options: Pick<BuildOptions, 'ssh'>
+  readonly events: EventSink
 }
 
 /** The id that means the agent of fetches too, as in BuildKit. */
@@ -18,9 +27,9 @@ const defaultId = 'default'
  *
  * @throws {UserError} `ERR_SSH` if a key cannot be used, and what `body` throws
  */
-export async function withSshAgents<T>(
-  run: Omit<BuildRun, 'ssh'>,
-  body: (run: BuildRun) => Promise<T>,
+export async function withSshAgents<Run extends SshRun, T>(
+  run: Run,
+  body: (run: Run & { readonly ssh: SshAgents }) => Promise<T>,
 ): Promise<T> {
   const { machine, options, events } = run
   const gone = (id: string) => (why: string) => {

@@ -85,7 +85,7 @@ export interface BuildOptions {
   readonly tags?: readonly string[] | undefined
   /** `--label`. */
   readonly labels?: Readonly<Record<string, string>> | undefined
-  /** `--platform`; only the machine's own for now. */
+  /** `--platform`: one, of Linux; default the machine's own. Programs of others run where an interpreter is registered. */
   readonly platform?: string | undefined
   /** `--no-cache`. */
   readonly noCache?: boolean | undefined
@@ -181,6 +181,7 @@ export interface LocalImage {
   readonly sizeBytes: number
   /** RFC 3339. */
   readonly created: string | undefined
+  /** `linux/amd64`; of a name for several images, all of theirs: `linux/amd64, linux/arm64`. */
   readonly platform: string
 }
 
@@ -223,16 +224,33 @@ export interface Volume {
   readonly readOnly: boolean
 }
 
+/** A step that failed and is kept. */
+export interface FailedStep {
+  /** Of its build. */
+  readonly ref: string
+  /** Unix ms. */
+  readonly at: number
+  /** `[build 2/4] RUN make` */
+  readonly name: string
+  readonly source: SourceRange | null
+  /** Of the error. */
+  readonly code: string
+  /** Null where its process did not come to its end. */
+  readonly exitCode: number | null
+}
+
 /** `tsbuild shell`: where a step failed. */
 export interface ShellOptions extends Pick<BuildOptions, 'secrets' | 'ssh' | 'allow'> {
-  /** Of the build; default the last one that failed. */
+  /** Of the build, or the beginning of it; default the last one that failed. */
   readonly ref?: string | undefined
   /** Before the step, or with what it had written when it failed. Default `after`. */
   readonly when?: 'before' | 'after' | undefined
-  /** Default: the shell of the step, without its command. */
+  /** Default: the program of the step's SHELL, without a command. */
   readonly args?: readonly string[] | undefined
   readonly terminal?: boolean | undefined
   readonly stdio?: RunImageOptions['stdio']
+  /** What the user should know: secrets that the step had and the shell does not. */
+  readonly onNotice?: ((message: string) => void) | undefined
   readonly signal?: AbortSignal | undefined
 }
 
@@ -244,6 +262,8 @@ export interface BootstrapOptions {
   readonly packages?: readonly string[] | undefined
   /** mmdebstrap's variant; default `minbase`. */
   readonly variant?: 'minbase' | 'apt' | 'essential' | 'standard' | undefined
+  /** Default the machine's own; of another one the packages' scripts run through an interpreter. */
+  readonly platform?: string | undefined
   /** Makes the image again although it is there. */
   readonly force?: boolean | undefined
   /** Progress text. */
@@ -284,9 +304,11 @@ export interface Builder {
   /**
    * Opens a shell where a step failed, with its mounts and environment; what it changes is thrown away.
    * @returns the shell's exit code
-   * @throws {UserError} `ERR_FAILURE_NOT_FOUND`
+   * @throws {UserError} `ERR_FAILURE_NOT_FOUND`; `ERR_ENTITLEMENT` for a step that had more than is allowed now
    */
   shell(options: ShellOptions): Promise<number>
+  /** The failed steps that are kept, newest first: of each build one, of the store the newest five. */
+  failures(): Promise<readonly FailedStep[]>
   /** Makes a base image from the distribution's packages and stores it under its name. */
   bootstrap(options: BootstrapOptions): Promise<LocalImage>
   /** What this machine can do and lacks. */

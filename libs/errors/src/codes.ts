@@ -80,7 +80,7 @@ export const errorCodes = {
   ERR_SECRET: user('A secret is not given, or cannot be read.'),
 
   ERR_REFERENCE_INVALID: user('An image reference is malformed.'),
-  ERR_PLATFORM_INVALID: user('A platform is malformed or not one the machine can run.'),
+  ERR_PLATFORM_INVALID: user('A platform is malformed, or not one that images can be built for.'),
   ERR_IMAGE_NOT_FOUND: user('An image is neither in the local store nor in its registry.'),
   ERR_DIGEST_INVALID: user('A digest is malformed or of an unknown algorithm.'),
   ERR_DIGEST_MISMATCH: user('Bytes do not have the digest that names them.'),

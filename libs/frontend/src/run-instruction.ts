@@ -1,7 +1,7 @@
 import { heredocText, type RunInstruction } from '@tsbuild/dockerfile'
 import { type SourceRange, UserError } from '@tsbuild/errors'
 import { type Entitlement, type ExecOp, entitlementsOf, type ScriptFile } from '@tsbuild/graph'
-import { formatPlatform } from '@tsbuild/oci'
+import { formatPlatform, normalizePlatform } from '@tsbuild/oci'
 import { argvOf, history } from './history.ts'
 import { shellOf } from './metadata-instructions.ts'
 import { addMounts } from './mounts.ts'
@@ -25,20 +25,22 @@ export async function addRun(
   const { source } = instruction
   const asked = { network: networkOf(instruction, options.network), security: instruction.security }
   refuseUnallowed(asked, options, source)
-  const { args, scripts, script } = commandOf(instruction, shellOf(state))
+  const shell = shellOf(state)
+  const { args, scripts, script } = commandOf(instruction, shell)
   const rootfs = state.rootfs === undefined ? [] : [state.rootfs]
   const { mounts, inputs } = await addMounts(builder, state, instruction, rootfs.length)
   const op = {
     kind: 'exec',
     rootfs: state.rootfs === undefined ? undefined : 0,
     args,
+    ...(instruction.command.form === 'exec' ? {} : { shell }),
     env: state.scope.environment(),
     cwd: state.config.workingDir || '/',
     user: state.config.user ?? '',
     ...asked,
     hostname: builder.hostname,
     extraHosts: options.extraHosts,
-    platform: formatPlatform(state.platform),
+    platform: formatPlatform(normalizePlatform(state.platform)),
     scripts,
     mounts,
     ulimits: options.ulimits,

@@ -1,8 +1,10 @@
 import type { ExecOp } from '@tsbuild/graph'
 import type { ExecuteContext, StepOp } from '@tsbuild/solver'
 import { execInputs, execKey } from './exec-key.ts'
-import { type OpenMounts, openMounts } from './exec-mounts.ts'
+import { openMounts } from './exec-mounts.ts'
+import { processOf } from './exec-process.ts'
 import { readSecrets, type StepSecrets } from './exec-secrets.ts'
+import { endFailedStep } from './keep-failure.ts'
 import { createOutputTail } from './output-tail.ts'
 import { createSecretMasks } from './secret-mask.ts'
 import { stepFailed, usageEvent } from './step-end.ts'
@@ -32,9 +34,9 @@ async function execute(
   const secrets = await readSecrets(op.mounts, options)
   const base = filesystemOf(op.rootfs === undefined ? undefined : inputs[op.rootfs])
   const snapshot = await options.snapshotter.prepare(base, context.signal, options.layerOf(context.vertex))
+  const output = stepOutput(secrets, options, context)
   try {
     const mounts = await openMounts(op, secrets, inputs, options, context)
-    const output = stepOutput(secrets, options, context)
     const run = async () => {
       const process = { ...processOf(op, mounts, secrets), root: snapshot.root }
       const finishing = { ...snapshot.finishing, signal: context.signal }
@@ -52,29 +54,8 @@ async function execute(
     }
     return executedLayer(base, snapshot, { createdAt: options.now(), finished })
   } catch (error) {
-    await snapshot.release()
-    throw error
+    throw await endFailedStep({ op, inputs, snapshot, output, context, error }, options)
   }
-}
-
-function processOf(op: ExecOp, mounts: OpenMounts, secrets: StepSecrets) {
-  const { args, cwd, user, network, security, hostname, extraHosts } = op
-  return {
-    ...{ args, cwd, user, network, security, hostname, extraHosts },
-    env: withVariables(op.env, [...mounts.env, ...secrets.env]),
-    mounts: mounts.mounts,
-    ulimits: op.ulimits.map(({ name, soft = null, hard = null }) => ({ name, soft, hard })),
-    shmSizeBytes: op.shmSizeBytes ?? null,
-    readOnly: false,
-    terminal: false,
-  } as const
-}
-
-/** A name that is there twice means another value to each program: the last one is the only one. */
-function withVariables(env: readonly string[], added: readonly string[]): readonly string[] {
-  if (added.length === 0) return env
-  const nameOf = (entry: string) => entry.slice(0, entry.indexOf('='))
-  return [...new Map([...env, ...added].map((entry) => [nameOf(entry), entry])).values()]
 }
 
 /** What the process writes, on its way to events and to the error that it may end with, its secrets masked. */
@@ -99,6 +80,7 @@ function stepOutput(secrets: StepSecrets, { now }: OpsOptions, { vertex, events 
       stdout.end()
       stderr.end()
     },
+    endsLine: () => tail.endsLine(),
     lastLines: () => tail.lines(),
   } as const
 }

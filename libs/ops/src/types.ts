@@ -4,6 +4,7 @@ import type { GitOp, HttpOp, Vertex } from '@tsbuild/graph'
 import type { Compression, Native } from '@tsbuild/native'
 import type { Filesystem, Snapshotter } from '@tsbuild/snapshot'
 import type { CacheMountStore, SnapshotId } from '@tsbuild/store'
+import type { FailureKeeping } from './keep-failure.ts'
 
 /** What a vertex gives its readers. */
 export type OpResult =
@@ -25,6 +26,8 @@ export interface OpsOptions {
   readonly fetch: (source: HttpOp | GitOp, options: FetchOptions) => Promise<BuildContext>
   /** A directory of this session, deleted when it ends. */
   readonly scratch: () => Promise<string>
+  /** What becomes of steps that fail; undefined: they leave nothing. */
+  readonly failure: FailureKeeping | undefined
   readonly cacheMounts: CacheMountStore
   /** The trust scope of cache mounts. @see spec/security.md MNT-08 */
   readonly scope: string

@@ -22,6 +22,11 @@ export function isSourceId(text: string): text is SourceId {
   return idForm.test(text)
 }
 
+/** Whether a text is 24 lowercase hex digits: the form of a build's ref, which names the failure of a build. */
+export function isFailureRef(text: string): boolean {
+  return /^[0-9a-f]{24}$/.test(text)
+}
+
 /** Whether a text names one of several directories of a cache mount. */
 export function isCacheMountNumber(text: string): boolean {
   return /^(0|[1-9]\d{0,8})$/.test(text)
@@ -53,6 +58,7 @@ export class Layout {
   readonly sourceTrees: string
   readonly sourceNames: string
   readonly sourceWork: string
+  readonly failures: string
   readonly cache: string
   readonly locks: string
   readonly quarantine: string
@@ -76,6 +82,7 @@ export class Layout {
     this.sourceTrees = join(v1, 'sources', 'trees')
     this.sourceNames = join(v1, 'sources', 'names')
     this.sourceWork = join(v1, 'sources', 'work')
+    this.failures = join(v1, 'failures')
     this.cache = join(v1, 'cache')
     this.locks = join(v1, 'locks')
     this.quarantine = join(v1, 'quarantine')
@@ -95,6 +102,7 @@ export class Layout {
       this.sourceTrees,
       this.sourceNames,
       this.sourceWork,
+      this.failures,
       join(this.cache, 'fingerprints'),
       join(this.cache, 'probe'),
       this.locks,
@@ -134,6 +142,12 @@ export class Layout {
     return join(this.sourceWork, longHash(name))
   }
 
+  /** The failed step of a build. @param ref see {@link isFailureRef} */
+  failure(ref: string): FailurePaths {
+    const directory = join(this.failures, ref)
+    return { directory, fs: join(directory, 'fs'), marker: join(directory, 'failure.json') }
+  }
+
   /** The directories of a cache mount. @param name 64 hex digits */
   cacheMounts(name: string): string {
     return join(this.mounts, name)
@@ -171,6 +185,14 @@ export interface SnapshotPaths {
   /** Its presence makes a snapshot committed. */
   readonly marker: string
   readonly layer: string
+}
+
+/** The files of one failure. */
+export interface FailurePaths {
+  readonly directory: string
+  readonly fs: string
+  /** What failed, as text. */
+  readonly marker: string
 }
 
 /** The files of one tree of a source. */

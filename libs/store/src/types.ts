@@ -19,6 +19,8 @@ export interface StoreOptions {
   /** Deletes trees, also those whose files belong to subordinate ids. */
   readonly removeTrees: (paths: readonly string[]) => Promise<void>
   readonly durability: 'full' | 'none'
+  /** How many failed steps are kept; default 5. */
+  readonly keptFailures?: number | undefined
 }
 
 /** A directory of content-addressed data that any number of processes share. */
@@ -31,6 +33,7 @@ export interface Store {
   readonly snapshots: SnapshotStore
   readonly records: RecordStore
   readonly sources: SourceStore
+  readonly failures: FailureStore
   readonly cacheMounts: CacheMountStore
   readonly locks: Locks
   /** The file in which a component keeps what it can always make again; its directory exists. `name` is hashed. */
@@ -104,7 +107,7 @@ export interface NamedImage {
   readonly descriptor: Descriptor
 }
 
-/** A snapshot on its way: `upper` is overlayfs's upper directory. Ends in exactly one of `commit` and `release`. */
+/** A snapshot on its way: `upper` is overlayfs's upper directory. Ends in exactly one of `commit`, `keep` and `release`. */
 export interface SnapshotDraft {
   readonly id: SnapshotId
   /** `v1/snapshots/<id>/fs`; keeps this path when it is committed. */
@@ -115,6 +118,13 @@ export interface SnapshotDraft {
    * data, then the snapshot, then the records. Readers of this process may use `upper` at once, before it resolves.
    */
   commit(records: readonly RecordWrite[], options?: DraftCommitOptions): Promise<void>
+  /**
+   * Makes it the failure `ref` (24 lowercase hex digits), which stays while it is among the newest. Atomic with regard to
+   * other processes and to `kill -9`, and not synced: a power cut may lose it. The first failure of a ref stays.
+   * @param text of the failure, readable by whoever reads the store
+   * @returns whether it was kept; deleted otherwise
+   */
+  keep(ref: string, text: string): Promise<boolean>
   /** Deletes it. */
   release(): Promise<void>
 }
@@ -184,6 +194,27 @@ export interface SourceDraft {
   commit(name: string, text: string): Promise<FetchedSource>
   /** Deletes it. */
   release(): Promise<void>
+}
+
+/** The trees of steps that failed, the newest few of a store: `v1/failures`. Never changed once they are kept. */
+export interface FailureStore {
+  /** Newest first. Synchronous. */
+  list(): readonly KeptFailure[]
+  /**
+   * Runs `body` while the failure is not removed, however many newer ones come. Any number of callers may share one.
+   * @returns undefined where it is not kept (any more)
+   */
+  use<T>(ref: string, body: (failure: KeptFailure) => Promise<T>): Promise<{ readonly value: T } | undefined>
+}
+
+/** See {@link FailureStore}. */
+export interface KeptFailure {
+  /** Of the build. */
+  readonly ref: string
+  /** What the step had written: a layer's tree as overlayfs has it. */
+  readonly path: string
+  /** As given to {@link SnapshotDraft.keep}. */
+  readonly text: string
 }
 
 /** Directories that outlive builds and that steps write to: `v1/mounts`. Safe for any number of processes. */

@@ -125,7 +125,8 @@ export function executionOptions(flags: ExecutionFlags): ExecutionOptions {
   }
 }
 
-function entitlementOf(text: string): (typeof entitlements)[number] {
+/** Reads a value of `--allow`. @throws {UserError} `ERR_USAGE`, `ERR_UNSUPPORTED` */
+export function entitlementOf(text: string): (typeof entitlements)[number] {
   const known = entitlements.find((entitlement) => entitlement === text)
   if (known !== undefined) return known
   const list = `Known are ${entitlements.join(' and ')}.`

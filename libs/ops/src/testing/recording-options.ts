@@ -25,6 +25,8 @@ export interface Recording {
   readonly calls: string[]
   readonly processes: Readonly<Record<string, unknown>>[]
   readonly records: RecordWrite[]
+  /** What failures say. */
+  readonly kept: string[]
 }
 
 /** The id of the only snapshot. */
@@ -44,6 +46,7 @@ export function recordingOptions(behave: Behaviour, more: Partial<OpsOptions> = 
   const calls: string[] = []
   const processes: Readonly<Record<string, unknown>>[] = []
   const records: RecordWrite[] = []
+  const kept: string[] = []
   const root = { lower: ['/lower'], upper: '/upper', work: '/work' }
   const snapshot: PreparedSnapshot = {
     id: snapshotId,
@@ -54,6 +57,12 @@ export function recordingOptions(behave: Behaviour, more: Partial<OpsOptions> = 
       calls.push('commit')
       records.push(...writes)
     },
+    keep: async (ref, text) => {
+      calls.push(`keep ${ref}`)
+      if (ref === 'full') throw new Error('the disk is full')
+      kept.push(text)
+      return true
+    },
     release: async () => void calls.push('release'),
   }
   const { snapshotter, executor } = {
@@ -61,6 +70,14 @@ export function recordingOptions(behave: Behaviour, more: Partial<OpsOptions> = 
       prepare: async () => {
         calls.push('prepare')
         return snapshot
+      },
+      overlay: async (lower: readonly string[]) => {
+        calls.push(`overlay ${lower}`)
+        const count = calls.filter((call) => call.startsWith('overlay')).length
+        return {
+          root: { lower, upper: `/upper-${count}`, work: `/work-${count}` },
+          release: async () => void calls.push('release overlay'),
+        }
       },
       view: async ({ layers }: Filesystem) => ({
         lower: layers
@@ -89,11 +106,18 @@ export function recordingOptions(behave: Behaviour, more: Partial<OpsOptions> = 
       limitOf: ({ resource }: Exceeded) => ({ resource, amount: 1024, owner: 'build' }),
     },
   } as unknown as Pick<OpsOptions, 'snapshotter' | 'executor'>
-  const given = { snapshotter, executor, layerOf: () => undefined, now: () => 42, ...more }
+  const given = {
+    snapshotter,
+    executor,
+    layerOf: () => undefined,
+    now: () => 42,
+    failure: undefined,
+    ...more,
+  }
   const options = new Proxy(untouchable(), {
     get: (target, name) => Reflect.get(Object.hasOwn(given, name) ? given : target, name),
   })
-  return { options, calls, processes, records }
+  return { options, calls, processes, records, kept }
 }
 
 /** What a step upon one snapshot gave. */

@@ -9,7 +9,16 @@ import { join } from 'node:path'
 import { digestBytes } from '@tsbuild/digest'
 import { openStore } from '../open-store.ts'
 import type { CacheMount, CacheMountRequest, Store } from '../types.ts'
-import { recordText, sourceData, sourceText, type WriterReport, type WriterTask } from './writer-protocol.ts'
+import {
+  failureData,
+  failureRef,
+  failureText,
+  recordText,
+  sourceData,
+  sourceText,
+  type WriterReport,
+  type WriterTask,
+} from './writer-protocol.ts'
 
 /** Synchronous: what was reported has left the process before it can be killed. */
 function report(message: WriterReport): void {
@@ -52,6 +61,16 @@ async function write(store: Store, steps: number): Promise<void> {
     report({ type: 'image', name })
   }
   await Promise.all(commits)
+}
+
+async function fail(store: Store, times: number): Promise<void> {
+  for (let time = 0; time < times; time++) {
+    const draft = await store.snapshots.draft()
+    const ref = failureRef(time)
+    writeFileSync(join(draft.upper, 'data'), failureData(ref))
+    await draft.keep(ref, failureText(ref))
+    report({ type: 'failure', ref })
+  }
 }
 
 async function fetchSource(store: Store, name: string): Promise<void> {
@@ -122,6 +141,8 @@ async function perform(store: Store, task: WriterTask): Promise<void> {
     }
     case 'write':
       return write(store, task.steps)
+    case 'fail':
+      return fail(store, task.times)
   }
 }
 
@@ -136,6 +157,7 @@ const store = await openStore({
     for (const path of paths) rmSync(path, { recursive: true, force: true })
   },
   durability: 'full',
+  keptFailures: 1,
 })
 await perform(store, task)
 await store.close()

@@ -24,6 +24,8 @@ export type WriterTask =
       readonly steps: number
       readonly killAtSync?: { readonly call: number; readonly after: boolean }
     }
+  /** Keeps failures, each in the place of the one before. */
+  | { readonly do: 'fail'; readonly times: number }
 
 /** What it says, a line of JSON each. */
 export type WriterReport =
@@ -33,6 +35,7 @@ export type WriterReport =
   | { readonly type: 'snapshot'; readonly id: string; readonly keys: readonly string[] }
   | { readonly type: 'source'; readonly name: string; readonly path: string }
   | { readonly type: 'image'; readonly name: string }
+  | { readonly type: 'failure'; readonly ref: string }
 
 /** The text of a record that names a snapshot; long enough that half of it would be noticed. */
 export function recordText(snapshot: string): string {
@@ -47,4 +50,19 @@ export function sourceText(name: string): string {
 /** The bytes of the one file in a source's tree. */
 export function sourceData(name: string): string {
   return `data of ${name}`
+}
+
+/** The ref of the failure of a step; later ones are greater. */
+export function failureRef(step: number): string {
+  return String(step).padStart(24, '0')
+}
+
+/** What the failure says. */
+export function failureText(ref: string): string {
+  return JSON.stringify({ ref })
+}
+
+/** What its tree has in `data`. */
+export function failureData(ref: string): string {
+  return `failed in ${ref}`
 }
