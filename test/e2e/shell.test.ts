@@ -146,7 +146,7 @@ describe.each(['root', 'an ordinary user'] as const)('tsbuild shell as %s', (nam
     expect(given.stderr).not.toContain('The step had more')
   })
 
-  it('a secret is nowhere in the store, in what is kept of the failed step or in what the build said', async (t) => {
+  it('SEC-01: a secret is nowhere in the store, in what is kept of the failed step or in what the build said', async (t) => {
     user.needed(t)
     await user.run(['shell', ...secretFlags, '--', 'sh', '-c', 'cat /run/secrets/token'], withToken)
     expect(findText(user.path('store'), ['been'])).not.toEqual([])
@@ -248,7 +248,7 @@ describe.each(['root', 'an ordinary user'] as const)('tsbuild shell as %s', (nam
     expect((await shell('--', 'cat', 'out')).stdout).toBe('half\n')
   })
 
-  it('needs the entitlement again that the step had', async (t) => {
+  it('RUN-10: needs the entitlement again that the step had', async (t) => {
     user.needed(t)
     const host = user.project('entitled', ['RUN --network=host false'])
     await fail(user, host, ['--allow', 'network.host'])
