@@ -7,10 +7,12 @@ mod sandbox;
 use sandbox::session::{Session, request};
 use sandbox::{As, Sandbox};
 use serde_json::{Value, json};
-use std::io::{Read, Write};
+use std::fs::File;
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
+use std::os::fd::AsFd;
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex};
 
 /// The address of the machine on its network.
@@ -27,11 +29,17 @@ fn on_a_machine_of_its_own(test: impl FnOnce() + Send + 'static) {
     if Sandbox::root().is_none() {
         return;
     }
+    let script = format!("{SET_UP} && echo ready && exec sleep 1000");
+    let mut holder = Command::new("unshare").args(["-n", "sh", "-c", &script]).stdout(Stdio::piped()).spawn().unwrap();
+    let mut line = String::new();
+    BufReader::new(holder.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    assert_eq!(line, "ready\n");
+    let namespace = File::open(format!("/proc/{}/ns/net", holder.id())).unwrap();
+    holder.kill().unwrap();
+    holder.wait().unwrap();
     let thread = std::thread::spawn(move || {
-        // SAFETY: CLONE_NEWNET concerns the network of this thread only, and no descriptor table.
-        #[allow(unsafe_code)]
-        unsafe { rustix::thread::unshare_unsafe(rustix::thread::UnshareFlags::NEWNET) }.unwrap();
-        assert!(Command::new("sh").args(["-c", SET_UP]).status().unwrap().success());
+        let kind = rustix::thread::LinkNameSpaceType::Network;
+        rustix::thread::move_into_link_name_space(namespace.as_fd(), Some(kind)).unwrap();
         test();
     });
     if let Err(panic) = thread.join() {
