@@ -106,7 +106,7 @@ fn step(session: &Session<'_>, script: &str) -> sandbox::Done {
 /// A script that asks each address at a port, saying which.
 fn ask(addresses: &[&str], port: u16) -> String {
     let list = addresses.join(" ");
-    format!("for a in {list}; do echo $a | nc -w 2 $a {port}; done 2>&1; true")
+    format!("for a in {list}; do (echo $a | nc -w 2 $a {port}) & done 2>&1; wait")
 }
 
 #[test]
