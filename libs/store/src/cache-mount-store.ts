@@ -101,7 +101,7 @@ export class DirectoryCacheMountStore implements CacheMountStore {
       await request.make(draft, seed?.paths.directory)
       await onDisk('make cache mount', paths.directory, async () => {
         writeFileSync(join(draft, 'meta.json'), this.#metaText(request), { flag: 'wx', mode: 0o600 })
-        await disk.syncTree(draft)
+        await disk.syncTree(layout.root)
         const ofName = layout.cacheMounts(name)
         mkdirSync(ofName, { recursive: true, mode: 0o700 })
         renameSync(draft, paths.directory)
