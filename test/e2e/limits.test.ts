@@ -1,5 +1,5 @@
 import { totalmem } from 'node:os'
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { afterAll, beforeAll, beforeEach, describe, expect, it, onTestFinished } from 'vitest'
 import { needs } from '../support/capabilities.ts'
 import { findCgroups, readCgroup } from '../support/cgroups.ts'
 import { findMounts, findProcesses, untilNone } from '../support/processes.ts'
@@ -32,7 +32,11 @@ function project(name: string, ...steps: readonly string[]) {
     context,
     parent,
     run: (...flags: readonly string[]) => workspace.tsbuild.run(argv(...flags)),
-    start: (...flags: readonly string[]) => workspace.tsbuild.start(argv(...flags)),
+    start: (...flags: readonly string[]) => {
+      const running = workspace.tsbuild.start(argv(...flags))
+      onTestFinished(() => void running.child.kill('SIGKILL'))
+      return running
+    },
     leftovers: () => untilNone(() => [...findCgroups(parent), ...findMounts(workspace.tsbuild.root)]),
   }
 }

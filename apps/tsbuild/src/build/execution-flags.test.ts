@@ -58,6 +58,10 @@ describe('tsbuild build, how steps run', () => {
     expect(parse([...text.split(' '), ...rest])).toMatchObject(wanted)
   })
 
+  it('--proxy-network is no flag', () => {
+    expect(() => parse(['--proxy-network'])).toThrow(expect.objectContaining({ code: 'ERR_USAGE' }))
+  })
+
   it('asks for no limit, no right and no time where no flag does', () => {
     const options = parse([])
     expect(options).toMatchObject({ allow: [], ulimits: [] })
