@@ -104,9 +104,8 @@ async function runOnError(onError: OnError, failed: FailedStep, options: OpsOpti
   }
   say(onError.command)
   try {
-    const { name, source } = context.vertex
-    const step = { ...failed, name, source }
-    const place = await openFailedPlace(step, upper === null ? lower : [upper, ...lower], options, signal)
+    const trees = upper === null ? lower : [upper, ...lower]
+    const place = await openFailedPlace(failed, trees, options, { ...context, signal })
     try {
       const process = { ...place.process, args: [...(op.shell ?? defaultShell), onError.command] }
       const { outcome, finished } = options.executor.run(process, output, { signal })

@@ -1,5 +1,7 @@
 //! `probe`: what this kernel and this user can do, found out by doing it in a child that is thrown away.
 
+mod interpreters;
+
 use crate::error::{Failure, Fallible};
 use crate::overlay::{self, Marks};
 use crate::protocol::{IdMap, IdRange, Missing, Outcome, PROTOCOL, Root, Security, SessionCgroup, SubordinateRange};
@@ -52,7 +54,7 @@ pub(crate) fn probe() -> Fallible<Outcome> {
         cgroups: cgroup2.map(|path| SessionCgroup { version: 2, controllers: Vec::new(), path }).into_iter().collect(),
         pasta: None,
         slirp4netns: None,
-        interpreters: Vec::new(),
+        interpreters: interpreters::interpreters(),
         seccomp,
         missing,
     })

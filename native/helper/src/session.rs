@@ -6,6 +6,7 @@
 
 mod cgroups;
 mod network;
+mod routes;
 mod tool;
 
 use crate::error::{Failure, Fallible};

@@ -116,6 +116,7 @@ describe('tsbuild build, how steps run', () => {
     ['--cgroup-parent a/../..', 'Cannot use value "a/../.." of --cgroup-parent'],
     ['--security-opt nosuch', 'Cannot use --security-opt "nosuch"'],
     ['--security-opt no-new-privileges=maybe', 'Cannot use --security-opt "no-new-privileges=maybe"'],
+    ['--on-error=', 'Cannot use value "" of --on-error: expected a command'],
     ['--userns host', 'Cannot use value "host" of --userns'],
     ['--timeout 30', 'Cannot use value "30" of --timeout'],
     ['--step-timeout soon', 'Cannot use value "soon" of --step-timeout'],

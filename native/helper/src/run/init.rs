@@ -118,7 +118,7 @@ impl Init<'_> {
         if let Some(extended) = &extended {
             devices.add_bundle(&extended.bundle)?;
         }
-        kernel_trees.attach(&root, &scaffold)?;
+        kernel_trees.attach(&root, &scaffold, run)?;
         let null = devices.attach(&root, run.shm_size_bytes)?;
         plan.attach(&root)?;
         kernel::mask(&root, &scaffold, null.as_fd(), run.security)?;

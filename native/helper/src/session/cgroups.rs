@@ -11,9 +11,13 @@ use rustix::fd::OwnedFd;
 use rustix::fs::{FlockOperation, Mode, OFlags};
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 /// What their names begin with. No unit of systemd has such a name: it would hold a dot.
 const PREFIX: &str = "tsbuild-session-";
+
+/// A directory this young may belong to a session that is just about to lock it.
+const YOUTH: Duration = Duration::from_secs(10);
 
 /// The directories, locked.
 #[derive(Debug)]
@@ -163,7 +167,14 @@ fn sweep(base: &Path) {
     for path in remove::children(base) {
         let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
         let ours = name.strip_prefix(PREFIX).is_some_and(cgroup::is_name);
-        if ours && let Some(_held) = lock(&path) {
+        let old = path
+            .metadata()
+            .and_then(|meta| meta.modified())
+            .is_ok_and(|made| made.elapsed().is_ok_and(|age| age > YOUTH));
+        if ours
+            && old
+            && let Some(_held) = lock(&path)
+        {
             // What is busy stays for the next one: this is no place to kill.
             let _ = remove::remove_tree(&path);
         }
