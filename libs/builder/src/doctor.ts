@@ -11,10 +11,11 @@ import type { Capability, DoctorReport } from './types.ts'
 type Probe = OutcomeOf<'probe'>
 
 /** Looks at everything that builds may need of this machine, by trying it. */
-export async function doctor({ native, store, options, randomId }: Machine): Promise<DoctorReport> {
+export async function doctor(machine: Machine): Promise<DoctorReport> {
+  const { native, store, options, randomId } = machine
   const home = await store.sources.scratch()
   const [probe, git, tun, session] = await Promise.all([
-    native.probe(),
+    machine.probe(),
     findGit(options.env ?? {}, home),
     canOpen(tunDevice),
     trySession(native, randomId),
