@@ -158,11 +158,26 @@ describe('Builder.build()', () => {
     await builder.close()
   })
 
-  it('refuses another platform than that of the machine', async () => {
+  it('refuses a platform that is no Linux', async () => {
     dockerfile('FROM scratch')
     const builder = await createBuilder(options())
-    const { result } = builder.build({ cwd, context: 'context', platform: 'linux/s390x' })
+    const { result } = builder.build({ cwd, context: 'context', platform: 'windows/amd64' })
     await expect(result).rejects.toMatchObject({ kind: 'user', code: 'ERR_PLATFORM_INVALID' })
+    await builder.close()
+  })
+
+  it.each([
+    ['linux/arm46', ['No images are known for linux/arm46. Did you mean `arm64`?']],
+    ['linux/riscv64', []],
+  ])('builds for %s and says %j', async (platform, messages) => {
+    dockerfile('FROM scratch')
+    const builder = await createBuilder(options())
+    const said: string[] = []
+    const onEvent = (event: BuildEvent) => {
+      if (event.type === 'warning') said.push(event.message)
+    }
+    await builder.build({ cwd, context: 'context', platform, onEvent }).result
+    expect(said).toEqual(messages)
     await builder.close()
   })
 

@@ -1,7 +1,8 @@
 import { UserError } from '@tsbuild/errors'
-import { createExecutor, noLimits } from '@tsbuild/executor'
+import { createExecutor } from '@tsbuild/executor'
 import { hostPlatform, type RuntimeConfig } from '@tsbuild/oci'
 import { createSnapshotter } from '@tsbuild/snapshot'
+import { executionOptions } from './execution-options.ts'
 import type { Machine } from './machine.ts'
 import type { RunImageOptions } from './types.ts'
 
@@ -25,18 +26,12 @@ export async function runImage(machine: Machine, options: RunImageOptions): Prom
     fetch: (layer, aborted) => machine.images.fetchLayer(layer, aborted),
   })
   const executor = createExecutor({
+    ...executionOptions(options),
     native: machine.native,
     randomId: machine.randomId,
     trustCa: machine.options.trustCa ?? [],
     proxyEnv: [],
-    allow: [],
-    limits: noLimits,
-    processLimits: noLimits,
-    cgroupParent: undefined,
-    security: 'sandbox',
-    noNewPrivileges: false,
-    userns: undefined,
-    ports: [],
+    ports: options.ports ?? [],
     onNotice: () => {},
   })
   const layers = image.layers.map(
@@ -53,7 +48,7 @@ export async function runImage(machine: Machine, options: RunImageOptions): Prom
     ],
     cwd: options.workdir ?? (config.workingDir || '/'),
     user: options.user ?? config.user ?? '',
-    network: options.network ?? 'host',
+    network: options.network ?? 'default',
     hostname: 'tsbuild',
     extraHosts: [],
     security: 'sandbox',
@@ -68,6 +63,7 @@ export async function runImage(machine: Machine, options: RunImageOptions): Prom
     await finished
     return (await outcome).exitCode
   } finally {
+    await executor.close()
     await snapshot.release()
   }
 }

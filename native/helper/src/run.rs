@@ -17,9 +17,12 @@ mod pump;
 mod report;
 mod rootfs;
 pub(crate) mod seccomp;
+mod sources;
 mod stubs;
 mod supervisor;
 pub(crate) mod tree;
+mod ulimits;
+mod unexecutable;
 mod user;
 
 use crate::cgroup::usage::Counted;

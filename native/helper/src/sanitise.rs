@@ -20,7 +20,9 @@ pub(crate) fn sanitise() -> Fallible<()> {
     // Node leaves SIGPIPE ignored; here that is right too, since a reader that goes away must not end a step.
     process::reset_signals(true);
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o022));
-    limit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) })?;
+    // The hard limit stays what it is: a step may be asked to have more, which nobody but real root could raise again.
+    let core = rustix::process::getrlimit(Resource::Core);
+    limit(Resource::Core, Rlimit { current: Some(0), maximum: core.maximum })?;
     let files = rustix::process::getrlimit(Resource::Nofile);
     limit(Resource::Nofile, Rlimit { current: files.maximum, maximum: files.maximum })
 }

@@ -74,6 +74,7 @@ function memoryBuilder(methods: Partial<Builder>): Builder {
     targets: unexpected,
     runImage: unexpected,
     shell: unexpected,
+    failures: unexpected,
     bootstrap: unexpected,
     doctor: unexpected,
     close: async () => {},

@@ -1,12 +1,12 @@
 //! What `probe` reads without trying it: cgroups, programs, interpreters.
 
+use super::interpreters::registered;
 use super::row;
 use crate::cgroup::hierarchy;
 use crate::protocol::{Interpreter, Missing, SessionCgroup};
 use crate::session;
 use crate::userns;
 use rustix::fs::Access;
-use std::fs;
 use std::path::Path;
 
 const BINFMT: &str = "/proc/sys/fs/binfmt_misc";
@@ -58,7 +58,7 @@ pub(super) fn tools(missing: &mut Vec<Missing>) -> [Option<String>; 2] {
 
 /// The interpreters of foreign programs that are registered and enabled.
 pub(super) fn interpreters(missing: &mut Vec<Missing>) -> Vec<Interpreter> {
-    let found = interpreters_in(Path::new(BINFMT));
+    let found = registered();
     if !found.iter().any(|one| one.name.starts_with("qemu-")) {
         let mount = format!("mount -t binfmt_misc binfmt_misc {BINFMT}; ");
         let (reason, first) = if Path::new(BINFMT).join("register").exists() {
@@ -69,41 +69,4 @@ pub(super) fn interpreters(missing: &mut Vec<Missing>) -> Vec<Interpreter> {
         missing.push(row("interpreters", reason.into(), format!("{first}apt-get install qemu-user-static")));
     }
     found
-}
-
-fn interpreters_in(directory: &Path) -> Vec<Interpreter> {
-    let entries = fs::read_dir(directory).into_iter().flatten().flatten();
-    let mut found: Vec<Interpreter> = entries
-        .filter_map(|entry| {
-            let name = entry.file_name().into_string().ok()?;
-            let text = fs::read_to_string(entry.path()).ok()?;
-            let line = |prefix: &str| text.lines().find_map(|line| line.strip_prefix(prefix));
-            let path = line("interpreter ")?.to_owned();
-            let fixed = line("flags: ").is_some_and(|flags| flags.contains('F'));
-            text.starts_with("enabled\n").then_some(Interpreter { name, path, fixed })
-        })
-        .collect();
-    found.sort_by(|one, other| one.name.cmp(&other.name));
-    found
-}
-
-#[cfg(test)]
-#[allow(clippy::unwrap_used)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn interpreters_are_those_that_are_enabled() {
-        let dir = tempfile::tempdir().unwrap();
-        let entry = |state: &str, flags: &str| {
-            format!("{state}\ninterpreter /usr/bin/qemu\nflags: {flags}\noffset 0\nmagic 7f454c46\n")
-        };
-        fs::write(dir.path().join("qemu-riscv64"), entry("enabled", "")).unwrap();
-        fs::write(dir.path().join("qemu-aarch64"), entry("enabled", "OCF")).unwrap();
-        fs::write(dir.path().join("qemu-arm"), entry("disabled", "F")).unwrap();
-        fs::write(dir.path().join("status"), "enabled\n").unwrap();
-        let found: Vec<(String, bool)> =
-            interpreters_in(dir.path()).into_iter().map(|one| (one.name, one.fixed)).collect();
-        assert_eq!(found, [("qemu-aarch64".into(), true), ("qemu-riscv64".into(), false)]);
-    }
 }

@@ -3,13 +3,13 @@
 
 use super::ca::{self, Extended};
 use super::device::Devices;
-use super::exec::{self, Program, Streams};
+use super::exec::{self, Program, Streams, Walls};
 use super::kernel::{self, KernelTrees};
 use super::report::Note;
 use super::rootfs::{self, Scaffold};
 use super::stubs::{self, Kind, Stubs};
 use super::user::{self, Identity};
-use super::{mounts, tree};
+use super::{mounts, sources, tree, ulimits};
 use crate::beneath::{Beneath, Links};
 use crate::error::{Failure, Fallible};
 use crate::overlay::Marks;
@@ -63,13 +63,25 @@ impl Init<'_> {
         process::block_signals(&SUPERVISED);
         // Out of the terminal's process group: what the user types reaches the step through the supervisor only.
         rustix::process::setsid().map_err(|errno| Failure::syscall("setsid()", errno))?;
+        if self.run.user_namespace.is_some() {
+            // A wall that is asked for and not there must not look as if it were.
+            let text = "a user namespace for the steps of root cannot be made yet; leave --userns out";
+            return Err(Failure::environment("ERR_NAMESPACE_DENIED", text));
+        }
+        let walls = Walls {
+            marks: self.marks,
+            security: self.run.security,
+            no_new_privileges: self.run.no_new_privileges,
+            limits: ulimits::resolve(&self.run.ulimits)?,
+            status: self.status.as_fd(),
+        };
         let (program, identity, bundles) = self.build()?;
         if !kernel::cgroup_is_unified() {
             self.be_admitted()?;
         }
         Note::Started { bundles }.send(self.status.as_fd());
         match process::fork().map_err(|errno| Failure::syscall("fork()", errno))? {
-            Side::Child => exec::become_step(&program, &identity, &self.streams, self.marks),
+            Side::Child => exec::become_step(&program, &identity, &self.streams, &walls),
             Side::Parent(pid) => Ok(wait_for(pid)),
         }
     }
@@ -96,30 +108,33 @@ impl Init<'_> {
         self.enter_network()?;
         self.unshare()?;
         rootfs::make_private()?;
-        let sources = mounts::open_sources(&run.mounts)?;
-        let kernel_trees = KernelTrees::new(run.network, self.marks)?;
+        let kernel_trees = KernelTrees::new(run.network, self.marks, run.security)?;
         kernel_trees.prefer_for_oom(OOM_SCORE)?;
 
         let view = rootfs::view(&run.root, self.marks)?;
         let scaffold = Scaffold::raise()?;
-        let devices = Devices::new(&scaffold, self.marks)?;
+        let sources = sources::prepare(&run.mounts, &scaffold, self.marks)?;
+        let devices = Devices::new(&scaffold, self.marks, run.security)?;
         let mut stubs = Stubs::new(scaffold.stub_layer()?, &view);
         let plan = mounts::plan(run, sources, &scaffold, &view, &mut stubs)?;
         let extended = run.trust_ca.as_ref().map(|pem| ca::extend(&view, &mut stubs, pem)).transpose()?;
-        let root = rootfs::mount(&run.root, self.marks, &scaffold, stubs)?;
+        let root = rootfs::mount(run, self.marks, &scaffold, stubs)?;
 
         if let Some(extended) = &extended {
             devices.add_bundle(&extended.bundle)?;
         }
-        kernel_trees.attach(&root, &scaffold)?;
-        let null = devices.attach(&root)?;
+        kernel_trees.attach(&root, &scaffold, run)?;
+        let null = devices.attach(&root, run.shm_size_bytes)?;
         plan.attach(&root)?;
-        kernel::mask(&root, &scaffold, null.as_fd())?;
+        kernel::mask(&root, &scaffold, null.as_fd(), run.security)?;
 
         let identity = user::look_up(&root, &run.user)?;
         self.own_streams(&identity)?;
         let program = Program::new(&run.argv, &environment(run, &identity, extended.is_some()))?;
         let cwd = working_directory(&root, &run.cwd, &identity)?;
+        if run.readonly {
+            rootfs::make_read_only(&root)?;
+        }
         rootfs::enter(&root)?;
         enter_directory(&cwd, &run.cwd)?;
         Ok((program, identity, extended.map(|Extended { paths, .. }| paths).unwrap_or_default()))

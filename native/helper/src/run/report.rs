@@ -53,7 +53,7 @@ impl Note {
 }
 
 /// The codes that init may send; a failure keeps `&'static str` codes.
-const CODES: [&str; 14] = [
+const CODES: [&str; 15] = [
     "ERR_HELPER_INTERNAL",
     "ERR_HELPER_SYSCALL",
     "ERR_MOUNT_SOURCE_INVALID",
@@ -64,6 +64,7 @@ const CODES: [&str; 14] = [
     "ERR_ROOTFS_INVALID",
     "ERR_ROOTLESS_IDMAP",
     "ERR_STEP_INVALID",
+    "ERR_STEP_PLATFORM",
     "ERR_STORE_NO_SPACE",
     "ERR_USER_INVALID",
     "ERR_USER_NOT_FOUND",

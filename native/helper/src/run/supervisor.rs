@@ -48,6 +48,8 @@ impl<'s> Supervisor<'s> {
                 self.bundles = bundles;
                 crate::report(&Reply::Started { pid: self.init.unsigned_abs() });
             }
+            // The step's own process may have failed before it became the step; then init only saw it end.
+            _ if matches!(self.last, Some(Note::Failed { .. })) => {}
             other => self.last = Some(other),
         }
     }
