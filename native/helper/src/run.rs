@@ -12,6 +12,7 @@ mod exec;
 mod forks;
 mod init;
 mod kernel;
+mod mapping;
 mod mounts;
 mod pump;
 mod report;
@@ -35,6 +36,7 @@ use cgroup::Cgroups;
 use exec::Streams;
 use forks::Watch;
 use init::Init;
+use mapping::Mapping;
 use pump::Stream;
 use report::Note;
 use rustix::fd::{AsFd, OwnedFd};
@@ -131,15 +133,16 @@ fn supervise(run: &Run, marks: Marks, cgroups: &Cgroups<'_>) -> Fallible<Finishe
         rustix::io::ioctl_fionbio(fd, true).map_err(|errno| Failure::syscall("ioctl(pipe, FIONBIO)", errno))?;
     }
     let signals = process::signal_fd(&END).map_err(|errno| Failure::syscall("signalfd(SIGTERM, …)", errno))?;
+    let mapping = Mapping::make(run, marks)?;
     let (side, born_inside) = bear(cgroups)?;
     let init = match side {
         Side::Child => {
             drop((status, output, error, passed, admission, signals));
-            Init { run, marks, status: status_end, streams, admitted, network }.be()
+            Init { run, marks, mapping: &mapping, status: status_end, streams, admitted, network }.be()
         }
         Side::Parent(pid) => pid,
     };
-    drop((status_end, streams, admitted, network));
+    drop((status_end, streams, admitted, network, mapping));
     if let Err(failure) = cgroups.admit(init, born_inside) {
         process::kill(init, libc::SIGKILL);
         process::wait_child(init, true);
