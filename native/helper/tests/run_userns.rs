@@ -185,11 +185,7 @@ fn userns_auto_gives_the_layer_of_the_same_step_without() {
 fn userns_auto_gives_the_same_layer_digest() {
     let Some(sandbox) = Sandbox::root() else { return };
     prepare_lower(&sandbox);
-    // Every time the same, for a layer holds times.
-    let script = format!(
-        "{EVERYTHING}; find / -xdev -newer /lower/attrs -exec touch -h -d '2020-01-01 00:00:00' {{}} + ; touch -h -d '2020-01-01 00:00:00' / /etc /lower /lower/*"
-    );
-    let digests = both(&sandbox.shell(&script)).map(|request| {
+    let digests = both(&sandbox.shell(EVERYTHING)).map(|request| {
         let done = sandbox.run(request);
         assert_eq!(done.code(), 0, "{done:?}");
         layer_digest(&sandbox)
@@ -199,7 +195,8 @@ fn userns_auto_gives_the_same_layer_digest() {
 
 fn layer_digest(sandbox: &Sandbox) -> String {
     let compression = json!({"format": "none", "level": 0});
-    let request = json!({"op": "diff", "upper": sandbox.upper(), "compression": compression, "clampMtime": null});
+    // Every time the same, for a layer holds times.
+    let request = json!({"op": "diff", "upper": sandbox.upper(), "compression": compression, "clampMtime": 0});
     let mut child = {
         let mut command = sandbox.command("exec \"$0\" 3<>\"$1\"");
         command.arg(sandbox.helper()).arg(sandbox.path("layer"));
