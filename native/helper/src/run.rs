@@ -16,7 +16,9 @@ mod pump;
 mod report;
 mod rootfs;
 pub(crate) mod seccomp;
+mod stdio;
 mod stubs;
+mod terminal;
 mod tree;
 mod user;
 
@@ -25,9 +27,8 @@ use crate::overlay::Marks;
 use crate::protocol::{Exceeded, LimitOwner, Outcome, Reply, Resource, Run};
 use crate::sys::process::{self, Ended, Side};
 use cgroup::Cgroup;
-use exec::Streams;
 use init::Init;
-use pump::{Listener, Stream};
+use pump::Listener;
 use report::Note;
 use rustix::fd::OwnedFd;
 use rustix::pipe::PipeFlags;
@@ -81,30 +82,23 @@ struct Finished {
 }
 
 fn supervise(run: &Run, marks: Marks, cgroup: Option<&Cgroup>) -> Fallible<Finished> {
-    // First, so that their numbers cannot be those of descriptors of our own.
-    let passed = [process::take_passed(STDOUT_FD), process::take_passed(STDERR_FD)];
-    let input = input(run)?;
-    let (status, status_end) = pipe(PipeFlags::CLOEXEC)?;
-    let (output, output_end) = pipe(PipeFlags::CLOEXEC)?;
-    let (error, error_end) = pipe(PipeFlags::CLOEXEC)?;
-    let streams = Streams { input, output: output_end, error: error_end };
-    for fd in [&output, &error] {
-        rustix::io::ioctl_fionbio(fd, true).map_err(|errno| Failure::syscall("ioctl(pipe, FIONBIO)", errno))?;
-    }
+    // First, so that the passed descriptors are not taken for ours.
+    let (inside, outside) = stdio::wire(run)?;
+    let (status, status_end) =
+        rustix::pipe::pipe_with(PipeFlags::CLOEXEC).map_err(|errno| Failure::syscall("pipe2(O_CLOEXEC)", errno))?;
     process::block_signals(&END);
     let init =
         match process::fork_into_pid_namespace().map_err(|errno| tree::denied("clone(CLONE_NEWPID)".into(), errno))? {
             Side::Child => {
-                drop((status, output, error, passed));
-                Init { run, marks, status: status_end, streams, cgroup }.be()
+                drop((status, outside));
+                Init { run, marks, status: status_end, stdio: inside, cgroup }.be()
             }
             Side::Parent(pid) => pid,
         };
-    drop((status_end, streams));
+    drop((status_end, inside));
     let signals = process::signal_fd(&END).map_err(|errno| Failure::syscall("signalfd(SIGTERM, SIGINT)", errno))?;
-    let [passed_output, passed_error] = passed;
-    let mut carried = [Stream::new(output, passed_output), Stream::new(error, passed_error)];
     let mut supervisor = Supervisor { init, signals: &signals, line: Vec::new(), last: None, bundles: Vec::new() };
+    let mut carried = outside.connect(&signals, &mut supervisor)?;
     pump::pump(&mut carried, &status, &signals, &mut supervisor)?;
     let Supervisor { last, bundles, .. } = supervisor;
     let note = match (last, process::wait_child(init, true)) {
@@ -116,19 +110,6 @@ fn supervise(run: &Run, marks: Marks, cgroup: Option<&Cgroup>) -> Fallible<Finis
         _ => return Err(Failure::internal("init ended without a report")),
     };
     Ok(Finished { note, bundles })
-}
-
-fn pipe(flags: PipeFlags) -> Fallible<(OwnedFd, OwnedFd)> {
-    rustix::pipe::pipe_with(flags).map_err(|errno| Failure::syscall("pipe2(O_CLOEXEC)", errno))
-}
-
-/// The step's input: the passed descriptor, or a pipe that nobody writes to.
-fn input(run: &Run) -> Fallible<OwnedFd> {
-    if run.stdin {
-        return process::take_passed(STDIN_FD)
-            .ok_or_else(|| Failure::internal("stdin is asked for, but fd 5 is not open"));
-    }
-    pipe(PipeFlags::CLOEXEC).map(|(read, _)| read)
 }
 
 struct Supervisor<'s> {

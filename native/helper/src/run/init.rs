@@ -8,6 +8,7 @@ use super::exec::{self, Program, Streams};
 use super::kernel::{self, KernelTrees};
 use super::report::Note;
 use super::rootfs::{self, Scaffold};
+use super::stdio::Inside;
 use super::stubs::{self, Kind, Stubs};
 use super::user::{self, Identity};
 use super::{mounts, tree};
@@ -40,7 +41,7 @@ pub(crate) struct Init<'r> {
     /// Where it reports.
     pub(crate) status: OwnedFd,
     /// The step's standard descriptors.
-    pub(crate) streams: Streams,
+    pub(crate) stdio: Inside,
     /// Its cgroup.
     pub(crate) cgroup: Option<&'r Cgroup>,
 }
@@ -61,10 +62,10 @@ impl Init<'_> {
         process::block_signals(&SUPERVISED);
         // Out of the terminal's process group: what the user types reaches the step through the supervisor only.
         rustix::process::setsid().map_err(|errno| Failure::syscall("setsid()", errno))?;
-        let (program, identity, bundles) = self.build()?;
+        let (program, identity, streams, bundles) = self.build()?;
         Note::Started { bundles }.send(self.status.as_fd());
         match process::fork().map_err(|errno| Failure::syscall("fork()", errno))? {
-            Side::Child => exec::become_step(&program, &identity, &self.streams, self.marks),
+            Side::Child => exec::become_step(&program, &identity, &streams, self.marks),
             Side::Parent(pid) => Ok(wait_for(pid)),
         }
     }
@@ -83,7 +84,7 @@ impl Init<'_> {
     }
 
     /// The sandbox, in the order that docs/dev/native.md gives.
-    fn build(&self) -> Fallible<(Program, Identity, Vec<Vec<u8>>)> {
+    fn build(&self) -> Fallible<(Program, Identity, Streams, Vec<Vec<u8>>)> {
         let run = self.run;
         if let Some(cgroup) = self.cgroup {
             cgroup.join()?;
@@ -107,16 +108,17 @@ impl Init<'_> {
         }
         kernel_trees.attach(&root, &scaffold)?;
         let null = devices.attach(&root)?;
+        let streams = self.stdio.open(&root)?;
         plan.attach(&root)?;
         kernel::mask(&root, &scaffold, null.as_fd())?;
 
         let identity = user::look_up(&root, &run.user)?;
-        self.own_streams(&identity)?;
+        own_streams(&streams, &identity)?;
         let program = Program::new(&run.argv, &environment(run, &identity, extended.is_some()))?;
         let cwd = working_directory(&root, &run.cwd, &identity)?;
         rootfs::enter(&root)?;
         enter_directory(&cwd, &run.cwd)?;
-        Ok((program, identity, extended.map(|Extended { paths, .. }| paths).unwrap_or_default()))
+        Ok((program, identity, streams, extended.map(|Extended { paths, .. }| paths).unwrap_or_default()))
     }
 
     fn unshare(&self) -> Fallible<()> {
@@ -135,18 +137,18 @@ impl Init<'_> {
         }
         Ok(())
     }
+}
 
-    /// Programs reopen `/dev/stdout`, which the kernel allows to the pipe's owner only.
-    fn own_streams(&self, identity: &Identity) -> Fallible<()> {
-        for fd in [&self.streams.output, &self.streams.error] {
-            let (uid, gid) = (Uid::from_raw(identity.uid), Gid::from_raw(identity.gid));
-            rustix::fs::fchown(fd, Some(uid), Some(gid)).map_err(|errno| {
-                let call = format!("fchown(pipe, {}, {})", identity.uid, identity.gid);
-                if errno == Errno::INVAL { exec::unmapped(&call, errno) } else { Failure::syscall(call, errno) }
-            })?;
-        }
-        Ok(())
+/// Programs reopen `/dev/stdin` and its like, which the kernel allows to the owner only. A terminal stays with its group, `tty`.
+fn own_streams(streams: &Streams, identity: &Identity) -> Fallible<()> {
+    let (uid, gid) = (Uid::from_raw(identity.uid), Gid::from_raw(identity.gid));
+    for fd in [&streams.input, &streams.output, &streams.error] {
+        rustix::fs::fchown(fd, Some(uid), (!streams.terminal).then_some(gid)).map_err(|errno| {
+            let call = format!("fchown(pipe, {}, {})", identity.uid, identity.gid);
+            if errno == Errno::INVAL { exec::unmapped(&call, errno) } else { Failure::syscall(call, errno) }
+        })?;
     }
+    Ok(())
 }
 
 fn loopback_up() -> Result<(), Errno> {

@@ -14,6 +14,16 @@ const BUFFER_BYTES: usize = 64 << 10;
 /// A write of this size to a pipe that polls as writable does not block (PIPE_BUF).
 const PIPE_WRITE_BYTES: usize = 4096;
 
+/// Something that the loop carries.
+pub(crate) trait Carrier {
+    /// What to poll for; `None` while there is nothing to do.
+    fn interest(&self) -> Option<(BorrowedFd<'_>, PollFlags)>;
+    /// Goes one step on; called when the polled descriptor is ready.
+    fn advance(&mut self);
+    /// Carries what is left. Nobody of the step is left to write more.
+    fn finish(&mut self);
+}
+
 /// One stream on its way.
 #[derive(Debug)]
 pub(crate) struct Stream {
@@ -33,26 +43,20 @@ impl Stream {
         Self { from: Some(from), to, socket, buffer: vec![0; BUFFER_BYTES], start: 0, end: 0 }
     }
 
-    fn is_done(&self) -> bool {
+    /// Whether all was carried.
+    pub(crate) fn is_done(&self) -> bool {
         self.from.is_none() && self.start == self.end
     }
 
-    /// What to poll for: input while the buffer is empty, else room for output.
-    fn interest(&self) -> Option<(BorrowedFd<'_>, PollFlags)> {
-        match (&self.to, &self.from) {
-            (Some(to), _) if self.start < self.end => Some((to.as_fd(), PollFlags::OUT)),
-            (_, Some(from)) => Some((from.as_fd(), PollFlags::IN)),
-            _ => None,
-        }
+    /// Whether the reader is gone.
+    pub(crate) fn is_deaf(&self) -> bool {
+        self.to.is_none()
     }
 
-    /// Goes one step on; called when the polled descriptor is ready.
-    fn advance(&mut self) {
-        if self.start < self.end {
-            self.write();
-        } else {
-            self.read();
-        }
+    /// Adds bytes behind the last ones that were read; called when all was carried.
+    pub(crate) fn put(&mut self, bytes: &[u8]) {
+        self.buffer = bytes.to_vec();
+        (self.start, self.end) = (0, bytes.len());
     }
 
     fn read(&mut self) -> bool {
@@ -88,9 +92,27 @@ impl Stream {
             }
         }
     }
+}
 
-    /// Carries what the pipe still holds. Nobody of the step is left to write more.
-    fn drain(&mut self) {
+impl Carrier for Stream {
+    /// Input while the buffer is empty, else room for output.
+    fn interest(&self) -> Option<(BorrowedFd<'_>, PollFlags)> {
+        match (&self.to, &self.from) {
+            (Some(to), _) if self.start < self.end => Some((to.as_fd(), PollFlags::OUT)),
+            (_, Some(from)) => Some((from.as_fd(), PollFlags::IN)),
+            _ => None,
+        }
+    }
+
+    fn advance(&mut self) {
+        if self.start < self.end {
+            self.write();
+        } else {
+            self.read();
+        }
+    }
+
+    fn finish(&mut self) {
         loop {
             while self.start < self.end {
                 if let Some((fd, flags)) = self.interest() {
@@ -115,20 +137,20 @@ pub(crate) trait Listener {
 
 /// Runs until the status pipe ends, which is when init is gone, and carries everything that was written before.
 pub(crate) fn pump(
-    streams: &mut [Stream],
+    carriers: &mut [Box<dyn Carrier>],
     status: &OwnedFd,
     signals: &OwnedFd,
     listener: &mut dyn Listener,
 ) -> Fallible<()> {
     let mut buffer = [0_u8; 4096];
     loop {
-        let ready = wait(streams, status, signals)?;
+        let ready = wait(carriers, status, signals)?;
         if ready.signals {
             listener.signal();
         }
-        for (stream, ready) in streams.iter_mut().zip(&ready.streams) {
+        for (carrier, ready) in carriers.iter_mut().zip(&ready.carriers) {
             if *ready {
-                stream.advance();
+                carrier.advance();
             }
         }
         if ready.status {
@@ -140,18 +162,18 @@ pub(crate) fn pump(
             }
         }
     }
-    streams.iter_mut().for_each(Stream::drain);
+    carriers.iter_mut().for_each(|carrier| carrier.finish());
     Ok(())
 }
 
 struct Ready {
     status: bool,
     signals: bool,
-    streams: Vec<bool>,
+    carriers: Vec<bool>,
 }
 
-fn wait(streams: &[Stream], status: &OwnedFd, signals: &OwnedFd) -> Fallible<Ready> {
-    let interests: Vec<_> = streams.iter().map(|stream| stream.interest().filter(|_| !stream.is_done())).collect();
+fn wait(carriers: &[Box<dyn Carrier>], status: &OwnedFd, signals: &OwnedFd) -> Fallible<Ready> {
+    let interests: Vec<_> = carriers.iter().map(|carrier| carrier.interest()).collect();
     let mut polled = vec![PollFd::new(status, PollFlags::IN), PollFd::new(signals, PollFlags::IN)];
     polled.extend(interests.iter().flatten().map(|&(fd, flags)| PollFd::from_borrowed_fd(fd, flags)));
     match rustix::event::poll(&mut polled, None) {
@@ -160,6 +182,6 @@ fn wait(streams: &[Stream], status: &OwnedFd, signals: &OwnedFd) -> Fallible<Rea
     }
     let mut ready = polled.iter().map(|fd| !fd.revents().is_empty());
     let (status, signals) = (ready.next().unwrap_or_default(), ready.next().unwrap_or_default());
-    let streams = interests.iter().map(|interest| interest.is_some() && ready.next().unwrap_or_default()).collect();
-    Ok(Ready { status, signals, streams })
+    let carriers = interests.iter().map(|interest| interest.is_some() && ready.next().unwrap_or_default()).collect();
+    Ok(Ready { status, signals, carriers })
 }
