@@ -16,7 +16,7 @@ use std::process::{Child, Stdio};
 struct User<'s> {
     sandbox: &'s Sandbox,
     keyboard: File,
-    slave: Option<OwnedFd>,
+    slave: OwnedFd,
     helper: Child,
     seen: Vec<u8>,
 }
@@ -31,7 +31,7 @@ fn start(sandbox: &Sandbox, mut request: Value) -> User<'_> {
     let master = rustix::pty::openpt(flags).unwrap();
     rustix::pty::unlockpt(&master).unwrap();
     let name = rustix::pty::ptsname(&master, Vec::new()).unwrap().into_string().unwrap();
-    // Kept open, so that what the helper does to it can be seen afterwards.
+    // Kept open: reading a master gives an error while no slave is open.
     let slave = rustix::pty::ioctl_tiocgptpeer(&master, flags).unwrap();
     rustix::termios::tcsetwinsize(&master, SIZE).unwrap();
     sandbox.give(name.as_ref());
@@ -39,7 +39,7 @@ fn start(sandbox: &Sandbox, mut request: Value) -> User<'_> {
     command.args([sandbox.helper(), name.as_ref()]).stdin(Stdio::piped()).stdout(Stdio::piped());
     let mut helper = command.spawn().unwrap();
     sandbox.send(&mut helper, &request);
-    User { sandbox, keyboard: File::from(master), slave: Some(slave), helper, seen: Vec::new() }
+    User { sandbox, keyboard: File::from(master), slave, helper, seen: Vec::new() }
 }
 
 impl User<'_> {
@@ -47,18 +47,13 @@ impl User<'_> {
         self.keyboard.write_all(text.as_bytes()).unwrap();
     }
 
-    /// Reads until the screen ends with this text.
+    /// Reads until the screen ends with this text; the test hangs where it never does.
     fn waits_for(&mut self, text: &str) {
         while !self.seen.ends_with(text.as_bytes()) {
-            self.read().unwrap_or_else(|| panic!("no {text:?} in {:?}", String::from_utf8_lossy(&self.seen)));
+            let mut buffer = [0_u8; 4096];
+            let length = self.keyboard.read(&mut buffer).unwrap();
+            self.seen.extend_from_slice(&buffer[..length]);
         }
-    }
-
-    fn read(&mut self) -> Option<()> {
-        let mut buffer = [0_u8; 4096];
-        let length = self.keyboard.read(&mut buffer).ok().filter(|&length| length > 0)?;
-        self.seen.extend_from_slice(&buffer[..length]);
-        Some(())
     }
 
     fn resizes(&mut self, rows: u16, columns: u16) {
@@ -69,13 +64,19 @@ impl User<'_> {
     }
 
     /// Waits for the end; the screen is the output.
-    fn leaves(mut self) -> Done {
-        fs::write(self.sandbox.path("stdout"), "").unwrap();
-        fs::write(self.sandbox.path("stderr"), "").unwrap();
-        self.slave = None;
-        while self.read().is_some() {}
-        let stdout = String::from_utf8_lossy(&self.seen).into_owned();
-        Done { stdout, ..self.sandbox.finish(self.helper) }
+    fn leaves(self) -> Done {
+        let Self { sandbox, mut keyboard, slave, helper, mut seen } = self;
+        for name in ["stdout", "stderr"] {
+            fs::write(sandbox.path(name), "").unwrap();
+        }
+        let reader = std::thread::spawn(move || {
+            // It ends with an error, when no slave is open any more.
+            let _ = keyboard.read_to_end(&mut seen);
+            String::from_utf8_lossy(&seen).into_owned()
+        });
+        let done = sandbox.finish(helper);
+        drop(slave);
+        Done { stdout: reader.join().unwrap(), ..done }
     }
 }
 
@@ -86,7 +87,7 @@ fn sandboxes() -> Vec<Sandbox> {
 #[test]
 fn root_rootless_run_gives_a_terminal_of_the_step_s_own() {
     for sandbox in sandboxes() {
-        let script = "tty; tty <&1; tty <&2; tty </dev/tty; [ /dev/console -ef /dev/pts/0 ] && echo console; ls /dev/pts; \
+        let script = "tty; tty <&1; tty <&2; tty </dev/tty; [ /dev/console -ef /dev/pts/0 ] && echo console; ls -1 /dev/pts; \
              stat -c '%a %u' /dev/pts/0; echo to the console >/dev/console; cut -d' ' -f5-8 /proc/$$/stat; exit 3";
         let done = start(&sandbox, sandbox.shell(script)).leaves();
         let pid = "2";
@@ -126,12 +127,13 @@ fn root_rootless_run_follows_the_size_of_the_terminal() {
 #[test]
 fn root_rootless_run_lets_the_keyboard_interrupt_the_foreground_group() {
     for sandbox in sandboxes() {
-        let script = "trap 'echo caught' INT; echo ready; (trap - INT; sleep 1000); echo \"sleep ended $?\"; exit 7";
+        let script = "trap 'echo parent' INT; \
+             sh -c 'trap \"echo child; exit 5\" INT; echo ready; while :; do sleep 0.05; done'; echo \"ended $?\"; exit 7";
         let mut user = start(&sandbox, sandbox.shell(script));
         user.waits_for("ready\r\n");
         user.types("\x03");
         let done = user.leaves();
-        assert_eq!(done.stdout, "ready\r\n^Ccaught\r\nsleep ended 130\r\n");
+        assert_eq!(done.stdout, "ready\r\n^Cchild\r\nparent\r\nended 5\r\n");
         assert_eq!(done.code(), 7);
     }
 }
@@ -152,7 +154,7 @@ fn run_makes_the_user_s_terminal_raw() {
     let Some(sandbox) = Sandbox::root() else { return };
     let mut user = start(&sandbox, sandbox.shell("echo ready; read line; printf 'a\\nb'; stty -opost; printf 'c\\nd'"));
     user.waits_for("ready\r\n");
-    let modes = rustix::termios::tcgetattr(user.slave.as_ref().unwrap()).unwrap();
+    let modes = rustix::termios::tcgetattr(&user.slave).unwrap();
     assert!(!modes.local_modes.intersects(LocalModes::ECHO | LocalModes::ICANON | LocalModes::ISIG), "{modes:?}");
     user.types("x\r");
     // One echo, that of the step's terminal; and line ends are as the step's terminal makes them.
@@ -267,7 +269,7 @@ fn root_rootless_run_never_hands_the_caller_s_descriptors_to_the_step() {
         assert_eq!(fs::read_to_string(sandbox.path("victim")).unwrap(), "untouched");
         // With a terminal: the step's own, and no terminal of the host can be named from inside.
         let script =
-            "readlink /proc/self/fd/0; ls /dev/pts; for fd in /proc/self/fd/*; do readlink $fd; done | sort -u";
+            "readlink /proc/self/fd/0; ls -1 /dev/pts; for fd in /proc/self/fd/*; do readlink $fd; done | sort -u";
         let done = start(&sandbox, sandbox.shell(script)).leaves();
         assert!(done.ok().starts_with("/dev/pts/0\r\n0\r\nptmx\r\n"), "{done:?}");
     }
