@@ -41,8 +41,9 @@ pub(crate) use rootfs::make_private;
 const STDOUT_FD: i32 = 3;
 const STDERR_FD: i32 = 4;
 const STDIN_FD: i32 = 5;
-/// The signals that ask the supervisor to end the step.
-pub(crate) const END: [i32; 2] = [libc::SIGTERM, libc::SIGINT];
+/// The signals that the supervisor passes on to the step.
+pub(crate) const PASSED_ON: [i32; 6] =
+    [libc::SIGTERM, libc::SIGINT, libc::SIGHUP, libc::SIGQUIT, libc::SIGUSR1, libc::SIGUSR2];
 
 /// Runs the step and waits for it.
 ///
@@ -86,7 +87,7 @@ fn supervise(run: &Run, marks: Marks, cgroup: Option<&Cgroup>) -> Fallible<Finis
     let (inside, outside) = stdio::wire(run)?;
     let (status, status_end) =
         rustix::pipe::pipe_with(PipeFlags::CLOEXEC).map_err(|errno| Failure::syscall("pipe2(O_CLOEXEC)", errno))?;
-    process::block_signals(&END);
+    process::block_signals(&PASSED_ON);
     let init =
         match process::fork_into_pid_namespace().map_err(|errno| tree::denied("clone(CLONE_NEWPID)".into(), errno))? {
             Side::Child => {
@@ -96,7 +97,7 @@ fn supervise(run: &Run, marks: Marks, cgroup: Option<&Cgroup>) -> Fallible<Finis
             Side::Parent(pid) => pid,
         };
     drop((status_end, inside));
-    let signals = process::signal_fd(&END).map_err(|errno| Failure::syscall("signalfd(SIGTERM, SIGINT)", errno))?;
+    let signals = process::signal_fd(&PASSED_ON).map_err(|errno| Failure::syscall("signalfd(SIGTERM, …)", errno))?;
     let mut supervisor = Supervisor { init, signals: &signals, line: Vec::new(), last: None, bundles: Vec::new() };
     let mut carried = outside.connect(&signals, &mut supervisor)?;
     pump::pump(&mut carried, &status, &signals, &mut supervisor)?;
@@ -137,9 +138,13 @@ impl Listener for Supervisor<'_> {
     }
 
     fn signal(&mut self) {
-        // One siginfo is 128 bytes; all that are pending fit.
+        // One siginfo is 128 bytes and begins with the number; all that are pending fit.
         let mut pending = [0_u8; 1024];
-        let _ = rustix::io::read(self.signals, &mut pending);
-        process::kill(self.init, libc::SIGTERM);
+        let length = rustix::io::read(self.signals, &mut pending).unwrap_or(0);
+        for info in pending.get(..length).unwrap_or_default().chunks_exact(128) {
+            if let Some(&[a, b, c, d]) = info.first_chunk::<4>() {
+                process::kill(self.init, i32::from_ne_bytes([a, b, c, d]));
+            }
+        }
     }
 }

@@ -164,7 +164,7 @@ fn run_makes_the_user_s_terminal_raw() {
 #[test]
 fn root_rootless_run_drains_the_screen_before_it_reports_the_end() {
     for sandbox in sandboxes() {
-        for _ in 0..5 {
+        for _ in 0..2 {
             let mut request = sandbox.shell("seq 1 30000");
             request["terminal"] = json!(true);
             let done = sandbox.run(request);
