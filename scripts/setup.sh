@@ -27,12 +27,12 @@ declare -A program_of=(
   [mmdebstrap]=mmdebstrap [gcc]=gcc [uidmap]=newuidmap [docker-registry]=docker-registry [skopeo]=skopeo
   [umoci]=umoci [docker.io]=dockerd [runc]=runc [busybox-static]=busybox [strace]=strace [openssl]=openssl
   [e2fsprogs]=mkfs.ext4 [buildah]=buildah [podman]=podman [crun]=crun [hyperfine]=hyperfine [passt]=pasta [zstd]=zstd [git]=git
-  [attr]=setfattr [bzip2]=bzip2 [xz-utils]=xz
+  [attr]=setfattr [bzip2]=bzip2 [xz-utils]=xz [openssh-client]=ssh-agent
 )
 
 wanted_packages() {
   local demo='gcc libc6-dev mmdebstrap uidmap'
-  local test="$demo docker-registry docker.io runc skopeo umoci busybox-static strace openssl e2fsprogs passt zstd attr bzip2 xz-utils git"
+  local test="$demo docker-registry docker.io runc skopeo umoci busybox-static strace openssl e2fsprogs passt zstd attr bzip2 xz-utils git openssh-client"
   case $purpose in
     demo) echo "$demo" ;;
     test) echo "$test" ;;

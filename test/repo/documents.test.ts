@@ -17,7 +17,7 @@ describe('documents', () => {
       const row = new RegExp(`^\\| ${project.layer} \\| \`${lib}\` \\|[^|]+\\|([^|]*)\\|$`, 'm').exec(
         readText('ARCHITECTURE.md'),
       )
-      const edges = [...(row?.[1] ?? '').matchAll(/`([a-z]+)`/g)].map((match) => match[1])
+      const edges = [...(row?.[1] ?? '').matchAll(/`([a-z-]+)`/g)].map((match) => match[1])
       const declared = project.dependencies.flatMap((name) => name.match(/^@tsbuild\/(.*)$/)?.slice(1) ?? [])
       expect(edges.toSorted()).toEqual(declared.toSorted())
     },

@@ -37,6 +37,12 @@ export const commands: readonly CommandRow[] = [
     load: () => import('./commands/run.ts'),
   },
   {
+    name: 'shell',
+    usage: 'shell [REF] [-- COMMAND...]',
+    summary: 'Open a shell where a step failed',
+    load: () => import('./commands/shell.ts'),
+  },
+  {
     name: 'images',
     usage: 'images',
     summary: 'List local images',

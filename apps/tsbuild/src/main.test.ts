@@ -11,7 +11,14 @@ import {
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Readable } from 'node:stream'
-import type { BuildHandle, BuildOptions, BuildResult, LocalImage, RunImageOptions } from '@tsbuild/builder'
+import type {
+  BuildHandle,
+  BuildOptions,
+  BuildResult,
+  Capability,
+  LocalImage,
+  RunImageOptions,
+} from '@tsbuild/builder'
 import { digestBytes } from '@tsbuild/digest'
 import { EnvironmentError, UserError } from '@tsbuild/errors'
 import type { BuildEvent, EventSink } from '@tsbuild/events'
@@ -107,14 +114,6 @@ describe('main() build', () => {
     expect(await main(argv, machine)).toBe(0)
     expect(machine.out()).toBe(out)
     expect(machine.err()).toBe('')
-  })
-
-  it('says which flags of docker have no effect, and nothing of those that promise nothing', async () => {
-    const machine = host({ builder: buildsWith(async () => result) })
-    expect(await main(['-m', '1g', '--cpu-quota=5', '--rm', '-q', '.'], machine)).toBe(0)
-    expect(machine.err()).toBe(
-      'Warning: flag "--memory" has no effect yet\nWarning: flag "--cpu-quota" has no effect yet\n',
-    )
   })
 
   it('removes the id file of an earlier build before a build that fails', async () => {
@@ -250,7 +249,7 @@ describe('main() build', () => {
   it('does not open the store for a wrong command line', async () => {
     const machine = host()
     expect(await main(['--taag', 'x', '.'], machine)).toBe(2)
-    expect(await main(['--ssh', 'default', '.'], machine)).toBe(1)
+    expect(await main(['--squash', '.'], machine)).toBe(1)
     expect(machine.opened).toEqual([])
   })
 
@@ -412,37 +411,70 @@ describe('main() run', () => {
 })
 
 describe('main() doctor', () => {
-  const report = {
-    rootless: true,
-    kernel: '6.1',
-    overlay: true,
-    userNamespace: true,
-    seccomp: true,
-    cgroups: [],
-    network: undefined,
-    platforms: [],
-    missing: [],
+  const overlay = {
+    name: 'overlayfs',
+    works: true,
+    required: true,
+    detail: 'mounted in a trial',
+    without: 'No step can run.',
+    fixes: [],
+  }
+  const network = {
+    name: 'private network',
+    works: false,
+    required: false,
+    detail: 'neither is installed',
+    without: 'Steps have the network of this machine.',
+    fixes: ['apt-get install passt'],
+  }
+  const ending = async (...capabilities: readonly Capability[]) => {
+    const report = {
+      rootless: true,
+      kernel: '6.1',
+      capabilities,
+      cgroups: [],
+      network: undefined,
+      platforms: [],
+    }
+    const machine = host({ builder: { doctor: async () => report } })
+    const text = await main(['doctor'], machine)
+    const json = host({ builder: { doctor: async () => report } })
+    expect(await main(['doctor', '--format=json'], json)).toBe(text)
+    expect(JSON.parse(json.out())).toMatchObject({ capabilities })
+    return { code: text, out: machine.out() }
   }
 
-  it('says what is there, and ends with 3 where something is missing', async () => {
-    const machine = host({ builder: { doctor: async () => report } })
-    expect(await main(['doctor'], machine)).toBe(0)
-    expect(machine.out()).toBe(`kernel            6.1
-rootless          yes
-overlayfs         yes
-user namespaces   yes
-seccomp           yes
-cgroups           no
+  it('says what is there', async () => {
+    expect(await ending(overlay)).toEqual({
+      code: 0,
+      out: `Kernel 6.1, as an ordinary user
+
+  yes  overlayfs         mounted in a trial
 
 Nothing is missing.
-`)
-    const missing = [
-      { feature: 'subordinate ids', reason: 'no /etc/subuid', fix: 'Add a line.', required: true },
-    ]
-    const lacking = host({ builder: { doctor: async () => ({ ...report, missing }) } })
-    expect(await main(['doctor'], lacking)).toBe(3)
-    expect(lacking.out()).toContain('Missing:\n  subordinate ids: no /etc/subuid\n    fix: Add a line.\n')
-    expect(await main(['doctor', '--format=json'], lacking)).toBe(3)
+`,
+    })
+  })
+
+  it('says what is missing, what for and how to mend it', async () => {
+    expect(await ending(overlay, network)).toEqual({
+      code: 0,
+      out: `Kernel 6.1, as an ordinary user
+
+  yes  overlayfs         mounted in a trial
+  no   private network   neither is installed
+                         Steps have the network of this machine.
+                         Fix: apt-get install passt
+
+Builds can run here.
+`,
+    })
+  })
+
+  it('ends with 3 where something required is missing', async () => {
+    const { code, out } = await ending({ ...overlay, works: false, fixes: ['modprobe overlay'] }, network)
+    expect(code).toBe(3)
+    expect(out).toContain('No build can run here without overlayfs.\n')
   })
 })
 

@@ -8,10 +8,19 @@ import { pipeline } from 'node:stream/promises'
 import { chainIdOf, digestBytes, digestFromHex, type parseDiffId } from '@tsbuild/digest'
 import { EnvironmentError, UserError } from '@tsbuild/errors'
 import {
+  type Descriptor,
+  formatPlatform,
   formatReference,
   hostPlatform,
+  type ImageConfig,
+  interpreterOf,
   mediaTypes,
+  normalizePlatform,
+  type Platform,
+  parsePlatform,
   parseReference,
+  platformsOf,
+  samePlatform,
   serializeImageConfig,
   serializeManifest,
   withDefaultTag,
@@ -19,6 +28,8 @@ import {
 import { createSnapshotter } from '@tsbuild/snapshot'
 import type { NamedImage } from '@tsbuild/store'
 import { selectSources } from './apt-sources.ts'
+import { withPlatformHints } from './foreign-platform.ts'
+import { imagesOf, nameForPlatform } from './local-image.ts'
 import type { Machine } from './machine.ts'
 import type { BootstrapOptions } from './types.ts'
 
@@ -26,8 +37,8 @@ import type { BootstrapOptions } from './types.ts'
  * Makes a Debian image from the distribution's packages with mmdebstrap and the host's apt sources, and stores it under
  * its local name. An image of the name that is there already is left alone unless `force` is given.
  *
- * @throws {UserError} `ERR_UNSUPPORTED` for anything but `debian:SUITE`
- * @throws {EnvironmentError} `ERR_TOOL_MISSING` without mmdebstrap, `ERR_BOOTSTRAP` with its last lines if it fails
+ * @throws {UserError} `ERR_UNSUPPORTED` for anything but `debian:SUITE`; `ERR_PLATFORM_INVALID`
+ * @throws {EnvironmentError} `ERR_STEP_PLATFORM`; `ERR_TOOL_MISSING` without mmdebstrap, `ERR_BOOTSTRAP` with its last lines if it fails
  */
 export async function bootstrapImage(machine: Machine, options: BootstrapOptions): Promise<NamedImage> {
   const reference = withDefaultTag(parseReference(options.image))
@@ -38,30 +49,90 @@ export async function bootstrapImage(machine: Machine, options: BootstrapOptions
       hints: ['For example `tsbuild bootstrap debian:bookworm`.'],
     })
   }
+  const platform = platformOf(options)
   const existing = await machine.store.images.get(name)
-  if (existing !== undefined && options.force !== true) return { name, descriptor: existing }
+  if (existing !== undefined && options.force !== true && (await serves(machine, existing, platform)))
+    return { name, descriptor: existing }
+  await assertRunnable(machine, platform)
   const directory = await mkdtemp(join(tmpdir(), 'tsbuild-bootstrap-'))
   try {
     const tar = join(directory, 'root.tar')
-    await runMmdebstrap(machine, options, { suite: suite.replace(/-slim$/, ''), directory, tar })
-    return { name, descriptor: await importTar(machine, name, tar) }
+    await runMmdebstrap(machine, options, { suite: suite.replace(/-slim$/, ''), directory, tar, platform })
+    return { name, descriptor: await importTar(machine, { name, platform }, tar) }
   } finally {
     await rm(directory, { recursive: true, force: true })
   }
 }
 
+/** Debian's names. */
+const debianArchitectures: ReadonlyMap<string, string> = new Map([
+  ['linux/386', 'i386'],
+  ['linux/amd64', 'amd64'],
+  ['linux/arm64', 'arm64'],
+  ['linux/arm/v5', 'armel'],
+  ['linux/arm/v6', 'armel'],
+  ['linux/arm/v7', 'armhf'],
+  ['linux/loong64', 'loong64'],
+  ['linux/mips64le', 'mips64el'],
+  ['linux/ppc64le', 'ppc64el'],
+  ['linux/riscv64', 'riscv64'],
+  ['linux/s390x', 's390x'],
+])
+
+/** @throws {UserError} `ERR_PLATFORM_INVALID` */
+function platformOf({ platform: given }: BootstrapOptions): Platform {
+  const host = hostPlatform(process.arch)
+  const platform = normalizePlatform(given === undefined ? host : parsePlatform(given, host))
+  if (debianArchitectures.has(formatPlatform(platform))) return platform
+  throw new UserError(
+    'ERR_PLATFORM_INVALID',
+    `Cannot bootstrap for ${formatPlatform(platform)}: Debian has no such architecture`,
+    { hints: [`It has ${[...debianArchitectures.keys()].join(', ')}.`] },
+  )
+}
+
+function isForeign(platform: Platform): boolean {
+  const { architecture } = hostPlatform(process.arch)
+  const isNative = platform.architecture === architecture
+  return !isNative && !(architecture === 'amd64' && platform.architecture === '386')
+}
+
+/**
+ * The scripts of packages must run, so unlike with a build it is known beforehand what is needed.
+ * @throws {EnvironmentError} `ERR_STEP_PLATFORM`
+ */
+async function assertRunnable({ native }: Machine, platform: Platform): Promise<void> {
+  if (!isForeign(platform)) return
+  const { interpreters } = await native.probe()
+  if (platformsOf(interpreters).some((known) => samePlatform(known, platform))) return
+  const message = `Cannot run programs for ${formatPlatform(platform)}: no interpreter (${interpreterOf(platform)}) is registered with binfmt_misc`
+  throw withPlatformHints(new EnvironmentError('ERR_STEP_PLATFORM', message))
+}
+
+async function serves({ store }: Machine, existing: Descriptor, platform: Platform): Promise<boolean> {
+  const images = await imagesOf(store, existing)
+  return images.some(({ config }) => samePlatform(config.platform, platform))
+}
+
 async function runMmdebstrap(
   machine: Machine,
   options: BootstrapOptions,
-  target: { readonly suite: string; readonly directory: string; readonly tar: string },
+  target: {
+    readonly suite: string
+    readonly directory: string
+    readonly tar: string
+    readonly platform: Platform
+  },
 ): Promise<void> {
   const sources = await hostSources(target.suite, target.directory)
   const args = [
     `--variant=${options.variant ?? 'minbase'}`,
     `--mode=${machine.native.rootless ? 'unshare' : 'root'}`,
     '--format=tar',
+    `--architectures=${debianArchitectures.get(formatPlatform(target.platform))}`,
     // Only root can unpack device nodes; every step gets a /dev of its own.
-    '--skip=output/dev',
+    // Of a foreign architecture mmdebstrap would ask a program of its own whether it can be run.
+    `--skip=output/dev${isForeign(target.platform) ? ',check/qemu' : ''}`,
     '--aptopt=Acquire::Languages "none"',
     ...(options.packages === undefined || options.packages.length === 0
       ? []
@@ -128,8 +199,13 @@ function runTool(
   })
 }
 
+interface NewImage {
+  readonly name: string
+  readonly platform: Platform
+}
+
 /** Turns a root file system's tar into an image of one layer. */
-async function importTar(machine: Machine, name: string, tar: string) {
+async function importTar(machine: Machine, image: NewImage, tar: string) {
   const { store, native } = machine
   const hash = createHash('sha256')
   await pipeline(createReadStream(tar), hash)
@@ -164,12 +240,12 @@ async function importTar(machine: Machine, name: string, tar: string) {
   const layer = await snapshotter.layerBlob(draft.id, { format: 'gzip', level: 6 }, {})
   const chain = chainIdOf([layer.diffId])
   if (chain !== undefined) await snapshotter.adopt([{ chain, id: draft.id, diffId: layer.diffId }])
-  return await storeImage(machine, name, layer)
+  return await storeImage(machine, image, layer)
 }
 
 async function storeImage(
   { store, now }: Machine,
-  name: string,
+  { name, platform }: NewImage,
   layer: {
     readonly mediaType: string
     readonly digest: ReturnType<typeof digestBytes>
@@ -178,13 +254,14 @@ async function storeImage(
   },
 ) {
   const created = new Date(now()).toISOString()
-  const config = serializeImageConfig({
+  const imageConfig: ImageConfig = {
     created,
-    platform: hostPlatform(process.arch),
+    platform,
     config: { env: ['PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin'], cmd: ['bash'] },
     diffIds: [layer.diffId],
     history: [{ created, createdBy: `tsbuild bootstrap ${name}` }],
-  })
+  }
+  const config = serializeImageConfig(imageConfig)
   const configDescriptor = {
     mediaType: mediaTypes.ociConfig,
     digest: digestBytes(config),
@@ -204,6 +281,5 @@ async function storeImage(
   }
   await store.blobs.put(config, configDescriptor)
   await store.blobs.put(manifest, descriptor)
-  await store.images.set([name], descriptor)
-  return descriptor
+  return await nameForPlatform(store, name, { descriptor, config: imageConfig })
 }

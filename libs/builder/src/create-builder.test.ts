@@ -158,10 +158,10 @@ describe('Builder.build()', () => {
     await builder.close()
   })
 
-  it('refuses another platform than that of the machine', async () => {
+  it('refuses a platform that is no Linux', async () => {
     dockerfile('FROM scratch')
     const builder = await createBuilder(options())
-    const { result } = builder.build({ cwd, context: 'context', platform: 'linux/s390x' })
+    const { result } = builder.build({ cwd, context: 'context', platform: 'windows/amd64' })
     await expect(result).rejects.toMatchObject({ kind: 'user', code: 'ERR_PLATFORM_INVALID' })
     await builder.close()
   })

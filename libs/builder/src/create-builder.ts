@@ -1,27 +1,22 @@
 import { setMaxListeners } from 'node:events'
-import { isBuildError, redact, UserError } from '@tsbuild/errors'
+import { EnvironmentError, isBuildError, redact, UserError } from '@tsbuild/errors'
 import { createEventQueue, type EventSink, teeSinks } from '@tsbuild/events'
 import {
   formatPlatform,
   formatReference,
-  parseImageConfig,
-  parseManifest,
+  hostPlatform,
   parseReference,
+  samePlatform,
   withDefaultTag,
 } from '@tsbuild/oci'
 import type { NamedImage } from '@tsbuild/store'
+import { imagesOf } from './local-image.ts'
 import { type Machine, openMachine, randomId } from './machine.ts'
 import { runBuild } from './run-build.ts'
 import { runImage } from './run-image.ts'
-import type {
-  Builder,
-  BuilderOptions,
-  BuildHandle,
-  BuildOptions,
-  BuildResult,
-  DoctorReport,
-  LocalImage,
-} from './types.ts'
+import { withSshAgents } from './ssh.ts'
+import { startTimeLimit } from './time-limit.ts'
+import type { Builder, BuilderOptions, BuildHandle, BuildOptions, BuildResult, LocalImage } from './types.ts'
 
 type StartOptions = Parameters<Builder['build']>[0]
 
@@ -33,7 +28,8 @@ type StartOptions = Parameters<Builder['build']>[0]
 export async function createBuilder(options: BuilderOptions): Promise<Builder> {
   const machine = await openMachine(options)
   return {
-    build: (build) => startBuild(build, machine.now, (started) => runBuild({ machine, ...started })),
+    build: (build) =>
+      startBuild(build, machine.now, (started) => withSshAgents({ machine, ...started }, runBuild)),
     images: async () =>
       await Promise.all((await machine.store.images.list()).map((image) => describeImage(machine, image))),
     async removeImage(name) {
@@ -49,14 +45,16 @@ export async function createBuilder(options: BuilderOptions): Promise<Builder> {
     outline: async (call) => (await frontendCalls()).outline(machine, call),
     targets: async (call) => (await frontendCalls()).targets(machine, call),
     runImage: (run) => runImage(machine, run),
-    shell: async () => {
-      throw new UserError('ERR_FAILURE_NOT_FOUND', 'There is no failed step to open a shell in')
-    },
+    shell: async (options) => (await import('./shell.ts')).shell(machine, options),
+    failures: async () => (await import('./shell.ts')).failedSteps(machine),
     async bootstrap(bootstrap) {
       const { bootstrapImage } = await import('./bootstrap.ts')
       return await describeImage(machine, await bootstrapImage(machine, bootstrap))
     },
-    doctor: () => doctor(machine),
+    async doctor() {
+      const { doctor } = await import('./doctor.ts')
+      return await doctor(machine)
+    },
     close: () => machine.close(),
   }
 }
@@ -68,7 +66,7 @@ export function build(options: BuilderOptions & StartOptions): BuildHandle {
   return startBuild(options, Date.now, async (started) => {
     const machine = await openMachine(options)
     try {
-      return await runBuild({ machine, ...started })
+      return await withSshAgents({ machine, ...started }, runBuild)
     } finally {
       await machine.close()
     }
@@ -91,16 +89,19 @@ function startBuild(
   const ref = randomId().slice(0, 24)
   const abort = new AbortController()
   const queue = createEventQueue()
-  const events = options.onEvent === undefined ? queue.push : teeSinks(queue.push, options.onEvent)
-  const signal = composed(abort, options.signal)
-  const result = watch({ ref, options, events, signal }, now, perform)
+  const limit = options.timeoutMs === undefined ? undefined : startTimeLimit(options.timeoutMs)
+  const sinks = [queue.push, options.onEvent, limit?.note].filter((sink) => sink !== undefined)
+  const signal = composed([abort.signal, options.signal, limit?.signal])
+  const result = watch({ ref, options, events: teeSinks(...sinks), signal }, now, perform).finally(() =>
+    limit?.stop(),
+  )
   result.catch(() => {})
   return { ref, events: queue.events, result, cancel: () => abort.abort() }
 }
 
-/** A signal that fires when either does. Any number of steps may listen: more than Node's ten are no leak. */
-function composed(abort: AbortController, outer: AbortSignal | undefined): AbortSignal {
-  const signal = outer === undefined ? abort.signal : AbortSignal.any([abort.signal, outer])
+/** A signal that fires when one of them does. Any number of steps may listen: more than Node's ten are no leak. */
+function composed(signals: readonly (AbortSignal | undefined)[]): AbortSignal {
+  const signal = AbortSignal.any(signals.filter((one) => one !== undefined))
   setMaxListeners(0, signal)
   return signal
 }
@@ -120,7 +121,7 @@ async function watch(
     events({ type: 'build.completed', ref, at: now() })
     return result
   } catch (error) {
-    const failure = signal.aborted ? new UserError('ERR_CANCELLED', 'The build was cancelled') : error
+    const failure = signal.aborted ? whyStopped(signal) : error
     const code = isBuildError(failure) ? failure.code : 'ERR_INTERNAL'
     const message = failure instanceof Error ? failure.message : String(failure)
     events({ type: 'build.failed', ref, code, message, at: now() })
@@ -128,31 +129,25 @@ async function watch(
   }
 }
 
+/** The end of its time comes with its own error. */
+function whyStopped({ reason }: AbortSignal): Error {
+  return isBuildError(reason) ? reason : new UserError('ERR_CANCELLED', 'The build was cancelled')
+}
+
+/** Of an image for several platforms what is said is that of the machine's own, else of the first. */
 async function describeImage({ store }: Machine, { name, descriptor }: NamedImage): Promise<LocalImage> {
-  const manifest = parseManifest(await store.blobs.read(descriptor.digest), descriptor.mediaType)
-  const config = parseImageConfig(await store.blobs.read(manifest.config.digest))
+  const images = await imagesOf(store, descriptor)
+  const host = hostPlatform(process.arch)
+  const image = images.find(({ config }) => samePlatform(config.platform, host)) ?? images[0]
+  if (image === undefined)
+    throw new EnvironmentError('ERR_STORE_CORRUPT', `Cannot read image "${name}": its index names no image`)
+  const { manifest, config } = image
   return {
     name,
     descriptor,
     configDigest: manifest.config.digest,
     sizeBytes: manifest.layers.reduce((sum, layer) => sum + layer.size, 0),
     created: config.created,
-    platform: formatPlatform(config.platform),
-  }
-}
-
-async function doctor({ native }: Machine): Promise<DoctorReport> {
-  const { kernel, overlay, userNamespace, seccomp, cgroups, missing, pasta, slirp4netns } =
-    await native.probe()
-  return {
-    rootless: native.rootless,
-    kernel,
-    overlay,
-    userNamespace,
-    seccomp,
-    cgroups,
-    network: pasta !== null ? 'pasta' : slirp4netns !== null ? 'slirp4netns' : undefined,
-    platforms: [],
-    missing,
+    platform: images.map((each) => formatPlatform(each.config.platform)).join(', '),
   }
 }

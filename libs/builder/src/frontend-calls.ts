@@ -7,6 +7,9 @@ import { createInternalVertices } from './internal-vertex.ts'
 import { type FrontendCall, frontendOptions } from './load-definition.ts'
 import { type Machine, randomId } from './machine.ts'
 import { createRemote } from './remote.ts'
+import type { BuildRun } from './run-build.ts'
+import { createSecretSource } from './secret-source.ts'
+import { withSshAgents } from './ssh.ts'
 import type {
   CallOptions,
   CheckReport,
@@ -67,21 +70,25 @@ async function call<T>(
   const signal = options.signal ?? new AbortController().signal
   const ref = randomId().slice(0, 24)
   const run = { machine, ref, options, events: () => {}, signal }
-  const internal = createInternalVertices(ref, run.events, machine.now)
-  const tools = { run, internal, remote: createRemote(run) }
   try {
     signal.throwIfAborted()
-    const main = await loadMainContext(tools)
-    const { shown: file, text } = main.file
-    try {
-      return await answer({ tools, main, dockerfile: { file, text } })
-    } catch (error) {
-      // The text may be no file.
-      const isOfText = isBuildError(error) && error.source?.file === file
-      throw isOfText ? withDetails(error, { sourceText: text }) : error
-    }
+    return await withSshAgents(run, (opened) => answerWith(opened, answer))
   } catch (error) {
     throw signal.aborted ? new UserError('ERR_CANCELLED', 'The call was cancelled') : error
+  }
+}
+
+async function answerWith<T>(run: BuildRun, answer: (opened: Opened) => Promise<T>): Promise<T> {
+  const internal = createInternalVertices(run.ref, run.events, run.machine.now)
+  const tools = { run, internal, remote: createRemote(run, createSecretSource(run.options)) }
+  const main = await loadMainContext(tools)
+  const { shown: file, text } = main.file
+  try {
+    return await answer({ tools, main, dockerfile: { file, text } })
+  } catch (error) {
+    // The text may be no file.
+    const isOfText = isBuildError(error) && error.source?.file === file
+    throw isOfText ? withDetails(error, { sourceText: text }) : error
   }
 }
 

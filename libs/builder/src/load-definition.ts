@@ -8,7 +8,6 @@ import {
   type Platform,
   parsePlatform,
   parseReference,
-  samePlatform,
   withDefaultTag,
 } from '@tsbuild/oci'
 import type { ContextTools } from './contexts/fetch-context.ts'
@@ -67,7 +66,7 @@ export function frontendOptions(tools: ContextTools, { file, context }: MainCont
     ulimits: options.ulimits ?? [],
     shmSizeBytes: options.shmSizeBytes,
     cgroupParent: options.cgroupParent,
-    extraHosts: parseExtraHosts(options.addHosts ?? []),
+    extraHosts: parseExtraHosts(options.addHosts ?? [], options.network ?? 'default'),
     resolveImage: imageResolver(run, internal),
     namedContexts: contexts.named,
     context: {
@@ -93,10 +92,11 @@ function warnOfUnknownStages(
   }
 }
 
+/** Whether its programs can run here is not asked: a build may need none, or only some that run anywhere. */
 function targetPlatform({ platform: given }: BuildOptions, buildPlatform: Platform): Platform {
   const platform = given === undefined ? buildPlatform : parsePlatform(given, buildPlatform)
-  if (samePlatform(platform, buildPlatform)) return platform
-  const message = `Cannot build for ${formatPlatform(platform)}: only ${formatPlatform(buildPlatform)}, this machine's own, is supported yet`
+  if (platform.os === 'linux') return platform
+  const message = `Cannot build for ${formatPlatform(platform)}: only Linux images can be built`
   throw new UserError('ERR_PLATFORM_INVALID', message)
 }
 

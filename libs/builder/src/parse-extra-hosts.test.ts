@@ -38,9 +38,15 @@ describe('parseExtraHosts()', () => {
     )
   })
 
-  it('says that host-gateway is not supported', () => {
-    expect(() => parseExtraHosts(['h:host-gateway'])).toThrow(
-      expect.objectContaining({ hints: [expect.stringContaining('host-gateway')] }),
-    )
+  it('host-gateway is this machine, which only its own network reaches', () => {
+    expect(parseExtraHosts(['h:host-gateway'], 'host')).toEqual([{ name: 'h', ip: '127.0.0.1' }])
+    for (const network of ['default', 'none'] as const)
+      expect(() => parseExtraHosts(['h:host-gateway'], network)).toThrow(
+        expect.objectContaining({
+          code: 'ERR_USAGE',
+          message: 'Cannot add host "h:host-gateway": steps do not reach this machine',
+          hints: [expect.stringContaining('--network host')],
+        }),
+      )
   })
 })

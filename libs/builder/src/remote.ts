@@ -12,20 +12,20 @@ import type { BuildRun } from './run-build.ts'
 
 /** What a build fetches with. */
 export interface Remote {
-  /** For what the Dockerfile names: with the secrets of the build, and nothing else that is the user's. */
+  /** For what the Dockerfile names: with the secrets and the ssh agent of the build, and nothing else that is the user's. */
   readonly forSteps: RemoteSources
-  /** For the contexts that the user named: also with the keys of the user's ssh agent, and what stands in the URL. */
+  /** For the contexts that the user named: where the build was given no agent, the user's, and what stands in the URL. */
   readonly forContexts: RemoteSources
   /** Keeps the credentials of a context's URL; they are used for this remote, and never shown. */
   readonly noteCredentials: (remote: string, credentials: GitCredentials) => void
 }
 
 /** Binds URLs and repositories to one build: its secrets go to no other. */
-export function createRemote({ machine, options }: BuildRun): Remote {
+export function createRemote({ machine, ssh }: BuildRun, secrets: SecretSource): Remote {
   const { store, now, transport } = machine
   const credentials = new Map<string, GitCredentials>()
-  const secrets: SecretSource = async (id) => await options.secrets?.[id]?.()
-  const { SSH_AUTH_SOCK: _agent, ...env } = machine.options.env ?? {}
+  const { SSH_AUTH_SOCK: agentOfUser, ...rest } = machine.options.env ?? {}
+  const env = { ...rest, SSH_AUTH_SOCK: ssh.forGit }
   const http = createHttpSources({ store, transport, secrets, now })
   return {
     forSteps: { ...http, ...createGitSources({ store, now, secrets, env }) },
@@ -35,7 +35,7 @@ export function createRemote({ machine, options }: BuildRun): Remote {
         store,
         now,
         secrets,
-        env: machine.options.env ?? {},
+        env: { ...env, SSH_AUTH_SOCK: ssh.forGit ?? agentOfUser },
         credentials: (remote) => credentials.get(remote),
       }),
     },

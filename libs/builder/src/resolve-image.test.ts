@@ -1,12 +1,15 @@
 import { type Digest, digestBytes, parseDiffId } from '@tsbuild/digest'
+import { EnvironmentError } from '@tsbuild/errors'
 import {
   type Descriptor,
   mediaTypes,
+  type Platform,
+  parsePlatform,
   serializeImageConfig,
   serializeIndex,
   serializeManifest,
 } from '@tsbuild/oci'
-import { createRegistryClient } from '@tsbuild/registry'
+import { createRegistryClient, type RegistryClient } from '@tsbuild/registry'
 import { type FakeRegistry, reply, startFakeRegistry } from '@tsbuild/registry/testing'
 import type { Store } from '@tsbuild/store'
 import { temporaryStore } from '@tsbuild/store/testing'
@@ -18,9 +21,9 @@ const arm64 = { os: 'linux', architecture: 'arm64' }
 const signal = new AbortController().signal
 
 /** An image without a single file: what is asked for is only described. */
-function image(user: string, layers = 1, diffIds = layers) {
+function image(user: string, layers = 1, diffIds = layers, platform: Platform = amd64) {
   const config = serializeImageConfig({
-    platform: amd64,
+    platform,
     config: { user },
     diffIds: Array.from({ length: diffIds }, (_, index) => parseDiffId(digestBytes(`diff ${user} ${index}`))),
     history: [],
@@ -111,6 +114,84 @@ describe('ImageSource.resolve()', () => {
     await resolve()
     await resolve()
     expect(registry.requests.filter(({ path }) => path.includes('/blobs/'))).toHaveLength(1)
+  })
+
+  it('asks the registry where the local image is for another platform', async () => {
+    await keep(image('local'))
+    serveImage(image('remote', 1, 1, arm64))
+    expect(await resolve(false, arm64)).toMatchObject({ config: { config: { user: 'remote' } } })
+    expect(await userOf(false)).toBe('local')
+  })
+
+  it.each([false, true])(
+    'throws ERR_IMAGE_NOT_FOUND with the platform of the local image where no registry has another (pull: %s)',
+    async (pull) => {
+      await keep(image('local'))
+      await expect(resolve(pull, arm64)).rejects.toMatchObject({
+        code: 'ERR_IMAGE_NOT_FOUND',
+        message: `Cannot use image "${name()}" for linux/arm64: the local image is for linux/amd64, and no registry gave another`,
+        hints: ['A stage that need not run for linux/arm64 can say `FROM --platform=linux/amd64`.'],
+      })
+    },
+  )
+
+  it('says how to make the Debian image of another platform', async () => {
+    await keep(image('local'), 'docker.io/library/debian:bookworm')
+    const failure = new EnvironmentError('ERR_REGISTRY_UNREACHABLE', 'no network')
+    const offline = createImageSource({
+      store,
+      registry: () => ({ resolve: () => Promise.reject(failure) }) as unknown as RegistryClient,
+    })
+    const wanted = offline.resolve('debian:bookworm', arm64, { pull: false, signal })
+    await expect(wanted).rejects.toMatchObject({
+      code: 'ERR_IMAGE_NOT_FOUND',
+      cause: failure,
+      hints: [
+        expect.stringContaining('FROM --platform=linux/amd64'),
+        expect.stringContaining('`tsbuild bootstrap debian:bookworm --platform linux/arm64`'),
+      ],
+    })
+  })
+
+  it('leaves what the registry said where that is no reason for a local image', async () => {
+    await keep(image('local'))
+    registry.fault({ act: ({ response }) => reply(response, 403), times: 9 })
+    await expect(resolve(false, arm64)).rejects.toMatchObject({ code: 'ERR_REGISTRY_AUTH' })
+  })
+
+  it('takes the image of the platform out of a local index', async () => {
+    const [ours, theirs] = [image('ours'), image('theirs', 1, 1, arm64)]
+    const manifests = [ours, theirs].map((each, index) => ({
+      ...descriptorOf(each.manifest, mediaTypes.ociManifest),
+      platform: [amd64, arm64][index] ?? amd64,
+    }))
+    for (const { config, manifest } of [ours, theirs])
+      for (const bytes of [config, manifest]) await store.blobs.put(bytes)
+    const bytes = serializeIndex({ mediaType: mediaTypes.ociIndex, manifests, annotations: {} })
+    await store.blobs.put(bytes)
+    await store.images.set([name()], descriptorOf(bytes, mediaTypes.ociIndex))
+    expect(await resolve(false, arm64)).toMatchObject({ config: { config: { user: 'theirs' } } })
+    expect(await userOf(false)).toBe('ours')
+    const riscv64 = { os: 'linux', architecture: 'riscv64' }
+    await expect(resolve(false, riscv64)).rejects.toMatchObject({
+      message: expect.stringContaining('the local image is for linux/amd64, linux/arm64,'),
+    })
+  })
+
+  it.each([
+    ['linux/arm64/v8', { ...arm64 }, true],
+    ['linux/arm/v7', { os: 'linux', architecture: 'arm' }, true],
+    ['linux/arm/v6', { os: 'linux', architecture: 'arm' }, true],
+    ['linux/arm/v6', { os: 'linux', architecture: 'arm', variant: 'v7' }, false],
+    ['linux/amd64', { os: 'linux', architecture: '386' }, true],
+    ['linux/386', amd64, false],
+  ])('for %s a local image of %j: %s', async (wanted, platform, serves) => {
+    await keep(image('local', 1, 1, platform))
+    const found = resolve(false, parsePlatform(wanted)).then(
+      () => true,
+      () => false,
+    )
+    expect(await found).toBe(serves)
   })
 
   it("gives the registry's image to pull, though there is a local one", async () => {

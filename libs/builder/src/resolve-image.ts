@@ -5,6 +5,7 @@ import {
   familiarName,
   formatPlatform,
   formatReference,
+  hostPlatform,
   type ImageReference,
   isIndexType,
   listPlatforms,
@@ -14,6 +15,8 @@ import {
   parseIndex,
   parseManifest,
   parseReference,
+  runsFor,
+  samePlatform,
   selectPlatform,
   withDefaultTag,
 } from '@tsbuild/oci'
@@ -58,15 +61,15 @@ export function createImageSource({ store, registry }: ImageSourceOptions): Imag
       if (isLayoutReference(name)) return await resolveLayout(name, platform)
       const reference = withDefaultTag(parseReference(name))
       const local = options.pull ? undefined : await resolveLocal(store, reference, platform)
-      if (local !== undefined) return local
+      if (local?.image !== undefined) return local.image
       try {
         return await resolveRemote(store, registry(), reference, { platform, signal: options.signal })
       } catch (error) {
         const isMissing = isBuildError(error) && error.code === 'ERR_IMAGE_NOT_FOUND'
-        const fallback =
-          options.pull && isMissing ? await resolveLocal(store, reference, platform) : undefined
-        if (fallback !== undefined) return fallback
-        throw withBootstrapHint(error, reference)
+        const fallback = options.pull && isMissing ? await resolveLocal(store, reference, platform) : local
+        if (fallback?.image !== undefined) return fallback.image
+        const failure = fallback === undefined ? error : ofOtherPlatform(error, reference, platform, fallback)
+        throw withBootstrapHint(failure, reference, platform)
       }
     },
     fetchLayer: (layer, signal) =>
@@ -87,12 +90,42 @@ async function resolveLocal(
   store: Store,
   reference: ImageReference,
   platform: Platform,
-): Promise<ResolvedImage | undefined> {
+): Promise<LocalAnswer | undefined> {
   const name = formatReference(reference)
   const descriptor = await store.images.get(name)
   if (descriptor === undefined) return undefined
   const read: ReadBlob = ({ digest }) => store.blobs.read(digest)
-  return await describe(name, await read(descriptor), { descriptor, platform, read })
+  const bytes = await read(descriptor)
+  if (isIndexType(descriptor.mediaType)) {
+    const index = parseIndex(bytes, descriptor.mediaType)
+    if (selectPlatform(index, platform) === undefined) return { platforms: listPlatforms(index) }
+  }
+  const image = await describe(name, bytes, { descriptor, platform, read })
+  return runsFor(image.config.platform, platform) ? { image } : { platforms: [image.config.platform] }
+}
+
+/** What the local image list has under a name: an image for the platform, or only ones for others. */
+type LocalAnswer =
+  | { readonly image: ResolvedImage }
+  | { readonly image?: undefined; readonly platforms: readonly Platform[] }
+
+/** The user sees the image in the list: that it is another one says more than that a registry has none. */
+function ofOtherPlatform(
+  error: unknown,
+  reference: ImageReference,
+  wanted: Platform,
+  { platforms }: Extract<LocalAnswer, { image?: undefined }>,
+): unknown {
+  const codes = ['ERR_IMAGE_NOT_FOUND', 'ERR_REGISTRY_UNREACHABLE']
+  if (!isBuildError(error) || !codes.includes(error.code)) return error
+  const offered = platforms.map(formatPlatform).join(', ')
+  const message = `Cannot use image "${formatReference(reference)}" for ${formatPlatform(wanted)}: the local image is for ${offered}, and no registry gave another`
+  return new UserError('ERR_IMAGE_NOT_FOUND', message, {
+    cause: error,
+    hints: [
+      `A stage that need not run for ${formatPlatform(wanted)} can say \`FROM --platform=${platforms.map(formatPlatform)[0]}\`.`,
+    ],
+  })
 }
 
 async function resolveRemote(
@@ -193,14 +226,16 @@ async function download(
 }
 
 /** Where no registry can be reached there is another way to a base image. */
-function withBootstrapHint(error: unknown, reference: ImageReference): unknown {
+function withBootstrapHint(error: unknown, reference: ImageReference, platform: Platform): unknown {
   if (!isBuildError(error)) return error
   const { code, source, cause, details } = error
   if (code !== 'ERR_IMAGE_NOT_FOUND' && code !== 'ERR_REGISTRY_UNREACHABLE') return error
   if (reference.registry !== 'docker.io' || reference.repository !== 'library/debian') return error
+  const isForeign = !samePlatform(platform, hostPlatform(process.arch))
+  const flag = isForeign ? ` --platform ${formatPlatform(platform)}` : ''
   const hints = [
     ...error.hints,
-    `\`tsbuild bootstrap ${familiarName(reference)}\` makes this image from Debian's packages, without a registry.`,
+    `\`tsbuild bootstrap ${familiarName(reference)}${flag}\` makes this image from Debian's packages, without a registry.`,
   ]
   const options = { source, cause, details, hints }
   return error.kind === 'user'

@@ -1,22 +1,26 @@
 import { createLocalCache } from '@tsbuild/cache'
-import { type DockerfileText, openTreeContext } from '@tsbuild/context'
+import { type DockerfileText, openTreeContext, type SecretSource } from '@tsbuild/context'
 import type { Digest } from '@tsbuild/digest'
 import { isBuildError, UserError, withDetails } from '@tsbuild/errors'
 import type { EventSink } from '@tsbuild/events'
-import { createExecutor, noLimits } from '@tsbuild/executor'
+import { createExecutor, type Executor } from '@tsbuild/executor'
 import { assertOutputPlace } from '@tsbuild/exporter'
 import type { Graph, Vertex } from '@tsbuild/graph'
 import type { Compression } from '@tsbuild/native'
 import { formatReference, parseReference, withDefaultTag } from '@tsbuild/oci'
-import { createOps, type OpResult } from '@tsbuild/ops'
+import { createOps, type FailureKeeping, type OpResult } from '@tsbuild/ops'
 import { createSnapshotter, emptyFilesystem, type Snapshotter } from '@tsbuild/snapshot'
 import { solve } from '@tsbuild/solver'
 import { loadMainContext } from './contexts/main-context.ts'
-import { createInternalVertices } from './internal-vertex.ts'
+import { executionOptions } from './execution-options.ts'
+import { withPlatformHints } from './foreign-platform.ts'
+import { createInternalVertices, type InternalVertices } from './internal-vertex.ts'
 import { type Definition, loadDefinition } from './load-definition.ts'
 import type { Machine } from './machine.ts'
 import { compressionOf, hasLayers, outputPlaces, outputsOf, writeOutputs } from './outputs.ts'
 import { createRemote, fetchRemote, type Remote } from './remote.ts'
+import { createSecretSource } from './secret-source.ts'
+import type { SshAgents } from './ssh.ts'
 import type { BuildOptions, BuildResult, OutputSpec } from './types.ts'
 
 /** Steps wait for the network as often as for a processor, so more run at once than there are processors. */
@@ -29,6 +33,7 @@ export interface BuildRun {
   readonly options: BuildOptions
   readonly events: EventSink
   readonly signal: AbortSignal
+  readonly ssh: SshAgents
 }
 
 /** Runs a build from the Dockerfile's text to its last output. See `Builder.build` for what it throws. */
@@ -42,31 +47,67 @@ export async function runBuild(run: BuildRun): Promise<BuildResult> {
     native: machine.native,
     fetch: (layer, aborted) => machine.images.fetchLayer(layer, aborted),
   })
-  const remote = createRemote(run)
+  const secrets = createSecretSource(options)
+  const remote = createRemote(run, secrets)
   const tools = { run, internal, remote }
   const main = await loadMainContext(tools)
   try {
     const definition = await loadDefinition(tools, main)
     signal.throwIfAborted()
-    const solution = await solveGraph(run, { ...definition, remote, snapshotter })
-    const { frontend } = definition
+    return await solveAndWrite({ run, internal, snapshotter, remote, secrets, tags }, definition)
+  } catch (error) {
+    throw withText(withPlatformHints(error), main.file)
+  }
+}
+
+/** What the second half of a build works with. */
+interface Solving {
+  readonly run: BuildRun
+  readonly internal: InternalVertices
+  readonly snapshotter: Snapshotter
+  readonly remote: Remote
+  readonly secrets: SecretSource
+  readonly tags: readonly string[]
+}
+
+async function solveAndWrite(solving: Solving, definition: Definition): Promise<BuildResult> {
+  const { run, internal, snapshotter, tags } = solving
+  const { frontend } = definition
+  const executor = executorOf(run, frontend.proxyEnv, internal)
+  try {
+    const solution = await solveGraph(solving, definition, executor)
+    // Nothing runs any more: what the steps shared ends while the outputs are written.
+    solution.durable.then(() => executor.close()).catch(() => {})
     const filesystem = solution.result?.kind === 'filesystem' ? solution.result.filesystem : emptyFilesystem
     const image = await writeOutputs({ run, internal, snapshotter, frontend, filesystem, tags })
     await solution.durable
+    const { cached, executed } = solution
     return {
       ref: run.ref,
       image: image?.manifest,
       configDigest: image?.config.digest,
       tags,
-      steps: {
-        total: solution.cached + solution.executed,
-        cached: solution.cached,
-        executed: solution.executed,
-      },
+      steps: { total: cached + executed, cached, executed },
     }
-  } catch (error) {
-    throw withText(error, main.file)
+  } finally {
+    await executor.close()
   }
+}
+
+function executorOf(
+  { machine, options }: BuildRun,
+  proxyEnv: readonly string[],
+  internal: InternalVertices,
+): Executor {
+  return createExecutor({
+    ...executionOptions(options),
+    native: machine.native,
+    randomId: machine.randomId,
+    trustCa: machine.options.trustCa ?? [],
+    proxyEnv,
+    ports: [],
+    onNotice: (rule, message) => internal.warn({ rule, message, source: null }),
+  })
 }
 
 /** @throws {UserError} `ERR_USAGE` */
@@ -87,41 +128,32 @@ function withText(error: unknown, { shown, text }: DockerfileText): unknown {
 }
 
 async function solveGraph(
-  run: BuildRun,
-  parts: Definition & { readonly remote: Remote; readonly snapshotter: Snapshotter },
+  { run, snapshotter, remote, secrets }: Solving,
+  { frontend, contexts }: Definition,
+  executor: Executor,
 ) {
   const { machine, events, signal } = run
   const { store } = machine
   const cache = createLocalCache(store)
-  const executor = createExecutor({
-    native: machine.native,
-    randomId: machine.randomId,
-    trustCa: machine.options.trustCa ?? [],
-    proxyEnv: parts.frontend.proxyEnv,
-    allow: [],
-    limits: noLimits,
-    processLimits: noLimits,
-    cgroupParent: undefined,
-    security: 'sandbox',
-    noNewPrivileges: false,
-    userns: undefined,
-    ports: [],
-    onNotice: () => {},
-  })
   const op = createOps({
     native: machine.native,
-    snapshotter: parts.snapshotter,
+    snapshotter,
     executor,
     hasSnapshot: (id) => store.snapshots.has(id),
-    layerOf: wantedLayers(parts.frontend.graph, outputsOf(run.options)),
-    contexts: parts.contexts.open,
+    layerOf: wantedLayers(frontend.graph, outputsOf(run.options)),
+    contexts: contexts.open,
     fetch: async (source, fetching) =>
-      openTreeContext(await fetchRemote(parts.remote.forSteps, source, fetching), machine),
+      openTreeContext(await fetchRemote(remote.forSteps, source, fetching), machine),
     scratch: () => store.sources.scratch(),
+    failure: keepingOf(run),
+    cacheMounts: store.cacheMounts,
+    scope: machine.options.scope ?? 'main',
+    secrets,
+    ssh: run.ssh.forStep,
     now: machine.now,
   })
   const solution = await solve<OpResult>({
-    graph: parts.frontend.graph,
+    graph: frontend.graph,
     op,
     cache,
     exclusive: (key, body, onWait, aborted) =>
@@ -135,6 +167,14 @@ async function solveGraph(
   // An output may fail first, and then nobody waits for it.
   durable.catch(() => {})
   return { ...solution, durable }
+}
+
+/** What looks at a failed step may take this long where steps have no limit of their own. */
+const onErrorTimeoutMs = 5 * 60_000
+
+function keepingOf({ ref, options }: BuildRun): FailureKeeping {
+  const { onError: command, stepTimeoutMs: timeoutMs = onErrorTimeoutMs } = options
+  return { ref, onError: command === undefined ? undefined : { command, timeoutMs } }
 }
 
 /**

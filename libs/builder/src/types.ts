@@ -4,7 +4,7 @@ import type { BuildError, SourceRange } from '@tsbuild/errors'
 import type { BuildEvent, EventSink } from '@tsbuild/events'
 import type { Outline, Target } from '@tsbuild/frontend'
 import type { Entitlement, Ulimit } from '@tsbuild/graph'
-import type { Missing, Port, SessionCgroup } from '@tsbuild/native'
+import type { Port, ProcessOptions, SessionCgroup } from '@tsbuild/native'
 import type { Descriptor } from '@tsbuild/oci'
 
 /** Where a builder keeps its data and how it reaches the outside. Nothing is read from the environment. */
@@ -85,7 +85,7 @@ export interface BuildOptions {
   readonly tags?: readonly string[] | undefined
   /** `--label`. */
   readonly labels?: Readonly<Record<string, string>> | undefined
-  /** `--platform`; only the machine's own for now. */
+  /** `--platform`: one, of Linux; default the machine's own. Programs of others run where an interpreter is registered. */
   readonly platform?: string | undefined
   /** `--no-cache`. */
   readonly noCache?: boolean | undefined
@@ -181,6 +181,7 @@ export interface LocalImage {
   readonly sizeBytes: number
   /** RFC 3339. */
   readonly created: string | undefined
+  /** `linux/amd64`; of a name for several images, all of theirs: `linux/amd64, linux/arm64`. */
   readonly platform: string
 }
 
@@ -207,8 +208,15 @@ export interface RunImageOptions {
   readonly shmSizeBytes?: number | undefined
   /** The program cannot write to the image's files. */
   readonly readOnly?: boolean | undefined
-  /** A pseudo-terminal; descriptor 0 of `stdio` is a terminal. */
+  /** A pseudo-terminal; descriptor 0 of `stdio` is a terminal, or null. */
   readonly terminal?: boolean | undefined
+  /** `TERM` where neither the image nor `env` sets it; default `xterm`. */
+  readonly term?: string | undefined
+  readonly noNewPrivileges?: boolean | undefined
+  /** See `ProcessOptions` of `@tsbuild/native`. */
+  readonly signals?: ProcessOptions['signals']
+  /** What the user should know. */
+  readonly onNotice?: ((message: string) => void) | undefined
   readonly platform?: string | undefined
   readonly allow?: readonly Entitlement[] | undefined
   /** File descriptors of this process that become the program's; default 0, 1 and 2. */
@@ -223,16 +231,34 @@ export interface Volume {
   readonly readOnly: boolean
 }
 
+/** A step that failed and is kept. */
+export interface FailedStep {
+  /** Of its build. */
+  readonly ref: string
+  /** Unix ms. */
+  readonly at: number
+  /** `[build 2/4] RUN make` */
+  readonly name: string
+  readonly source: SourceRange | null
+  /** Of the error. */
+  readonly code: string
+  /** Null where its process did not come to its end. */
+  readonly exitCode: number | null
+}
+
 /** `tsbuild shell`: where a step failed. */
 export interface ShellOptions extends Pick<BuildOptions, 'secrets' | 'ssh' | 'allow'> {
-  /** Of the build; default the last one that failed. */
+  /** Of the build, or the beginning of it; default the last one that failed. */
   readonly ref?: string | undefined
   /** Before the step, or with what it had written when it failed. Default `after`. */
   readonly when?: 'before' | 'after' | undefined
-  /** Default: the shell of the step, without its command. */
+  /** Default: the program of the step's SHELL, without a command. */
   readonly args?: readonly string[] | undefined
   readonly terminal?: boolean | undefined
   readonly stdio?: RunImageOptions['stdio']
+  readonly signals?: RunImageOptions['signals']
+  /** What the user should know: secrets that the step had and the shell does not. */
+  readonly onNotice?: ((message: string) => void) | undefined
   readonly signal?: AbortSignal | undefined
 }
 
@@ -244,6 +270,8 @@ export interface BootstrapOptions {
   readonly packages?: readonly string[] | undefined
   /** mmdebstrap's variant; default `minbase`. */
   readonly variant?: 'minbase' | 'apt' | 'essential' | 'standard' | undefined
+  /** Default the machine's own; of another one the packages' scripts run through an interpreter. */
+  readonly platform?: string | undefined
   /** Makes the image again although it is there. */
   readonly force?: boolean | undefined
   /** Progress text. */
@@ -284,9 +312,11 @@ export interface Builder {
   /**
    * Opens a shell where a step failed, with its mounts and environment; what it changes is thrown away.
    * @returns the shell's exit code
-   * @throws {UserError} `ERR_FAILURE_NOT_FOUND`
+   * @throws {UserError} `ERR_FAILURE_NOT_FOUND`; `ERR_ENTITLEMENT` for a step that had more than is allowed now
    */
   shell(options: ShellOptions): Promise<number>
+  /** The failed steps that are kept, newest first: of each build one, of the store the newest five. */
+  failures(): Promise<readonly FailedStep[]>
   /** Makes a base image from the distribution's packages and stores it under its name. */
   bootstrap(options: BootstrapOptions): Promise<LocalImage>
   /** What this machine can do and lacks. */
@@ -299,16 +329,29 @@ export interface Builder {
 export interface DoctorReport {
   readonly rootless: boolean
   readonly kernel: string
-  readonly overlay: boolean
-  readonly userNamespace: boolean
-  readonly seccomp: boolean
+  /** Everything that builds may need, in the order to show it. */
+  readonly capabilities: readonly Capability[]
   /** What steps can be limited by. */
   readonly cgroups: readonly SessionCgroup[]
   /** What connects the private network of steps; undefined: steps have the host's. */
   readonly network: 'pasta' | 'slirp4netns' | undefined
   /** Foreign platforms that steps can run for. */
   readonly platforms: readonly string[]
-  readonly missing: readonly Missing[]
+}
+
+/** Something that the machine can do or not. */
+export interface Capability {
+  /** `private network` */
+  readonly name: string
+  readonly works: boolean
+  /** Builds cannot run without it. */
+  readonly required: boolean
+  /** What there is, or why not. */
+  readonly detail: string
+  /** What does not work without it. */
+  readonly without: string | undefined
+  /** Commands that give it; none where it works. */
+  readonly fixes: readonly string[]
 }
 
 /** What is asked of a Dockerfile without a build. Tags, labels and outputs count for nothing. */

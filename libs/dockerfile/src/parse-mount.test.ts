@@ -30,8 +30,8 @@ describe('parseMount()', () => {
     ['type=$T,target=/a,size=1.5m', { type: 'tmpfs', sizeBytes: 1_572_864 }],
     ['type=secret,id=a/b', { type: 'secret', id: 'a/b', target: null, env: null, required: false }],
     [
-      'type=secret,target=/x/key.pem,required=true,env=',
-      { id: 'key.pem', target: '/x/key.pem', required: true, env: '' },
+      'type=secret,target=/x/key.pem,required=true,env=KEY',
+      { id: 'key.pem', target: '/x/key.pem', required: true, env: 'KEY' },
     ],
     ['type=secret,source=s,env=TOKEN,required', { id: 's', env: 'TOKEN', required: true }],
     ['source=x', { type: 'bind', target: '', source: 'x' }],
@@ -65,6 +65,14 @@ describe('parseMount()', () => {
     ['type=tmpfs,target=/a,source=b', 'source not allowed for "tmpfs" type mounts'],
     ['type=tmpfs,target=/a,from=b', 'from not allowed for "tmpfs" type mounts'],
     ['type=ssh,from=b', 'from not allowed for "ssh" type mounts'],
+    ['type=secret,id=a,env=', 'invalid value for env: '],
+    ['type=secret,id=a,env=A=B', 'invalid value for env: A=B'],
+    ['target=/a,bind-propagation=suid', "unexpected key 'bind-propagation' in 'bind-propagation=suid'"],
+    ['type=bind,,target=/a', "invalid field '' must be a key=value pair"],
+    ['target=/a,target=/a', "'target' after 'target', which says it already"],
+    ['target=/a,src=b,source=b', "'source' after 'src', which says it already"],
+    ['target=/a,ro,rw', "'rw' after 'ro', which says it already"],
+    ['target=/a,dst=/b', "'dst' after 'target', which says it already"],
     ['target=/a,Typ=B', "unexpected key 'typ' in 'Typ=B'"],
     ['target=/a,FOO', "invalid field 'FOO' must be a key=value pair"],
   ])('refuses %j', (text, message) => {
@@ -106,6 +114,9 @@ describe('2.1 mounts, syntax', () => {
 
   it('unknown key: did you mean type?', () => {
     expect(hintsOf('typ=tmpfs')).toEqual(['Did you mean `type`?'])
+    expect(hintsOf('bind-propagation=rw,dev,exec')).toEqual([
+      expect.stringMatching(/^Use one of `type`, `from`, .*`env`\.$/),
+    ])
   })
 
   it('unknown type: did you mean tmpfs?', () => {

@@ -33,6 +33,16 @@ const BOOLEANS: ReadonlyMap<string, boolean> = new Map([
   ...['0', 'f', 'F', 'FALSE', 'false', 'False'].map((text) => [text, false] as const),
 ])
 
+/** Keys that say the same thing. */
+const MEANINGS: ReadonlyMap<string, Key> = new Map<string, Key>([
+  ['src', 'source'],
+  ['dst', 'target'],
+  ['destination', 'target'],
+  ['ro', 'readonly'],
+  ['rw', 'readonly'],
+  ['readwrite', 'readonly'],
+])
+
 /** How a mount's fields are read. */
 export interface ParseMountOptions {
   /** Expands a value; called once for each `key=value`, also for `type`. */
@@ -165,8 +175,20 @@ function applyField(draft: Draft, key: Key, value: string, refuse: Refuse): void
       draft[key] = readNumber(key, value, { base: 10, refuse })
       break
     case 'env':
-      draft.env = value
+      // BuildKit makes a variable without a name.
+      draft.env = /^[^=\0]+$/.test(value) ? value : refuse(`invalid value for env: ${value}`)
       break
+  }
+}
+
+/** BuildKit takes the last one without a word. */
+function refuseTwice(fields: readonly Field[], refuse: Refuse): void {
+  const seen = new Map<string, string>()
+  for (const { key } of fields) {
+    const meaning = MEANINGS.get(key) ?? key
+    const earlier = seen.get(meaning)
+    if (earlier !== undefined) refuse(`'${key}' after '${earlier}', which says it already`)
+    seen.set(meaning, key)
   }
 }
 
@@ -239,7 +261,7 @@ function finish(draft: Draft): Mount {
  *
  * The target is not checked: only with WORKDIR joined to it is it known whether it is `/`.
  *
- * @throws {UserError} `ERR_DOCKERFILE_MOUNT_OPTION` for an unknown key, type or value, or one that the type does not take;
+ * @throws {UserError} `ERR_DOCKERFILE_MOUNT_OPTION` for an unknown key, type or value, one that the type does not take, a key given twice;
  *   what `expand` throws
  * @see spec/dockerfile.md 2.1
  */
@@ -255,10 +277,10 @@ export function parseMount(flag: MountFlag, options: ParseMountOptions): Mount {
     const { key, value } = field
     const known = KEYS.find((name) => name === key)
     if (value === null) applyBareKey(draft, field, refuse)
-    else if (known === undefined)
-      refuse(`unexpected key '${key}' in '${field.text}'`, didYouMean(key.slice(0, 32), KEYS))
+    else if (known === undefined) refuse(`unexpected key '${key}' in '${field.text}'`, choiceHints(key, KEYS))
     else applyField(draft, known, known === 'from' ? value : options.expand(value), refuse)
   }
+  refuseTwice(flag.fields, refuse)
   check(draft, refuse)
   return finish(draft)
 }

@@ -1,3 +1,4 @@
+export { durationText, sizeText } from './amounts.ts'
 export type { BuildErrorOptions, ErrorKind } from './build-error.ts'
 export {
   BuildError,

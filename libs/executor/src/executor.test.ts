@@ -1,100 +1,54 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import type { Native, Staged } from '@tsbuild/native'
 import { describe, expect, it, onTestFinished } from 'vitest'
-import { createExecutor, type ExecutorOptions, noLimits, type Process } from './index.ts'
+import { type ExecutorOptions, noLimits, type Process } from './index.ts'
+import { cgroups, type FakeBehaviour, succeeded } from './testing/fake-native.ts'
+import { executorOver, output, process } from './testing/process.ts'
 
-type Run = Parameters<Native['run']>
-
-/** What the helper answers; an executor hands it on as it is. */
-const staged = {} as Staged<'run'>
-
-/** The helper, as far as an executor uses it: it notes what it is asked to run. Anything else is refused. */
-function recordingNative() {
-  const runs: Run[] = []
-  const run = (...call: Run): Staged<'run'> => {
-    runs.push(call)
-    return staged
-  }
-  const native = new Proxy({ run } as unknown as Native, {
-    get(target, name) {
-      if (name === 'run') return target.run
-      throw new RangeError(`an executor does not use "${String(name)}"`)
-    },
-  })
-  return { native, runs }
-}
-
-const defaults = {
-  trustCa: [],
-  proxyEnv: [],
-  allow: [],
-  limits: noLimits,
-  processLimits: noLimits,
-  cgroupParent: undefined,
-  security: 'sandbox',
-  noNewPrivileges: false,
-  userns: undefined,
-  ports: [],
-  onNotice: () => {},
-} as const satisfies Partial<ExecutorOptions>
-
-const root = { lower: ['/l'], upper: '/u', work: '/w' } as unknown as Process['root']
-const process: Process = {
-  root,
-  args: ['/bin/sh', '-c', 'x'],
-  env: ['PATH=/bin', 'http_proxy=own'],
-  cwd: '/c',
-  user: 'u',
-  network: 'default',
-  hostname: 'box',
-  extraHosts: [{ name: 'db', ip: '10.0.0.1' }],
-  security: 'sandbox',
-  mounts: [],
-  ulimits: [],
-  shmSizeBytes: null,
-  readOnly: false,
-  terminal: false,
-}
-
-/** The host's resolver as a file of the test. */
-function resolvConf(text: string): string {
+/** A file of the test. */
+function file(text: string): string {
   const directory = mkdtempSync(join(tmpdir(), 'tsbuild-executor-'))
   onTestFinished(() => rmSync(directory, { recursive: true }))
-  const path = join(directory, 'resolv.conf')
+  const path = join(directory, 'file')
   writeFileSync(path, text)
   return path
 }
 
+const resolver = (text: string) => ({ resolvConf: file(text), systemd: '/nonexistent' })
+
 /** Runs one process and gives the request that the helper got. */
-function requestOf(changed: Partial<Process> = {}, options: Partial<ExecutorOptions> = {}) {
-  const { native, runs } = recordingNative()
-  const randomId = () => '0'.repeat(32)
-  const executor = createExecutor({ ...defaults, native, randomId, ...options })
-  const output = { kind: 'fds', stdin: null, stdout: 1, stderr: 2 } as const
-  const finishing = { signal: new AbortController().signal, layerFd: 3 }
-  expect(executor.run({ ...process, ...changed }, output, finishing)).toBe(staged)
+async function requestOf(
+  changed: Partial<Process> = {},
+  options: Partial<ExecutorOptions> = {},
+  behaviour: FakeBehaviour = {},
+) {
+  const { run, runs } = executorOver(behaviour, options)
+  await run(changed)
   expect(runs).toHaveLength(1)
-  const [[request, givenOutput, given] = []] = runs
-  expect(givenOutput).toBe(output)
-  expect(given).toBe(finishing)
-  return request
+  return runs[0]?.request
 }
 
 describe('createExecutor()', () => {
-  it('run() hands the process to the helper, complete', () => {
-    const request = requestOf({}, { resolvConfPath: resolvConf('nameserver 127.0.0.53\n') })
-    expect(request).toEqual({
-      root,
+  it('run() hands the process to the helper, complete', async () => {
+    const { executor, runs } = executorOver({}, { resolver: resolver('nameserver 10.0.0.1\n') })
+    const { signal } = new AbortController()
+    const { outcome, finished } = executor.run(process, output, { signal, layerFd: 3 })
+    expect(await outcome).toBe(succeeded)
+    expect(await finished).toBeUndefined()
+    const [given] = runs
+    expect(given?.output).toBe(output)
+    expect(given?.options).toEqual({ signal: expect.any(AbortSignal), layerFd: 3, namespaces: undefined })
+    expect(given?.request).toEqual({
+      root: process.root,
       argv: ['/bin/sh', '-c', 'x'],
       env: ['PATH=/bin', 'http_proxy=own'],
       cwd: '/c',
       user: 'u',
       hostname: 'box',
-      network: 'host',
+      network: 'none',
       hosts: '127.0.0.1\tlocalhost box\n::1\tlocalhost ip6-localhost ip6-loopback\n10.0.0.1\tdb\n',
-      resolvConf: 'nameserver 127.0.0.53\n',
+      resolvConf: 'nameserver 10.0.0.1\n',
       mounts: [],
       trustCa: null,
       readonly: false,
@@ -104,50 +58,135 @@ describe('createExecutor()', () => {
       noNewPrivileges: false,
       userNamespace: null,
       terminal: false,
-      cgroups: [],
+      cgroups,
       limits: noLimits,
       stopGraceMs: 500,
-      id: '0'.repeat(32),
+      id: '2',
     })
   })
 
   it.each([
-    ['default', 'host'],
-    ['host', 'host'],
-    ['none', 'none'],
-  ] as const)('run() gives a process with network %s that of %s', (network, expected) => {
-    expect(requestOf({ network })?.network).toBe(expected)
-  })
+    ['default', 'nameserver 10.0.2.3\n'],
+    ['host', 'nameserver 127.0.0.53\n'],
+    ['none', expect.not.stringContaining('127.0.0.53')],
+  ] as const)(
+    'run() gives a process with network %s the resolver that it can reach',
+    async (network, text) => {
+      const request = await requestOf(
+        { network },
+        { allow: ['network.host'], resolver: resolver('nameserver 127.0.0.53\n') },
+      )
+      expect(request?.resolvConf).toEqual(text)
+    },
+  )
 
-  it('run() takes no loopback server along where there is no network', () => {
-    const resolvConfPath = resolvConf('nameserver 127.0.0.53\nnameserver 10.0.0.1\n')
-    const request = requestOf({ network: 'none' }, { resolvConfPath })
-    expect(request?.resolvConf).toBe('nameserver 10.0.0.1\n')
-  })
-
-  it('run() works on a host without a resolver', () => {
-    const request = requestOf({}, { resolvConfPath: '/nonexistent/resolv.conf' })
-    expect(request?.resolvConf).toBe('')
-  })
-
-  it('run() gives proxies to a process that does not set them itself', () => {
+  it('run() gives proxies to a process that does not set them itself', async () => {
     const proxyEnv = ['HTTP_PROXY=p', 'http_proxy=p', 'NO_PROXY=n', 'no_proxy=n']
-    const request = requestOf({ env: ['PATH=/bin', 'http_proxy=own', 'NO_PROXY='] }, { proxyEnv })
+    const request = await requestOf({ env: ['PATH=/bin', 'http_proxy=own', 'NO_PROXY='] }, { proxyEnv })
     expect(request?.env).toEqual(['HTTP_PROXY=p', 'no_proxy=n', 'PATH=/bin', 'http_proxy=own', 'NO_PROXY='])
   })
 
-  it('run() joins certificates with one line feed behind each', () => {
-    const request = requestOf({}, { trustCa: ['A\n\n', ' B'] })
+  it('run() joins certificates with one line feed behind each', async () => {
+    const request = await requestOf({}, { trustCa: ['A\n\n', ' B'] })
     expect(request?.trustCa).toBe('A\nB\n')
   })
 
-  it('run() asks for an id for every process', () => {
-    const { native, runs } = recordingNative()
-    const ids = ['a', 'b'].map((digit) => digit.repeat(32))
-    const rest = [...ids]
-    const executor = createExecutor({ ...defaults, native, randomId: () => rest.shift() ?? '' })
-    const output = { kind: 'fds', stdin: null, stdout: 1, stderr: 2 } as const
-    for (const _ of ids) executor.run(process, output, {})
-    expect(runs.map(([request]) => request.id)).toEqual(ids)
+  it('run() asks for an id for every process', async () => {
+    const { run, runs, sessions } = executorOver()
+    for (const _ of [1, 2]) await run()
+    expect(sessions.map(({ request }) => request.id)).toEqual(['1'])
+    expect(runs.map(({ request }) => request.id)).toEqual(['2', '3'])
+  })
+
+  it.each([
+    ['sandbox', 'sandbox', 'sandbox'],
+    ['sandbox', 'minimal', 'minimal'],
+    ['insecure', 'sandbox', 'insecure'],
+    ['insecure', 'minimal', 'insecure'],
+  ] as const)(
+    'run() gives a %s process of a %s executor the rules of %s',
+    async (asked, general, expected) => {
+      const options = { security: general, allow: ['security.insecure'] } as const
+      expect((await requestOf({ security: asked }, options))?.security).toBe(expected)
+    },
+  )
+
+  it('run() gives the limits of each process, and what else the options say of each', async () => {
+    const processLimits = { ...noLimits, pids: 7 }
+    expect(await requestOf({}, { processLimits, noNewPrivileges: true })).toMatchObject({
+      limits: processLimits,
+      noNewPrivileges: true,
+    })
+  })
+
+  it('run() rejects with what the helper reports, from both promises', async () => {
+    const failure = new Error('no')
+    const { executor } = executorOver({ run: () => Promise.reject(failure) })
+    const { outcome, finished } = executor.run(process, output, {})
+    await expect(outcome).rejects.toBe(failure)
+    await expect(finished).rejects.toBe(failure)
+  })
+})
+
+describe('createExecutor() with userns auto', () => {
+  const range = (outside: number) => [{ inside: 0, outside, length: 65_536 }]
+
+  it.each([
+    ['nobody reserved any', '', 100_000],
+    ['ours', 'root:1:65536\ncontainers:300000:65536\ntsbuild:200000:65536\n', 200_000],
+    ["podman's", 'containers:300000:131072\n', 300_000],
+    ['none too small', 'tsbuild:200000:65535\ncontainers:300000:65536\n', 300_000],
+    ['nothing malformed', 'tsbuild:x:65536\ntsbuild:1:2:3\n# tsbuild\n', 100_000],
+  ])('run() takes ids that are granted for this: %s', async (_, subuid, outside) => {
+    const subordinateIds = { subuid: file(subuid), subgid: '/nonexistent' }
+    const request = await requestOf({}, { userns: 'auto', subordinateIds })
+    expect(request?.userNamespace).toEqual({ uids: range(outside), gids: range(100_000) })
+  })
+
+  it('run() adds none as an ordinary user, whose processes are in one anyway', async () => {
+    const request = await requestOf({}, { userns: 'auto' }, { rootless: true })
+    expect(request?.userNamespace).toBeNull()
+  })
+})
+
+describe('createExecutor() as the authority on what is allowed (RUN-10)', () => {
+  const kinds = ['RUN', 'debug shell', 'image'] as const
+  const rows = [true, false].flatMap((allowed) =>
+    [true, false].flatMap((asked) => kinds.map((kind) => ({ allowed, asked, kind }))),
+  )
+
+  /** Everything that runs a process does so by a `Process`; these are what the three differ in. */
+  const shapes = {
+    RUN: {},
+    'debug shell': { terminal: true, args: ['/bin/sh'] },
+    image: { terminal: true, readOnly: true },
+  } as const
+
+  it.each(rows)('run() of a $kind: allowed $allowed, asked for $asked', async ({ allowed, asked, kind }) => {
+    const wanted = [
+      { security: asked ? 'insecure' : 'sandbox', entitlement: 'security.insecure' },
+      { network: asked ? 'host' : 'none', entitlement: 'network.host' },
+    ] as const
+    for (const { entitlement, ...asks } of wanted) {
+      const { run, runs, sessions } = executorOver({}, { allow: allowed ? [entitlement] : [] })
+      const ended = run({ ...shapes[kind], ...asks })
+      if (asked && !allowed) {
+        await expect(ended).rejects.toMatchObject({
+          code: 'ERR_ENTITLEMENT',
+          message: `Cannot use entitlement "${entitlement}": it is not allowed`,
+        })
+        expect([runs.length, sessions.length]).toEqual([0, 0])
+      } else {
+        await ended
+        expect(runs).toHaveLength(1)
+      }
+    }
+  })
+
+  it('run() does not take one entitlement for another', async () => {
+    const { run } = executorOver({}, { allow: ['network.host'] })
+    await expect(run({ network: 'host', security: 'insecure' })).rejects.toMatchObject({
+      code: 'ERR_ENTITLEMENT',
+    })
   })
 })

@@ -1,7 +1,24 @@
-import { readFileSync } from 'node:fs'
-import type { Entitlement } from '@tsbuild/graph'
-import type { Finishing, Limits, Mount, Native, Port, Root, RunOutput, Staged, Ulimit } from '@tsbuild/native'
-import { hostsFor, resolvConfFor } from './resolv-conf.ts'
+import { UserError } from '@tsbuild/errors'
+import { type Entitlement, entitlementsOf } from '@tsbuild/graph'
+import type {
+  Exceeded,
+  IdMap,
+  Limits,
+  Mount,
+  Native,
+  Port,
+  ProcessOptions,
+  Root,
+  RunOutput,
+  RunRequest,
+  Staged,
+  Ulimit,
+} from '@tsbuild/native'
+import { type ExceededLimit, limitOf, noLimits } from './limits.ts'
+import { hostsFor, type ResolverFiles, resolvConfFor, usualResolver } from './resolv-conf.ts'
+import { createSurroundings, type Place, untilAborted } from './session.ts'
+import { type SubordinateFiles, userNamespaceMap } from './user-namespace.ts'
+import { watch } from './watch.ts'
 
 /** One process in a snapshot. */
 export interface Process {
@@ -24,13 +41,22 @@ export interface Process {
   readonly readOnly: boolean
   /** See {@link Native.run}. */
   readonly terminal: boolean
+  /** Between SIGTERM and SIGKILL; default 500. */
+  readonly stopGraceMs?: number | undefined
 }
 
 /** Runs processes in surroundings of their own: limits, and a private network that is made when the first one needs it. */
 export interface Executor {
-  /** Runs a process to the end of everything it started. A non-zero exit code is a result, not an error. */
-  run(process: Process, output: RunOutput, options: Finishing): Staged<'run'>
-  /** Ends the surroundings; nothing runs any more. */
+  /**
+   * Runs a process to the end of everything it started. A non-zero exit code is a result, not an error.
+   *
+   * @throws {UserError} (both promises) `ERR_ENTITLEMENT` for what is not allowed, `ERR_TIMEOUT`, `ERR_CANCELLED`
+   * @throws {EnvironmentError} `ERR_CGROUP`, `ERR_SESSION_LOST`, and what the helper reports
+   */
+  run(process: Process, output: RunOutput, options: ProcessOptions): Staged<'run'>
+  /** Which limit ended a process. */
+  limitOf(exceeded: Exceeded): ExceededLimit
+  /** Ends the surroundings, within a second; nothing runs any more. Never rejects. */
   close(): Promise<void>
 }
 
@@ -48,67 +74,104 @@ export interface ExecutorOptions {
   /** Of all processes together, and of each one. */
   readonly limits: Limits
   readonly processLimits: Limits
+  /** Of all processes together where `limits` says nothing, as far as the machine can. */
+  readonly defaultLimits?: Limits | undefined
+  /** How long one process may take. */
+  readonly processTimeoutMs?: number | undefined
   /** Relative to the hierarchies' roots. */
   readonly cgroupParent: string | undefined
   readonly security: 'sandbox' | 'minimal'
   readonly noNewPrivileges: boolean
+  /** `auto`: as root, processes get a user namespace. */
   readonly userns: 'auto' | undefined
   /** Ports of the machine that lead to ports of the processes. */
   readonly ports: readonly Port[]
   /** Called with what the user should know and does not stop the build: once for each. */
   readonly onNotice: (rule: string, message: string) => void
-  /** Where the host's resolver is configured; default `/etc/resolv.conf`. */
-  readonly resolvConfPath?: string | undefined
+  /** Where the host's resolver is configured, and subordinate ids are granted; default the files of `/etc`. */
+  readonly resolver?: ResolverFiles | undefined
+  readonly subordinateIds?: SubordinateFiles | undefined
 }
 
-/** No limit of any kind. */
-export const noLimits: Limits = {
-  memoryBytes: null,
-  memorySwapBytes: null,
-  cpuShares: null,
-  cpuPeriodMicros: null,
-  cpuQuotaMicros: null,
-  cpusetCpus: null,
-  cpusetMems: null,
-  pids: null,
-  ioWeight: null,
-}
-
-/** Creates an executor. The default network is the host's until a private one is built (docs/adr/0007). */
+/**
+ * Creates an executor; nothing is started before the first process. @see docs/adr/0013
+ */
 export function createExecutor(options: ExecutorOptions): Executor {
-  const trustCa =
-    options.trustCa.length === 0 ? null : `${options.trustCa.map((pem) => pem.trim()).join('\n')}\n`
+  const { limits, processLimits, defaultLimits: defaults = noLimits } = options
+  const surroundings = createSurroundings({ ...options, defaults })
+  const request = requests(options)
+  const start = async (step: Process, output: RunOutput, finishing: ProcessOptions) => {
+    assertAllowed(step, options.allow)
+    const place = await untilAborted(() => surroundings.enter(step.network), finishing.signal)
+    const { network } = place
+    const namespaces = network.kind === 'session' ? network.namespaces : undefined
+    const { lost } = surroundings
+    const { processTimeoutMs: timeoutMs } = options
+    return watch({ signal: finishing.signal, lost, timeoutMs, command: shortened(step.args) }, (signal) =>
+      options.native.run(request(step, place), output, { ...finishing, signal, namespaces }),
+    )
+  }
   return {
     run(step, output, finishing) {
-      const network = step.network === 'none' ? 'none' : 'host'
-      const request = {
-        root: step.root,
-        readonly: step.readOnly,
-        argv: step.args,
-        env: [...without(options.proxyEnv, step.env), ...step.env],
-        cwd: step.cwd,
-        user: step.user,
-        hostname: step.hostname,
-        network,
-        hosts: hostsFor(step.hostname, step.extraHosts),
-        resolvConf: resolvConfFor(network, hostResolvConf(options.resolvConfPath ?? '/etc/resolv.conf')),
-        mounts: step.mounts,
-        shmSizeBytes: step.shmSizeBytes,
-        ulimits: step.ulimits,
-        security: step.security === 'insecure' ? 'insecure' : options.security,
-        noNewPrivileges: options.noNewPrivileges,
-        userNamespace: null,
-        trustCa,
-        terminal: step.terminal,
-        cgroups: [],
-        limits: options.processLimits,
-        stopGraceMs: 500,
-        id: options.randomId(),
-      } as const
-      return options.native.run(request, output, finishing)
+      const started = start(step, output, finishing)
+      const outcome = started.then((running) => running.outcome)
+      const finished = started.then((running) => running.finished)
+      // Both reject when the process cannot be started, and one of the two may have no reader.
+      for (const promise of [outcome, finished]) promise.catch(() => {})
+      return { outcome, finished }
     },
-    async close() {},
+    limitOf: (exceeded) => limitOf(exceeded, { limits, processLimits, defaults }),
+    close: () => surroundings.end(),
   }
+}
+
+/**
+ * The one place where it counts: whatever wants a process, a step, a shell or an image that is run, comes by here.
+ * @throws {UserError} `ERR_ENTITLEMENT`
+ */
+function assertAllowed(step: Process, allow: readonly Entitlement[]): void {
+  const refused = entitlementsOf(step).find((entitlement) => !allow.includes(entitlement))
+  if (refused === undefined) return
+  throw new UserError('ERR_ENTITLEMENT', `Cannot use entitlement "${refused}": it is not allowed`, {
+    hints: [`\`--allow ${refused}\` allows it to every step of the build. It is a way out of the sandbox.`],
+  })
+}
+
+/** Makes the requests of processes. */
+function requests(options: ExecutorOptions) {
+  const trustCa =
+    options.trustCa.length === 0 ? null : `${options.trustCa.map((pem) => pem.trim()).join('\n')}\n`
+  const userNamespace = userNamespaceOf(options)
+  return (step: Process, place: Place): Omit<RunRequest, 'op' | 'stdin' | 'finish'> => ({
+    root: step.root,
+    readonly: step.readOnly,
+    argv: step.args,
+    env: [...without(options.proxyEnv, step.env), ...step.env],
+    cwd: step.cwd,
+    user: step.user,
+    hostname: step.hostname,
+    network: place.network.kind,
+    hosts: hostsFor(step.hostname, step.extraHosts),
+    resolvConf: resolvConfFor(place.network, options.resolver ?? usualResolver),
+    mounts: step.mounts,
+    shmSizeBytes: step.shmSizeBytes,
+    ulimits: step.ulimits,
+    security: step.security === 'insecure' ? 'insecure' : options.security,
+    noNewPrivileges: options.noNewPrivileges,
+    userNamespace,
+    trustCa,
+    terminal: step.terminal,
+    cgroups: place.cgroups,
+    limits: options.processLimits,
+    stopGraceMs: step.stopGraceMs ?? 500,
+    id: options.randomId(),
+  })
+}
+
+/** An ordinary user's processes are in one anyway. */
+function userNamespaceOf({ native, userns, subordinateIds }: ExecutorOptions): IdMap | null {
+  if (userns === undefined || native.rootless) return null
+  return userNamespaceMap(subordinateIds ?? { subuid: '/etc/subuid', subgid: '/etc/subgid' })
 }
 
 /** A name that is there twice means another value to each program: the step's own variable is the only one. */
@@ -118,11 +181,8 @@ function without(defaults: readonly string[], own: readonly string[]): readonly 
   return defaults.filter((entry) => !names.has(nameOf(entry)))
 }
 
-function hostResolvConf(path: string): string {
-  try {
-    return readFileSync(path, 'utf8')
-  } catch {
-    // A host without a resolver has nothing to give; the step sees the same.
-    return ''
-  }
+/** A command in a message. */
+function shortened(args: readonly string[]): string {
+  const command = args.join(' ')
+  return command.length > 300 ? `${command.slice(0, 300)}…` : command
 }

@@ -1,3 +1,7 @@
 export type { Executor, ExecutorOptions, Process } from './executor.ts'
-export { createExecutor, noLimits } from './executor.ts'
+export { createExecutor } from './executor.ts'
+export type { ExceededLimit } from './limits.ts'
+export { noLimits } from './limits.ts'
+export type { Reach, ResolverFiles } from './resolv-conf.ts'
 export { hostsFor, resolvConfFor } from './resolv-conf.ts'
+export type { SubordinateFiles } from './user-namespace.ts'

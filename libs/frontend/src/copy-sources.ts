@@ -1,8 +1,9 @@
 import type { Digest } from '@tsbuild/digest'
 import type { AddInstruction, CopyInstruction } from '@tsbuild/dockerfile'
 import { UserError } from '@tsbuild/errors'
-import type { GitOp, HttpOp } from '@tsbuild/graph'
+import { type GitOp, type HttpOp, literalPattern } from '@tsbuild/graph'
 import { addMainContext } from './base.ts'
+import { fromName } from './from-name.ts'
 import { refuseRemote, remoteSource } from './remote-source.ts'
 import type { StageBuilder } from './stage-builder.ts'
 import type { StageState } from './stage-state.ts'
@@ -95,14 +96,11 @@ function addRemote(
   const input = graph.add(op, { inputs: [], name, source: instruction.source })
   if (op.kind === 'git') return { input, sources: ['/'], unpack: false }
   const unpack = instruction.kind === 'add' && instruction.unpack === true
-  return { input, sources: [literal(op.filename)], unpack }
+  return { input, sources: [literalPattern(op.filename)], unpack }
 }
 
 /** Neither a password nor a signed query is shown. */
 const withoutSecrets = (url: string) => url.replace(/^(\w+:\/\/)[^/@]*@/, '$1').replace(/\?.*$/s, '')
-
-/** A pattern that matches this name only: sources of a copy are patterns. */
-const literal = (name: string) => name.replace(/[*?[\\]/g, (mark) => (mark === '\\' ? '[\\\\]' : `[${mark}]`))
 
 async function addLocal(
   builder: StageBuilder,
@@ -112,7 +110,9 @@ async function addLocal(
 ): Promise<OpenGroup> {
   const { source } = instruction
   const from = instruction.kind === 'copy' ? instruction.from : null
-  const input = from ? await builder.fromName(from, state, source) : await addMainContext(builder, source)
+  const input = from
+    ? await fromName(builder, { name: from, reader: state.stage, source })
+    : await addMainContext(builder, source)
   const unpack = instruction.kind === 'add' && instruction.unpack !== false
   return { input: input ?? addNothing(builder), sources, unpack }
 }

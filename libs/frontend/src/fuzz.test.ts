@@ -66,6 +66,10 @@ const others = [
   'RUN --network=none x <<E\nE',
   'RUN --mount=from=b,target=/b x',
   'RUN --mount=type=$A,target=/b x',
+  'RUN --mount=target=. --mount=source=y,target=/y,rw x',
+  'RUN --mount=from=ctx,target=/c --mount=from=c,source=a,target=c x',
+  'RUN --mount=type=cache,target=/c,from=a --mount=from=img,target=/c/d x',
+  'RUN --mount=type=secret,id=s,env=S --mount=type=ssh --mount=type=tmpfs,target=t x',
   'ONBUILD RUN t',
   'ONBUILD COPY --from=a / /',
   'ONBUILD ARG SOURCE_DATE_EPOCH=1',
@@ -116,6 +120,15 @@ function check({ graph, image }: Converted): void {
   for (const vertex of graph.vertices) {
     for (const input of vertex.inputs) expect(vertices.has(input)).toBe(true)
     vertices.set(vertex.digest, vertex)
+    if (vertex.op.kind === 'exec') {
+      const { rootfs, mounts } = vertex.op
+      const read = mounts.flatMap((mount) => ('input' in mount ? [mount.input] : []))
+      const indexes = [rootfs, ...read].filter((index) => index !== undefined)
+      expect(indexes).toEqual([...vertex.inputs.keys()])
+      const targets = mounts.flatMap(({ target }) => target ?? [])
+      expect(new Set(targets).size).toBe(targets.length)
+      for (const target of targets) expect(target).toMatch(/^\/[^/]/)
+    }
     if (vertex.op.kind !== 'file') continue
     const { rootfs, owners, actions } = vertex.op
     const read = actions.flatMap((action) => (action.kind === 'copy' ? [action.input] : []))

@@ -1,41 +1,158 @@
-import { type Mount, parseMount, type RunInstruction } from '@tsbuild/dockerfile'
+import { posix } from 'node:path'
+import type { Digest } from '@tsbuild/digest'
+import {
+  type CacheMount,
+  type Mount,
+  parseMount,
+  type RunInstruction,
+  type SecretMount,
+} from '@tsbuild/dockerfile'
 import { type SourceRange, UserError } from '@tsbuild/errors'
+import type { ExecMount } from '@tsbuild/graph'
+import { buildArgOf } from './build-args.ts'
+import { mountedFiles } from './mounted-files.ts'
 import { resolveInImage } from './paths.ts'
 import type { StageBuilder } from './stage-builder.ts'
-import { namedStage, refuseLater } from './stage-reference.ts'
 import type { StageState } from './stage-state.ts'
 
+/** The mounts of a RUN, and the vertices that they read. */
+export interface ExecMounts {
+  /** Parents before what lies in them; no two have one target. */
+  readonly mounts: readonly ExecMount[]
+  /** Each has one reader among the mounts. */
+  readonly inputs: readonly Digest[]
+}
+
 /**
- * Reads the mounts of a RUN by their own rules, so that a mistake in one is said first.
+ * Reads the mounts of a RUN and adds the vertices whose files they show. All mounts are read by their own rules first, so that a
+ * mistake in one is said before anything is asked for.
  *
- * @throws {UserError} `ERR_DOCKERFILE_MOUNT_OPTION`, `ERR_DOCKERFILE_EXPANSION`, `ERR_DOCKERFILE_CYCLE`,
- *   `ERR_DOCKERFILE_STAGE_NOT_FOUND`
+ * @param firstInput the index that the first of the inputs will have
+ * @throws {UserError} `ERR_DOCKERFILE_MOUNT_OPTION`, `ERR_DOCKERFILE_EXPANSION`; see `mountedFiles`
  * @see spec/dockerfile.md 2.1
  */
-export function checkMounts(
-  { options, contexts }: StageBuilder,
+export async function addMounts(
+  builder: StageBuilder,
   state: StageState,
-  { mounts, source }: RunInstruction,
-): void {
-  const { stages } = options.dockerfile
-  for (const flag of mounts) {
+  instruction: RunInstruction,
+  firstInput: number,
+): Promise<ExecMounts> {
+  const { source } = instruction
+  const inputs: Digest[] = []
+  const mounts: ExecMount[] = []
+  for (const mount of inOrder(readMounts(state, instruction))) {
+    const files = await mountedFiles(builder, state, mount, source)
+    const input = files.input === undefined ? undefined : firstInput + inputs.push(files.input) - 1
+    mounts.push(execMount(builder, mount, { input, source: files.path }))
+  }
+  return { mounts, inputs }
+}
+
+/** A mount and its target in the image; undefined for a secret that is only a variable. */
+type PlacedMount =
+  | (Exclude<Mount, SecretMount> & { readonly at: string })
+  | (SecretMount & { readonly at: string | undefined })
+
+function readMounts(state: StageState, { mounts, source }: RunInstruction): readonly PlacedMount[] {
+  let agents = 0
+  return mounts.map((flag) => {
     const mount = parseMount(flag, { expand: (value) => state.scope.expand(value, source), source })
-    refuseRoot(mount, state, { text: flag.text, source })
-    const name = 'from' in mount ? mount.from : null
-    const stage = name === null ? undefined : namedStage(stages, name, state.stage)
-    if (stage === undefined || contexts.find(stage.name ?? '', options.platform) !== undefined) continue
-    refuseLater(stages, stage, { reader: state.stage, source })
+    const place = (target: string): string => {
+      const at = resolveInImage(state.config.workingDir ?? '/', target)
+      if (at === '/') throw rootAsTarget(flag.text, source)
+      return at
+    }
+    switch (mount.type) {
+      case 'secret': {
+        const ofId = mount.env === null ? `/run/secrets/${posix.basename(mount.id)}` : undefined
+        const target = mount.target ?? ofId
+        return { ...mount, at: target === undefined ? undefined : place(target) }
+      }
+      case 'ssh': {
+        const target = mount.target ?? `/run/buildkit/ssh_agent.${agents}`
+        agents++
+        return { ...mount, at: place(target) }
+      }
+      default:
+        return { ...mount, at: place(mount.target) }
+    }
+  })
+}
+
+function rootAsTarget(text: string, source: SourceRange): UserError {
+  const message = `Cannot parse mount "${text}": invalid mount target "/"`
+  return new UserError('ERR_DOCKERFILE_MOUNT_OPTION', message, { source })
+}
+
+/** The last mount of a target wins. A secret that loses its file keeps its variable. */
+function inOrder(mounts: readonly PlacedMount[]): readonly PlacedMount[] {
+  const last = new Map(mounts.map((mount, index) => [mount.at, index]))
+  const kept = mounts.flatMap((mount, index): PlacedMount[] => {
+    if (mount.at === undefined || last.get(mount.at) === index) return [mount]
+    return mount.type === 'secret' && mount.env !== null ? [{ ...mount, at: undefined }] : []
+  })
+  return parentsFirst(kept)
+}
+
+/** Otherwise as written: the first agent is that of `SSH_AUTH_SOCK`. */
+function parentsFirst(mounts: readonly PlacedMount[]): readonly PlacedMount[] {
+  const ordered: PlacedMount[] = []
+  for (const mount of mounts) {
+    const child = ordered.findIndex(({ at }) => mount.at !== undefined && at?.startsWith(`${mount.at}/`))
+    ordered.splice(child < 0 ? ordered.length : child, 0, mount)
+  }
+  return ordered
+}
+
+/** What a bind or a cache is filled from. */
+type Filling = Pick<Extract<ExecMount, { kind: 'bind' }>, 'input' | 'source'>
+
+function execMount(builder: StageBuilder, mount: PlacedMount, { input, source }: Filling): ExecMount {
+  switch (mount.type) {
+    case 'bind':
+      return { kind: 'bind', input, source, target: mount.at, readOnly: mount.readOnly }
+    case 'cache':
+      return {
+        kind: 'cache',
+        id: cacheId(builder, mount),
+        target: mount.at,
+        input,
+        source,
+        readOnly: mount.readOnly,
+        sharing: mount.sharing,
+        mode: mount.mode ?? undefined,
+        uid: mount.uid ?? undefined,
+        gid: mount.gid ?? undefined,
+      }
+    case 'tmpfs':
+      // As in BuildKit, and in the kernel, a size of 0 is no limit.
+      return {
+        kind: 'tmpfs',
+        target: mount.at,
+        sizeBytes: mount.sizeBytes || undefined,
+        readOnly: mount.readOnly,
+      }
+    case 'secret': {
+      const { id, at: target, required } = mount
+      return { kind: 'secret', id, target, env: mount.env ?? undefined, required, ...ownership(mount, 0o400) }
+    }
+    case 'ssh': {
+      const { id, at: target, required } = mount
+      return { kind: 'ssh', id, target, required, ...ownership(mount, 0o600) }
+    }
   }
 }
 
-function refuseRoot(
-  mount: Mount,
-  { config }: StageState,
-  { text, source }: { readonly text: string; readonly source: SourceRange },
-): void {
-  // A secret and an agent have a place of their own.
-  if (mount.target === null) return
-  if (resolveInImage(config.workingDir ?? '/', mount.target) !== '/') return
-  const message = `Cannot parse mount "${text}": invalid mount target "/"`
-  throw new UserError('ERR_DOCKERFILE_MOUNT_OPTION', message, { source })
+function ownership(
+  { mode, uid, gid }: { readonly [key in 'mode' | 'uid' | 'gid']: number | null },
+  defaultMode: number,
+) {
+  return { mode: mode ?? defaultMode, uid: uid ?? 0, gid: gid ?? 0 }
+}
+
+/** Without an id the target is it, as written: a relative one is not joined to WORKDIR. @see spec/dockerfile.md 1.4, 2.1 */
+function cacheId({ options }: StageBuilder, { id, target }: CacheMount): string {
+  const namespace = buildArgOf(options.buildArgs, 'BUILDKIT_CACHE_MOUNT_NS') ?? ''
+  const own = id ?? posix.normalize(target).replace(/(?<=.)\/$/, '')
+  return namespace === '' ? own : `${namespace}/${own}`
 }

@@ -72,13 +72,15 @@ describe('toGraph() and ONBUILD', () => {
     ])
   })
 
-  it('a trigger with mounts of a stage is refused as a RUN with mounts is, at the FROM', async () => {
-    const triggers = withTriggers(['RUN --mount=from=x,target=/x true'])
-    await expect(
-      convertText('FROM other AS x\n\nFROM base\n', { images: { ...triggers.images, other: {} } }),
-    ).rejects.toMatchObject({
-      code: 'ERR_UNSUPPORTED',
+  it('a trigger mounts a stage of the file that its FROM stands in', async () => {
+    const triggers = withTriggers(['RUN --mount=from=x,source=a,target=t true'])
+    const text = 'FROM other AS x\nRUN make\nFROM base\nWORKDIR /w\n'
+    const result = await convertText(text, { images: { ...triggers.images, other: {} } })
+    const trigger = vertexOf(result, 'true')
+    expect(trigger.inputs).toEqual([expect.any(String), vertexOf(result, 'RUN make').digest])
+    expect(trigger).toMatchObject({
       source: { startLine: 3 },
+      op: { mounts: [{ kind: 'bind', input: 1, source: '/a', target: '/t', readOnly: true }] },
     })
   })
 

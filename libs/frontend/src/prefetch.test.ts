@@ -18,7 +18,7 @@ function waitingFor(names: readonly string[], seen: string[] = []): ImageResolve
 }
 
 describe('toGraph() and the images that it asks for', () => {
-  it('asks for all at once, those of stages, copies and contexts', async () => {
+  it('asks for all at once, those of stages, copies, mounts and contexts', async () => {
     const text = [
       'ARG V=2',
       'FROM unused',
@@ -26,7 +26,9 @@ describe('toGraph() and the images that it asks for', () => {
       'COPY --from=b /x /',
       'FROM replaced AS ctx',
       'COPY --from=no / /',
+      'FROM f AS Mounted',
       'FROM c:$V',
+      'RUN --mount=type=cache,from=g,target=/g --mount=from=mounted,target=/f --mount=from=,target=/h x',
       'COPY --from=build / /',
       'COPY --from=2 / /',
       'COPY --from=base / /',
@@ -36,9 +38,9 @@ describe('toGraph() and the images that it asks for', () => {
       ['base', { kind: 'image', reference: 'e' }],
     ])
     const seen: string[] = []
-    const asked = ['a', 'b', 'c:2', 'd', 'e']
+    const asked = ['a', 'b', 'c:2', 'd', 'e', 'f', 'g']
     const result = convertWith(text.join('\n'), waitingFor(asked, seen), { namedContexts })
-    await expect(result).rejects.toMatchObject({ code: 'ERR_IMAGE_NOT_FOUND', source: { startLine: 7 } })
+    await expect(result).rejects.toMatchObject({ code: 'ERR_IMAGE_NOT_FOUND', source: { startLine: 8 } })
     expect(seen.toSorted()).toEqual(asked)
   })
 

@@ -1,10 +1,10 @@
-import type { Stage } from '@tsbuild/dockerfile'
-import { isBuildError, type SourceRange } from '@tsbuild/errors'
+import type { Instruction, Stage } from '@tsbuild/dockerfile'
+import { isBuildError } from '@tsbuild/errors'
 import type { Platform } from '@tsbuild/oci'
 import { expandGlobally, findReplacement, platformOf } from './base.ts'
 import type { FoundContext } from './named-contexts.ts'
 import type { StageBuilder } from './stage-builder.ts'
-import { namedStage, stageOf } from './stage-reference.ts'
+import { mountedNames, namedStage, stageOf } from './stage-reference.ts'
 
 /**
  * Asks at once for the images of targets and of the stages that it needs, as far as their names can be told without a
@@ -30,12 +30,10 @@ function needsOf(builder: StageBuilder, stage: Stage): readonly Need[] {
     const platform = platformOf(builder, stage)
     const replacement = findReplacement(builder, stage, platform)
     if (replacement !== undefined) return imageOf(replacement, platform)
-    const copied = stage.instructions.flatMap((instruction) =>
-      instruction.kind === 'copy' && instruction.from
-        ? unlessRefused(() => needOfCopy(builder, stage, instruction.from ?? '', instruction.source))
-        : [],
+    const read = stage.instructions.flatMap((instruction) =>
+      unlessRefused(() => needsOfStep(builder, stage, instruction)),
     )
-    return [...needOfBase(builder, stage, platform), ...copied]
+    return [...needOfBase(builder, stage, platform), ...read]
   })
 }
 
@@ -56,15 +54,17 @@ function needOfBase(builder: StageBuilder, stage: Stage, platform: Platform): re
   return needOfName(builder, name, platform)
 }
 
-function needOfCopy(
-  builder: StageBuilder,
-  reader: Stage,
-  name: string,
-  source: SourceRange,
-): readonly Need[] {
+function needsOfStep(builder: StageBuilder, reader: Stage, instruction: Instruction): readonly Need[] {
   const { dockerfile, platform } = builder.options
-  const named = stageOf(dockerfile.stages, { name, reader, source })
-  return named === undefined ? needOfName(builder, name, platform) : [{ stage: named }]
+  const { stages } = dockerfile
+  const needOf = (name: string, named: Stage | undefined): readonly Need[] =>
+    named === undefined ? needOfName(builder, name, platform) : [{ stage: named }]
+  if (instruction.kind === 'copy' && instruction.from) {
+    const { from: name, source } = instruction
+    return needOf(name, stageOf(stages, { name, reader, source }))
+  }
+  if (instruction.kind !== 'run') return []
+  return mountedNames(instruction).flatMap((name) => needOf(name, namedStage(stages, name, reader)))
 }
 
 function needOfName({ contexts }: StageBuilder, name: string, platform: Platform): readonly Need[] {

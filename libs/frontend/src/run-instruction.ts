@@ -1,41 +1,54 @@
 import { heredocText, type RunInstruction } from '@tsbuild/dockerfile'
 import { type SourceRange, UserError } from '@tsbuild/errors'
-import type { ScriptFile } from '@tsbuild/graph'
-import { formatPlatform } from '@tsbuild/oci'
+import { type Entitlement, type ExecOp, entitlementsOf, type ScriptFile } from '@tsbuild/graph'
+import { formatPlatform, normalizePlatform } from '@tsbuild/oci'
 import { argvOf, history } from './history.ts'
 import { shellOf } from './metadata-instructions.ts'
-import { checkMounts } from './mounts.ts'
+import { addMounts } from './mounts.ts'
 import { isFileName } from './paths.ts'
 import type { StageBuilder } from './stage-builder.ts'
 import { nextStepName, type StageState } from './stage-state.ts'
+import type { FrontendOptions } from './types.ts'
 
-/** Adds the step of a RUN. @see spec/dockerfile.md 2 */
-export function addRun(builder: StageBuilder, state: StageState, instruction: RunInstruction): void {
+/**
+ * Adds the step of a RUN.
+ *
+ * @throws {UserError} `ERR_ENTITLEMENT`, `ERR_PATH_INVALID`; see `addMounts`
+ * @see spec/dockerfile.md 2
+ */
+export async function addRun(
+  builder: StageBuilder,
+  state: StageState,
+  instruction: RunInstruction,
+): Promise<void> {
   const { graph, options } = builder
   const { source } = instruction
-  checkMounts(builder, state, instruction)
-  refuseUnsupported(instruction)
-  const { args, scripts, script } = commandOf(instruction, shellOf(state))
+  const asked = { network: networkOf(instruction, options.network), security: instruction.security }
+  refuseUnallowed(asked, options, source)
+  const shell = shellOf(state)
+  const { args, scripts, script } = commandOf(instruction, shell)
+  const rootfs = state.rootfs === undefined ? [] : [state.rootfs]
+  const { mounts, inputs } = await addMounts(builder, state, instruction, rootfs.length)
   const op = {
     kind: 'exec',
     rootfs: state.rootfs === undefined ? undefined : 0,
     args,
+    ...(instruction.command.form === 'exec' ? {} : { shell }),
     env: state.scope.environment(),
     cwd: state.config.workingDir || '/',
     user: state.config.user ?? '',
-    network: networkOf(instruction, options.network),
+    ...asked,
     hostname: builder.hostname,
     extraHosts: options.extraHosts,
-    platform: formatPlatform(state.platform),
+    platform: formatPlatform(normalizePlatform(state.platform)),
     scripts,
-    security: instruction.security,
-    mounts: [],
+    mounts,
     ulimits: options.ulimits,
     shmSizeBytes: options.shmSizeBytes,
     cgroupParent: options.cgroupParent,
   } as const
   state.rootfs = graph.add(op, {
-    inputs: state.rootfs === undefined ? [] : [state.rootfs],
+    inputs: [...rootfs, ...inputs],
     name: nextStepName(
       state,
       script === undefined ? instruction.original : `${instruction.original} (${firstLine(script)})`,
@@ -91,11 +104,21 @@ function firstLine(script: string): string {
   return others.length > 0 ? `${line}...` : line
 }
 
-function refuseUnsupported({ mounts, security, source }: RunInstruction): void {
-  if (mounts.length > 0) throw unsupported('RUN --mount', source)
-  if (security === 'insecure') throw unsupported('RUN --security=insecure', source)
+/** `network: 'host'` of the build is the caller's own word, and allows itself. The executor asks once more. */
+function refuseUnallowed(
+  op: Pick<ExecOp, 'network' | 'security'>,
+  { allow, network }: FrontendOptions,
+  source: SourceRange,
+): void {
+  const own: readonly Entitlement[] = network === 'host' ? ['network.host'] : []
+  const missing = entitlementsOf(op).find((wanted) => ![...allow, ...own].includes(wanted))
+  if (missing === undefined) return
+  const message = `Cannot run this step: entitlement ${missing} is not allowed`
+  const hint = `Give \`--allow ${missing}\` if you trust the Dockerfile with ${entrusted[missing]}.`
+  throw new UserError('ERR_ENTITLEMENT', message, { source, hints: [hint] })
 }
 
-function unsupported(what: string, source: SourceRange): UserError {
-  return new UserError('ERR_UNSUPPORTED', `Cannot run this step: ${what} is not supported yet`, { source })
+const entrusted: Readonly<Record<Entitlement, string>> = {
+  'network.host': 'the network of this machine, and with what listens on it',
+  'security.insecure': 'this machine',
 }

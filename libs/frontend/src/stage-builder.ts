@@ -1,17 +1,7 @@
-import type { Digest } from '@tsbuild/digest'
 import { type Instruction, parseTrigger, type Stage } from '@tsbuild/dockerfile'
-import { type SourceRange, UserError } from '@tsbuild/errors'
 import { createGraphBuilder, type GraphBuilder } from '@tsbuild/graph'
 import { applyArgs } from './arg-instruction.ts'
-import {
-  addContext,
-  addImage,
-  type Base,
-  findReplacement,
-  replacedStage,
-  resolveBase,
-  resolveImage,
-} from './base.ts'
+import { type Base, replacedStage, resolveBase } from './base.ts'
 import { addCopy } from './copy-instruction.ts'
 import { hostnameOf } from './hostname.ts'
 import type { StageObserver, StageStart } from './lint/observer.ts'
@@ -19,7 +9,6 @@ import { applyMetadata } from './metadata-instructions.ts'
 import { createNamedContexts, type NamedContexts } from './named-contexts.ts'
 import { addRun } from './run-instruction.ts'
 import type { DatedOptions, SourceDate } from './source-date.ts'
-import { refuseLater, stageOf } from './stage-reference.ts'
 import { type StageState, startState } from './stage-state.ts'
 import type { FrontendOptions } from './types.ts'
 import { addWorkdir } from './workdir-instruction.ts'
@@ -37,8 +26,6 @@ export interface StageBuilder {
   /** Looks on, for lint and for `--call`. */
   readonly observer: StageObserver
   build(stage: Stage): Promise<StageState>
-  /** The file system that a `--from` names: a stage, a named context or an image; undefined is empty. */
-  fromName(name: string, reader: StageState, source: SourceRange): Promise<Digest | undefined>
 }
 
 /** Starts with no stage built. @throws {UserError} `ERR_PLATFORM_INVALID` in the name of a named context, `ERR_USAGE` */
@@ -62,7 +49,6 @@ export function createStageBuilder(
       built.set(stage, state)
       return state
     },
-    fromName: (name, reader, source) => fromName(builder, name, reader, source),
   }
   return builder
 }
@@ -111,7 +97,7 @@ async function apply(builder: StageBuilder, state: StageState, instruction: Inst
     case 'arg':
       return applyArgs(builder, state, instruction)
     case 'run':
-      return addRun(builder, state, instruction)
+      return await addRun(builder, state, instruction)
     case 'copy':
     case 'add':
       return await addCopy(builder, state, instruction)
@@ -120,34 +106,4 @@ async function apply(builder: StageBuilder, state: StageState, instruction: Inst
     default:
       return applyMetadata(state, instruction)
   }
-}
-
-async function fromName(
-  builder: StageBuilder,
-  name: string,
-  { stage: reader }: StageState,
-  source: SourceRange,
-): Promise<Digest | undefined> {
-  const { platform, dockerfile } = builder.options
-  if (name.includes('$')) throw expandedFrom(name, source)
-  const stage = stageOf(dockerfile.stages, { name, reader, source })
-  if (stage !== undefined) {
-    const replacement = findReplacement(builder, stage)
-    // Read as they are, without the layer that a FROM of them needs.
-    if (replacement?.context.kind === 'files') {
-      return await addContext(builder, replacement, platform, source)
-    }
-    if (replacement === undefined) refuseLater(dockerfile.stages, stage, { reader, source })
-    return (await builder.build(stage)).rootfs
-  }
-  const found = builder.contexts.find(name, platform)
-  if (found !== undefined) return await addContext(builder, found, platform, source)
-  if (name.toLowerCase() === 'scratch') return undefined
-  return addImage(builder, await resolveImage(builder, { name, platform, reader, source }), source)
-}
-
-/** No stage and no image has such a name. @see spec/dockerfile.md 1.3 */
-function expandedFrom(name: string, source: SourceRange): UserError {
-  const message = `Cannot use --from=${name}: variable expansion is not supported for --from, define a new stage with FROM using ARG from global scope as a workaround`
-  return new UserError('ERR_DOCKERFILE_SYNTAX', message, { source })
 }

@@ -1,4 +1,4 @@
-import { findStage, type Instruction, type Stage } from '@tsbuild/dockerfile'
+import { findStage, type Instruction, type RunInstruction, type Stage } from '@tsbuild/dockerfile'
 import { type SourceRange, UserError } from '@tsbuild/errors'
 
 /** A `--from` of COPY, or `from=` of a mount. */
@@ -82,9 +82,12 @@ function dependsOn(stages: readonly Stage[], stage: Stage, other: Stage, seen: S
 
 function namesIn(instruction: Instruction): readonly string[] {
   if (instruction.kind === 'copy') return instruction.from === null ? [] : [instruction.from]
-  if (instruction.kind !== 'run') return []
-  const fields = instruction.mounts.flatMap((mount) => mount.fields)
-  const names = fields.flatMap(({ key, value }) => (key === 'from' && value !== null ? [value] : []))
   // A mount takes names only: a number is an image.
-  return names.filter((name) => !/^\d+$/.test(name))
+  return instruction.kind === 'run' ? mountedNames(instruction).filter((name) => !/^\d+$/.test(name)) : []
+}
+
+/** What the mounts of a RUN say after `from=`. */
+export function mountedNames({ mounts }: RunInstruction): readonly string[] {
+  const fields = mounts.flatMap((mount) => mount.fields)
+  return fields.flatMap(({ key, value }) => (key === 'from' && value ? [value] : []))
 }

@@ -195,7 +195,56 @@ describe('toGraph() and RUN', () => {
     ['none', '--network=host ', 'host'],
     ['none', '--network=default ', 'none'],
   ] as const)('the network of a build with %s and RUN %s is %s', async (network, flag, expected) => {
-    expect(execsOf(await convertText(`FROM base\nRUN ${flag}x\n`, { network }))[0]?.network).toBe(expected)
+    const result = await convertText(`FROM base\nRUN ${flag}x\n`, { network, allow: ['network.host'] })
+    expect(execsOf(result)[0]?.network).toBe(expected)
+  })
+
+  it.each([
+    ['--network=host', 'network.host'],
+    ['--security=insecure', 'security.insecure'],
+  ] as const)('RUN %s needs the entitlement %s', async (flag, entitlement) => {
+    const text = `FROM base\nRUN ${flag} x\n`
+    await expect(convertText(text)).rejects.toMatchObject({
+      code: 'ERR_ENTITLEMENT',
+      message: `Cannot run this step: entitlement ${entitlement} is not allowed`,
+      hints: [expect.stringContaining(`\`--allow ${entitlement}\``)],
+      source: { startLine: 2 },
+    })
+    const other = entitlement === 'network.host' ? 'security.insecure' : 'network.host'
+    await expect(convertText(text, { allow: [other] })).rejects.toMatchObject({ code: 'ERR_ENTITLEMENT' })
+    expect(execsOf(await convertText(text, { allow: [entitlement] }))).toHaveLength(1)
+  })
+
+  it('the network of the machine for the whole build allows itself, and nothing else', async () => {
+    const network = 'host'
+    expect(execsOf(await convertText('FROM base\nRUN --network=host x\n', { network }))).toHaveLength(1)
+    await expect(convertText('FROM base\nRUN --security=insecure x\n', { network })).rejects.toMatchObject({
+      message: expect.stringContaining('security.insecure'),
+    })
+  })
+
+  it('an entitlement is refused before any image is asked for', async () => {
+    const text = 'FROM scratch\nRUN --network=host --mount=from=missing,target=/m x\n'
+    const { requests } = await convertText('FROM scratch\nRUN x\n')
+    expect(requests).toEqual([])
+    await expect(convertText(text)).rejects.toMatchObject({ code: 'ERR_ENTITLEMENT' })
+  })
+
+  it('RUN --security=insecure is in the step', async () => {
+    const result = await convertText('FROM base\nRUN x\nRUN --security=insecure x\n', {
+      allow: ['security.insecure'],
+    })
+    expect(execsOf(result).map(({ security }) => security)).toEqual(['sandbox', 'insecure'])
+  })
+
+  it('toGraph() gives every RUN --ulimit, --shm-size and --cgroup-parent of the build', async () => {
+    const limits = {
+      ulimits: [{ name: 'nofile', soft: 1024, hard: undefined }],
+      shmSizeBytes: 1_048_576,
+      cgroupParent: '/builds',
+    }
+    const execs = execsOf(await convertText('FROM base\nRUN x\nRUN y\n', limits))
+    expect(execs).toMatchObject([limits, limits])
   })
 
   it('toGraph() gives every RUN the fixed host name, the extra hosts and the user', async () => {

@@ -29,6 +29,13 @@ describe('graph', () => {
     expect(graph.add(exec('a'), { inputs: [], name: 'forced', ignoreCache: true })).not.toBe(a)
   })
 
+  it('get() gives what was added, and refuses what was not', () => {
+    const graph = createGraphBuilder()
+    const a = graph.add(exec('a'), { inputs: [], name: 'first' })
+    expect(graph.get(a)).toMatchObject({ digest: a, name: 'first', op: { kind: 'exec' } })
+    expect(() => graph.get(digestBytes('x'))).toThrow(RangeError)
+  })
+
   it('build() keeps what the target needs, inputs first', () => {
     const graph = createGraphBuilder()
     const a = graph.add(exec('a'), { inputs: [], name: 'a' })

@@ -14,6 +14,8 @@ export interface VertexOptions {
 export interface GraphBuilder {
   /** @throws {RangeError} if an input was not added before */
   add(op: Op, options: VertexOptions): Digest
+  /** What was added. @throws {RangeError} if nothing has this digest */
+  get(digest: Digest): Vertex
   /** The vertices that `target` needs, in the order they were added. */
   build(target: Digest | undefined): Graph
 }
@@ -29,6 +31,11 @@ export function createGraphBuilder(): GraphBuilder {
       const digest = vertexDigest(op, inputs, ignoreCache)
       if (!vertices.has(digest)) vertices.set(digest, { digest, op, inputs, name, source, ignoreCache })
       return digest
+    },
+    get(digest) {
+      const vertex = vertices.get(digest)
+      if (vertex === undefined) throw new RangeError(`vertex ${digest} is not in the graph`)
+      return vertex
     },
     build(target) {
       const wanted = reachable(vertices, target)

@@ -1,5 +1,6 @@
 export type { GraphBuilder, VertexOptions } from './builder.ts'
 export { createGraphBuilder, vertexDigest } from './builder.ts'
+export { literalPattern } from './literal-pattern.ts'
 export type {
   Entitlement,
   ExecMount,

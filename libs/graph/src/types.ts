@@ -91,6 +91,8 @@ export interface ExecOp {
   /** The root file system; undefined for `FROM scratch`. */
   readonly rootfs: InputIndex | undefined
   readonly args: readonly string[]
+  /** SHELL, where it reads the command: the front of `args`. Counts in no key. */
+  readonly shell?: readonly string[] | undefined
   /** `NAME=value`, in order. */
   readonly env: readonly string[]
   readonly cwd: string

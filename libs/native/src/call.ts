@@ -19,6 +19,8 @@ export interface CallOptions {
   readonly extraFds?: readonly (number | 'pipe' | 'ignore')[] | undefined
   readonly onProcess?: ((child: ChildProcess) => void) | undefined
   readonly onReply?: ((reply: Reply) => void) | undefined
+  /** The helper enters the user namespace on its descriptor 8 in place of one of its own. */
+  readonly joinUserNamespace?: boolean | undefined
 }
 
 /** Where the helper is and which user namespace it enters. */
@@ -27,7 +29,7 @@ export interface HelperTarget {
   readonly idMap: IdMap | undefined
 }
 
-/** How long an operation may take to end after SIGTERM before it is killed. */
+/** How long an operation may take to end after SIGTERM before it is killed, besides what it leaves its step. */
 const graceMs = 1000
 
 /** An operation whose result can be used before it has ended. */
@@ -90,10 +92,16 @@ async function perform<O extends Outcome['op']>(
   const ended = waitForEnd(child, target.helperPath)
   // A rejection is handled below; until then it must not count as unhandled.
   ended.catch(() => {})
-  const stop = cancellation(child, options.signal)
+  const stop = cancellation(
+    child,
+    options.signal,
+    graceMs + ('stopGraceMs' in request ? request.stopGraceMs : 0),
+  )
   try {
     options.onProcess?.(child)
-    send(child, { protocol: protocolVersion, idMap: target.idMap ?? null, joinUserNamespace: false, request })
+    const joinUserNamespace = options.joinUserNamespace === true
+    const idMap = joinUserNamespace ? null : (target.idMap ?? null)
+    send(child, { protocol: protocolVersion, idMap, joinUserNamespace, request })
     const complaint = collect(child)
     const after: Reply[] = []
     let result: OutcomeOf<O> | undefined
@@ -173,12 +181,12 @@ function waitForEnd(child: ChildProcess, helperPath: string): Promise<ExitStatus
   })
 }
 
-function cancellation(child: ChildProcess, signal: AbortSignal | undefined): () => void {
+function cancellation(child: ChildProcess, signal: AbortSignal | undefined, patienceMs: number): () => void {
   if (signal === undefined) return () => {}
   let timer: NodeJS.Timeout | undefined
   const onAbort = () => {
     child.kill('SIGTERM')
-    timer = setTimeout(() => child.kill('SIGKILL'), graceMs)
+    timer = setTimeout(() => child.kill('SIGKILL'), patienceMs)
   }
   signal.addEventListener('abort', onAbort, { once: true })
   return () => {

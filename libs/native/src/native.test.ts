@@ -1,4 +1,4 @@
-import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { chmodSync, closeSync, mkdirSync, mkdtempSync, openSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { PassThrough, Writable } from 'node:stream'
@@ -280,6 +280,48 @@ describe('Native.run()', () => {
     } as const
     return { output, ...nativeOf(body).run(program, callbacks, options) }
   }
+
+  it('passes the namespaces at 7 and 8, and asks to join the user namespace in place of a new one', async () => {
+    const directory = temporaryDirectory()
+    const fds = ['net', 'user'].map((name) => {
+      writeFileSync(join(directory, name), name)
+      return openSync(join(directory, name), 'r')
+    })
+    onTestFinished(() => {
+      for (const fd of fds) closeSync(fd)
+    })
+    const [networkFd = -1, userFd = -1] = fds
+    const idMap = { uids: [{ inside: 0, outside: 1, length: 1 }], gids: [] }
+    const answer = answering({ event: 'result', result: zero })
+    const helper = fakeHelper(`write(3, [7, 8].map((fd) => fs.readFileSync(fd, 'utf8')).join()); ${answer}`)
+    const native = createNative({ helperPath: helper.path, idMap })
+    let seen = ''
+    const onStdout = (chunk: Buffer) => {
+      seen += chunk
+    }
+    const output = { kind: 'callbacks', onStdout, onStderr: () => {} } as const
+    await native.run(program, output, { namespaces: { networkFd, userFd } }).outcome
+    expect(seen).toBe('net,user')
+    expect(helper.asked()).toMatchObject({ idMap: null, joinUserNamespace: true })
+  })
+
+  it('gives a step its time between SIGTERM and SIGKILL', async () => {
+    const abort = new AbortController()
+    // It ends 1.2 s after SIGTERM, which is more than what other operations get.
+    const body = `process.on('SIGTERM', () => setTimeout(() => { write(3, 'bye'); process.exit(0) }, 1200))
+      setInterval(() => {}, 1000); write(3, 'on')`
+    const { path } = fakeHelper(body)
+    let seen = ''
+    const onStdout = (chunk: Buffer) => {
+      seen += chunk
+      abort.abort()
+    }
+    const output = { kind: 'callbacks', onStdout, onStderr: () => {} } as const
+    const native = createNative({ helperPath: path, idMap: undefined })
+    const running = native.run({ ...program, stopGraceMs: 5000 }, output, { signal: abort.signal })
+    await expect(running.outcome).rejects.toMatchObject({ code: 'ERR_CANCELLED' })
+    expect(seen).toBe('onbye')
+  })
 
   it('has handed on all output when its outcome is there', async () => {
     const body = `write(3, 'o'.repeat(60000)); write(4, 'e'.repeat(60000)); ${answering({ event: 'result', result: zero })}`

@@ -1,8 +1,7 @@
-import type { ChildProcess } from 'node:child_process'
 import type { Readable, Writable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import { InternalError } from '@tsbuild/errors'
-import { type CallOptions, call, type HelperTarget, type Started, start } from './call.ts'
+import { type CallOptions, call, type HelperTarget, start } from './call.ts'
 import type {
   ApplyLimits,
   Compression,
@@ -10,7 +9,6 @@ import type {
   Finish,
   LayerFormat,
   OutcomeOf,
-  Reply,
   Root,
   RunRequest,
   Selection,
@@ -18,6 +16,9 @@ import type {
   SessionRequest,
   Tree,
 } from './protocol.ts'
+import { run } from './run.ts'
+import { startSession } from './session.ts'
+import { staged } from './staged.ts'
 
 /** The data plane. Every method starts one helper process, which ends with it. */
 export interface Native {
@@ -63,9 +64,12 @@ export interface NativeSession {
    * @throws {EnvironmentError} `ERR_NETWORK`, `ERR_TOOL_MISSING`; the session is over then
    */
   readonly connected: Promise<Connection | undefined>
-  /** Resolves when it is over: its cgroups are empty and gone. Rejects if it was lost before `end`. */
+  /**
+   * Resolves when it is over: its cgroups are empty and gone. Rejects if it was lost before `end`, or cannot be undone.
+   * @throws {EnvironmentError} `ERR_NETWORK` where its network was lost
+   */
   readonly ended: Promise<void>
-  /** Ends it; safe to call more than once. */
+  /** Ends it and resolves when it is over, however it ended; safe to call more than once. */
   end(): Promise<void>
 }
 
@@ -125,8 +129,21 @@ export interface Finishing extends Cancellable {
   readonly layerFd?: number | undefined
 }
 
+/** Signals to a process; SIGWINCH says that the terminal has another size. SIGTERM ends it after the grace time. */
+export type RunSignal = 'SIGTERM' | 'SIGINT' | 'SIGQUIT' | 'SIGUSR1' | 'SIGUSR2' | 'SIGWINCH'
+
 /** See {@link Native.run}. */
-export interface RunOptions extends Finishing {
+export interface ProcessOptions extends Finishing {
+  /**
+   * Called once, when the helper has started and has not read its request: with what sends signals, which wait until the
+   * process can get them. Returns what is called at the end. With a terminal, whoever gives this sets the terminal on
+   * descriptor 0 to raw mode here and back there: the helper makes it raw and leaves it so.
+   */
+  readonly signals?: ((send: (signal: RunSignal) => void) => () => void) | undefined
+}
+
+/** See {@link Native.run}. */
+export interface RunOptions extends ProcessOptions {
   /** Required with network `session`. */
   readonly namespaces?: RunNamespaces | undefined
 }
@@ -195,16 +212,15 @@ export function createNative(target: HelperTarget): Native {
       call(target, { op: 'export', root, dest: { kind: 'directory', path } }, cancellable(options)),
     exportTar: (root, dest, options) => exportTar(target, root, dest, options),
     run: (request, output, options) => run(target, request, output, options),
-    session: () => {
-      throw new InternalError('ERR_INTERNAL', 'sessions are not made yet')
-    },
+    session: (request) => startSession(target, request),
     sync: async (paths) => void (await call(target, { op: 'sync', paths })),
     remove: async (paths) => void (await call(target, { op: 'remove', paths })),
     usage: async (paths) => (await call(target, { op: 'usage', paths })).bytes,
   }
 }
 
-function cancellable(options: Cancellable = {}): CallOptions {
+/** The options of a call that can be given up. */
+export function cancellable(options: Cancellable = {}): CallOptions {
   return {
     signal: options.signal,
     onReply: (reply) => {
@@ -306,71 +322,4 @@ async function read(
   if (files.length !== paths.length)
     throw new InternalError('ERR_HELPER_PROTOCOL', 'the helper did not answer every path')
   return files.map((file) => (file === null ? null : Buffer.from(file, 'base64')))
-}
-
-function run(
-  target: HelperTarget,
-  request: Omit<RunRequest, 'op' | 'stdin' | 'finish'>,
-  output: RunOutput,
-  options: Finishing = {},
-): Staged<'run'> {
-  const fds =
-    output.kind === 'fds'
-      ? [output.stdout, output.stderr, output.stdin ?? 'ignore']
-      : ['pipe', 'pipe', 'ignore']
-  const stdin = output.kind === 'fds' && output.stdin !== null
-  const carried: Promise<void>[] = []
-  const onProcess = (child: ChildProcess) => {
-    if (output.kind === 'fds') return
-    carried.push(carry(child.stdio[3] as Readable | null, output.onStdout))
-    carried.push(carry(child.stdio[4] as Readable | null, output.onStderr))
-  }
-  const extraFds = [
-    ...fds,
-    ...(options.layerFd === undefined ? [] : [options.layerFd]),
-  ] as CallOptions['extraFds']
-  const full = { op: 'run', ...request, stdin, finish: options.finish ?? null } as const
-  const started = start(target, full, { ...cancellable(options), extraFds, onProcess })
-  const { outcome, finished } = staged(started, full.finish)
-  // The result and the output come on different descriptors: the last lines of a step may arrive after its end.
-  const complete = outcome.then(async (result) => {
-    await Promise.all(carried)
-    return result
-  })
-  complete.catch(() => {})
-  return { outcome: complete, finished }
-}
-
-/** Hands chunks on until the helper has closed its side. */
-function carry(stream: Readable | null, onData: (chunk: Buffer) => void): Promise<void> {
-  if (stream === null) return Promise.resolve()
-  stream.on('data', onData)
-  return new Promise((resolve) => stream.once('close', resolve))
-}
-
-function staged<O extends 'copy' | 'run'>(
-  { outcome, finished }: Started<O>,
-  finish: Finish | null,
-): Staged<O> {
-  const layer = finished.then(async (replies) => writtenLayer(await outcome, replies, finish))
-  layer.catch(() => {})
-  return { outcome, finished: layer }
-}
-
-/** @throws {InternalError} `ERR_HELPER_PROTOCOL` unless everything was done that should follow the outcome */
-function writtenLayer(
-  outcome: OutcomeOf<'copy' | 'run'>,
-  replies: readonly Reply[],
-  finish: Finish | null,
-): WrittenLayer | undefined {
-  const failed = outcome.op === 'run' && outcome.exitCode !== 0
-  if (finish === null || failed) return undefined
-  const layers = replies.filter((reply) => reply.event === 'layer')
-  const wanted = finish.layer === null ? 0 : 1
-  if (replies.at(-1)?.event !== 'durable' || layers.length !== wanted)
-    throw new InternalError('ERR_HELPER_PROTOCOL', `The helper did not finish "${outcome.op}"`)
-  const [layer] = layers
-  if (layer === undefined) return undefined
-  const { digest, sizeBytes, diffId } = layer
-  return { digest, sizeBytes, diffId }
 }

@@ -88,12 +88,13 @@ function withMember(members: Record<string, unknown>, name: string): Record<stri
 }
 
 /** Makes the call that must write this request. */
-function perform(native: Native, { request }: Envelope, out: Writable): Promise<unknown> {
+function perform(native: Native, { request, joinUserNamespace }: Envelope, out: Writable): Promise<unknown> {
   switch (request.op) {
     case 'probe':
       return native.probe()
     case 'session':
-      return native.session(request).ended
+      // A helper that only answers is over before it is asked to end.
+      return native.session(request).ended.catch(() => {})
     case 'scan':
       return native.scan(request.tree, request.selections, { manifests: request.manifest })
     case 'copy': {
@@ -116,9 +117,12 @@ function perform(native: Native, { request }: Envelope, out: Writable): Promise<
       return dest.kind === 'tar' ? native.exportTar(root, out) : native.exportDirectory(root, dest.path)
     }
     case 'run': {
-      const { op: _op, stdin: _stdin, finish, ...program } = request
-      const output = { kind: 'callbacks', onStdout: () => {}, onStderr: () => {} } as const
-      return native.run(program, output, { finish: finish ?? undefined }).finished
+      const { op: _op, stdin, finish, ...program } = request
+      const output = stdin
+        ? ({ kind: 'fds', stdin: 0, stdout: 1, stderr: 2 } as const)
+        : ({ kind: 'callbacks', onStdout: () => {}, onStderr: () => {} } as const)
+      const namespaces = joinUserNamespace ? { userFd: 0 } : undefined
+      return native.run(program, output, { finish: finish ?? undefined, namespaces }).finished
     }
     case 'sync':
       return native.sync(request.paths)

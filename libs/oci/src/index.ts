@@ -3,6 +3,8 @@ export { namedDescriptors, writeDockerArchive, writeOciArchive } from './archive
 export type { ImageBlobs } from './image-blobs.ts'
 export { collectImageBlobs } from './image-blobs.ts'
 export { parseImageConfig, serializeImageConfig } from './image-config.ts'
+export type { RegisteredInterpreter } from './interpreters.ts'
+export { interpreterOf, platformsOf } from './interpreters.ts'
 export { maxDocumentBytes } from './json-document.ts'
 export { findInLayout, readLayoutIndex } from './layout.ts'
 export type { ManifestOrIndex } from './manifest.ts'
@@ -22,6 +24,7 @@ export {
   listPlatforms,
   normalizePlatform,
   parsePlatform,
+  runsFor,
   samePlatform,
   selectPlatform,
 } from './platform.ts'

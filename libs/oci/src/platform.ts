@@ -120,6 +120,17 @@ export function samePlatform(a: Platform, b: Platform): boolean {
   return x.os === y.os && x.architecture === y.architecture && x.variant === y.variant
 }
 
+/** Whether an image whose config says `image` serves where `wanted` is asked for. Many images do not say their variant. */
+export function runsFor(image: Platform, wanted: Platform): boolean {
+  if (image.os === '' || image.architecture === '') return true
+  return compatiblePlatforms(wanted).some((candidate) =>
+    image.variant === undefined
+      ? systemName(image.os) === candidate.os &&
+        canonicalArchitecture(image.architecture, undefined)[0] === candidate.architecture
+      : samePlatform(image, candidate),
+  )
+}
+
 /** Whether an index entry is a statement about an image and no image: BuildKit's provenance and SBOM. */
 export function isAttestation(entry: Descriptor): boolean {
   if (entry.annotations?.['vnd.docker.reference.type'] !== undefined) return true

@@ -1,5 +1,7 @@
 import type { Vertex } from '@tsbuild/graph'
 import type { SolverOp } from '@tsbuild/solver'
+import type { CacheMountStore } from '@tsbuild/store'
+import { onceFresh } from './exec-cache-mounts.ts'
 import { execOp } from './exec-op.ts'
 import { fileOp } from './file-op.ts'
 import { mergeOp } from './merge-op.ts'
@@ -8,6 +10,7 @@ import type { OpResult, OpsOptions } from './types.ts'
 
 /** The ops of a build's graph as the solver runs them. */
 export function createOps(options: OpsOptions): (vertex: Vertex) => SolverOp<OpResult> {
+  let cacheMounts: CacheMountStore | undefined
   return ({ op, inputs }) => {
     switch (op.kind) {
       case 'image':
@@ -18,7 +21,8 @@ export function createOps(options: OpsOptions): (vertex: Vertex) => SolverOp<OpR
       case 'git':
         return remoteOp(op, options)
       case 'exec':
-        return execOp(op, options)
+        cacheMounts ??= onceFresh(options.cacheMounts)
+        return execOp(op, inputs.length, { ...options, cacheMounts })
       case 'file':
         return fileOp(op, inputs.length, options)
       case 'merge':

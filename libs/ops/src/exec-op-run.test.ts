@@ -4,7 +4,7 @@ import type { ExecOp } from '@tsbuild/graph'
 import type { CacheRecord } from '@tsbuild/solver'
 import { describe, expect, it } from 'vitest'
 import { execOp } from './exec-op.ts'
-import { type Behaviour, recordingOptions, snapshotId, vertexOf } from './testing/recording-options.ts'
+import { type Behaviour, recordingOptions, snapshotId, usage, vertexOf } from './testing/recording-options.ts'
 
 const op: ExecOp = {
   kind: 'exec',
@@ -32,7 +32,7 @@ function start(behave: Behaviour, changed: Partial<ExecOp> = {}) {
   const events: BuildEvent[] = []
   const { signal } = new AbortController()
   const made = { ...op, ...changed }
-  const executed = execOp(made, recording.options).execute([], {
+  const executed = execOp(made, 0, recording.options).execute([], {
     vertex: vertexOf(made, vertex),
     signal,
     events: (event) => void events.push(event),
@@ -42,18 +42,28 @@ function start(behave: Behaviour, changed: Partial<ExecOp> = {}) {
 
 describe('execOp() when it runs', () => {
   it('execute() gives the process the fields of the op, the snapshot and what follows it', async () => {
-    const { executed, processes, signal } = start(async () => ({}))
+    const limits = [
+      { name: 'nofile', soft: 1024, hard: undefined },
+      { name: 'core', soft: undefined, hard: undefined },
+    ]
+    const { executed, processes, signal } = start(async () => ({}), { ulimits: limits, shmSizeBytes: 4096 })
     await executed
-    const { kind, rootfs, platform, scripts, ...fields } = op
+    const { args, env, cwd, user, network, security, hostname, extraHosts } = op
     expect(processes).toEqual([
-      expect.objectContaining({
-        ...fields,
-        binds: [],
+      {
+        ...{ args, env, cwd, user, network, security, hostname, extraHosts },
+        mounts: [],
+        ulimits: [
+          { name: 'nofile', soft: 1024, hard: null },
+          { name: 'core', soft: null, hard: null },
+        ],
+        shmSizeBytes: 4096,
+        readOnly: false,
+        terminal: false,
         root: { lower: ['/lower'], upper: '/upper', work: '/work' },
         finishing: { layerFd: 9, signal },
-      }),
+      },
     ])
-    expect([kind, rootfs, platform, scripts]).toEqual(['exec', undefined, 'linux/amd64', []])
   })
 
   it('execute() gives its result before the commit, and the commit stores the record under every key', async () => {
@@ -93,6 +103,7 @@ describe('execOp() when it runs', () => {
       { ...log, stream: 'stdout', data: Buffer.from('a') },
       { ...log, stream: 'stderr', data: Buffer.from('b') },
       { ...log, stream: 'stdout', data: Buffer.from([0xff]) },
+      { type: 'vertex.usage', vertex, ...usage, at: 42 },
     ])
   })
 
@@ -126,13 +137,13 @@ describe('execOp() when it runs', () => {
     await expect(executed).rejects.toMatchObject({ code: 'ERR_STEP_FAILED', hints })
   })
 
-  it('execute() says when the kernel ended the process for want of memory, and cuts a long command', async () => {
-    const oom = async () => ({ exitCode: 137, exceeded: { resource: 'memory', owner: 'run' } as const })
-    await expect(start(oom).executed).rejects.toThrow(
-      /exit code: 137 \(the kernel ended it for want of memory\)$/,
-    )
-    const long = start(oom, { args: ['x'.repeat(1000)] })
-    await expect(long.executed).rejects.toThrow(`"${'x'.repeat(300)}…"`)
+  it('execute() says what a step that failed used, and which limit it met', async () => {
+    const { executed, events } = start(async () => ({
+      exitCode: 137,
+      exceeded: { resource: 'memory', owner: 'session' },
+    }))
+    await expect(executed).rejects.toMatchObject({ code: 'ERR_STEP_OOM' })
+    expect(events).toEqual([{ type: 'vertex.usage', vertex, ...usage, at: 42 }])
   })
 
   it('execute() deletes the snapshot when the process cannot be run at all', async () => {

@@ -1,122 +1,86 @@
-import type { Digest } from '@tsbuild/digest'
-import { UserError } from '@tsbuild/errors'
-import type { EventSink } from '@tsbuild/events'
 import type { ExecOp } from '@tsbuild/graph'
 import type { ExecuteContext, StepOp } from '@tsbuild/solver'
+import { execInputs, execKey } from './exec-key.ts'
+import { openMounts } from './exec-mounts.ts'
+import { processOf } from './exec-process.ts'
+import { readSecrets, type StepSecrets } from './exec-secrets.ts'
+import { endFailedStep } from './keep-failure.ts'
 import { createOutputTail } from './output-tail.ts'
-import { mountScripts } from './script-mounts.ts'
+import { createSecretMasks } from './secret-mask.ts'
+import { stepFailed, usageEvent } from './step-end.ts'
 import { executedLayer, filesystemOf, loadLayer } from './stored-layer.ts'
 import type { OpResult, OpsOptions } from './types.ts'
 
-/*
- * The key of an exec op, `exec.v2`: args, cwd, env in order, the names of extra hosts in order, hostname, network,
- * platform, scripts in order with path and text, user. Not in it: proxy variables, extra hosts' addresses, extra
- * certificate authorities, limits.
- * spec/dockerfile.md 2.6; its golden digest is in exec-op.test.ts.
- */
-export function execOp(op: ExecOp, options: OpsOptions): StepOp<OpResult> {
-  const { args, cwd, env, extraHosts, hostname, network, platform, user } = op
-  const scripts = op.scripts.map(({ path, content }) => ({ path, content }))
-  const hasRootfs = op.rootfs !== undefined
+/** A `RUN`: a process in a new layer, which is what it leaves there; what it mounts is in no layer. */
+export function execOp(op: ExecOp, inputCount: number, options: OpsOptions): StepOp<OpResult> {
   return {
     kind: 'step',
-    key: {
-      kind: 'exec.v2',
-      args,
-      cwd,
-      env,
-      extraHosts: extraHosts.map(({ name }) => name),
-      hostname,
-      network,
-      platform,
-      scripts,
-      user,
-    },
-    inputs: hasRootfs ? [{}] : [],
+    key: execKey(op),
+    inputs: execInputs(op, inputCount, options),
     pure: false,
-    bases: hasRootfs ? [0] : [],
+    bases: op.rootfs === undefined ? [] : [op.rootfs],
     load: (stored, bases) => loadLayer(stored, filesystemOf(bases[0]), options.hasSnapshot),
-    execute: (inputs, context) => execute(op, options, inputs[0], context),
+    execute: (inputs, context) => execute(op, options, inputs, context),
   }
 }
 
 async function execute(
   op: ExecOp,
   options: OpsOptions,
-  input: OpResult | undefined,
+  inputs: readonly OpResult[],
   context: ExecuteContext,
 ) {
-  const base = filesystemOf(input)
+  // First, because nothing can be done without them.
+  const secrets = await readSecrets(op.mounts, options)
+  const base = filesystemOf(op.rootfs === undefined ? undefined : inputs[op.rootfs])
   const snapshot = await options.snapshotter.prepare(base, context.signal, options.layerOf(context.vertex))
+  const output = stepOutput(secrets, options, context)
   try {
-    const tail = createOutputTail()
-    const send = logger(context.vertex.digest, context.events, options.now)
-    const output = {
-      kind: 'callbacks',
-      onStdout: (data: Buffer) => {
-        tail.push(data)
-        send('stdout', data)
-      },
-      onStderr: (data: Buffer) => {
-        tail.push(data)
-        send('stderr', data)
-      },
-    } as const
-    const mounts = await mountScripts(op.scripts, options)
-    const process = {
-      ...op,
-      root: snapshot.root,
-      mounts,
-      ulimits: [],
-      shmSizeBytes: op.shmSizeBytes ?? null,
-      readOnly: false,
-      terminal: false,
+    const mounts = await openMounts(op, secrets, inputs, options, context)
+    const run = async () => {
+      const process = { ...processOf(op, mounts, secrets), root: snapshot.root }
+      const finishing = { ...snapshot.finishing, signal: context.signal }
+      const { outcome, finished } = options.executor.run(process, output, finishing)
+      return { end: await outcome, finished }
     }
-    const finishing = { ...snapshot.finishing, signal: context.signal }
-    const { outcome, finished } = options.executor.run(process, output, finishing)
-    const { exitCode, exceeded } = await outcome
-    if (exitCode !== 0) {
+    // They are free when the process has ended, in whatever way; its layer may still be written then.
+    const { end, finished } = await run().finally(() => mounts.close())
+    output.end()
+    context.events(usageEvent(context.vertex.digest, end, options.now()))
+    if (end.exitCode !== 0) {
       // Its tree may be deleted when nothing works in it any more.
       await finished
-      throw stepFailed(op, exitCode, exceeded?.resource === 'memory', tail.lines())
+      throw stepFailed({ op, outcome: end, lastLines: output.lastLines(), executor: options.executor })
     }
     return executedLayer(base, snapshot, { createdAt: options.now(), finished })
   } catch (error) {
-    await snapshot.release()
-    throw error
+    throw await endFailedStep({ op, inputs, snapshot, output, context, error }, options)
   }
 }
 
-function logger(vertex: Digest, events: EventSink, now: () => number) {
-  return (stream: 'stdout' | 'stderr', data: Uint8Array) =>
-    events({ type: 'vertex.log', vertex, stream, data, at: now() })
-}
-
-function stepFailed(
-  op: ExecOp,
-  exitCode: number,
-  oomKilled: boolean,
-  lastLines: readonly string[],
-): UserError {
-  const command = op.args.join(' ')
-  const shown = command.length > 300 ? `${command.slice(0, 300)}…` : command
-  const why = oomKilled ? ' (the kernel ended it for want of memory)' : ''
-  return new UserError(
-    'ERR_STEP_FAILED',
-    `Process "${shown}" did not complete successfully: exit code: ${exitCode}${why}`,
-    {
-      details: { exitCode, lastLines },
-      hints: missingShell(op, exitCode, lastLines),
+/** What the process writes, on its way to events and to the error that it may end with, its secrets masked. */
+function stepOutput(secrets: StepSecrets, { now }: OpsOptions, { vertex, events }: ExecuteContext) {
+  const tail = createOutputTail()
+  const createMask = createSecretMasks(secrets.values.values())
+  const streamOf = (stream: 'stdout' | 'stderr') => {
+    const mask = createMask()
+    const send = (data: Buffer) => {
+      if (data.length === 0) return
+      tail.push(data)
+      events({ type: 'vertex.log', vertex: vertex.digest, stream, data, at: now() })
+    }
+    return { push: (chunk: Buffer) => send(mask.push(chunk)), end: () => send(mask.end()) }
+  }
+  const [stdout, stderr] = [streamOf('stdout'), streamOf('stderr')]
+  return {
+    kind: 'callbacks',
+    onStdout: stdout.push,
+    onStderr: stderr.push,
+    end: () => {
+      stdout.end()
+      stderr.end()
     },
-  )
-}
-
-/** A `RUN` upon `scratch`, or upon an image of one program, has nothing that could read its line. */
-function missingShell({ args }: ExecOp, exitCode: number, lastLines: readonly string[]): readonly string[] {
-  const [shell] = args
-  const complaint = `tsbuild: cannot run "${shell}": no such file or directory`
-  if (exitCode !== 127 || args[1] !== '-c' || !lastLines.some((line) => line.includes(complaint))) return []
-  return [
-    `The image has no ${shell}. Use a base image with a shell, or the JSON form, \`RUN ["/program", "argument"]\`.`,
-  ]
+    endsLine: () => tail.endsLine(),
+    lastLines: () => tail.lines(),
+  } as const
 }

@@ -1,8 +1,9 @@
-import { type Digest, type KeyValue, parseDigest } from '@tsbuild/digest'
+import type { Digest, KeyValue } from '@tsbuild/digest'
 import { InternalError, UserError } from '@tsbuild/errors'
 import type { FileAction, FileOp } from '@tsbuild/graph'
 import type { FileAction as NativeAction, Root, Selection, Tree } from '@tsbuild/native'
 import type { ContentKey, ExecuteContext, InputKeying, StepOp } from '@tsbuild/solver'
+import { refuseSharedInputs, scanSelections } from './input-content.ts'
 import { ownersKeying } from './owner-names.ts'
 import { executedLayer, filesystemOf, loadLayer } from './stored-layer.ts'
 import type { OpResult, OpsOptions } from './types.ts'
@@ -19,7 +20,7 @@ type CopyAction = Extract<FileAction, { kind: 'copy' }>
 export function fileOp(op: FileOp, inputCount: number, options: OpsOptions): StepOp<OpResult> {
   const seen = new Map<number, Digest>()
   const copies = op.actions.filter((action): action is CopyAction => action.kind === 'copy')
-  refuseSharedInputs(op, copies)
+  refuseSharedInputs([...copies.map(({ input }) => input), op.rootfs, op.owners])
   const inputs = Array.from({ length: inputCount }, (_, index): InputKeying<OpResult> => {
     if (index === op.owners) return ownersKeying(options)
     const copy = copies.find((action) => action.input === index)
@@ -41,13 +42,6 @@ export function fileOp(op: FileOp, inputCount: number, options: OpsOptions): Ste
     load: (stored, bases) => loadLayer(stored, filesystemOf(bases[0]), options.hasSnapshot),
     execute: (results, context) => execute(op, options, results, { ...context, seen }),
   }
-}
-
-/** An input has one selector and one content digest, so a second reader of it would not count. */
-function refuseSharedInputs({ rootfs, owners }: FileOp, copies: readonly CopyAction[]): void {
-  const read = [...copies.map(({ input }) => input), rootfs, owners].filter((index) => index !== undefined)
-  if (new Set(read).size === read.length) return
-  throw new InternalError('ERR_INTERNAL', 'two parts of a file op read the same input')
 }
 
 function actionKey(action: FileAction): KeyValue {
@@ -80,20 +74,18 @@ async function digestOf(
 ): Promise<ContentKey> {
   const selection = selectionOf(copy)
   const preimage = { ...selection, files: 'see the file list of this digest' }
-  if (result.kind === 'context') return { digest: await result.context.digest(selection, signal), preimage }
-  const tree = { kind: 'snapshot', root: await options.snapshotter.view(result.filesystem, signal) } as const
-  const { selections } = await options.native.scan(tree, [selection], { signal })
-  const [scanned] = selections
-  if (scanned === undefined)
+  const { digests, missing } = await scanSelections(result, [selection], options, signal)
+  const [digest] = digests
+  if (digest === undefined)
     throw new InternalError('ERR_HELPER_PROTOCOL', 'the helper did not answer a selection')
-  const [missing] = scanned.missing
-  if (missing !== undefined) {
+  const [source] = missing
+  if (source !== undefined) {
     throw new UserError(
       'ERR_COPY_SOURCE_NOT_FOUND',
-      `Cannot copy "${missing.source}": it is not in the stage or image that --from names`,
+      `Cannot copy "${source}": it is not in the stage or image that --from names`,
     )
   }
-  return { digest: parseDigest(scanned.digest), preimage }
+  return { digest, preimage }
 }
 
 async function execute(

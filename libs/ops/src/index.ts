@@ -1,2 +1,7 @@
 export { createOps } from './create-ops.ts'
-export type { OpResult, OpsOptions } from './types.ts'
+export type { FailedPlace, PlacedStep } from './failed-place.ts'
+export { openFailedPlace } from './failed-place.ts'
+export type { FailureRecord } from './failure-record.ts'
+export { decodeFailure } from './failure-record.ts'
+export type { FailureKeeping } from './keep-failure.ts'
+export type { OpResult, OpsOptions, SshSocket } from './types.ts'

@@ -1,5 +1,6 @@
 import { encodeRecord } from '@tsbuild/cache'
 import type { KeyValue } from '@tsbuild/digest'
+import { InternalError } from '@tsbuild/errors'
 import type { WrittenLayer } from '@tsbuild/native'
 import type { Filesystem, LayerRef, PreparedSnapshot } from '@tsbuild/snapshot'
 import { emptyFilesystem, withLayer } from '@tsbuild/snapshot'
@@ -10,6 +11,13 @@ import type { OpResult } from './types.ts'
 /** The file system of a base input; empty for a step without one. */
 export function filesystemOf(result: OpResult | undefined): Filesystem {
   return result?.kind === 'filesystem' ? result.filesystem : emptyFilesystem
+}
+
+/** The file system of an input that is mounted. @throws {InternalError} `ERR_INTERNAL` for a directory of the host */
+export function mountedFilesystem(inputs: readonly OpResult[], index: number): Filesystem {
+  const result = inputs[index]
+  if (result?.kind === 'filesystem') return result.filesystem
+  throw new InternalError('ERR_INTERNAL', `input ${index} of a step cannot be mounted`)
 }
 
 /** What a step that made one layer hands to the solver. */

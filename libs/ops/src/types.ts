@@ -3,7 +3,8 @@ import type { Executor } from '@tsbuild/executor'
 import type { GitOp, HttpOp, Vertex } from '@tsbuild/graph'
 import type { Compression, Native } from '@tsbuild/native'
 import type { Filesystem, Snapshotter } from '@tsbuild/snapshot'
-import type { SnapshotId } from '@tsbuild/store'
+import type { CacheMountStore, SnapshotId } from '@tsbuild/store'
+import type { FailureKeeping } from './keep-failure.ts'
 
 /** What a vertex gives its readers. */
 export type OpResult =
@@ -25,6 +26,29 @@ export interface OpsOptions {
   readonly fetch: (source: HttpOp | GitOp, options: FetchOptions) => Promise<BuildContext>
   /** A directory of this session, deleted when it ends. */
   readonly scratch: () => Promise<string>
+  /** What becomes of steps that fail; undefined: they leave nothing. */
+  readonly failure: FailureKeeping | undefined
+  readonly cacheMounts: CacheMountStore
+  /** The trust scope of cache mounts. @see spec/security.md MNT-08 */
+  readonly scope: string
+  /**
+   * Reads a secret; undefined for one that was not given.
+   * @throws {UserError} `ERR_SECRET`
+   */
+  readonly secrets: (id: string) => Promise<Uint8Array | undefined>
+  /**
+   * Opens a socket of an agent that only lists keys and signs, for one step; undefined for one that was not given.
+   * @throws {UserError} `ERR_SSH`
+   */
+  readonly ssh: (id: string, signal: AbortSignal) => Promise<SshSocket | undefined>
   /** Unix ms. */
   readonly now: () => number
+}
+
+/** See {@link OpsOptions.ssh}. */
+export interface SshSocket {
+  /** An absolute path on the host. */
+  readonly socket: string
+  /** Ends every connection and removes the socket. */
+  close(): Promise<void>
 }

@@ -3,6 +3,7 @@ export { emptyFilesystem, withLayer } from './layers.ts'
 export type {
   ImageLayerRef,
   LayerBlob,
+  Overlay,
   PreparedSnapshot,
   Snapshotter,
   SnapshotterOptions,

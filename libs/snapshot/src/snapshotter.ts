@@ -35,7 +35,7 @@ export interface SnapshotterOptions {
 /** The kind of {@link LayerRef} that comes with an image. */
 export type ImageLayerRef = Extract<LayerRef, { kind: 'image' }>
 
-/** A snapshot that a step changes. Ends in exactly one of `commit` and `release`. */
+/** A snapshot that a step changes. Ends in exactly one of `commit`, `keep` and `release`. */
 export interface PreparedSnapshot {
   readonly id: SnapshotId
   readonly root: Root
@@ -46,9 +46,14 @@ export interface PreparedSnapshot {
    * @param finished of the operation
    */
   commit(records: readonly RecordWrite[], finished: Promise<WrittenLayer | undefined>): Promise<void>
+  /** Keeps it as a failure; see `SnapshotDraft.keep`. @returns whether it was kept; deleted otherwise */
+  keep(ref: string, text: string): Promise<boolean>
   /** Deletes it. */
   release(): Promise<void>
 }
+
+/** See {@link Snapshotter.overlay}. */
+export type Overlay = Pick<PreparedSnapshot, 'root' | 'release'>
 
 /** How a layer blob is described. */
 export interface LayerBlob {
@@ -65,6 +70,11 @@ export interface Snapshotter {
    * @param layer the compression in which its layer will be wanted: it is written as soon as the step has ended
    */
   prepare(base: Filesystem, signal: AbortSignal, layer?: Compression): Promise<PreparedSnapshot>
+  /**
+   * A writable root upon trees that are there, topmost first. What is written to it is thrown away by `release`.
+   * The trees must not change meanwhile.
+   */
+  overlay(lower: readonly string[]): Promise<Overlay>
   /** A read-only view of a file system, unpacked as far as needed. */
   view(filesystem: Filesystem, signal: AbortSignal): Promise<Root>
   /** The layer blob of a snapshot in a compression; made and stored on the first call. */
@@ -91,6 +101,13 @@ export function createSnapshotter(options: SnapshotterOptions): Snapshotter {
         prepared.blob.catch(() => blobs.delete(key))
       }
       return prepared
+    },
+    async overlay(lower) {
+      const draft = await options.store.snapshots.draft()
+      return {
+        root: { lower, upper: draft.upper, work: draft.work },
+        release: () => draft.release(),
+      }
     },
     async view(filesystem, signal) {
       return { lower: await lowers(filesystem, signal), upper: null, work: null }
@@ -140,16 +157,19 @@ async function prepareSnapshot(
   })
   // Nobody may ask for it.
   blob.catch(() => {})
-  const release = async () => {
+  /** Without a layer. */
+  const end = async <T>(how: () => Promise<T>): Promise<T> => {
     fail(new InternalError('ERR_INTERNAL', 'the step of a layer failed'))
-    await Promise.all([draft.release(), ingest?.abort()])
+    const [ended] = await Promise.all([how(), ingest?.abort()])
+    return ended
   }
   return {
     id: draft.id,
     root: { lower, upper: draft.upper, work: draft.work },
     finishing: { finish: { layer: layer ?? null, sync: store.durable }, layerFd: ingest?.fd },
     blob,
-    release,
+    keep: (ref, text) => end(() => draft.keep(ref, text)),
+    release: () => end(() => draft.release()),
     async commit(records, finished) {
       try {
         const made = layerBlob(await finished, layer)

@@ -58,6 +58,9 @@ async function expectIntact(root: string, reports: readonly WriterReport[]): Pro
         expect(store.sources.get(report.name)).toEqual({ path: report.path, text: sourceText(report.name) })
         expect(readFileSync(join(report.path, 'data'), 'utf8')).toBe(sourceData(report.name))
         break
+      case 'failure':
+        expect(store.failures.list().some(({ ref }) => ref >= report.ref)).toBe(true)
+        break
       case 'image':
         expect(await store.images.get(report.name)).toBeDefined()
         break
@@ -180,6 +183,12 @@ describe.skipIf(!strace)('a writer that meets a fault at any system call on the 
   it.each(writing)(
     'leaves what it reported and nothing half done when it writes and has $effect at $syscall',
     (fault) => expectSurvival(fault, { do: 'write', steps }, inStore),
+    120_000,
+  )
+
+  it.each(['mkdir', 'openat', 'write', 'rename', 'unlink', 'fcntl', 'rmdir'].map(killAt))(
+    'leaves whole failures and nothing half done when it keeps them and has $effect at $syscall',
+    (fault) => expectSurvival(fault, { do: 'fail', times: 3 }, inStore),
     120_000,
   )
 

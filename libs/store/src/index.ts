@@ -3,9 +3,15 @@ export { isSnapshotId } from './layout.ts'
 export { openStore } from './open-store.ts'
 export type {
   BlobStore,
+  CacheMount,
+  CacheMountName,
+  CacheMountRequest,
+  CacheMountStore,
   DraftCommitOptions,
+  FailureStore,
   FetchedSource,
   Ingest,
+  KeptFailure,
   LayerInfo,
   LocalImages,
   LockOptions,

@@ -22,6 +22,16 @@ export function isSourceId(text: string): text is SourceId {
   return idForm.test(text)
 }
 
+/** Whether a text is 24 lowercase hex digits: the form of a build's ref, which names the failure of a build. */
+export function isFailureRef(text: string): boolean {
+  return /^[0-9a-f]{24}$/.test(text)
+}
+
+/** Whether a text names one of several directories of a cache mount. */
+export function isCacheMountNumber(text: string): boolean {
+  return /^(0|[1-9]\d{0,8})$/.test(text)
+}
+
 /** The 64 bits of sha256 that name a file or a lock: 16 hex digits. */
 export function shortHash(name: string): string {
   return createHash('sha256').update(name).digest('hex').slice(0, 16)
@@ -48,10 +58,13 @@ export class Layout {
   readonly sourceTrees: string
   readonly sourceNames: string
   readonly sourceWork: string
+  readonly failures: string
   readonly cache: string
   readonly locks: string
   readonly quarantine: string
   readonly mounts: string
+  /** Bytes of it are the locks of cache mounts. */
+  readonly mountLocks: string
   readonly builds: string
 
   constructor(root: string) {
@@ -69,10 +82,12 @@ export class Layout {
     this.sourceTrees = join(v1, 'sources', 'trees')
     this.sourceNames = join(v1, 'sources', 'names')
     this.sourceWork = join(v1, 'sources', 'work')
+    this.failures = join(v1, 'failures')
     this.cache = join(v1, 'cache')
     this.locks = join(v1, 'locks')
     this.quarantine = join(v1, 'quarantine')
     this.mounts = join(v1, 'mounts')
+    this.mountLocks = join(this.locks, 'mounts')
     this.builds = join(v1, 'builds')
   }
 
@@ -87,6 +102,7 @@ export class Layout {
       this.sourceTrees,
       this.sourceNames,
       this.sourceWork,
+      this.failures,
       join(this.cache, 'fingerprints'),
       join(this.cache, 'probe'),
       this.locks,
@@ -126,6 +142,29 @@ export class Layout {
     return join(this.sourceWork, longHash(name))
   }
 
+  /** The failed step of a build. @param ref see {@link isFailureRef} */
+  failure(ref: string): FailurePaths {
+    const directory = join(this.failures, ref)
+    return { directory, fs: join(directory, 'fs'), marker: join(directory, 'failure.json') }
+  }
+
+  /** The directories of a cache mount. @param name 64 hex digits */
+  cacheMounts(name: string): string {
+    return join(this.mounts, name)
+  }
+
+  /** One of them. */
+  cacheMount(name: string, number: number): CacheMountPaths {
+    const directory = join(this.cacheMounts(name), String(number))
+    return {
+      number,
+      directory,
+      fs: join(directory, 'fs'),
+      meta: join(directory, 'meta.json'),
+      retired: join(directory, 'retired'),
+    }
+  }
+
   snapshot(id: SnapshotId): SnapshotPaths {
     const directory = join(this.snapshots, id)
     return {
@@ -148,10 +187,29 @@ export interface SnapshotPaths {
   readonly layer: string
 }
 
+/** The files of one failure. */
+export interface FailurePaths {
+  readonly directory: string
+  readonly fs: string
+  /** What failed, as text. */
+  readonly marker: string
+}
+
 /** The files of one tree of a source. */
 export interface SourcePaths {
   readonly directory: string
   readonly fs: string
   /** Its presence makes a tree committed. */
   readonly marker: string
+}
+
+/** The files of one directory of a cache mount. */
+export interface CacheMountPaths {
+  readonly number: number
+  readonly directory: string
+  /** What steps see. */
+  readonly fs: string
+  readonly meta: string
+  /** Its presence means that nobody new may use it. */
+  readonly retired: string
 }

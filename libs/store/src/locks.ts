@@ -1,7 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import { UserError } from '@tsbuild/errors'
 import { shortHash } from './layout.ts'
-import { type HeldRange, rangeOf, tryRangeLock } from './range-lock.ts'
+import { type HeldRange, type RangeAccess, rangeOf, tryRangeLock } from './range-lock.ts'
 import type { LockOptions, Locks } from './types.ts'
 
 const firstDelayMs = 10
@@ -25,7 +25,7 @@ export class FileLocks implements Locks {
   async withLock<T>(name: string, body: () => Promise<T>, options: LockOptions = {}): Promise<T> {
     await this.#enter(name, options.signal)
     try {
-      const held = await this.#acquire(name, options)
+      const held = await acquireRange(this.#path, name, 'exclusive', options)
       try {
         return await body()
       } finally {
@@ -62,24 +62,32 @@ export class FileLocks implements Locks {
     if (next === undefined) this.#queues.delete(name)
     else next()
   }
+}
 
-  /** Polls: the kernel's waiting call would hold a thread of the pool for each lock, and could not be aborted. */
-  async #acquire(
-    name: string,
-    { signal, onWait, waitNoticeMs = defaultNoticeMs }: LockOptions,
-  ): Promise<HeldRange> {
-    const offset = rangeOf(shortHash(name))
-    let delayMs = firstDelayMs
-    let waitedMs = 0
-    for (;;) {
-      const held = tryRangeLock(this.#path, offset)
-      if (held !== undefined) return held
-      await pause(delayMs, name, signal)
-      const before = waitedMs
-      waitedMs += delayMs
-      if (before < waitNoticeMs && waitedMs >= waitNoticeMs) onWait?.()
-      delayMs = Math.min(delayMs * 1.5, longestDelayMs)
-    }
+/**
+ * Takes the lock of a name, a byte of the file, as soon as nobody is in the way. Polls: the kernel's waiting call would hold
+ * a thread of the pool for each lock, and could not be aborted.
+ *
+ * @throws {UserError} `ERR_CANCELLED`
+ */
+export async function acquireRange(
+  path: string,
+  name: string,
+  access: RangeAccess,
+  { signal, onWait, waitNoticeMs = defaultNoticeMs }: LockOptions,
+): Promise<HeldRange> {
+  const offset = rangeOf(shortHash(name))
+  let delayMs = firstDelayMs
+  let waitedMs = 0
+  for (;;) {
+    if (signal?.aborted) throw cancelled(name, signal)
+    const held = tryRangeLock(path, offset, access)
+    if (held !== undefined) return held
+    await pause(delayMs, name, signal)
+    const before = waitedMs
+    waitedMs += delayMs
+    if (before < waitNoticeMs && waitedMs >= waitNoticeMs) onWait?.()
+    delayMs = Math.min(delayMs * 1.5, longestDelayMs)
   }
 }
 

@@ -1,7 +1,9 @@
 import { join } from 'node:path'
 import { DirectoryBlobStore } from './blob-store.ts'
+import { DirectoryCacheMountStore } from './cache-mount-store.ts'
 import { ensureLayout } from './create-layout.ts'
 import { Disk } from './disk.ts'
+import { DirectoryFailureStore } from './failure-store.ts'
 import { FileLists } from './file-lists.ts'
 import { GroupCommit } from './group-commit.ts'
 import { Layout, shortHash } from './layout.ts'
@@ -30,14 +32,23 @@ export async function openStore(options: StoreOptions): Promise<Store> {
 
   const commits = new GroupCommit(layout, disk, session)
   const locks = new FileLocks(join(layout.locks, 'steps'))
+  const failures = new DirectoryFailureStore({
+    layout,
+    session,
+    locks,
+    options,
+    newest: options.keptFailures ?? 5,
+  })
   const files = new FileLists(layout, session)
   return {
     root: options.root,
     durable: options.durability === 'full',
     blobs: new DirectoryBlobStore(layout, disk, session, options.randomId),
     images: new IndexFileImages(layout, disk, session, locks),
-    snapshots: new DirectorySnapshotStore({ layout, disk, session, commits, locks, options }),
+    snapshots: new DirectorySnapshotStore({ layout, disk, session, commits, locks, failures, options }),
+    failures,
     sources: new DirectorySourceStore({ layout, session, commits, options }),
+    cacheMounts: new DirectoryCacheMountStore({ layout, disk, session, locks, options }),
     records: new DirectoryRecordStore(layout, commits),
     locks,
     cacheFile: (kind, name) => join(layout.cache, kind, shortHash(name)),
@@ -46,6 +57,7 @@ export async function openStore(options: StoreOptions): Promise<Store> {
     close: async () => {
       await commits.drain()
       await sweep
+      await failures.settled()
       await session.close()
     },
   }

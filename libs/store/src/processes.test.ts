@@ -71,6 +71,48 @@ describe('several processes on one store', () => {
     expect(await store.locks.withLock('step', async () => 'had')).toBe('had')
   }, 30_000)
 
+  it('open() locked excludes eight processes from each other, and they make one directory', async () => {
+    const root = temporaryDirectory()
+    const writers = eight.map(() => spawnWriter(root, { do: 'count-mount', sharing: 'locked', times: 15 }))
+    for (const writer of writers) expect(await writer.ended).toEqual({ code: 0, signal: null })
+    const mounts = join(root, 'v1', 'mounts')
+    const [name = '', ...others] = readdirSync(mounts)
+    expect([others, readdirSync(join(mounts, name))]).toEqual([[], ['0']])
+    expect(readFileSync(join(mounts, name, '0', 'fs', 'count'), 'utf8')).toBe('120')
+  }, 60_000)
+
+  it('open() shared is one directory for two processes, private is one for each', async () => {
+    const root = temporaryDirectory()
+    const paths = async (sharing: 'shared' | 'private') => {
+      const holders = [0, 1].map(() => spawnWriter(root, { do: 'mount', id: sharing, sharing }))
+      await Promise.all(holders.map((holder) => holder.reported('mount')))
+      for (const holder of holders) holder.proceed()
+      await Promise.all(holders.map((holder) => holder.ended))
+      return holders.flatMap(({ reports }) => reports.map((report) => report.type === 'mount' && report.path))
+    }
+    const [one, other] = [await paths('shared'), await paths('private')]
+    expect([new Set(one.filter(Boolean)).size, new Set(other.filter(Boolean)).size]).toEqual([1, 2])
+  }, 30_000)
+
+  it('open() locked takes over from a killed holder within a second', async () => {
+    const store = await temporaryStore()
+    const holder = spawnWriter(store.root, { do: 'mount', id: 'x', sharing: 'locked' })
+    await holder.reported('mount')
+    let noticed = () => {}
+    const waiting = new Promise<void>((resolve) => (noticed = resolve))
+    const make = async () => expect.unreachable('it is there already')
+    const request = { scope: 'main', id: 'x', base: null, sharing: 'locked', make } as const
+    const taken = store.cacheMounts
+      .open(request, { onWait: noticed, waitNoticeMs: 20 })
+      .then((mount) => ({ mount, at: performance.now() }))
+    await waiting
+    const killed = performance.now()
+    holder.process.kill('SIGKILL')
+    const { mount, at } = await taken
+    expect(at - killed).toBeLessThan(1_000)
+    await mount.release()
+  }, 30_000)
+
   it('draft() and put() give the same modes under any umask', async () => {
     const root = temporaryDirectory()
     const umask = ['sh', '-c', 'umask 077 && exec "$@"', 'sh']

@@ -8,8 +8,11 @@ export interface HeldRange {
   release(): void
 }
 
+/** Nobody else holds the byte, or nobody else holds it exclusively. */
+export type RangeAccess = 'exclusive' | 'shared'
+
 /**
- * Takes the exclusive kernel lock of one byte of a file if nobody has it. The file is made if missing; the byte need not
+ * Takes the kernel lock of one byte of a file if nobody is in the way. The file is made if missing; the byte need not
  * exist. The lock belongs to this one opening of the file (an "open file description" lock), so it also excludes
  * other holders in this process, and the kernel releases it when the process ends in whatever way.
  *
@@ -17,13 +20,17 @@ export interface HeldRange {
  * @returns undefined where somebody else holds it
  * @see https://man7.org/linux/man-pages/man2/F_OFD_SETLK.2const.html
  */
-export function tryRangeLock(path: string, offset: number): HeldRange | undefined {
+export function tryRangeLock(
+  path: string,
+  offset: number,
+  access: RangeAccess = 'exclusive',
+): HeldRange | undefined {
   return onDiskSync('lock', path, () => {
     loaded ??= loadCalls()
     const calls = loaded
     const fd = openSync(path, constants.O_RDWR | constants.O_CREAT, 0o600)
     try {
-      if (calls.tryLock(fd, offset, 1)) return { release: () => release(calls, fd, offset) }
+      if (calls.tryLock(fd, offset, access)) return { release: () => release(calls, fd, offset) }
     } catch (error) {
       closeSync(fd)
       throw asSystemError(error)
@@ -41,15 +48,16 @@ export function rangeOf(hashHex: string): number {
 /** Unlocks before closing: a child between its fork and its exec has a copy of the descriptor. */
 function release(calls: LockCalls, fd: number, offset: number): void {
   try {
-    calls.unlock(fd, offset, 1)
+    calls.unlock(fd, offset)
   } finally {
     closeSync(fd)
   }
 }
 
+/** On one byte. */
 interface LockCalls {
-  tryLock(fd: number, offset: number, length: number): boolean
-  unlock(fd: number, offset: number, length: number): void
+  tryLock(fd: number, offset: number, access: RangeAccess): boolean
+  unlock(fd: number, offset: number): void
 }
 
 let loaded: LockCalls | undefined
@@ -61,19 +69,30 @@ let loaded: LockCalls | undefined
 function loadCalls(): LockCalls {
   const require = createRequire(import.meta.url)
   const addon = loadAddon(require)
-  if (addon === undefined) return withLockCalls(require('fs-native-extensions'))
+  if (addon === undefined) {
+    const main = withLockCalls<LockModule>(require('fs-native-extensions'))
+    return {
+      tryLock: (fd, offset, access) => main.tryLock(fd, offset, 1, { shared: access === 'shared' }),
+      unlock: (fd, offset) => main.unlock(fd, offset, 1),
+    }
+  }
   return {
-    tryLock: (fd, offset, length) => {
+    tryLock: (fd, offset, access) => {
       try {
-        addon.tryLock(fd, offset, length, true)
+        addon.tryLock(fd, offset, 1, access === 'exclusive')
         return true
       } catch (error) {
         if (error instanceof Error && 'code' in error && error.code === 'EAGAIN') return false
         throw error
       }
     },
-    unlock: (fd, offset, length) => addon.unlock(fd, offset, length),
+    unlock: (fd, offset) => addon.unlock(fd, offset, 1),
   }
+}
+
+interface LockModule {
+  tryLock(fd: number, offset: number, length: number, options: { readonly shared: boolean }): boolean
+  unlock(fd: number, offset: number, length: number): void
 }
 
 interface LockAddon {
@@ -91,7 +110,7 @@ function loadAddon(require: NodeJS.Require): LockAddon | undefined {
   }
 }
 
-function withLockCalls<T extends LockCalls | LockAddon>(loadedModule: unknown): T {
+function withLockCalls<T extends LockModule | LockAddon>(loadedModule: unknown): T {
   if (
     typeof loadedModule === 'object' &&
     loadedModule !== null &&

@@ -3,6 +3,7 @@ import { isDigest, parseDiffId } from '@tsbuild/digest'
 import type { Descriptor } from '@tsbuild/oci'
 import { readDescriptor, writeDescriptor } from './descriptor-json.ts'
 import { type Disk, readSmallFile } from './disk.ts'
+import type { DirectoryFailureStore } from './failure-store.ts'
 import { onDiskSync } from './fs-failure.ts'
 import type { GroupCommit } from './group-commit.ts'
 import type { Layout } from './layout.ts'
@@ -25,6 +26,7 @@ export interface SnapshotStoreParts {
   readonly session: Session
   readonly commits: GroupCommit
   readonly locks: Locks
+  readonly failures: DirectoryFailureStore
   readonly options: Pick<StoreOptions, 'now' | 'removeTrees'>
 }
 
@@ -94,6 +96,19 @@ class Draft implements SnapshotDraft {
     const layer = options.layer === undefined ? undefined : layerText(options.layer)
     const { synced } = options
     return this.#parts.commits.enqueue({ snapshot: { id: this.id, text, layer }, records, synced })
+  }
+
+  async keep(ref: string, text: string): Promise<boolean> {
+    const { layout, session, failures } = this.#parts
+    try {
+      const kept = await failures.take(layout.snapshot(this.id).directory, ref, text)
+      if (kept) session.forgetDraft(this.id)
+      else await this.release()
+      return kept
+    } catch (error) {
+      await this.release()
+      throw error
+    }
   }
 
   async release(): Promise<void> {

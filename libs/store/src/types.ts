@@ -1,5 +1,5 @@
 import type { Readable } from 'node:stream'
-import type { DiffId, Digest } from '@tsbuild/digest'
+import type { DiffId, Digest, KeyValue } from '@tsbuild/digest'
 import type { Descriptor } from '@tsbuild/oci'
 
 declare const snapshotIdBrand: unique symbol
@@ -19,6 +19,8 @@ export interface StoreOptions {
   /** Deletes trees, also those whose files belong to subordinate ids. */
   readonly removeTrees: (paths: readonly string[]) => Promise<void>
   readonly durability: 'full' | 'none'
+  /** How many failed steps are kept; default 5. */
+  readonly keptFailures?: number | undefined
 }
 
 /** A directory of content-addressed data that any number of processes share. */
@@ -31,6 +33,8 @@ export interface Store {
   readonly snapshots: SnapshotStore
   readonly records: RecordStore
   readonly sources: SourceStore
+  readonly failures: FailureStore
+  readonly cacheMounts: CacheMountStore
   readonly locks: Locks
   /** The file in which a component keeps what it can always make again; its directory exists. `name` is hashed. */
   cacheFile(kind: 'fingerprints' | 'probe', name: string): string
@@ -103,7 +107,7 @@ export interface NamedImage {
   readonly descriptor: Descriptor
 }
 
-/** A snapshot on its way: `upper` is overlayfs's upper directory. Ends in exactly one of `commit` and `release`. */
+/** A snapshot on its way: `upper` is overlayfs's upper directory. Ends in exactly one of `commit`, `keep` and `release`. */
 export interface SnapshotDraft {
   readonly id: SnapshotId
   /** `v1/snapshots/<id>/fs`; keeps this path when it is committed. */
@@ -114,6 +118,13 @@ export interface SnapshotDraft {
    * data, then the snapshot, then the records. Readers of this process may use `upper` at once, before it resolves.
    */
   commit(records: readonly RecordWrite[], options?: DraftCommitOptions): Promise<void>
+  /**
+   * Makes it the failure `ref` (24 lowercase hex digits), which stays while it is among the newest. Atomic with regard to
+   * other processes and to `kill -9`, and not synced: a power cut may lose it. The first failure of a ref stays.
+   * @param text of the failure, readable by whoever reads the store
+   * @returns whether it was kept; deleted otherwise
+   */
+  keep(ref: string, text: string): Promise<boolean>
   /** Deletes it. */
   release(): Promise<void>
 }
@@ -182,6 +193,76 @@ export interface SourceDraft {
   /** Gives the tree its name, durable when it resolves; a later tree of one name replaces the earlier for new readers. */
   commit(name: string, text: string): Promise<FetchedSource>
   /** Deletes it. */
+  release(): Promise<void>
+}
+
+/** The trees of steps that failed, the newest few of a store: `v1/failures`. Never changed once they are kept. */
+export interface FailureStore {
+  /** Newest first. Synchronous. */
+  list(): readonly KeptFailure[]
+  /**
+   * Runs `body` while the failure is not removed, however many newer ones come. Any number of callers may share one.
+   * @returns undefined where it is not kept (any more)
+   */
+  use<T>(ref: string, body: (failure: KeptFailure) => Promise<T>): Promise<{ readonly value: T } | undefined>
+}
+
+/** See {@link FailureStore}. */
+export interface KeptFailure {
+  /** Of the build. */
+  readonly ref: string
+  /** What the step had written: a layer's tree as overlayfs has it. */
+  readonly path: string
+  /** As given to {@link SnapshotDraft.keep}. */
+  readonly text: string
+}
+
+/** Directories that outlive builds and that steps write to: `v1/mounts`. Safe for any number of processes. */
+export interface CacheMountStore {
+  /**
+   * Opens a directory of a name for as long as its sharing mode allows; makes one where there is none to be had. A process
+   * that dies lets go of what it had open. Who opens several must open them in one order everywhere, that of
+   * {@link CacheMountName}s as text, or two may wait for each other.
+   *
+   * @param options `onWait` is called where another one has what is waited for
+   * @throws {UserError} `ERR_CANCELLED`
+   * @throws {EnvironmentError} `ERR_STORE_NO_SPACE`, `ERR_PERMISSION`, `ERR_STORE_IO`; and what `make` throws
+   */
+  open(request: CacheMountRequest, options?: LockOptions): Promise<CacheMount>
+}
+
+/** Two names are one cache mount when all three are equal. Only their hash is ever in a path. */
+export interface CacheMountName {
+  /** Who trusts whom: `main`, `pr/7`. What is written in one scope is never read in another, with one exception: see `make`. */
+  readonly scope: string
+  /** Any text. */
+  readonly id: string
+  /** What it held when it was made. */
+  readonly base: KeyValue
+}
+
+/** See {@link CacheMountStore.open}. */
+export interface CacheMountRequest extends CacheMountName {
+  /**
+   * `shared`: together with others that share it; `locked`: alone, after waiting for the others; `private`: alone, in another
+   * directory of this name where the first is in use.
+   */
+  readonly sharing: 'shared' | 'private' | 'locked'
+  /** Begins with a new directory. Whoever uses the old ones keeps them, and they are deleted after that. */
+  readonly fresh?: boolean | undefined
+  /**
+   * Makes `fs`, what steps see, in an empty directory of this session.
+   * @param seed in another scope than `main`, the directory that holds the `fs` of `main`, to be copied: nobody uses it
+   *   until this resolves. Undefined where there is none and for one that is to be fresh
+   */
+  make(directory: string, seed: string | undefined): Promise<void>
+}
+
+/** An open cache mount. */
+export interface CacheMount {
+  /** What `make` made; the process that opened it must not remove or rename it. */
+  readonly path: string
+  /** Lets others have it. Nothing of the process uses it any more. */
   release(): Promise<void>
 }
 

@@ -6,6 +6,7 @@
 
 mod apply;
 mod beneath;
+mod cgroup;
 mod compress;
 mod copy;
 mod diff;
@@ -29,6 +30,7 @@ mod sanitise;
 mod scan;
 mod sealed;
 mod select;
+mod session;
 mod stages;
 mod sys;
 mod tar;
@@ -38,8 +40,12 @@ mod workers;
 use error::{Failure, Fallible};
 use overlay::Marks;
 use protocol::{Envelope, PROTOCOL, Reply, Request};
+use rustix::fd::AsFd;
 use std::io::{Read, Write};
 use std::process::ExitCode;
+
+/// Where [`Envelope::join_user_namespace`] finds it.
+const USER_NAMESPACE_FD: i32 = 8;
 
 fn main() -> ExitCode {
     match serve() {
@@ -61,14 +67,22 @@ fn serve() -> Fallible<Reply> {
     if let Request::Run(_) = &envelope.request {
         sealed::ensure(&text)?;
     }
-    let marks = match &envelope.id_map {
-        Some(map) => {
-            userns::enter(map)?;
-            Marks::User
-        }
-        None => Marks::Trusted,
-    };
+    let marks = enter_user_namespace(&envelope)?;
     act(envelope.request, marks)
+}
+
+/// Enters a new user namespace, that of the session, or none.
+fn enter_user_namespace(envelope: &Envelope) -> Fallible<Marks> {
+    match (&envelope.id_map, envelope.join_user_namespace) {
+        (Some(_), true) => Err(Failure::internal("idMap and joinUserNamespace exclude each other")),
+        (Some(map), false) => userns::enter(map).map(|()| Marks::User),
+        (None, true) => {
+            let namespace = sys::process::take_passed(USER_NAMESPACE_FD)
+                .ok_or_else(|| Failure::internal("a user namespace is to be joined, but fd 8 is not open"))?;
+            userns::join_user(namespace.as_fd()).map(|()| Marks::User)
+        }
+        (None, false) => Ok(Marks::Trusted),
+    }
 }
 
 fn read() -> Fallible<String> {
@@ -99,7 +113,7 @@ fn act(request: Request, marks: Marks) -> Fallible<Reply> {
             let outcome = run::run(&run, marks)?;
             return finish::finish(&run.root, outcome, run.finish, marks);
         }
-        Request::Session(_) => return Err(Failure::internal("sessions are not made yet")),
+        Request::Session(session) => session::session(&session),
         Request::Probe {} => probe::probe(),
         Request::Scan { tree, selections, manifest } => scan::scan(&tree, &selections, manifest, marks),
         Request::Read { tree, paths, max_bytes } => read::read(&tree, &paths, max_bytes, marks),

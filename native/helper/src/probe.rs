@@ -2,7 +2,7 @@
 
 use crate::error::{Failure, Fallible};
 use crate::overlay::{self, Marks};
-use crate::protocol::{IdMap, IdRange, Missing, Outcome, PROTOCOL, Root, SessionCgroup, SubordinateRange};
+use crate::protocol::{IdMap, IdRange, Missing, Outcome, PROTOCOL, Root, Security, SessionCgroup, SubordinateRange};
 use crate::run::seccomp;
 use crate::sys::process::{self, Ended, Side, Waited};
 use crate::userns::{self, Ids};
@@ -194,7 +194,7 @@ fn try_seccomp(root: bool) -> Fallible<()> {
     if !root {
         userns::enter(&own_map())?;
     }
-    process::set_seccomp_filter(&seccomp::filter())
+    process::set_seccomp_filter(&seccomp::filter(Security::Sandbox).unwrap_or_default())
         .map_err(|errno| Failure::syscall("seccomp(SECCOMP_SET_MODE_FILTER)", errno))
 }
 

@@ -15,9 +15,10 @@ pub(crate) use files::{FileAction, Root, Selection, Tree};
 pub(crate) use layers::{ApplyLimits, Compression, ExportDest, LayerFormat};
 pub(crate) use reply::{
     ErrorKind, Exceeded, LimitOwner, Missing, MissingSource, Outcome, Reply, Resource, Selected, SubordinateRange,
+    Unlimited,
 };
-pub(crate) use run::{Finish, Mount, Network, Run};
-pub(crate) use session::{Limits, Session, SessionCgroup};
+pub(crate) use run::{Finish, Mount, Network, Run, Security, Ulimit};
+pub(crate) use session::{Limits, NetworkTool, Port, PortProtocol, Session, SessionCgroup, SessionNetwork};
 
 use serde::{Deserialize, Deserializer, Serialize};
 

@@ -9,6 +9,7 @@ mod caps;
 mod cgroup;
 mod device;
 mod exec;
+mod forks;
 mod init;
 mod kernel;
 mod mounts;
@@ -16,22 +17,33 @@ mod pump;
 mod report;
 mod rootfs;
 pub(crate) mod seccomp;
+mod sources;
 mod stdio;
 mod stubs;
+mod supervisor;
 mod terminal;
-mod tree;
+pub(crate) mod tree;
+mod ulimits;
+mod unexecutable;
 mod user;
 
+use crate::cgroup::usage::Counted;
 use crate::error::{Failure, Fallible};
 use crate::overlay::Marks;
-use crate::protocol::{Exceeded, LimitOwner, Outcome, Reply, Resource, Run};
+use crate::protocol::{Exceeded, LimitOwner, Outcome, Resource, Run};
+use crate::sanitise;
 use crate::sys::process::{self, Ended, Side};
-use cgroup::Cgroup;
+use cgroup::Cgroups;
+use forks::Watch;
 use init::Init;
-use pump::Listener;
 use report::Note;
-use rustix::fd::OwnedFd;
+use rustix::fd::{AsFd, OwnedFd};
 use rustix::pipe::PipeFlags;
+use std::time::Duration;
+use supervisor::Supervisor;
+
+/// The signals that a run deals with itself.
+pub(crate) use supervisor::SIGNALS;
 
 /// Attaches a detached mount at a directory of the current namespace.
 pub(crate) use rootfs::attach_at;
@@ -41,67 +53,99 @@ pub(crate) use rootfs::make_private;
 const STDOUT_FD: i32 = 3;
 const STDERR_FD: i32 = 4;
 const STDIN_FD: i32 = 5;
-/// The signals that the supervisor passes on to the step.
-pub(crate) const PASSED_ON: [i32; 6] =
-    [libc::SIGTERM, libc::SIGINT, libc::SIGHUP, libc::SIGQUIT, libc::SIGUSR1, libc::SIGUSR2];
+const NETWORK_FD: i32 = 7;
 
 /// Runs the step and waits for it.
 ///
 /// # Errors
 /// What kept the sandbox from being made; a step that failed is a result.
 pub(crate) fn run(run: &Run, marks: Marks) -> Fallible<Outcome> {
-    let unified = run.cgroups.iter().find(|cgroup| cgroup.version == 2);
-    let cgroup = unified.map(|cgroup| Cgroup::create(&cgroup.path, &run.id)).transpose()?;
-    let ended = supervise(run, marks, cgroup.as_ref());
-    let oom_killed = cgroup.as_ref().is_some_and(Cgroup::oom_killed);
-    if let Some(cgroup) = cgroup {
-        cgroup.destroy()?;
-    }
-    let Finished { note, bundles } = ended?;
-    if let (Some(pem), Some(upper)) = (&run.trust_ca, &run.root.upper) {
-        ca::strip(upper, pem, &bundles)?;
-    }
+    process::block_signals(&SIGNALS);
+    // From here on there is something to remove.
+    sanitise::be_told_of_parents_death()?;
+    let cgroups = Cgroups::create(run)?;
+    let ended = supervise(run, marks, &cgroups);
+    let (counted, exceeded) = (cgroups.counted(), cgroups.exceeded());
+    cgroups.remove();
+    let Finished { note, bundles, bomb } = ended?;
+    let stripped = match (&run.trust_ca, &run.root.upper) {
+        (Some(pem), Some(upper)) => ca::strip(upper, pem, &bundles),
+        _ => Ok(()),
+    };
     match note {
-        Note::Ended { code, signal, user_micros, system_micros, max_rss_bytes } => Ok(Outcome::Run {
-            exit_code: signal.map_or(u32::from(code), |signal| 128 + signal),
-            signal,
-            exceeded: oom_killed.then_some(Exceeded { resource: Resource::Memory, owner: LimitOwner::Run }),
-            user_micros,
-            system_micros,
-            peak_memory_bytes: max_rss_bytes,
-            read_bytes: 0,
-            written_bytes: 0,
-        }),
+        Note::Ended { code, signal, used } => {
+            let exit_code = signal.map_or(u32::from(code), |signal| 128 + signal);
+            if exit_code == 0 {
+                // Certificates must not reach a layer. A step that failed gives none.
+                stripped?;
+            }
+            let bomb = bomb.map(|owner| Exceeded { resource: Resource::Pids, owner });
+            Ok(outcome(exit_code, signal, bomb.or(exceeded.filter(|_| exit_code != 0)), used, counted))
+        }
         Note::Failed { kind, code, message, errno } => Err(report::failure(kind, &code, message, errno)),
         Note::Started { .. } => Err(Failure::internal("init ended without a report")),
+    }
+}
+
+/// What cgroups counted goes before what the kernel says of ended processes.
+fn outcome(
+    exit_code: u32,
+    signal: Option<u32>,
+    exceeded: Option<Exceeded>,
+    used: process::Used,
+    counted: Counted,
+) -> Outcome {
+    let (user_micros, system_micros) = counted.cpu_micros.unwrap_or((used.user_micros, used.system_micros));
+    let (read_bytes, written_bytes) = counted.io_bytes.unwrap_or((used.read_bytes, used.written_bytes));
+    let peak_memory_bytes = counted.peak_memory_bytes.unwrap_or(used.max_rss_bytes);
+    Outcome::Run {
+        exit_code,
+        signal,
+        exceeded,
+        user_micros,
+        system_micros,
+        peak_memory_bytes,
+        read_bytes,
+        written_bytes,
     }
 }
 
 struct Finished {
     note: Note,
     bundles: Vec<Vec<u8>>,
+    /// Whose limit of processes it met until it was killed for that.
+    bomb: Option<LimitOwner>,
 }
 
-fn supervise(run: &Run, marks: Marks, cgroup: Option<&Cgroup>) -> Fallible<Finished> {
-    // First, so that the passed descriptors are not taken for ours.
+fn supervise(run: &Run, marks: Marks, cgroups: &Cgroups<'_>) -> Fallible<Finished> {
+    // First, so that their numbers cannot be those of descriptors of our own.
+    let network = process::take_passed(NETWORK_FD);
     let (inside, outside) = stdio::wire(run)?;
-    let (status, status_end) =
-        rustix::pipe::pipe_with(PipeFlags::CLOEXEC).map_err(|errno| Failure::syscall("pipe2(O_CLOEXEC)", errno))?;
-    process::block_signals(&PASSED_ON);
-    let init =
-        match process::fork_into_pid_namespace().map_err(|errno| tree::denied("clone(CLONE_NEWPID)".into(), errno))? {
-            Side::Child => {
-                drop((status, outside));
-                Init { run, marks, status: status_end, stdio: inside, cgroup }.be()
-            }
-            Side::Parent(pid) => pid,
-        };
-    drop((status_end, inside));
-    let signals = process::signal_fd(&PASSED_ON).map_err(|errno| Failure::syscall("signalfd(SIGTERM, …)", errno))?;
-    let mut supervisor = Supervisor { init, signals: &signals, line: Vec::new(), last: None, bundles: Vec::new() };
+    let (status, status_end) = pipe(PipeFlags::CLOEXEC)?;
+    let (admitted, admission) = pipe(PipeFlags::CLOEXEC)?;
+    let signals = process::signal_fd(&SIGNALS).map_err(|errno| Failure::syscall("signalfd(SIGTERM, …)", errno))?;
+    let (side, born_inside) = bear(cgroups)?;
+    let init = match side {
+        Side::Child => {
+            drop((status, outside, admission, signals));
+            Init { run, marks, status: status_end, stdio: inside, admitted, network }.be()
+        }
+        Side::Parent(pid) => pid,
+    };
+    drop((status_end, inside, admitted, network));
+    if let Err(failure) = cgroups.admit(init, born_inside) {
+        process::kill(init, libc::SIGKILL);
+        process::wait_child(init, true);
+        return Err(failure);
+    }
+    let _ = rustix::io::write(&admission, b"1");
+    drop(admission);
+    let forks = cgroups.pids().map(|(own, session)| Watch::new(own, session));
+    let grace = Duration::from_millis(run.stop_grace_ms.into());
+    let mut supervisor = Supervisor::new(init, &signals, grace, forks);
     let mut carried = outside.connect(&signals, &mut supervisor)?;
     pump::pump(&mut carried, &status, &signals, &mut supervisor)?;
-    let Supervisor { last, bundles, .. } = supervisor;
+    let Supervisor { last, bundles, bomb, .. } = supervisor;
     let note = match (last, process::wait_child(init, true)) {
         (Some(note @ (Note::Ended { .. } | Note::Failed { .. })), _) => note,
         // Init was killed: for want of memory, or by someone on the host. The step went with it.
@@ -110,41 +154,20 @@ fn supervise(run: &Run, marks: Marks, cgroup: Option<&Cgroup>) -> Fallible<Finis
         }
         _ => return Err(Failure::internal("init ended without a report")),
     };
-    Ok(Finished { note, bundles })
+    Ok(Finished { note, bundles, bomb })
 }
 
-struct Supervisor<'s> {
-    init: i32,
-    signals: &'s OwnedFd,
-    line: Vec<u8>,
-    last: Option<Note>,
-    bundles: Vec<Vec<u8>>,
+/// Starts init, in its cgroup of version 2 where there is one and the kernel knows how.
+fn bear(cgroups: &Cgroups<'_>) -> Fallible<(Side, bool)> {
+    let inside = cgroups.birthplace().and_then(|place| process::fork_into_cgroup(place.as_fd()).ok());
+    if let Some(side) = inside {
+        return Ok((side, true));
+    }
+    process::fork_into_pid_namespace()
+        .map(|side| (side, false))
+        .map_err(|errno| tree::denied("clone(CLONE_NEWPID)".into(), errno))
 }
 
-impl Listener for Supervisor<'_> {
-    fn status(&mut self, bytes: &[u8]) {
-        self.line.extend_from_slice(bytes);
-        while let Some(end) = self.line.iter().position(|&byte| byte == b'\n') {
-            let line: Vec<u8> = self.line.drain(..=end).collect();
-            match serde_json::from_slice(&line) {
-                Ok(Note::Started { bundles }) => {
-                    self.bundles = bundles;
-                    crate::report(&Reply::Started { pid: self.init.unsigned_abs() });
-                }
-                Ok(note) => self.last = Some(note),
-                Err(_) => {}
-            }
-        }
-    }
-
-    fn signal(&mut self) {
-        // One siginfo is 128 bytes and begins with the number; all that are pending fit.
-        let mut pending = [0_u8; 1024];
-        let length = rustix::io::read(self.signals, &mut pending).unwrap_or(0);
-        for info in pending.get(..length).unwrap_or_default().chunks_exact(128) {
-            if let Some(&[a, b, c, d]) = info.first_chunk::<4>() {
-                process::kill(self.init, i32::from_ne_bytes([a, b, c, d]));
-            }
-        }
-    }
+fn pipe(flags: PipeFlags) -> Fallible<(OwnedFd, OwnedFd)> {
+    rustix::pipe::pipe_with(flags).map_err(|errno| Failure::syscall("pipe2(O_CLOEXEC)", errno))
 }

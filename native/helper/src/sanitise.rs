@@ -20,7 +20,9 @@ pub(crate) fn sanitise() -> Fallible<()> {
     // Node leaves SIGPIPE ignored; here that is right too, since a reader that goes away must not end a step.
     process::reset_signals(true);
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o022));
-    limit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) })?;
+    // The hard limit stays what it is: a step may be asked to have more, which nobody but real root could raise again.
+    let core = rustix::process::getrlimit(Resource::Core);
+    limit(Resource::Core, Rlimit { current: Some(0), maximum: core.maximum })?;
     let files = rustix::process::getrlimit(Resource::Nofile);
     limit(Resource::Nofile, Rlimit { current: files.maximum, maximum: files.maximum })
 }
@@ -30,8 +32,21 @@ pub(crate) fn sanitise() -> Fallible<()> {
 /// # Errors
 /// The parent is gone already.
 pub(crate) fn die_with_parent() -> Fallible<()> {
-    rustix::process::set_parent_process_death_signal(Some(Signal::KILL))
-        .map_err(|errno| Failure::syscall("prctl(PR_SET_PDEATHSIG, SIGKILL)", errno))?;
+    ask_for_signal(Signal::KILL)
+}
+
+/// Asks for SIGHUP in place of SIGKILL, for an operation that has something to remove before it ends. It must block and
+/// read that signal first.
+///
+/// # Errors
+/// The parent is gone already.
+pub(crate) fn be_told_of_parents_death() -> Fallible<()> {
+    ask_for_signal(Signal::HUP)
+}
+
+fn ask_for_signal(signal: Signal) -> Fallible<()> {
+    rustix::process::set_parent_process_death_signal(Some(signal))
+        .map_err(|errno| Failure::syscall(format!("prctl(PR_SET_PDEATHSIG, {signal:?})"), errno))?;
     // The parent may have died before the call. Its death closes the other end of standard output, which polling shows
     // without a look at process ids (a parent of id 1 is no sign of anything in a container).
     let stdout = std::io::stdout();

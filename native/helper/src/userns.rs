@@ -4,10 +4,10 @@ use crate::error::{Failure, Fallible};
 use crate::protocol::{IdMap, IdRange};
 use crate::sanitise;
 use crate::sys::process::{self, Ended, Side, Waited};
-use rustix::fd::{AsFd, OwnedFd};
+use rustix::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use rustix::io::Errno;
 use rustix::process::{Gid, Uid};
-use rustix::thread::UnshareFlags;
+use rustix::thread::{LinkNameSpaceType, UnshareFlags};
 use std::fs;
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -65,6 +65,21 @@ pub(crate) fn enter(map: &IdMap) -> Fallible<()> {
         enter_mapped(map)?;
     }
     become_root()
+}
+
+/// Enters the user namespace on an open descriptor, that of a session, and becomes 0:0 in it.
+///
+/// # Errors
+/// A descriptor of another kind, or a namespace that this process does not own; `ERR_ROOTLESS_IDMAP` as [`enter`].
+pub(crate) fn join_user(namespace: BorrowedFd<'_>) -> Fallible<()> {
+    join(namespace, LinkNameSpaceType::User)?;
+    become_root()
+}
+
+/// `setns(2)` into a namespace that must be of this kind, as the kernel compares.
+pub(crate) fn join(namespace: BorrowedFd<'_>, kind: LinkNameSpaceType) -> Fallible<()> {
+    rustix::thread::move_into_link_name_space(namespace, Some(kind))
+        .map_err(|errno| denied(&format!("setns({}, {kind:?})", namespace.as_raw_fd()), errno))
 }
 
 fn is_self_map(map: &IdMap) -> bool {

@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
 mod sandbox;
-use sandbox::Sandbox;
+use sandbox::{Sandbox, every};
 use serde_json::json;
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
@@ -29,18 +29,85 @@ fn run_gives_127_or_126_when_the_program_cannot_run() {
     };
     write("bin/plain", "echo no interpreter line\n", 0o755);
     write("bin/locked", "#!/bin/sh\n", 0o644);
-    write("bin/dangling", "#!/no/such/interpreter\n", 0o755);
+    write("bin/dangling", "#!/no/such/interpreter -x\n", 0o755);
+    write("bin/indirect", "#! /bin/dangling\n", 0o755);
+    write("bin/empty", "", 0o755);
+    fs::write(sandbox.image().join("bin/dynamic"), elf(62)).unwrap();
+    fs::write(sandbox.image().join("bin/damaged"), &elf(62)[..60]).unwrap();
+    for name in ["bin/dynamic", "bin/damaged"] {
+        fs::set_permissions(sandbox.image().join(name), fs::Permissions::from_mode(0o755)).unwrap();
+    }
     for (program, code, text) in [
         ("nothing", 127, "executable file not found in PATH"),
         ("/bin/nothing", 127, "no such file or directory"),
-        ("/bin/dangling", 127, "interpreter or loader"),
+        ("dangling", 127, "\"/bin/dangling\" names the interpreter \"/no/such/interpreter\", which does not exist"),
+        ("indirect", 127, "\"/bin/dangling\" names the interpreter \"/no/such/interpreter\", which does not exist"),
+        ("dynamic", 127, "\"/bin/dynamic\" needs the loader \"/lib64/ld-linux-x86-64.so.2\", which does not exist"),
         ("locked", 126, "permission denied"),
         ("/etc", 126, "permission denied"),
-        ("plain", 126, "exec format error"),
+        ("plain", 126, "exec format error: \"/bin/plain\" is no program, and no script"),
+        ("empty", 126, "exec format error: \"/bin/empty\" is empty"),
+        ("damaged", 126, "exec format error: \"/bin/damaged\" is damaged"),
     ] {
         let done = sandbox.run(sandbox.request(&[program]));
         assert_eq!(done.code(), code, "{program}: {done:?}");
         assert!(done.stderr.contains(text), "{program}: {done:?}");
+    }
+}
+
+/// The start of a 64-bit little-endian program for a machine, which names a loader.
+fn elf(machine: u16) -> Vec<u8> {
+    let loader = b"/lib64/ld-linux-x86-64.so.2\0";
+    let mut file = b"\x7fELF\x02\x01\x01".to_vec();
+    file.resize(16, 0);
+    for half in [2, machine] {
+        file.extend(u16::to_le_bytes(half));
+    }
+    file.extend(1_u32.to_le_bytes());
+    for word in [0x40_0000_u64, 64, 0] {
+        file.extend(word.to_le_bytes());
+    }
+    file.extend(0_u32.to_le_bytes());
+    for half in [64_u16, 56, 1, 0, 0, 0] {
+        file.extend(half.to_le_bytes());
+    }
+    file.extend([3_u32.to_le_bytes(), 4_u32.to_le_bytes()].concat());
+    let length = loader.len() as u64;
+    for word in [120, 0, 0, length, length, 1] {
+        file.extend(word.to_le_bytes());
+    }
+    file.extend(loader);
+    file
+}
+
+#[test]
+fn run_says_that_a_program_is_for_another_machine() {
+    for (who, sandbox) in every() {
+        let bin = sandbox.image().join("bin");
+        for (name, bytes) in [("foreign", elf(183)), ("script", b"#!/bin/foreign -x\n".to_vec()), ("exotic", elf(9999))]
+        {
+            fs::write(bin.join(name), bytes).unwrap();
+            fs::set_permissions(bin.join(name), fs::Permissions::from_mode(0o755)).unwrap();
+        }
+        for (program, wanted) in [
+            (
+                "foreign",
+                "the program \"/bin/foreign\" is for arm64; this machine has no interpreter for it registered with binfmt_misc",
+            ),
+            ("script", "the program \"/bin/foreign\" is for arm64;"),
+            ("exotic", "the program \"/bin/exotic\" is for a machine of ELF number 9999;"),
+        ] {
+            let done = sandbox.run(sandbox.request(&[program]));
+            assert_eq!(
+                (done.error(), &done.last["kind"]),
+                ("ERR_STEP_PLATFORM", &json!("environment")),
+                "{who:?} {done:?}"
+            );
+            assert!(done.last["message"].as_str().unwrap().starts_with(wanted), "{done:?}");
+        }
+        // Only the first program counts: what a shell cannot start is the step's own matter.
+        let done = sandbox.sh("/bin/foreign");
+        assert!(matches!(done.code(), 126 | 127 | 2), "{who:?} {done:?}");
     }
 }
 

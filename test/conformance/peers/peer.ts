@@ -97,6 +97,7 @@ function flagsOf(one: Case, made: MadeCase): readonly string[] {
     ...pairs('--build-arg', one.args.buildArgs),
     ...pairs('--label', one.args.labels),
     ...pairs('--build-context', made.buildContexts),
+    ...Object.entries(made.secrets).flatMap(([id, path]) => ['--secret', `id=${id},src=${path}`]),
   ]
 }
 

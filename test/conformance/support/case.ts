@@ -1,7 +1,8 @@
-import { copyFileSync, existsSync, mkdirSync, readdirSync, readFileSync } from 'node:fs'
+import { copyFileSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { basename, join } from 'node:path'
+import type { BuildOptions } from '@tsbuild/builder'
 import { type ContextFiles, copyContext, makeContext, parseContextFiles } from './make-context.ts'
-import { flag, mapOf, objectOf, optional, type Parse, text } from './parse.ts'
+import { flag, listOf, mapOf, objectOf, optional, type Parse, text, word } from './parse.ts'
 import { parseWant, type Want } from './want.ts'
 
 /** The flags of a case's build; see README.md. */
@@ -13,7 +14,12 @@ export interface Args {
   readonly cache: boolean | undefined
   /** Name → what stands after `name=`, or the files of a directory. */
   readonly buildContexts: Readonly<Record<string, string | ContextFiles>> | undefined
+  /** Id → content. */
+  readonly secrets: Readonly<Record<string, string>> | undefined
+  readonly allow: readonly Entitlement[] | undefined
 }
+
+type Entitlement = NonNullable<BuildOptions['allow']>[number]
 
 /** One folder of the corpus. */
 export interface Case {
@@ -42,6 +48,8 @@ const parseArgs: Parse<Args> = objectOf({
   buildContexts: optional(
     mapOf((value, at) => (typeof value === 'string' ? value : parseContextFiles(value, at))),
   ),
+  secrets: optional(mapOf(text)),
+  allow: optional(listOf(word('network.host', 'security.insecure'))),
 })
 
 /** The names of the cases below a folder. */
@@ -79,6 +87,8 @@ export interface MadeCase {
   readonly dockerfile: string | undefined
   /** Name → value for `--build-context`. */
   readonly buildContexts: Readonly<Record<string, string>>
+  /** Id → the file that holds it. */
+  readonly secrets: Readonly<Record<string, string>>
 }
 
 /** Makes the files of a case in an empty folder: the context, and beside it the Dockerfile. */
@@ -96,6 +106,11 @@ export function makeCase(one: Case, folder: string): MadeCase {
     makeContext(path, value)
     return [name, path] as const
   })
+  const secrets = Object.entries(one.args.secrets ?? {}).map(([id, content], index) => {
+    const path = join(folder, `secret-${index}`)
+    writeFileSync(path, content)
+    return [id, path] as const
+  })
   return {
     context,
     dockerfile:
@@ -103,5 +118,6 @@ export function makeCase(one: Case, folder: string): MadeCase {
         ? one.dockerfile && join(folder, 'Dockerfile')
         : join(context, one.args.dockerfile),
     buildContexts: Object.fromEntries(named),
+    secrets: Object.fromEntries(secrets),
   }
 }

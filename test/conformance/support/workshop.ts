@@ -105,7 +105,7 @@ async function buildBase(builder: Builder, folder: string, name: string): Promis
 }
 
 async function buildCase(builder: Builder, one: Case, made: MadeCase): Promise<Built> {
-  const { target, buildArgs, labels, cache } = one.args
+  const { target, buildArgs, labels, cache, allow } = one.args
   const folder = join(made.context, '..')
   const options: BuildOptions = {
     cwd: folder,
@@ -115,12 +115,21 @@ async function buildCase(builder: Builder, one: Case, made: MadeCase): Promise<B
     buildArgs,
     labels,
     buildContexts: made.buildContexts,
+    secrets: mapValues(made.secrets, (path) => async () => readFileSync(path)),
+    allow,
     noCache: cache !== true,
   }
   const first = await buildOnce(builder, folder, options)
   if (one.again === undefined) return first
   makeContext(made.context, one.again)
   return await buildOnce(builder, folder, { ...options, noCache: false })
+}
+
+function mapValues<T, U>(
+  values: Readonly<Record<string, T>>,
+  map: (value: T) => U,
+): Readonly<Record<string, U>> {
+  return Object.fromEntries(Object.entries(values).map(([key, value]) => [key, map(value)]))
 }
 
 async function buildOnce(builder: Builder, folder: string, options: BuildOptions): Promise<Built> {

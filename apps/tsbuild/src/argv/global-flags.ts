@@ -6,6 +6,7 @@ export interface GlobalFlags {
   readonly root?: string
   readonly trustCa?: readonly string[]
   readonly insecureRegistry?: readonly string[]
+  readonly scope?: string
   readonly durability?: 'full' | 'none'
   readonly debug?: true
 }
@@ -24,6 +25,10 @@ export function addGlobalFlags(command: Command): Command {
     ).argParser(collect),
     new Option('--insecure-registry <host>', 'A registry to reach over plain HTTP; repeatable').argParser(
       collect,
+    ),
+    new Option(
+      '--scope <name>',
+      'Who is trusted with cache mounts, `main` or such as `pr/7` (default: TSBUILD_SCOPE, else main)',
     ),
     new Option('--durability <how>', '`none` gives up power-loss safety of the cache').argParser(
       oneOf('--durability', ['full', 'none']),

@@ -23,6 +23,7 @@ const plain = {
   stdin: expect.anything(),
   buildContexts: {},
   secrets: {},
+  ssh: {},
   cwd: '/src',
   buildArgs: {},
   tags: [],
@@ -31,6 +32,8 @@ const plain = {
   noCacheFilter: [],
   pull: false,
   addHosts: [],
+  allow: [],
+  ulimits: [],
 }
 
 describe('tsbuild build', () => {
@@ -67,7 +70,7 @@ describe('tsbuild build', () => {
     ['-q -t a .', { tags: ['a'], outputs: [{ type: 'image' }] }],
     ['--iidfile x -o out .', { outputs: [{ type: 'local', dest: '/src/out' }] }],
     ['--build-arg SOURCE_DATE_EPOCH=7 .', { buildArgs: { SOURCE_DATE_EPOCH: '7' } }],
-    ['--provenance=false --sbom=false --builder x --rm --force-rm -m 1g .', {}],
+    ['--provenance=false --sbom=false --builder x --rm --force-rm .', {}],
     ['-- .', {}],
     ['-', { context: '-' }],
     ['-f - .', { dockerfile: '-' }],
@@ -93,7 +96,8 @@ describe('tsbuild build', () => {
     ['--secret src=x .', 'ERR_USAGE'],
     ['--build-context x .', 'ERR_USAGE'],
     ['--build-context =x .', 'ERR_USAGE'],
-    ['--ssh default .', 'ERR_UNSUPPORTED'],
+    ['--ssh default .', 'ERR_SSH'],
+    ['--ssh x=agent,raw=true .', 'ERR_UNSUPPORTED'],
     ['--cache-from x .', 'ERR_UNSUPPORTED'],
     ['--cache-to=type=inline .', 'ERR_UNSUPPORTED'],
     ['--provenance=true .', 'ERR_UNSUPPORTED'],
@@ -139,6 +143,6 @@ describe('tsbuild build', () => {
     }
     expect(help).toContain('Usage: tsbuild build [flags] CONTEXT\n')
     expect(Math.max(...help.split('\n').map((line) => line.length))).toBeLessThanOrEqual(80)
-    expect(help).not.toContain('--ssh')
+    expect(help).not.toContain('--cache-to')
   })
 })

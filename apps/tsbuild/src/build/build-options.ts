@@ -3,9 +3,11 @@ import { UserError } from '@tsbuild/errors'
 import { splitCsv } from '../argv/csv.ts'
 import { keyValues } from '../argv/values.ts'
 import type { Host } from '../host.ts'
+import { executionOptions } from './execution-flags.ts'
 import { type BuildFlags, isQuiet } from './flags.ts'
 import { parseOutput } from './output-spec.ts'
 import { parseSecrets } from './secrets.ts'
+import { parseSsh } from './ssh.ts'
 
 /**
  * Says in the builder's words what the flags ask for.
@@ -13,7 +15,8 @@ import { parseSecrets } from './secrets.ts'
  * @param context the command's argument
  * @param proxyArgs build arguments that `--build-arg` wins over
  * @throws {UserError} `ERR_USAGE` if the flags contradict each other or a value is malformed
- * @throws {UserError} `ERR_UNSUPPORTED` for several platforms
+ * @throws {UserError} `ERR_UNSUPPORTED` for several platforms, and for what docker can and tsbuild cannot; `ERR_SECRET`, `ERR_SSH`
+ *   for what is not there
  */
 export function buildOptions(
   context: string,
@@ -44,6 +47,7 @@ export function buildOptions(
     stdin: host.stdin,
     buildContexts: namedContexts(flags.buildContext ?? []),
     secrets: parseSecrets(flags.secret ?? [], host),
+    ssh: parseSsh(flags.ssh ?? [], host),
     cwd: host.cwd,
     ...(flags.file === undefined ? {} : { dockerfile: flags.file }),
     ...(flags.target === undefined ? {} : { target: flags.target }),
@@ -56,6 +60,7 @@ export function buildOptions(
     pull: flags.pull === true,
     ...(flags.network === undefined ? {} : { network: flags.network }),
     addHosts: flags.addHost ?? [],
+    ...executionOptions(flags),
     ...(outputs.length === 0 ? {} : { outputs }),
   }
 }

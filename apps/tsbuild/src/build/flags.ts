@@ -4,15 +4,17 @@ import { addGlobalFlags, type GlobalFlags } from '../argv/global-flags.ts'
 import { collect, oneOf } from '../argv/values.ts'
 import { type CallMethod, parseCallMethod } from '../call/method.ts'
 import { type ProgressMode, progressModes } from '../progress/mode.ts'
+import { type ExecutionFlags, executionOptionFlags } from './execution-flags.ts'
 
 /** What the flags of `tsbuild build` say, as given: nothing is resolved or read from the environment. */
-export interface BuildFlags extends GlobalFlags {
+export interface BuildFlags extends GlobalFlags, ExecutionFlags {
   readonly tag?: readonly string[]
   readonly file?: string
   readonly target?: string
   readonly buildArg?: readonly string[]
   readonly buildContext?: readonly string[]
   readonly secret?: readonly string[]
+  readonly ssh?: readonly string[]
   readonly label?: readonly string[]
   readonly platform?: readonly string[]
   /** False for `--no-cache`; commander names a flag with `no-` after the rest. */
@@ -44,6 +46,7 @@ export function isQuiet({ quiet, progress }: BuildFlags): boolean {
 const groups = {
   image: 'What to build:',
   run: 'How steps run:',
+  limits: 'What steps may use, all together:',
   cache: 'Cache:',
   output: 'What comes out:',
   call: 'Instead of a build:',
@@ -77,9 +80,17 @@ function buildFlags(): readonly Option[] {
       oneOf('--network', networks),
     ),
     flag('run', '--add-host <host>', '`name:ip` for /etc/hosts of RUN steps; repeatable').argParser(collect),
-    flag('run', '--secret <secret>', '`id=name[,src=path|,env=NAME]`, for fetching; repeatable').argParser(
-      collect,
-    ),
+    flag(
+      'run',
+      '--secret <secret>',
+      '`id=name[,src=path|,env=NAME]`, for steps and for fetching; repeatable',
+    ).argParser(collect),
+    flag(
+      'run',
+      '--ssh <agent>',
+      '`default` or `id[=socket|key[,key]]`: an agent that signs; repeatable',
+    ).argParser(collect),
+    ...executionOptionFlags(groups.run, groups.limits),
     flag('cache', '--no-cache', 'Run every step again'),
     flag('cache', '--no-cache-filter <stages>', 'Run the steps of these stages again; repeatable').argParser(
       collect,
@@ -105,18 +116,12 @@ function buildFlags(): readonly Option[] {
 
 /** Flags of buildx that ask for something tsbuild does not do yet: known, so that the answer is precise. */
 const unsupportedFlags: readonly (readonly [flags: string, what: string, hint?: string])[] = [
-  ['--ssh <agent>', 'ssh agents'],
   ['--cache-from <source>', 'cache imports'],
   ['--cache-to <target>', 'cache exports'],
   ['--attest <attestation>', 'attestations'],
   ['--provenance <provenance>', 'provenance attestations', '`--provenance=false` is accepted.'],
   ['--sbom <sbom>', 'SBOMs', '`--sbom=false` is accepted.'],
   ['--annotation <annotation>', 'annotations', 'Labels (--label) are supported.'],
-  ['--allow <entitlement>', 'entitlements'],
-  ['--ulimit <limit>', 'resource limits of steps'],
-  ['--shm-size <size>', 'sizes of /dev/shm'],
-  ['--cgroup-parent <cgroup>', 'cgroups of steps'],
-  ['--resource <resource>', 'resource limits of steps'],
   ['--policy <policy>', 'build policies'],
   ['--invoke <command>', 'debuggers of failed steps'],
   ['--squash', 'squashed images'],
@@ -124,19 +129,6 @@ const unsupportedFlags: readonly (readonly [flags: string, what: string, hint?: 
 
 /** Flags that change nothing here; scripts written for docker pass them. */
 const ignoredFlags: readonly string[] = ['--builder <name>', '--rm', '--force-rm', '--compress']
-
-/** Flags of docker build that promise something, which BuildKit passes over too. Said, as a limit would be relied upon. */
-const flagsWithoutEffect: readonly string[] = [
-  '--isolation <technology>',
-  '--security-opt <option>',
-  '-m, --memory <size>',
-  '--memory-swap <size>',
-  '-c, --cpu-shares <shares>',
-  '--cpu-period <period>',
-  '--cpu-quota <quota>',
-  '--cpuset-cpus <cpus>',
-  '--cpuset-mems <mems>',
-]
 
 const outputHelp = `
 Contexts (CONTEXT, or --build-context name=…):
@@ -164,6 +156,7 @@ Examples:
   tsbuild -o type=oci,dest=app.tar,compression=zstd .
   tsbuild --target test --progress plain .
   tsbuild -t registry.example/app:1.0 --push .
+  tsbuild --memory 4g --cpus 2 --timeout 30m .
 `
 
 /** The parser of `tsbuild build`. Its option values are {@link BuildFlags}; its one argument is the context. */
@@ -177,18 +170,8 @@ export function buildCommand(): Command {
   for (const option of buildFlags()) command.addOption(option)
   addGlobalFlags(command)
   for (const [flags] of unsupportedFlags) command.addOption(new Option(flags).hideHelp().argParser(collect))
-  for (const flags of [...ignoredFlags, ...flagsWithoutEffect])
-    command.addOption(new Option(flags).hideHelp())
+  for (const flags of ignoredFlags) command.addOption(new Option(flags).hideHelp())
   return command
-}
-
-/** The given flags that have no effect yet: `--memory`. */
-export function withoutEffect(command: Command): readonly string[] {
-  return flagsWithoutEffect.flatMap((flags) => {
-    const option = new Option(flags)
-    const isGiven = command.getOptionValueSource(option.attributeName()) === 'cli'
-    return isGiven && option.long !== undefined ? [option.long] : []
-  })
 }
 
 /**

@@ -1,6 +1,6 @@
 import { resolve } from 'node:path'
 import type { BuildHandle, BuildResult } from '@tsbuild/builder'
-import { isBuildError, redact } from '@tsbuild/errors'
+import { isBuildError, redact, withHints } from '@tsbuild/errors'
 import { type BuildEvent, type EventSink, teeSinks, toNdjson } from '@tsbuild/events'
 import { exitCodes } from '../exit-code.ts'
 import type { Host } from '../host.ts'
@@ -72,9 +72,10 @@ async function showBuild(run: BuildRun, trace: Trace): Promise<BuildResult> {
     return await handle.result
   } catch (error) {
     failed = true
+    const shown = mode === 'plain' || mode === 'tty'
     // Readers of the JSON form wait for an end, also of builds that fail before their first event.
     if (mode === 'json' && !reported) host.stderr.write(toNdjson(failure(error, handle.ref, host.now())))
-    throw error
+    throw shown ? withShellHint(error, run.flags) : error
   } finally {
     clearInterval(timer)
     stop()
@@ -97,6 +98,13 @@ function cancelOnSignal(handle: BuildHandle, display: Display, host: Host): () =
     cancelled = true
     handle.cancel()
   })
+}
+
+/** People are told that the failed step is still there; what a program reads stays as it is. */
+function withShellHint(error: unknown, { root }: BuildFlags): unknown {
+  if (!isBuildError(error) || error.details.failure === undefined) return error
+  const command = root === undefined ? 'tsbuild shell' : `tsbuild shell --root ${root}`
+  return withHints(error, [`Look around with \`${command}\`.`])
 }
 
 /** An error as the event that ends a build. */

@@ -1,4 +1,6 @@
+import { execFileSync } from 'node:child_process'
 import { mkdtempSync, rmSync, truncateSync, writeFileSync } from 'node:fs'
+import { writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
@@ -82,8 +84,38 @@ describe('parseSecrets()', () => {
     expect(() => readerOf(text)).toThrow(expect.objectContaining({ code: 'ERR_USAGE' }))
   })
 
-  it('parseSecrets() takes the later one of two with one id', async () => {
-    const { x } = readerOf('id=x,src=token', 'id=x,env=OTHER')
-    expect(Buffer.from((await x?.()) ?? []).toString()).toBe('other')
+  it('parseSecrets() throws ERR_USAGE for two of one id', () => {
+    expect(() => readerOf('id=x,src=token', 'id=x,env=OTHER')).toThrow(
+      expect.objectContaining({
+        code: 'ERR_USAGE',
+        message: 'Cannot use --secret "id=x,env=OTHER": the secret "x" is given twice',
+      }),
+    )
+  })
+
+  it('parseSecrets() takes ids that objects have by themselves', async () => {
+    const readers = readerOf('id=__proto__,env=OTHER', 'id=toString,env=OTHER')
+    expect(Object.keys(readers)).toEqual(['__proto__', 'toString'])
+    expect(String(await Object.values(readers)[0]?.())).toBe('other')
+  })
+
+  it('parseSecrets() reads a pipe, to its limit', async () => {
+    const pipe = join(cwd, 'pipe')
+    execFileSync('mkfifo', [pipe])
+    const written = async (bytes: number) => {
+      const reading = read('id=x,src=pipe')
+      const [text] = await Promise.allSettled([reading, writeFile(pipe, 'x'.repeat(bytes))])
+      return text
+    }
+    expect(await written(3)).toMatchObject({ value: 'xxx' })
+    expect(await written(500 * 1024 + 1)).toMatchObject({ reason: { code: 'ERR_SECRET' } })
+  })
+
+  it('parseSecrets() says which device it does not read, and which file may not be read', async () => {
+    await expect(read('id=x,src=/dev/zero')).rejects.toMatchObject({ code: 'ERR_SECRET' })
+    await expect(read('id=x,src=/proc/self/mem')).rejects.toMatchObject({
+      code: 'ERR_SECRET',
+      message: expect.stringMatching(/^Cannot read the secret "x": E/),
+    })
   })
 })

@@ -1,5 +1,5 @@
 import { statSync } from 'node:fs'
-import { readFile, stat } from 'node:fs/promises'
+import { type FileHandle, open } from 'node:fs/promises'
 import { resolve } from 'node:path'
 import { UserError } from '@tsbuild/errors'
 import { splitCsv } from '../argv/csv.ts'
@@ -19,29 +19,37 @@ interface SecretSpec {
 
 /**
  * Reads the values of `--secret`: `id=X`, with `src=PATH`, `env=NAME` or neither; then it is the variable `X`, or else the
- * file `X`. A file must be there; nothing is read before a secret is asked for. Of two with one id the later one counts.
+ * file `X`. A file must be there; nothing is read before a secret is asked for.
  *
- * @throws {UserError} `ERR_USAGE` for a malformed value; `ERR_SECRET` for a file that is not there
+ * @throws {UserError} `ERR_USAGE` for a malformed value, and for two of one id; `ERR_SECRET` for a file that is not there
  * @see spec/interface.md 4.1
  */
 export function parseSecrets(
   given: readonly string[],
   { env, cwd }: Pick<Host, 'env' | 'cwd'>,
 ): Readonly<Record<string, SecretReader>> {
-  return Object.fromEntries(
-    given.map((text): [string, SecretReader] => {
-      const { id, env: name, path } = parseSecret(text)
-      const variable = name ?? (path === undefined && env[id] !== undefined ? id : undefined)
-      if (variable !== undefined) return [id, async () => secretOf(id, variable, env[variable])]
-      const file = resolve(cwd, path ?? id)
-      if (statSync(file, { throwIfNoEntry: false }) === undefined)
-        throw absent(
-          id,
-          path === undefined ? `there is no variable "${id}" and no "${file}"` : `there is no "${file}"`,
-        )
-      return [id, () => readSecretFile(id, file)]
-    }),
-  )
+  const readers = new Map<string, SecretReader>()
+  for (const text of given) {
+    const spec = parseSecret(text)
+    if (readers.has(spec.id)) throw invalid(text, `the secret "${spec.id}" is given twice`)
+    readers.set(spec.id, readerOf(spec, { env, cwd }))
+  }
+  return Object.fromEntries(readers)
+}
+
+function readerOf(
+  { id, env: name, path }: SecretSpec,
+  { env, cwd }: Pick<Host, 'env' | 'cwd'>,
+): SecretReader {
+  const variable = name ?? (path === undefined && env[id] !== undefined ? id : undefined)
+  if (variable !== undefined) return async () => secretOf(id, variable, env[variable])
+  const file = resolve(cwd, path ?? id)
+  if (statSync(file, { throwIfNoEntry: false }) === undefined)
+    throw absent(
+      id,
+      path === undefined ? `there is no variable "${id}" and no "${file}"` : `there is no "${file}"`,
+    )
+  return () => readSecretFile(id, file)
 }
 
 function parseSecret(text: string): SecretSpec {
@@ -84,17 +92,34 @@ function secretOf(id: string, variable: string, value: string | undefined): Uint
   return bytes
 }
 
+/** A pipe counts as a file: `src=<(command)`. */
 async function readSecretFile(id: string, path: string): Promise<Uint8Array> {
   try {
-    const stats = await stat(path)
-    if (!stats.isFile())
-      throw new UserError('ERR_SECRET', `Cannot read the secret "${id}": "${path}" is no file`)
-    if (stats.size > maxSecretBytes) throw tooLarge(id)
-    return await readFile(path)
+    const file = await open(path)
+    try {
+      const stats = await file.stat()
+      if (!stats.isFile() && !stats.isFIFO())
+        throw new UserError('ERR_SECRET', `Cannot read the secret "${id}": "${path}" is no file`)
+      return await readAll(id, file)
+    } finally {
+      await file.close()
+    }
   } catch (cause) {
     if (cause instanceof UserError || !(cause instanceof Error) || !('code' in cause)) throw cause
     if (cause.code === 'ENOENT') throw absent(id, `there is no "${path}"`)
     throw new UserError('ERR_SECRET', `Cannot read the secret "${id}": ${cause.message}`, { cause })
+  }
+}
+
+/** Reads no more than the limit and one byte, whatever the size was said to be. */
+async function readAll(id: string, file: FileHandle): Promise<Uint8Array> {
+  const bytes = Buffer.alloc(maxSecretBytes + 1)
+  let length = 0
+  for (;;) {
+    const { bytesRead } = await file.read(bytes, length, bytes.length - length, null)
+    length += bytesRead
+    if (length > maxSecretBytes) throw tooLarge(id)
+    if (bytesRead === 0) return bytes.subarray(0, length)
   }
 }
 

@@ -11,6 +11,7 @@ const variants = ['minbase', 'apt', 'essential', 'standard'] as const
 interface BootstrapFlags extends GlobalFlags {
   readonly package?: readonly string[]
   readonly variant?: (typeof variants)[number]
+  readonly platform?: string
   readonly force?: true
   readonly quiet?: true
 }
@@ -25,6 +26,7 @@ export async function run(argv: readonly string[], host: Host): Promise<number> 
       image: command.args[0] ?? '',
       packages: (flags.package ?? []).flatMap((list) => list.split(',')).filter((name) => name !== ''),
       ...(flags.variant === undefined ? {} : { variant: flags.variant }),
+      ...(flags.platform === undefined ? {} : { platform: flags.platform }),
       force: flags.force === true,
       ...(flags.quiet === true ? {} : { onLog: (text: string) => void host.stderr.write(text) }),
       signal,
@@ -50,6 +52,7 @@ function bootstrapCommand(): Command {
         oneOf('--variant', variants),
       ),
     )
+    .option('--platform <platform>', "What it is for, for example linux/arm64 (default: this machine's own)")
     .option('--force', 'Make the image again although it is there')
     .option('-q, --quiet', 'Show no progress')
   return addGlobalFlags(command)

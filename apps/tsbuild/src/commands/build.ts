@@ -3,7 +3,7 @@ import { resolve } from 'node:path'
 import { nearest, UserError } from '@tsbuild/errors'
 import { helpText, parseArguments } from '../argv/command-line.ts'
 import { buildOptions } from '../build/build-options.ts'
-import { type BuildFlags, buildCommand, refuseUnsupported, withoutEffect } from '../build/flags.ts'
+import { type BuildFlags, buildCommand, refuseUnsupported } from '../build/flags.ts'
 import { runBuild } from '../build/run-build.ts'
 import { callMethod } from '../call/method.ts'
 import { commands } from '../commands.ts'
@@ -19,7 +19,6 @@ export async function run(argv: readonly string[], host: Host): Promise<number> 
   parseArguments(command, argv)
   refuseUnsupported(command)
   const flags = command.opts<BuildFlags>()
-  for (const name of withoutEffect(command)) host.stderr.write(`Warning: flag "${name}" has no effect yet\n`)
   const context = command.args[0] ?? ''
   const mode = displayMode(flags, host)
   const settings = await builderOptions(flags, host)

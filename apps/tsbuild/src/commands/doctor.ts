@@ -1,4 +1,4 @@
-import type { DoctorReport } from '@tsbuild/builder'
+import type { Capability, DoctorReport } from '@tsbuild/builder'
 import { Command, Option } from 'commander'
 import { helpText, parseArguments } from '../argv/command-line.ts'
 import { addGlobalFlags, type GlobalFlags } from '../argv/global-flags.ts'
@@ -11,7 +11,7 @@ interface DoctorFlags extends GlobalFlags {
   readonly format: 'text' | 'json'
 }
 
-/** `tsbuild doctor`: ends with 3 where something is missing. */
+/** `tsbuild doctor`: ends with 3 where something is missing that builds cannot run without. */
 export async function run(argv: readonly string[], host: Host): Promise<number> {
   const command = doctorCommand()
   parseArguments(command, argv)
@@ -20,7 +20,7 @@ export async function run(argv: readonly string[], host: Host): Promise<number> 
   host.stdout.write(
     flags.format === 'json' ? `${JSON.stringify(report, undefined, 2)}\n` : doctorText(report),
   )
-  return report.missing.length === 0 ? exitCodes.success : exitCodes.environment
+  return report.capabilities.every(isGood) ? exitCodes.success : exitCodes.environment
 }
 
 /** The text of `tsbuild doctor --help`. */
@@ -31,7 +31,9 @@ export function help(): string {
 function doctorCommand(): Command {
   const command = new Command('tsbuild doctor')
     .usage('[flags]')
-    .description('Says what this machine can do and what it lacks. Ends with 3 where something is missing.')
+    .description(
+      'Says what this machine can do, what it lacks and how to mend that. Ends with 3 where no build can run.',
+    )
     .addOption(
       new Option('--format <format>', 'text or json')
         .default('text')
@@ -40,20 +42,32 @@ function doctorCommand(): Command {
   return addGlobalFlags(command)
 }
 
-function doctorText(report: DoctorReport): string {
-  const yes = (value: boolean): string => (value ? 'yes' : 'no')
-  const facts: readonly (readonly [string, string])[] = [
-    ['kernel', report.kernel],
-    ['rootless', yes(report.rootless)],
-    ['overlayfs', yes(report.overlay)],
-    ['user namespaces', yes(report.userNamespace)],
-    ['seccomp', yes(report.seccomp)],
-    ['cgroups', report.cgroups.map(({ path }) => path).join(' ') || 'no'],
-  ]
-  const table = facts.map(([name, value]) => `${name.padEnd(18)}${value}\n`).join('')
-  if (report.missing.length === 0) return `${table}\nNothing is missing.\n`
-  const missing = report.missing.map(
-    ({ feature, reason, fix }) => `  ${feature}: ${reason}\n    fix: ${fix}\n`,
-  )
-  return `${table}\nMissing:\n${missing.join('')}`
+/** Whether builds can run with it, or without. */
+function isGood({ works, required }: Capability): boolean {
+  return works || !required
+}
+
+/** As wide as the longest name of a capability, and a blank. */
+const nameWidth = 18
+
+function doctorText({ kernel, rootless, capabilities }: DoctorReport): string {
+  const who = rootless ? 'an ordinary user' : 'root'
+  const rows = capabilities.map(capabilityText)
+  return `Kernel ${kernel}, as ${who}\n\n${rows.join('')}\n${summary(capabilities)}\n`
+}
+
+function capabilityText({ name, works, detail, without, fixes }: Capability): string {
+  const first = `  ${works ? 'yes' : 'no '}  ${name.padEnd(nameWidth)}${detail}`
+  const others = [...(works || without === undefined ? [] : [without]), ...fixes.map((fix) => `Fix: ${fix}`)]
+  return [first, ...others.map((line) => `${' '.repeat(nameWidth + 7)}${line}`)]
+    .map((line) => `${line.trimEnd()}\n`)
+    .join('')
+}
+
+function summary(capabilities: readonly Capability[]): string {
+  const lacking = capabilities.filter(({ works }) => !works)
+  const bad = lacking.filter(({ required }) => required)
+  if (bad.length > 0) return `No build can run here without ${bad.map(({ name }) => name).join(', ')}.`
+  if (lacking.length > 0) return 'Builds can run here.'
+  return 'Nothing is missing.'
 }

@@ -4,6 +4,7 @@ import { visible, visibleLog } from '../visible.ts'
 import type { Display } from './display.ts'
 import { formatOffset, formatSeconds, formatTransfer } from './format.ts'
 import { createTrace, type TraceStatus, type TraceVertex, updateTrace } from './trace.ts'
+import { notableUsage } from './usage.ts'
 
 /** The shown block is given up for another one that has lines after this long, so that no step stays unseen. */
 const fairnessMs = 5_000
@@ -115,7 +116,12 @@ function newBlock(vertex: TraceVertex, since: Millis): Block {
 
 function addLines(block: Block, event: BuildEvent): void {
   if (event.type === 'vertex.log') addLog(block, event)
-  else if (event.type === 'vertex.waiting') block.lines.push(visible(`waiting: ${event.reason}`))
+  else if (event.type === 'vertex.usage') {
+    // Its process has ended: what it wrote last is complete.
+    flushPartial(block)
+    const used = notableUsage(event)
+    if (used !== undefined) block.lines.push(used)
+  } else if (event.type === 'vertex.waiting') block.lines.push(visible(`waiting: ${event.reason}`))
   else if (event.type === 'vertex.status') {
     const status = block.vertex.statuses.get(event.id)
     if (status === undefined || !isNews(status, block.shownStatuses.get(event.id))) return

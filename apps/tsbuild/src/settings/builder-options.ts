@@ -10,7 +10,8 @@ import { readTrustCa } from './trust-ca.ts'
 /**
  * Puts together how the store is opened: flags win over the environment, and that over the configuration file.
  *
- * @throws {UserError} `ERR_CONFIG` if the configuration, a certificate or docker's configuration cannot be used
+ * @throws {UserError} `ERR_CONFIG` if the configuration, a certificate or docker's configuration cannot be used; `ERR_USAGE` for a
+ *   scope that is no name of one
  */
 export async function builderOptions(flags: GlobalFlags, host: Host): Promise<BuilderOptions> {
   const config = await readConfigFile(host.env)
@@ -19,6 +20,7 @@ export async function builderOptions(flags: GlobalFlags, host: Host): Promise<Bu
     readDockerConfig(host.env),
   ])
   const durability = flags.durability ?? config.durability
+  const scope = scopeOf(flags, host.env)
   const helperPath = host.env.TSBUILD_HELPER
   return {
     root: storeRoot(flags, host, config),
@@ -27,6 +29,7 @@ export async function builderOptions(flags: GlobalFlags, host: Host): Promise<Bu
     ...(trustCa.length === 0 ? {} : { trustCa }),
     insecureRegistries: [...(config.insecureRegistries ?? []), ...(flags.insecureRegistry ?? [])],
     env: host.env,
+    ...(scope === undefined ? {} : { scope }),
     ...(durability === undefined ? {} : { durability }),
   }
 }
@@ -47,6 +50,17 @@ export function storeRoot(flags: GlobalFlags, host: Host, config: ConfigFile): s
   throw new UserError('ERR_CONFIG', 'Cannot choose a directory for the store: HOME is not set', {
     hints: ['Name one with --root or TSBUILD_ROOT.'],
   })
+}
+
+/** The trust scope: `--scope`, TSBUILD_SCOPE; undefined where neither says. */
+function scopeOf(flags: GlobalFlags, env: Host['env']): string | undefined {
+  const scope = flags.scope ?? (env.TSBUILD_SCOPE || undefined)
+  if (scope === undefined || (/^[a-z0-9._/-]+$/.test(scope) && !scope.includes('..'))) return scope
+  throw new UserError(
+    'ERR_USAGE',
+    `Cannot use scope "${scope}": expected lower-case letters, digits and \`. _ / -\`, and no \`..\``,
+    { hints: ['For example `--scope pr/7`.'] },
+  )
 }
 
 /** All sources add up: a site's certificate in the configuration does not go away because a job names another. */

@@ -66,6 +66,25 @@ describe('builderOptions()', () => {
     })
   })
 
+  it.each([
+    [{}, {}, undefined],
+    [{}, { TSBUILD_SCOPE: '' }, undefined],
+    [{}, { TSBUILD_SCOPE: 'pr/7' }, 'pr/7'],
+    [{ scope: 'main' }, { TSBUILD_SCOPE: 'pr/7' }, 'main'],
+    [{ scope: 'fork_x.y-2/pr/7' }, {}, 'fork_x.y-2/pr/7'],
+  ])('takes the trust scope from flags %j and environment %j', async (flags, env, scope) => {
+    const host = memoryHost({ env: { HOME: dir, ...env } })
+    expect((await builderOptions(flags, host)).scope).toBe(scope)
+  })
+
+  it.each(['', '..', 'pr/../main', 'a..b', 'PR', 'pr 7', 'pr\n', 'é', 'a\0'])(
+    'refuses %j as a trust scope',
+    async (scope) => {
+      const host = memoryHost({ env: { HOME: dir } })
+      await expect(builderOptions({ scope }, host)).rejects.toMatchObject({ code: 'ERR_USAGE' })
+    },
+  )
+
   it('gives only a root and an environment where nothing is configured', async () => {
     const env = { HOME: join(dir, 'nobody') }
     expect(await builderOptions({}, memoryHost({ env }))).toEqual({

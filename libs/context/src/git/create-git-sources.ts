@@ -54,7 +54,7 @@ const defaultSilenceMs = 300_000
 export function createGitSources(options: GitSourcesOptions): Pick<RemoteSources, 'git'> {
   let program: Promise<string> | undefined
   const findProgram = async (home: string): Promise<string> => {
-    program ??= findGit(options.env, (path) => versionOf(path, home, options.env))
+    program ??= locateGit({ env: options.env, home })
     try {
       return await program
     } catch (error) {
@@ -103,6 +103,19 @@ function summed(tell: (bytes: number) => void): (bytes: number) => void {
     last = bytes
     tell(before + bytes)
   }
+}
+
+/**
+ * The path of the git that repositories are fetched with.
+ *
+ * @param env whose `PATH` is searched
+ * @param home a directory that exists
+ * @throws {EnvironmentError} `ERR_TOOL_MISSING` if there is none, or none that is new enough
+ */
+export function locateGit(
+  where: Pick<GitSourcesOptions, 'env'> & { readonly home: string },
+): Promise<string> {
+  return findGit(where.env, (path) => versionOf(path, where.home, where.env))
 }
 
 function versionOf(program: string, home: string, env: GitSourcesOptions['env']): Promise<string> {

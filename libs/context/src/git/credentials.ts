@@ -54,7 +54,7 @@ export async function accessTo(
 }
 
 const sshHints = [
-  'A context is fetched with the keys of the agent that SSH_AUTH_SOCK names, ADD without any; the host must be in known_hosts.',
+  'Keys come from the agent of `--ssh default`, for a context else from that of SSH_AUTH_SOCK; the host must be in known_hosts.',
   'With https, a token can be given as the secret GIT_AUTH_TOKEN.',
 ]
 

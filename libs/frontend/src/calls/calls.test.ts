@@ -118,6 +118,31 @@ describe('checkDockerfile()', () => {
     expect(asked.toSorted()).toEqual(['a', 'b', 'c'])
   })
 
+  it('needs no entitlement: nothing runs', async () => {
+    const text = 'FROM base\nRUN --network=host x\nRUN --security=insecure x'
+    expect(await checkDockerfile(options(text))).toMatchObject({ warnings: [], error: undefined })
+  })
+
+  it('tells a mount that is wrong, and one of an image that does not exist', async () => {
+    const text = (mount: string) => `FROM base\nRUN --mount=${mount} x`
+    expect((await checkDockerfile(options(text('type=tmpf,target=/t')))).error).toMatchObject({
+      code: 'ERR_DOCKERFILE_MOUNT_OPTION',
+      source: { startLine: 2 },
+    })
+    expect((await checkDockerfile(options(text('from=gone,target=/t')))).error).toMatchObject({
+      code: 'ERR_IMAGE_NOT_FOUND',
+      source: { startLine: 2 },
+    })
+    expect((await checkDockerfile(options(text('from=far,target=/t')))).unresolved).toMatchObject([
+      { reference: 'far' },
+    ])
+  })
+
+  it('looks at the stages that mounts need', async () => {
+    const text = 'FROM scratch AS One\nFROM base\nRUN --mount=from=one,target=/o x'
+    expect(await rules(text, { target: '1' })).toEqual(['StageNameCasing:1'])
+  })
+
   it('does not tolerate that it is cancelled', async () => {
     const cancelled: ImageResolver = async () => {
       throw new UserError('ERR_CANCELLED', 'The build was cancelled')

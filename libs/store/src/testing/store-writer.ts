@@ -4,12 +4,21 @@
  */
 import { execFileSync } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
-import { readFileSync, rmSync, writeFileSync, writeSync } from 'node:fs'
+import { mkdirSync, readFileSync, rmSync, writeFileSync, writeSync } from 'node:fs'
 import { join } from 'node:path'
 import { digestBytes } from '@tsbuild/digest'
 import { openStore } from '../open-store.ts'
-import type { Store } from '../types.ts'
-import { recordText, sourceData, sourceText, type WriterReport, type WriterTask } from './writer-protocol.ts'
+import type { CacheMount, CacheMountRequest, Store } from '../types.ts'
+import {
+  failureData,
+  failureRef,
+  failureText,
+  recordText,
+  sourceData,
+  sourceText,
+  type WriterReport,
+  type WriterTask,
+} from './writer-protocol.ts'
 
 /** Synchronous: what was reported has left the process before it can be killed. */
 function report(message: WriterReport): void {
@@ -54,6 +63,16 @@ async function write(store: Store, steps: number): Promise<void> {
   await Promise.all(commits)
 }
 
+async function fail(store: Store, times: number): Promise<void> {
+  for (let time = 0; time < times; time++) {
+    const draft = await store.snapshots.draft()
+    const ref = failureRef(time)
+    writeFileSync(join(draft.upper, 'data'), failureData(ref))
+    await draft.keep(ref, failureText(ref))
+    report({ type: 'failure', ref })
+  }
+}
+
 async function fetchSource(store: Store, name: string): Promise<void> {
   const draft = await store.sources.draft()
   writeFileSync(join(draft.path, 'data'), sourceData(name))
@@ -71,6 +90,14 @@ async function count(store: Store, task: Extract<WriterTask, { do: 'count' }>): 
   }
 }
 
+function openMount(store: Store, id: string, sharing: CacheMountRequest['sharing']): Promise<CacheMount> {
+  const make = async (directory: string) => {
+    mkdirSync(join(directory, 'fs'))
+    writeFileSync(join(directory, 'fs', 'count'), '0')
+  }
+  return store.cacheMounts.open({ scope: 'main', id, base: null, sharing, make })
+}
+
 async function perform(store: Store, task: WriterTask): Promise<void> {
   switch (task.do) {
     case 'put': {
@@ -86,6 +113,22 @@ async function perform(store: Store, task: WriterTask): Promise<void> {
         report({ type: 'held' })
         await oneLine()
       })
+    case 'mount': {
+      const mount = await openMount(store, task.id, task.sharing)
+      report({ type: 'mount', path: mount.path })
+      await oneLine()
+      return mount.release()
+    }
+    case 'count-mount':
+      for (let time = 0; time < task.times; time++) {
+        const mount = await openMount(store, 'count', task.sharing)
+        const file = join(mount.path, 'count')
+        const before = Number(readFileSync(file, 'utf8'))
+        await new Promise(setImmediate)
+        writeFileSync(file, String(before + 1))
+        await mount.release()
+      }
+      return
     case 'draft': {
       const draft = await store.snapshots.draft()
       writeFileSync(join(draft.upper, 'data'), 'half')
@@ -98,6 +141,8 @@ async function perform(store: Store, task: WriterTask): Promise<void> {
     }
     case 'write':
       return write(store, task.steps)
+    case 'fail':
+      return fail(store, task.times)
   }
 }
 
@@ -112,6 +157,7 @@ const store = await openStore({
     for (const path of paths) rmSync(path, { recursive: true, force: true })
   },
   durability: 'full',
+  keptFailures: 1,
 })
 await perform(store, task)
 await store.close()

@@ -4,7 +4,7 @@ import { digestBytes, parseDigest } from '@tsbuild/digest'
 import { expect } from 'vitest'
 import { isSnapshotId } from '../layout.ts'
 import type { Store } from '../types.ts'
-import { recordText, sourceData, sourceText } from './writer-protocol.ts'
+import { failureData, failureText, recordText, sourceData, sourceText } from './writer-protocol.ts'
 
 /**
  * The invariants of a store that nobody uses at the moment, whatever happened to those who did: every blob has the bytes
@@ -17,6 +17,7 @@ export function verifyStore(store: Store): void {
   const committed = verifySnapshots(store, join(v1, 'snapshots'))
   verifyRecords(join(v1, 'records'), committed)
   verifySources(join(v1, 'sources'))
+  verifyFailures(join(v1, 'failures'))
   verifyIndex(join(v1, 'index.json'))
 }
 
@@ -61,6 +62,16 @@ function verifySources(directory: string): void {
     const source: string = JSON.parse(text).name
     expect(text).toBe(sourceText(source))
     expect(readFileSync(join(directory, 'trees', tree, 'fs', 'data'), 'utf8')).toBe(sourceData(source))
+  }
+}
+
+/** A failure is whole. Of the writer's one is kept; two where it died between the newer one's coming and the older's going. */
+function verifyFailures(directory: string): void {
+  const refs = readdirSync(directory)
+  expect(refs.length).toBeLessThanOrEqual(2)
+  for (const ref of refs) {
+    expect(readFileSync(join(directory, ref, 'failure.json'), 'utf8')).toBe(failureText(ref))
+    expect(readFileSync(join(directory, ref, 'fs', 'data'), 'utf8')).toBe(failureData(ref))
   }
 }
 

@@ -1,11 +1,12 @@
-//! The capabilities of a step: Docker's fourteen.
+//! The capabilities of a step: Docker's fourteen, nine of them, or all that this program has.
 
 use crate::error::{Failure, Fallible};
+use crate::protocol::Security;
 use rustix::io::Errno;
 use rustix::thread::{CapabilitySet, CapabilitySets};
 
-/// What uid 0 of a step holds, and the bounding set of every user: `a80425fb`.
-pub(crate) const STEP: CapabilitySet = CapabilitySet::CHOWN
+/// Docker's: `a80425fb`.
+const STEP: CapabilitySet = CapabilitySet::CHOWN
     .union(CapabilitySet::DAC_OVERRIDE)
     .union(CapabilitySet::FOWNER)
     .union(CapabilitySet::FSETID)
@@ -20,11 +21,29 @@ pub(crate) const STEP: CapabilitySet = CapabilitySet::CHOWN
     .union(CapabilitySet::AUDIT_WRITE)
     .union(CapabilitySet::SETFCAP);
 
+/// Missing from `minimal`: what builds seldom need and attacks use.
+const SELDOM: CapabilitySet = CapabilitySet::MKNOD
+    .union(CapabilitySet::NET_RAW)
+    .union(CapabilitySet::AUDIT_WRITE)
+    .union(CapabilitySet::SYS_CHROOT)
+    .union(CapabilitySet::SETFCAP);
+
+/// What uid 0 of a step holds, and the bounding set of every user.
+pub(crate) fn of(security: Security) -> Fallible<CapabilitySet> {
+    match security {
+        Security::Sandbox => Ok(STEP),
+        Security::Minimal => Ok(STEP.difference(SELDOM)),
+        Security::Insecure => rustix::thread::capabilities(None)
+            .map(|sets| sets.permitted)
+            .map_err(|errno| Failure::syscall("capget()", errno)),
+    }
+}
+
 /// Takes every other capability out of the bounding set, so that no program file can give it back.
-pub(crate) fn limit_bounding_set() -> Fallible<()> {
+pub(crate) fn limit_bounding_set(held: CapabilitySet) -> Fallible<()> {
     for bit in 0..64 {
         let capability = CapabilitySet::from_bits_retain(1 << bit);
-        if STEP.contains(capability) {
+        if held.contains(capability) {
             continue;
         }
         match rustix::thread::remove_capability_from_bounding_set(capability) {
@@ -38,18 +57,18 @@ pub(crate) fn limit_bounding_set() -> Fallible<()> {
 }
 
 /// Raises CAP_SYS_ADMIN again after a change of user ids that kept the permitted set; the seccomp filter needs it.
-pub(crate) fn raise_admin() -> Fallible<()> {
+pub(crate) fn raise_admin(held: CapabilitySet) -> Fallible<()> {
     let sets = CapabilitySets {
         effective: CapabilitySet::SYS_ADMIN,
-        permitted: CapabilitySet::SYS_ADMIN.union(STEP),
+        permitted: CapabilitySet::SYS_ADMIN.union(held),
         inheritable: CapabilitySet::empty(),
     };
     set(sets)
 }
 
-/// Leaves exactly what the step has: for uid 0 the fourteen, for others none. Ambient and inheritable are empty.
-pub(crate) fn drop_to_step(root: bool) -> Fallible<()> {
-    let held = if root { STEP } else { CapabilitySet::empty() };
+/// Leaves exactly what the step has: for uid 0 `held`, for others nothing. Ambient and inheritable are empty.
+pub(crate) fn drop_to_step(root: bool, held: CapabilitySet) -> Fallible<()> {
+    let held = if root { held } else { CapabilitySet::empty() };
     set(CapabilitySets { effective: held, permitted: held, inheritable: CapabilitySet::empty() })
 }
 

@@ -1,70 +1,99 @@
-//! The cgroup of a run: counts its kills for want of memory and ends whatever is left of it.
+//! The cgroups of a run: one child of each of the session's. They limit it, count what it uses, and tell which limit
+//! ended it.
 
-use crate::error::{Failure, Fallible};
-use std::fs;
-use std::io::ErrorKind;
-use std::path::{Path, PathBuf};
+use crate::cgroup::{devices, limits, remove, usage};
+use crate::error::Fallible;
+use crate::protocol::{Exceeded, LimitOwner, Reply, Resource, Run, Security, SessionCgroup};
+use rustix::fd::OwnedFd;
+use rustix::fs::{Mode, OFlags};
 
-/// One cgroup v2 directory.
+/// The directories of one run.
 #[derive(Debug)]
-pub(crate) struct Cgroup {
-    path: PathBuf,
+pub(crate) struct Cgroups<'r> {
+    session: &'r [SessionCgroup],
+    own: Vec<SessionCgroup>,
+    limits_memory: bool,
 }
 
-impl Cgroup {
-    /// Makes `<parent>/<id>`.
+impl<'r> Cgroups<'r> {
+    /// Makes `<session>/<id>` in each hierarchy and writes the limits. A limit that cannot be had is a warning.
     ///
     /// # Errors
-    /// A failed `mkdir`; an id that is no single name.
-    pub(crate) fn create(parent: &str, id: &str) -> Fallible<Self> {
-        if id.is_empty() || id == "." || id == ".." || id.contains('/') {
-            return Err(Failure::internal(format!("{id:?} cannot name a cgroup")));
-        }
-        let path = Path::new(parent).join(id);
-        fs::create_dir(&path).map_err(|error| Failure::io(format!("mkdir({path:?})"), &error))?;
-        Ok(Self { path })
-    }
-
-    /// Moves the calling process in.
-    pub(crate) fn join(&self) -> Fallible<()> {
-        let path = self.path.join("cgroup.procs");
-        fs::write(&path, "0").map_err(|error| Failure::io(format!("write({path:?}, \"0\")"), &error))
-    }
-
-    /// Whether the kernel ended a process of this cgroup for want of memory.
-    pub(crate) fn oom_killed(&self) -> bool {
-        let events = fs::read_to_string(self.path.join("memory.events")).unwrap_or_default();
-        events
-            .lines()
-            .filter_map(|line| line.strip_prefix("oom_kill "))
-            .any(|count| count.trim().parse::<u64>().is_ok_and(|count| count > 0))
-    }
-
-    /// Kills what is left and removes the directory. Its last process is gone when this returns.
-    pub(crate) fn destroy(self) -> Fallible<()> {
-        let call = || format!("rmdir({:?})", self.path);
-        match fs::remove_dir(&self.path) {
-            Ok(()) => return Ok(()),
-            Err(error) if error.kind() == ErrorKind::ResourceBusy => {}
-            Err(error) => return Err(Failure::io(call(), &error)),
-        }
-        let _ = fs::write(self.path.join("cgroup.kill"), "1");
-        self.wait_until_empty()?;
-        fs::remove_dir(&self.path).map_err(|error| Failure::io(call(), &error))
-    }
-
-    fn wait_until_empty(&self) -> Fallible<()> {
-        let path = self.path.join("cgroup.events");
-        let fail = |error: &std::io::Error| Failure::io(format!("read({path:?})"), error);
-        loop {
-            let file = fs::File::open(&path).map_err(|error| fail(&error))?;
-            let events = std::io::read_to_string(&file).map_err(|error| fail(&error))?;
-            if events.lines().any(|line| line == "populated 0") {
-                return Ok(());
+    /// A failed `mkdir`, after which none is left; an id that is no single name.
+    pub(crate) fn create(run: &'r Run) -> Fallible<Self> {
+        let mut made =
+            Self { session: &run.cgroups, own: Vec::new(), limits_memory: run.limits.memory_bytes.is_some() };
+        for parent in &run.cgroups {
+            match parent.child(&run.id) {
+                Ok(child) => made.own.push(child),
+                Err(failure) => {
+                    made.remove();
+                    return Err(failure);
+                }
             }
-            // The kernel reports a change of this file as POLLPRI to descriptors that have read it.
-            let mut polled = [rustix::event::PollFd::new(&file, rustix::event::PollFlags::PRI)];
-            let _ = rustix::event::poll(&mut polled, None);
+        }
+        for one in limits::write(&made.own, &run.limits) {
+            warn("limit-unavailable", format!("{} is not limited for this step: {}", one.limit, one.reason));
+        }
+        if run.security != Security::Insecure {
+            made.restrict_devices();
+        }
+        Ok(made)
+    }
+
+    fn restrict_devices(&self) {
+        let controlled = self.own.iter().find(|one| one.version == 1 && one.has("devices"));
+        if let Some(Err(failure)) = controlled.map(devices::restrict) {
+            warn("devices-unrestricted", failure.message);
         }
     }
+
+    /// The directory of version 2, in which a process can be born without the cost of moving it.
+    pub(crate) fn birthplace(&self) -> Option<OwnedFd> {
+        let unified = self.own.iter().find(|one| one.version == 2)?;
+        rustix::fs::open(unified.path.as_str(), OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty()).ok()
+    }
+
+    /// Moves a process in, where it was not born there.
+    pub(crate) fn admit(&self, pid: i32, born_inside: bool) -> Fallible<()> {
+        let moved = self.own.iter().filter(|one| one.version == 1 || !born_inside);
+        moved.into_iter().try_for_each(|one| one.write("cgroup.procs", &pid.to_string()))
+    }
+
+    /// What the run used so far, where it is counted.
+    pub(crate) fn counted(&self) -> usage::Counted {
+        usage::count(&self.own)
+    }
+
+    /// Its cgroup that limits processes, and the session's.
+    pub(crate) fn pids(&self) -> Option<(&SessionCgroup, &SessionCgroup)> {
+        self.own.iter().zip(self.session).find(|(own, _)| own.has("pids"))
+    }
+
+    /// The limit that the run met. Whether it was ended by that, the caller knows.
+    pub(crate) fn exceeded(&self) -> Option<Exceeded> {
+        let memory = self.own.iter().find(|one| one.has("memory")).filter(|one| usage::oom_kills(one) > 0);
+        if let Some(one) = memory {
+            let own = self.limits_memory && usage::memory_limit_hits(one) > 0;
+            return Some(Exceeded { resource: Resource::Memory, owner: owner(own) });
+        }
+        let (own, _) = self.pids()?;
+        (usage::failed_forks(own) > 0)
+            .then(|| Exceeded { resource: Resource::Pids, owner: owner(usage::reached_pids_limit(own)) })
+    }
+
+    /// Kills what is left and removes the directories. What stays is a warning: the session tries again.
+    pub(crate) fn remove(&self) {
+        if let Err(reason) = remove::remove(&self.own) {
+            warn("cgroup-left", reason);
+        }
+    }
+}
+
+fn owner(own: bool) -> LimitOwner {
+    if own { LimitOwner::Run } else { LimitOwner::Session }
+}
+
+fn warn(code: &str, message: String) {
+    crate::report(&Reply::Warning { code: code.to_owned(), message });
 }

@@ -1,24 +1,25 @@
 //! The step's own process: the last preparations after `fork`, then `execve`.
 
+use super::report::Note;
+use super::ulimits::{self, Limit};
 use super::user::Identity;
-use super::{caps, seccomp};
+use super::{caps, seccomp, unexecutable};
 use crate::error::{Failure, Fallible};
 use crate::overlay::Marks;
+use crate::protocol::Security;
 use crate::sys::process::{self, Vector};
-use rustix::fd::{AsFd, OwnedFd};
+use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::io::Errno;
-use rustix::process::{Gid, Resource, Rlimit, Uid};
+use rustix::process::{Gid, Uid};
 use std::ffi::{CStr, CString};
 
-/// Open files a step may have: what Docker's daemon gives, for some programs close every possible descriptor.
-const OPEN_FILES: (u64, u64) = (1024, 524_288);
 /// Where programs are looked for if the environment has no PATH.
 const DEFAULT_PATH: &[u8] = b"/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /// Exit codes as shells and Docker give them.
 const NOT_FOUND: i32 = 127;
 const NOT_EXECUTABLE: i32 = 126;
-/// The sandbox failed after the process was there; the message goes to the step's error output.
+/// The sandbox failed after the process was there, or the machine cannot run the program; the failure is reported.
 const SANDBOX_FAILED: i32 = 125;
 
 /// What the process needs, all of it prepared before `fork`.
@@ -94,16 +95,34 @@ fn duplicate(fd: &OwnedFd) -> Fallible<OwnedFd> {
     rustix::io::fcntl_dupfd_cloexec(fd, 3).map_err(|errno| Failure::syscall("fcntl(F_DUPFD_CLOEXEC)", errno))
 }
 
-/// Becomes the step. Does not return.
-pub(crate) fn become_step(program: &Program, identity: &Identity, streams: &Streams, marks: Marks) -> ! {
-    if let Err(failure) = prepare(identity, streams, marks) {
-        say(&format!("tsbuild: the sandbox is incomplete: {}\n", failure.message));
-        process::exit_now(SANDBOX_FAILED);
-    }
-    process::exit_now(execute(program))
+/// What holds the process back, all of it resolved before `fork`.
+#[derive(Debug)]
+pub(crate) struct Walls<'r> {
+    /// Which privilege made the sandbox.
+    pub(crate) marks: Marks,
+    /// What the process may ask of the kernel.
+    pub(crate) security: Security,
+    /// Whether setuid programs and file capabilities give nothing.
+    pub(crate) no_new_privileges: bool,
+    /// Of each process.
+    pub(crate) limits: Vec<Limit>,
+    /// Where a failure is told; closed by the exec.
+    pub(crate) status: BorrowedFd<'r>,
 }
 
-fn prepare(identity: &Identity, streams: &Streams, marks: Marks) -> Fallible<()> {
+/// Becomes the step. Does not return.
+pub(crate) fn become_step(program: &Program, identity: &Identity, streams: &Streams, walls: &Walls<'_>) -> ! {
+    let ended = match prepare(identity, streams, walls) {
+        Ok(()) => execute(program),
+        Err(failure) => Err(failure),
+    };
+    process::exit_now(ended.unwrap_or_else(|failure| {
+        Note::failed(&failure).send(walls.status);
+        SANDBOX_FAILED
+    }))
+}
+
+fn prepare(identity: &Identity, streams: &Streams, walls: &Walls<'_>) -> Fallible<()> {
     for (fd, number) in [(&streams.input, 0), (&streams.output, 1), (&streams.error, 2)] {
         process::dup_onto(fd.as_fd(), number)
             .map_err(|errno| Failure::syscall(format!("dup2(pipe, {number})"), errno))?;
@@ -122,22 +141,22 @@ fn prepare(identity: &Identity, streams: &Streams, marks: Marks) -> Fallible<()>
     }
     process::reset_signals(false);
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o022));
-    limit_files()?;
-    caps::limit_bounding_set()?;
-    change_user(identity, marks)?;
-    // Without no_new_privs (sudo must work) the filter needs CAP_SYS_ADMIN, so it comes before that is dropped. It
-    // allows capset and execve, the only calls that follow.
-    caps::raise_admin()?;
-    process::set_seccomp_filter(&seccomp::filter())
-        .map_err(|errno| Failure::syscall("seccomp(SECCOMP_SET_MODE_FILTER)", errno))?;
-    caps::drop_to_step(identity.uid == 0)
-}
-
-fn limit_files() -> Fallible<()> {
-    let hard = rustix::process::getrlimit(Resource::Nofile).maximum.unwrap_or(u64::MAX).min(OPEN_FILES.1);
-    let value = Rlimit { current: Some(OPEN_FILES.0.min(hard)), maximum: Some(hard) };
-    rustix::process::setrlimit(Resource::Nofile, value)
-        .map_err(|errno| Failure::syscall(format!("setrlimit(RLIMIT_NOFILE, {hard})"), errno))
+    ulimits::apply(&walls.limits)?;
+    let held = caps::of(walls.security)?;
+    caps::limit_bounding_set(held)?;
+    change_user(identity, walls.marks)?;
+    if walls.no_new_privileges {
+        rustix::thread::set_no_new_privs(true)
+            .map_err(|errno| Failure::syscall("prctl(PR_SET_NO_NEW_PRIVS, 1)", errno))?;
+    }
+    if let Some(filter) = seccomp::filter(walls.security) {
+        // Without no_new_privs (sudo must work) the filter needs CAP_SYS_ADMIN, so it comes before that is dropped. It
+        // allows capset and what follows that: execve, and looking at why it failed.
+        caps::raise_admin(held)?;
+        process::set_seccomp_filter(&filter)
+            .map_err(|errno| Failure::syscall("seccomp(SECCOMP_SET_MODE_FILTER)", errno))?;
+    }
+    caps::drop_to_step(identity.uid == 0, held)
 }
 
 fn change_user(identity: &Identity, marks: Marks) -> Fallible<()> {
@@ -172,7 +191,10 @@ pub(crate) fn unmapped(call: &str, errno: Errno) -> Failure {
 }
 
 /// Tries the candidates in order, as `execvp` does. Returns the exit code for none of them.
-fn execute(program: &Program) -> i32 {
+///
+/// # Errors
+/// `ERR_STEP_PLATFORM` for a program that this machine cannot execute at all.
+fn execute(program: &Program) -> Fallible<i32> {
     let mut found = None;
     for path in &program.candidates {
         let errno = process::execve(path, &program.argv, &program.env);
@@ -185,25 +207,20 @@ fn execute(program: &Program) -> i32 {
             }
         }
     }
-    let (code, text) = explain(program, found);
+    let (code, text) = explain(program, found)?;
     say(&format!("tsbuild: cannot run {:?}: {text}\n", program.name));
-    code
+    Ok(code)
 }
 
-fn explain(program: &Program, found: Option<(&CString, Errno)>) -> (i32, String) {
-    match found {
+fn explain(program: &Program, found: Option<(&CString, Errno)>) -> Fallible<(i32, String)> {
+    Ok(match found {
         None if program.name.to_bytes().contains(&b'/') => (NOT_FOUND, "no such file or directory".into()),
         None => (NOT_FOUND, "executable file not found in PATH".into()),
-        Some((path, Errno::NOENT)) => {
-            (NOT_FOUND, format!("{path:?} exists, but the interpreter or loader that it names does not"))
-        }
-        Some((path, Errno::NOEXEC)) => (
-            NOT_EXECUTABLE,
-            format!("exec format error: {path:?} is for another CPU architecture, or a script without a \"#!\" line"),
-        ),
+        Some((path, Errno::NOENT)) => (NOT_FOUND, unexecutable::missing(path)),
+        Some((path, Errno::NOEXEC)) => (NOT_EXECUTABLE, unexecutable::format(path)?),
         Some((path, Errno::ACCESS)) => (NOT_EXECUTABLE, format!("permission denied: {path:?} is not executable")),
         Some((path, errno)) => (NOT_EXECUTABLE, format!("execve({path:?}) = -1 ({errno})")),
-    }
+    })
 }
 
 fn say(text: &str) {

@@ -2,27 +2,27 @@
 //! passes signals on and reports the end. When it dies, by the supervisor's death too, the kernel kills the rest.
 
 use super::ca::{self, Extended};
-use super::cgroup::Cgroup;
 use super::device::Devices;
-use super::exec::{self, Program, Streams};
+use super::exec::{self, Program, Streams, Walls};
 use super::kernel::{self, KernelTrees};
 use super::report::Note;
 use super::rootfs::{self, Scaffold};
 use super::stdio::Inside;
 use super::stubs::{self, Kind, Stubs};
 use super::user::{self, Identity};
-use super::{mounts, tree};
+use super::{mounts, sources, tree, ulimits};
 use crate::beneath::{Beneath, Links};
 use crate::error::{Failure, Fallible};
 use crate::overlay::Marks;
 use crate::protocol::{Network, Run};
 use crate::sys::process::{self, Ended, Side, Waited};
+use crate::userns;
 use rustix::event::{PollFd, PollFlags};
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 use rustix::process::{Gid, Signal, Uid};
-use rustix::thread::UnshareFlags;
+use rustix::thread::{LinkNameSpaceType, UnshareFlags};
 
 /// The signals that are passed on to the step.
 const FORWARDED: [i32; 6] = [libc::SIGTERM, libc::SIGINT, libc::SIGHUP, libc::SIGQUIT, libc::SIGUSR1, libc::SIGUSR2];
@@ -42,8 +42,10 @@ pub(crate) struct Init<'r> {
     pub(crate) status: OwnedFd,
     /// The step's standard descriptors.
     pub(crate) stdio: Inside,
-    /// Its cgroup.
-    pub(crate) cgroup: Option<&'r Cgroup>,
+    /// Where the supervisor says, by one byte, that this process is in its cgroups.
+    pub(crate) admitted: OwnedFd,
+    /// The network namespace of the session.
+    pub(crate) network: Option<OwnedFd>,
 }
 
 impl Init<'_> {
@@ -62,10 +64,20 @@ impl Init<'_> {
         process::block_signals(&SUPERVISED);
         // Out of the terminal's process group: what the user types reaches the step through the supervisor only.
         rustix::process::setsid().map_err(|errno| Failure::syscall("setsid()", errno))?;
+        let walls = Walls {
+            marks: self.marks,
+            security: self.run.security,
+            no_new_privileges: self.run.no_new_privileges,
+            limits: ulimits::resolve(&self.run.ulimits)?,
+            status: self.status.as_fd(),
+        };
         let (program, identity, streams, bundles) = self.build()?;
+        if !kernel::cgroup_is_unified() {
+            self.be_admitted()?;
+        }
         Note::Started { bundles }.send(self.status.as_fd());
         match process::fork().map_err(|errno| Failure::syscall("fork()", errno))? {
-            Side::Child => exec::become_step(&program, &identity, &streams, self.marks),
+            Side::Child => exec::become_step(&program, &identity, &streams, &walls),
             Side::Parent(pid) => Ok(wait_for(pid)),
         }
     }
@@ -86,39 +98,62 @@ impl Init<'_> {
     /// The sandbox, in the order that docs/dev/native.md gives.
     fn build(&self) -> Fallible<(Program, Identity, Streams, Vec<Vec<u8>>)> {
         let run = self.run;
-        if let Some(cgroup) = self.cgroup {
-            cgroup.join()?;
+        if kernel::cgroup_is_unified() {
+            self.be_admitted()?;
         }
+        self.enter_network()?;
         self.unshare()?;
         rootfs::make_private()?;
-        let sources = mounts::open_sources(&run.mounts)?;
-        let kernel_trees = KernelTrees::new(run.network, self.marks)?;
+        let kernel_trees = KernelTrees::new(run.network, self.marks, run.security)?;
         kernel_trees.prefer_for_oom(OOM_SCORE)?;
 
         let view = rootfs::view(&run.root, self.marks)?;
         let scaffold = Scaffold::raise()?;
-        let devices = Devices::new(&scaffold, self.marks)?;
+        let sources = sources::prepare(&run.mounts, &scaffold, self.marks)?;
+        let devices = Devices::new(&scaffold, self.marks, run.security)?;
         let mut stubs = Stubs::new(scaffold.stub_layer()?, &view);
         let plan = mounts::plan(run, sources, &scaffold, &view, &mut stubs)?;
         let extended = run.trust_ca.as_ref().map(|pem| ca::extend(&view, &mut stubs, pem)).transpose()?;
-        let root = rootfs::mount(&run.root, self.marks, &scaffold, stubs)?;
+        let root = rootfs::mount(run, self.marks, &scaffold, stubs)?;
 
         if let Some(extended) = &extended {
             devices.add_bundle(&extended.bundle)?;
         }
         kernel_trees.attach(&root, &scaffold)?;
-        let null = devices.attach(&root)?;
+        let null = devices.attach(&root, run.shm_size_bytes)?;
         let streams = self.stdio.open(&root)?;
         plan.attach(&root)?;
-        kernel::mask(&root, &scaffold, null.as_fd())?;
+        kernel::mask(&root, &scaffold, null.as_fd(), run.security)?;
 
         let identity = user::look_up(&root, &run.user)?;
         own_streams(&streams, &identity)?;
         let program = Program::new(&run.argv, &environment(run, &identity, extended.is_some()))?;
         let cwd = working_directory(&root, &run.cwd, &identity)?;
+        if run.readonly {
+            rootfs::make_read_only(&root)?;
+        }
         rootfs::enter(&root)?;
         enter_directory(&cwd, &run.cwd)?;
         Ok((program, identity, streams, extended.map(|Extended { paths, .. }| paths).unwrap_or_default()))
+    }
+
+    /// Waits until this process is in its cgroups. On machines of version 1 that takes long and goes on beside
+    /// [`Init::build`]; a new cgroup namespace shows what the process was in when it was made.
+    fn be_admitted(&self) -> Fallible<()> {
+        match rustix::io::read(&self.admitted, &mut [0]) {
+            Ok(1) => Ok(()),
+            Ok(_) => Err(Failure::internal("the supervisor is gone")),
+            Err(errno) => Err(Failure::syscall("read(cgroup pipe)", errno)),
+        }
+    }
+
+    /// Enters the session's network namespace: before anything looks at interfaces, `sysfs` among them.
+    fn enter_network(&self) -> Fallible<()> {
+        match (&self.network, self.run.network) {
+            (Some(fd), Network::Session) => userns::join(fd.as_fd(), LinkNameSpaceType::Network),
+            (None, Network::Session) => Err(Failure::internal("the network is the session's, but fd 7 is not open")),
+            _ => Ok(()),
+        }
     }
 
     fn unshare(&self) -> Fallible<()> {

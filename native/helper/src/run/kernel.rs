@@ -5,7 +5,7 @@ use super::{rootfs, tree};
 use crate::beneath::{Beneath, Links};
 use crate::error::{Failure, Fallible};
 use crate::overlay::{self, Marks};
-use crate::protocol::Network;
+use crate::protocol::{Network, Security};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{FileType, Mode, OFlags};
 use rustix::io::Errno;
@@ -49,21 +49,25 @@ pub(crate) struct KernelTrees {
 impl KernelTrees {
     /// Mounts them. Called by the first process of the new pid namespace, before the host's `/proc` and `/sys` are out
     /// of reach.
-    pub(crate) fn new(network: Network, marks: Marks) -> Fallible<Self> {
+    pub(crate) fn new(network: Network, marks: Marks, security: Security) -> Fallible<Self> {
+        let access = match security {
+            Security::Sandbox | Security::Minimal => tree::PLAIN_READ_ONLY,
+            Security::Insecure => tree::PLAIN,
+        };
         let proc = overlay::open_fs("proc")
             .and_then(|fs| overlay::create(fs.as_fd(), "proc", tree::PLAIN).map_err(explain_proc))?;
         let sys = if marks == Marks::User && network == Network::Host {
             // sysfs shows devices by network namespace, so only the owner of that may mount it.
             let copy = tree::copy_of_path("/sys")?;
-            tree::restrict(copy.as_fd(), tree::PLAIN_READ_ONLY)?;
+            tree::restrict(copy.as_fd(), access)?;
             copy
         } else {
             let fs = overlay::open_fs("sysfs")?;
-            overlay::create(fs.as_fd(), "sysfs", tree::PLAIN_READ_ONLY)?
+            overlay::create(fs.as_fd(), "sysfs", access)?
         };
         let cgroup = if cgroup_is_unified() {
             let fs = overlay::open_fs("cgroup2")?;
-            Some(overlay::create(fs.as_fd(), "cgroup2", tree::PLAIN_READ_ONLY)?)
+            Some(overlay::create(fs.as_fd(), "cgroup2", access)?)
         } else {
             None
         };
@@ -107,8 +111,12 @@ fn explain_proc(mut failure: Failure) -> Failure {
     failure
 }
 
-/// Hides and protects. `null` is the step's own null device.
-pub(crate) fn mask(root: &Beneath, scaffold: &Scaffold, null: BorrowedFd<'_>) -> Fallible<()> {
+/// Hides and protects, but not from an insecure step. `null` is the step's own null device.
+pub(crate) fn mask(root: &Beneath, scaffold: &Scaffold, null: BorrowedFd<'_>, security: Security) -> Fallible<()> {
+    match security {
+        Security::Sandbox | Security::Minimal => {}
+        Security::Insecure => return Ok(()),
+    }
     for path in MASKED {
         let Some(point) = open(root, path)? else { continue };
         let stat = rustix::fs::fstat(&point).map_err(|errno| Failure::syscall(format!("fstat({path:?})"), errno))?;

@@ -1,67 +1,15 @@
-//! What the request mounts into a step, and its `/etc/hosts` and `/etc/resolv.conf`.
+//! Where mounts go in the image: what the request mounts, and the step's `/etc/hosts` and `/etc/resolv.conf`.
 
 use super::rootfs::Scaffold;
+use super::sources::Prepared;
 use super::stubs::{self, Kind, Place, Stubs};
-use super::tree;
+use super::{device, tree};
 use crate::beneath::{Beneath, Links};
 use crate::error::{Failure, Fallible};
-use crate::overlay;
-use crate::protocol::{Mount, Run};
+use crate::protocol::Run;
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::fs::{FileType, Mode, OFlags};
 use rustix::io::Errno;
-use rustix::mount::MountAttrFlags;
-
-/// A detached mount and where it goes.
-#[derive(Debug)]
-pub(crate) struct Prepared {
-    tree: OwnedFd,
-    kind: Kind,
-    target: String,
-    readonly: bool,
-}
-
-/// Opens every source. Called while the host's tree is in reach; the sources are not looked up again.
-///
-/// # Errors
-/// `ERR_MOUNT_SOURCE_INVALID` for a source that is a symlink.
-pub(crate) fn open_sources(mounts: &[Mount]) -> Fallible<Vec<Prepared>> {
-    mounts.iter().map(open_source).collect()
-}
-
-fn open_source(mount: &Mount) -> Fallible<Prepared> {
-    match mount {
-        Mount::Bind { source, target, readonly, .. } => {
-            let tree = tree::copy_of_path(source)?;
-            let stat =
-                rustix::fs::fstat(&tree).map_err(|errno| Failure::syscall(format!("fstat({source:?})"), errno))?;
-            let kind = match FileType::from_raw_mode(stat.st_mode) {
-                FileType::Directory => Kind::Directory,
-                FileType::Symlink => {
-                    let text = format!("the mount source {source:?} is a symlink");
-                    return Err(Failure::user("ERR_MOUNT_SOURCE_INVALID", text));
-                }
-                _ => Kind::File,
-            };
-            let mut attributes = MountAttrFlags::MOUNT_ATTR_NODEV;
-            if *readonly {
-                attributes |= MountAttrFlags::MOUNT_ATTR_RDONLY | MountAttrFlags::MOUNT_ATTR_NOSUID;
-            }
-            tree::restrict(tree.as_fd(), attributes)?;
-            Ok(Prepared { tree, kind, target: target.clone(), readonly: *readonly })
-        }
-        Mount::Tmpfs { target, size_bytes, .. } => {
-            let size = size_bytes.map(|bytes| bytes.to_string());
-            let options: Vec<(&str, &str)> = size.iter().map(|size| ("size", size.as_str())).collect();
-            let attributes = MountAttrFlags::MOUNT_ATTR_NOSUID | MountAttrFlags::MOUNT_ATTR_NODEV;
-            let tree = overlay::tmpfs(&options, attributes)?;
-            Ok(Prepared { tree, kind: Kind::Directory, target: target.clone(), readonly: false })
-        }
-        Mount::Snapshot { .. } | Mount::Secret { .. } | Mount::Socket { .. } => {
-            Err(Failure::internal("this kind of mount is not made yet"))
-        }
-    }
-}
 
 /// Everything that will be attached, with its place in the image.
 #[derive(Debug)]
@@ -96,7 +44,9 @@ pub(crate) fn plan(
         entries.push((Prepared { tree, kind: Kind::File, target, readonly: true }, place));
     }
     for prepared in sources {
-        let place = stubs::resolve(view, prepared.target.as_bytes())?;
+        let place = stubs::resolve_among(view, prepared.target.as_bytes(), &|place| {
+            place == [b"dev".to_vec()] || entries.iter().any(|(_, earlier): &(_, Place)| earlier.components == place)
+        })?;
         if is_reserved(&place) {
             let text = format!("the mount target {:?} belongs to the sandbox", prepared.target);
             return Err(Failure::user("ERR_MOUNT_TARGET_RESERVED", text));
@@ -148,10 +98,11 @@ fn is_below(place: &Place, top: &[u8]) -> bool {
     place.components.first().is_some_and(|first| first == top)
 }
 
-/// `/`, `/dev` itself, and everything of `/proc` and `/sys`.
+/// `/`, `/dev` itself and what the sandbox has there, but for `/dev/shm`; and everything of `/proc` and `/sys`.
 fn is_reserved(place: &Place) -> bool {
+    let of_dev = || place.components.get(1).is_none_or(|name| device::is_own(name));
     place.components.is_empty()
-        || place.components == [b"dev".to_vec()]
+        || is_below(place, b"dev") && of_dev()
         || is_below(place, b"proc")
         || is_below(place, b"sys")
 }

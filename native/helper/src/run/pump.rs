@@ -4,11 +4,12 @@
 //! `/dev/stdout`, and its buffer would be shared with nobody who knows about this step.
 
 use crate::error::{Failure, Fallible};
-use rustix::event::{PollFd, PollFlags};
+use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::FileType;
 use rustix::io::Errno;
 use rustix::net::SendFlags;
+use std::time::Instant;
 
 const BUFFER_BYTES: usize = 64 << 10;
 /// A write of this size to a pipe that polls as writable does not block (PIPE_BUF).
@@ -20,8 +21,8 @@ pub(crate) trait Carrier {
     fn interest(&self) -> Option<(BorrowedFd<'_>, PollFlags)>;
     /// Goes one step on; called when the polled descriptor is ready.
     fn advance(&mut self);
-    /// Carries what is left. Nobody of the step is left to write more.
-    fn finish(&mut self);
+    /// Carries what is left, as long as nothing is pending on `signals`.
+    fn finish(&mut self, signals: &OwnedFd);
 }
 
 /// One stream on its way.
@@ -33,6 +34,7 @@ pub(crate) struct Stream {
     buffer: Vec<u8>,
     start: usize,
     end: usize,
+    terminal: bool,
 }
 
 impl Stream {
@@ -40,7 +42,12 @@ impl Stream {
     pub(crate) fn new(from: OwnedFd, to: Option<OwnedFd>) -> Self {
         let stat = to.as_ref().and_then(|to| rustix::fs::fstat(to).ok());
         let socket = stat.is_some_and(|stat| FileType::from_raw_mode(stat.st_mode) == FileType::Socket);
-        Self { from: Some(from), to, socket, buffer: vec![0; BUFFER_BYTES], start: 0, end: 0 }
+        Self { from: Some(from), to, socket, buffer: vec![0; BUFFER_BYTES], start: 0, end: 0, terminal: false }
+    }
+
+    /// As [`Stream::new`], for the master of a terminal whose other side is closed when it is drained.
+    pub(crate) fn of_terminal(master: OwnedFd, to: Option<OwnedFd>) -> Self {
+        Self { terminal: true, ..Self::new(master, to) }
     }
 
     /// Whether all was carried.
@@ -112,17 +119,32 @@ impl Carrier for Stream {
         }
     }
 
-    fn finish(&mut self) {
+    /// Carries what the pipe still holds: nobody of the step is left to write more. The reader may take its time,
+    /// until a signal says that nobody waits for it any longer.
+    fn finish(&mut self, signals: &OwnedFd) {
+        // Of a terminal the kernel counts only a part, and reading it ends with an error.
+        let mut left = match &self.from {
+            Some(_) if self.terminal => u64::MAX,
+            Some(from) => rustix::io::ioctl_fionread(from).unwrap_or_default(),
+            None => 0,
+        };
         loop {
             while self.start < self.end {
                 if let Some((fd, flags)) = self.interest() {
-                    let _ = rustix::event::poll(&mut [PollFd::from_borrowed_fd(fd, flags)], None);
+                    let mut polled = [PollFd::from_borrowed_fd(fd, flags), PollFd::new(signals, PollFlags::IN)];
+                    let _ = rustix::event::poll(&mut polled, None);
+                    let [room, signal] = polled;
+                    if room.revents().is_empty() && !signal.revents().is_empty() {
+                        return;
+                    }
                 }
                 self.write();
             }
-            if !self.read() || self.from.is_none() {
+            // Another process of the machine may have opened the pipe and write for ever.
+            if left == 0 || !self.read() || self.from.is_none() {
                 return;
             }
+            left = left.saturating_sub((self.end - self.start) as u64);
         }
     }
 }
@@ -133,6 +155,12 @@ pub(crate) trait Listener {
     fn status(&mut self, bytes: &[u8]);
     /// A signal to the supervisor is pending on the signalfd.
     fn signal(&mut self);
+    /// What else to poll.
+    fn polled(&self) -> Vec<PollFd<'_>>;
+    /// When to look at the latest.
+    fn due(&self) -> Option<Instant>;
+    /// Called after every wait.
+    fn look(&mut self, now: Instant);
 }
 
 /// Runs until the status pipe ends, which is when init is gone, and carries everything that was written before.
@@ -144,7 +172,8 @@ pub(crate) fn pump(
 ) -> Fallible<()> {
     let mut buffer = [0_u8; 4096];
     loop {
-        let ready = wait(carriers, status, signals)?;
+        let ready = wait(carriers, status, signals, listener)?;
+        listener.look(Instant::now());
         if ready.signals {
             listener.signal();
         }
@@ -162,7 +191,7 @@ pub(crate) fn pump(
             }
         }
     }
-    carriers.iter_mut().for_each(|carrier| carrier.finish());
+    carriers.iter_mut().for_each(|carrier| carrier.finish(signals));
     Ok(())
 }
 
@@ -172,11 +201,19 @@ struct Ready {
     carriers: Vec<bool>,
 }
 
-fn wait(carriers: &[Box<dyn Carrier>], status: &OwnedFd, signals: &OwnedFd) -> Fallible<Ready> {
+fn wait(
+    carriers: &[Box<dyn Carrier>],
+    status: &OwnedFd,
+    signals: &OwnedFd,
+    listener: &dyn Listener,
+) -> Fallible<Ready> {
     let interests: Vec<_> = carriers.iter().map(|carrier| carrier.interest()).collect();
     let mut polled = vec![PollFd::new(status, PollFlags::IN), PollFd::new(signals, PollFlags::IN)];
     polled.extend(interests.iter().flatten().map(|&(fd, flags)| PollFd::from_borrowed_fd(fd, flags)));
-    match rustix::event::poll(&mut polled, None) {
+    polled.extend(listener.polled());
+    let left = listener.due().map(|due| due.saturating_duration_since(Instant::now()));
+    let timeout = left.and_then(|left| Timespec::try_from(left).ok());
+    match rustix::event::poll(&mut polled, timeout.as_ref()) {
         Ok(_) | Err(Errno::INTR) => {}
         Err(errno) => return Err(Failure::syscall("poll()", errno)),
     }

@@ -15,7 +15,7 @@ pub(crate) enum Note {
     /// The sandbox could not be made.
     Failed { kind: ErrorKind, code: String, message: String, errno: Option<i32> },
     /// The step ended and so did everything it left.
-    Ended { code: u8, signal: Option<u32>, user_micros: u64, system_micros: u64, max_rss_bytes: u64 },
+    Ended { code: u8, signal: Option<u32>, used: Used },
 }
 
 impl Note {
@@ -35,8 +35,7 @@ impl Note {
             Ended::Exit(code) => (code, None),
             Ended::Signal(signal) => (0, Some(signal)),
         };
-        let Used { user_micros, system_micros, max_rss_bytes } = used;
-        Self::Ended { code, signal, user_micros, system_micros, max_rss_bytes }
+        Self::Ended { code, signal, used }
     }
 
     /// Writes the line. A supervisor that is gone takes this process with it, so a failure has no reader.
@@ -54,7 +53,7 @@ impl Note {
 }
 
 /// The codes that init may send; a failure keeps `&'static str` codes.
-const CODES: [&str; 14] = [
+const CODES: [&str; 15] = [
     "ERR_HELPER_INTERNAL",
     "ERR_HELPER_SYSCALL",
     "ERR_MOUNT_SOURCE_INVALID",
@@ -65,6 +64,7 @@ const CODES: [&str; 14] = [
     "ERR_ROOTFS_INVALID",
     "ERR_ROOTLESS_IDMAP",
     "ERR_STEP_INVALID",
+    "ERR_STEP_PLATFORM",
     "ERR_STORE_NO_SPACE",
     "ERR_USER_INVALID",
     "ERR_USER_NOT_FOUND",

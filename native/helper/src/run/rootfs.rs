@@ -5,11 +5,11 @@
 //! replace some of the image's are parts of the same tmpfs, each mounted with its own attributes.
 
 use super::stubs::Stubs;
-use super::tree;
+use super::{device, tree};
 use crate::beneath::{Beneath, Links};
 use crate::error::{Failure, Fallible};
 use crate::overlay::{self, Marks};
-use crate::protocol::Root;
+use crate::protocol::{Root, Run};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{CWD, Mode, OFlags};
 use rustix::mount::{MountAttrFlags, UnmountFlags};
@@ -52,6 +52,15 @@ impl Scaffold {
             .map_err(|errno| Failure::syscall(format!("openat(scaffold, {name:?})"), errno))
     }
 
+    /// Attaches a detached mount at a new directory of the scaffold.
+    pub(crate) fn hold(&self, name: &str, tree: BorrowedFd<'_>) -> Fallible<()> {
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let point = rustix::fs::mkdirat(&self.dir, name, Mode::RWXU)
+            .and_then(|()| rustix::fs::openat(&self.dir, name, flags, Mode::empty()))
+            .map_err(|errno| Failure::syscall(format!("mkdirat(scaffold, {name:?})"), errno))?;
+        tree::attach(tree, point.as_fd(), name)
+    }
+
     /// A detached, read-only mount of a new file with this text.
     pub(crate) fn file(&self, name: &str, text: &[u8]) -> Fallible<OwnedFd> {
         let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
@@ -85,8 +94,8 @@ fn is_empty(dir: &str) -> Fallible<bool> {
 }
 
 /// Mounts the snapshot with the stubs on top of its lower layers, attached at the scaffold's `root`.
-pub(crate) fn mount(root: &Root, marks: Marks, scaffold: &Scaffold, stubs: Stubs<'_>) -> Fallible<Beneath> {
-    let mut root = root.clone();
+pub(crate) fn mount(run: &Run, marks: Marks, scaffold: &Scaffold, stubs: Stubs<'_>) -> Fallible<Beneath> {
+    let mut root = run.root.clone();
     // overlayfs wants one lower layer beside an upper one, and two without.
     if !stubs.is_empty() || root.lower.is_empty() || root.upper.is_none() {
         root.lower.insert(0, STUB_LAYER.to_owned());
@@ -96,6 +105,7 @@ pub(crate) fn mount(root: &Root, marks: Marks, scaffold: &Scaffold, stubs: Stubs
         return Err(Failure::internal("a run needs a layer"));
     }
     let snapshot = overlay::mount(&root, marks).map_err(|failure| explain(failure, &root))?;
+    device::allow(snapshot.as_fd(), run.security, marks)?;
     tree::attach(snapshot.as_fd(), scaffold.open(c"root")?.as_fd(), "snapshot, \"/proc/root\"")?;
     Ok(Beneath::new(snapshot))
 }
@@ -132,6 +142,12 @@ pub(crate) fn open_real_dir(root: &Beneath, path: &str) -> Fallible<OwnedFd> {
         .map_err(|errno| {
             Failure::user("ERR_ROOTFS_INVALID", format!("\"/{path}\" of the image is not a directory: {errno}"))
         })
+}
+
+/// Lets the step write nothing to its root; what is mounted below keeps its own rule.
+pub(crate) fn make_read_only(root: &Beneath) -> Fallible<()> {
+    crate::sys::mount_set_read_only(root.root())
+        .map_err(|errno| Failure::syscall("mount_setattr(root, MOUNT_ATTR_RDONLY)", errno))
 }
 
 /// Makes `root` the root directory of this process and leaves the host's tree behind.

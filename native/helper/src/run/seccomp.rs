@@ -9,6 +9,7 @@
 //! * Not on the list, on purpose: io_uring, bpf, userfaultfd, keyctl, mount and namespace calls, kernel modules, kexec,
 //!   open_by_handle_at, clock setting, swap, quota, and the calls that the kernel gates on CAP_SYS_ADMIN and its like.
 
+use crate::protocol::Security;
 use libc::{
     BPF_ABS, BPF_JA, BPF_JEQ, BPF_JGE, BPF_JGT, BPF_JMP, BPF_JSET, BPF_K, BPF_LD, BPF_RET, BPF_W, SECCOMP_RET_ALLOW,
     SECCOMP_RET_ERRNO, c_long, sock_filter,
@@ -99,6 +100,9 @@ const ALLOWED: &[c_long] = &[
     333, 451, 452, 453, 454, 455, 456, 462, 463, 464, 465, 466,
 ];
 
+/// Docker's profile ties this one to CAP_SYS_CHROOT, which `minimal` does not hold.
+const NOT_IN_MINIMAL: [c_long; 1] = [libc::SYS_chroot];
+
 /// The calls whose first argument decides.
 const CONDITIONAL: [(c_long, Check); 4] = [
     (libc::SYS_clone, Check::Clone),
@@ -119,8 +123,17 @@ const ALLOW: sock_filter = statement(BPF_RET | BPF_K, SECCOMP_RET_ALLOW);
 const DENY: sock_filter = statement(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | libc::EPERM as u32);
 const NO_SUCH_CALL: sock_filter = statement(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | libc::ENOSYS as u32);
 
-/// Compiles the filter. It takes some ten microseconds; the kernel remembers the calls it always allows.
-pub(crate) fn filter() -> Vec<sock_filter> {
+/// Compiles the filter; an insecure step has none. It takes some ten microseconds; the kernel remembers the calls it
+/// always allows.
+pub(crate) fn filter(security: Security) -> Option<Vec<sock_filter>> {
+    match security {
+        Security::Sandbox => Some(compile(&[])),
+        Security::Minimal => Some(compile(&NOT_IN_MINIMAL)),
+        Security::Insecure => None,
+    }
+}
+
+fn compile(without: &[c_long]) -> Vec<sock_filter> {
     let mut program = vec![
         load(ARCHITECTURE),
         jump(BPF_JEQ, ARCH, 1, 0),
@@ -137,7 +150,7 @@ pub(crate) fn filter() -> Vec<sock_filter> {
         program.extend(body);
     }
     // The ranges rise: a number below the next range's start lies in a gap.
-    for (first, last) in ranges() {
+    for (first, last) in ranges(without) {
         program.extend([jump(BPF_JGE, first, 1, 0), DENY, jump(BPF_JGT, last, 1, 0), ALLOW]);
     }
     program.push(DENY);
@@ -159,8 +172,9 @@ fn conditional(check: Check) -> Vec<sock_filter> {
 }
 
 /// The allowed numbers as inclusive ranges, rising.
-fn ranges() -> Vec<(u32, u32)> {
-    let mut numbers: Vec<u32> = ALLOWED.iter().copied().map(narrow).collect();
+fn ranges(without: &[c_long]) -> Vec<(u32, u32)> {
+    let allowed = ALLOWED.iter().copied().filter(|number| !without.contains(number));
+    let mut numbers: Vec<u32> = allowed.map(narrow).collect();
     numbers.sort_unstable();
     let mut ranges: Vec<(u32, u32)> = Vec::new();
     for number in numbers {
@@ -227,7 +241,7 @@ mod tests {
 
     #[test]
     fn filter_gives_every_number_the_verdict_of_the_list() {
-        let program = filter();
+        let program = filter(Security::Sandbox).unwrap();
         assert!(program.len() < 4096);
         let conditional: Vec<u32> = CONDITIONAL.iter().map(|(number, _)| narrow(*number)).collect();
         for number in (0..600).filter(|number| !conditional.contains(number)) {
@@ -242,7 +256,7 @@ mod tests {
 
     #[test]
     fn filter_looks_at_the_first_argument_where_it_decides() {
-        let program = filter();
+        let program = filter(Security::Sandbox).unwrap();
         let row = |number: c_long, argument: u64| verdict(&program, ARCH, narrow(number), argument);
         for bit in 0..32_u32 {
             let namespace = CLONE_NAMESPACES & (1 << bit) != 0;
@@ -265,7 +279,7 @@ mod tests {
 
     #[test]
     fn filter_refuses_other_architectures() {
-        let program = filter();
+        let program = filter(Security::Sandbox).unwrap();
         assert_eq!(verdict(&program, 0x4000_0003, narrow(libc::SYS_read), 0), ENOSYS);
         assert_eq!(verdict(&program, ARCH, 0x4000_0000, 0), ENOSYS);
     }

@@ -115,5 +115,5 @@ impl Carrier for Typed {
         }
     }
 
-    fn finish(&mut self) {}
+    fn finish(&mut self, _: &OwnedFd) {}
 }

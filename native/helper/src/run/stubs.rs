@@ -49,6 +49,12 @@ const MAX_LINKS: usize = 40;
 /// # Errors
 /// `ERR_ROOTFS_INVALID` for symlinks without end and for a path through something that is no directory.
 pub(crate) fn resolve(view: &Beneath, path: &[u8]) -> Fallible<Place> {
+    resolve_among(view, path, &|_| false)
+}
+
+/// As [`resolve`], where something will be mounted at the places that `covered` knows: what the image has below them is
+/// not seen, so a symlink there leads nowhere.
+pub(crate) fn resolve_among(view: &Beneath, path: &[u8], covered: &dyn Fn(&[Vec<u8>]) -> bool) -> Fallible<Place> {
     let mut waiting: VecDeque<Vec<u8>> = split(path).collect();
     let mut place: Vec<Vec<u8>> = Vec::new();
     let mut existing = 0;
@@ -72,6 +78,10 @@ pub(crate) fn resolve(view: &Beneath, path: &[u8]) -> Fallible<Place> {
             Some(_) => return Err(invalid(path, "leads through something that is no directory")),
         }
         place.push(component);
+        if !waiting.is_empty() && covered(&place) {
+            found = None;
+            continue;
+        }
         found = match look(view, &place)? {
             Some(Seen::Link(target)) => {
                 links += 1;

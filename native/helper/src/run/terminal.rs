@@ -115,7 +115,8 @@ impl Screen {
         rustix::io::ioctl_fionbio(&master, true).map_err(|errno| Failure::syscall("ioctl(ptmx, FIONBIO)", errno))?;
         let user = self.user().map(duplicate).transpose()?;
         let Self { typed, shown, changes, .. } = self;
-        let mut carriers: Vec<Box<dyn Carrier>> = vec![Box::new(Stream::new(duplicate(master.as_fd())?, shown))];
+        let mut carriers: Vec<Box<dyn Carrier>> =
+            vec![Box::new(Stream::of_terminal(duplicate(master.as_fd())?, shown))];
         if let Some(typed) = typed {
             make_raw(typed.as_fd())?;
             carriers.push(Box::new(Typed::new(typed, duplicate(master.as_fd())?, end_of_input(master.as_fd()))));
@@ -192,5 +193,5 @@ impl Carrier for Size {
         }
     }
 
-    fn finish(&mut self) {}
+    fn finish(&mut self, _: &OwnedFd) {}
 }

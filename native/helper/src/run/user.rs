@@ -75,6 +75,14 @@ pub(crate) fn look_up(root: &Beneath, text: &str) -> Fallible<Identity> {
     Ok(Identity { uid, gid, groups, home })
 }
 
+/// Refuses what is no id of a file's owner.
+pub(crate) fn check_id(id: u32) -> Fallible<()> {
+    if u64::from(id) <= MAX_ID {
+        return Ok(());
+    }
+    Err(Failure::user("ERR_USER_INVALID", format!("the id {id} is not in 0 to {MAX_ID}")))
+}
+
 /// A text of digits is an id, always; `None` says it is a name.
 fn number(text: &str) -> Fallible<Option<u32>> {
     if !text.bytes().all(|byte| byte.is_ascii_digit()) {

@@ -5,6 +5,7 @@
 use super::last_errno;
 use rustix::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use rustix::io::Errno;
+use serde::{Deserialize, Serialize};
 use std::ffi::{CStr, CString};
 
 /// The caller's side of [`fork`].
@@ -43,6 +44,37 @@ pub(crate) fn fork_into_pid_namespace() -> Result<Side, Errno> {
         pid => i32::try_from(pid).map(Side::Parent).map_err(|_| Errno::OVERFLOW),
     }
 }
+
+/// `clone3(2)`: as [`fork_into_pid_namespace`], and the child is born in a cgroup of version 2, given by its directory.
+/// Moving it there later would wait for every CPU of the machine.
+pub(crate) fn fork_into_cgroup(cgroup: BorrowedFd<'_>) -> Result<Side, Errno> {
+    /// The kernel's struct clone_args with the members up to `cgroup`.
+    #[derive(Default)]
+    #[repr(C)]
+    struct CloneArgs {
+        flags: u64,
+        unused: [u64; 3],
+        exit_signal: u64,
+        unused_too: [u64; 5],
+        cgroup: u64,
+    }
+    let args = CloneArgs {
+        flags: u64::from(libc::CLONE_NEWPID.unsigned_abs()) | CLONE_INTO_CGROUP,
+        exit_signal: libc::SIGCHLD.unsigned_abs().into(),
+        cgroup: cgroup.as_raw_fd().unsigned_abs().into(),
+        ..CloneArgs::default()
+    };
+    // SAFETY: clone3(2) reads `size_of::<CloneArgs>()` bytes behind the pointer, which outlives the call; the zeroed
+    // members are for features that the flags do not ask for. For the rest as in `fork_into_pid_namespace`.
+    match unsafe { libc::syscall(libc::SYS_clone3, &raw const args, size_of::<CloneArgs>()) } {
+        -1 => Err(last_errno()),
+        0 => Ok(Side::Child),
+        pid => i32::try_from(pid).map(Side::Parent).map_err(|_| Errno::OVERFLOW),
+    }
+}
+
+/// `CLONE_INTO_CGROUP`, which does not fit into the libc crate's type.
+const CLONE_INTO_CGROUP: u64 = 0x2_0000_0000;
 
 /// `_exit(2)`: ends the process without running destructors, as a forked child must.
 pub(crate) fn exit_now(code: i32) -> ! {
@@ -205,6 +237,15 @@ pub(crate) fn signal_fd(signals: &[i32]) -> Result<OwnedFd, Errno> {
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }
 
+/// Takes what is pending on a signalfd. One siginfo is 128 bytes, of which the first four are the number.
+pub(crate) fn read_signals(fd: &OwnedFd) -> Vec<i32> {
+    let mut pending = [0_u8; 8 * 128];
+    let length = rustix::io::read(fd, &mut pending).unwrap_or_default();
+    let (infos, _) = pending.as_chunks::<128>();
+    let number = |info: &[u8; 128]| info.first_chunk::<4>().map(|bytes| i32::from_ne_bytes(*bytes));
+    infos.iter().take(length / 128).filter_map(number).collect()
+}
+
 /// How a process ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Ended {
@@ -244,7 +285,7 @@ pub(crate) fn wait_child(pid: i32, block: bool) -> Waited {
 }
 
 /// What ended children used.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Used {
     /// User CPU time.
     pub(crate) user_micros: u64,
@@ -252,6 +293,10 @@ pub(crate) struct Used {
     pub(crate) system_micros: u64,
     /// Peak resident memory of the largest process.
     pub(crate) max_rss_bytes: u64,
+    /// Read from block devices.
+    pub(crate) read_bytes: u64,
+    /// Written to block devices.
+    pub(crate) written_bytes: u64,
 }
 
 /// `getrusage(2)` for the children waited for, and theirs.
@@ -268,6 +313,8 @@ pub(crate) fn children_used() -> Used {
         user_micros: micros(usage.ru_utime),
         system_micros: micros(usage.ru_stime),
         max_rss_bytes: usage.ru_maxrss.unsigned_abs() * 1024,
+        read_bytes: usage.ru_inblock.unsigned_abs() * 512,
+        written_bytes: usage.ru_oublock.unsigned_abs() * 512,
     }
 }
 

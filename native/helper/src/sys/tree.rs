@@ -32,6 +32,20 @@ fn set_attr(tree: BorrowedFd<'_>, attr: &libc::mount_attr, flags: libc::c_int) -
     if result == 0 { Ok(()) } else { Err(last_errno()) }
 }
 
+/// `mount_setattr(2)`: takes attributes (`MOUNT_ATTR_*`) from a mount, not from those below it.
+pub(crate) fn mount_clear_attributes(tree: BorrowedFd<'_>, attributes: u64) -> Result<(), Errno> {
+    set_attr(tree, &libc::mount_attr { attr_set: 0, attr_clr: attributes, propagation: 0, userns_fd: 0 }, 0)
+}
+
+/// `fchmodat2(2)` with AT_EMPTY_PATH: changes the mode of what a descriptor shows, one of `O_PATH` too. Since Linux 6.6.
+pub(crate) fn change_mode(file: BorrowedFd<'_>, mode: u32) -> Result<(), Errno> {
+    const SYS_FCHMODAT2: libc::c_long = 452;
+    // SAFETY: fchmodat2(2) reads an empty, NUL-terminated path that outlives the call; `file` is an open descriptor,
+    // which AT_EMPTY_PATH makes the target.
+    let result = unsafe { libc::syscall(SYS_FCHMODAT2, file.as_raw_fd(), c"".as_ptr(), mode, libc::AT_EMPTY_PATH) };
+    if result == 0 { Ok(()) } else { Err(last_errno()) }
+}
+
 /// `ioctl(2)` SIOCSIFFLAGS: brings the loopback interface of the current network namespace up.
 pub(crate) fn loopback_up(socket: BorrowedFd<'_>) -> Result<(), Errno> {
     #[repr(C)]

@@ -78,6 +78,32 @@ pub fn skip_part(why: &str) {
     println!("SKIPPED: {why}");
 }
 
+/// Builds a program of one C file, without shared libraries. `false` after a line that says what is missing.
+pub fn compile(source: &str, program: &Path) -> bool {
+    let compiler = Command::new("cc")
+        .args(["-static", "-w", "-x", "c", "-o"])
+        .args([program, Path::new("-")])
+        .stdin(Stdio::piped())
+        .spawn()
+        .and_then(|mut child| {
+            child.stdin.take().unwrap().write_all(source.as_bytes())?;
+            child.wait()
+        });
+    let made = compiler.is_ok_and(|status| status.success());
+    if !made {
+        skip("there is no C compiler with a static libc; run \"apt-get install gcc libc6-dev\"");
+    }
+    made
+}
+
+/// A sandbox for each kind of user that this machine has.
+pub fn every() -> impl Iterator<Item = (As, Sandbox)> {
+    [As::Root, As::Rootless, As::SingleId].into_iter().filter_map(|who| {
+        let sandbox = if who == As::Root { Sandbox::root() } else { Sandbox::rootless(who) };
+        Some((who, sandbox?))
+    })
+}
+
 fn is_root() -> bool {
     rustix::process::geteuid().is_root()
 }

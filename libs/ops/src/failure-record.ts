@@ -1,0 +1,154 @@
+import { isDigest } from '@tsbuild/digest'
+import type { SourceRange } from '@tsbuild/errors'
+import type { ExecOp } from '@tsbuild/graph'
+import type { Filesystem } from '@tsbuild/snapshot'
+import { isSnapshotId } from '@tsbuild/store'
+import {
+  count,
+  either,
+  flag,
+  integer,
+  listOf,
+  nothing,
+  objectOf,
+  oneOf,
+  optional,
+  type Shape,
+  text,
+} from './shape.ts'
+
+/** The format of a failure's text. Failures of another number are not looked at. */
+const format = 1
+
+/** A step that failed, as `failure.json` has it. No secret is in it: an op knows secrets by their ids. */
+export interface FailureRecord {
+  /** Of the build. */
+  readonly ref: string
+  /** Unix ms. */
+  readonly at: number
+  /** The step as shown to the user. */
+  readonly name: string
+  readonly source: SourceRange | null
+  /** Of the error. */
+  readonly code: string
+  /** Null where the process did not come to its end. */
+  readonly exitCode: number | null
+  readonly op: ExecOp
+  /** The vertex's inputs by index, as references. */
+  readonly inputs: readonly Filesystem[]
+}
+
+/** The text under which a failure is kept: JSON, readable. */
+export function encodeFailure(record: FailureRecord): string {
+  return `${JSON.stringify({ format, ...record }, undefined, 1)}\n`
+}
+
+/** @returns undefined for anything that is no failure of this format: there is nothing to look around in then */
+export function decodeFailure(written: string): FailureRecord | undefined {
+  let value: unknown
+  try {
+    value = JSON.parse(written)
+  } catch {
+    return undefined
+  }
+  if (!isFailure(value)) return undefined
+  const { ref, at, name, source, code, exitCode, op, inputs } = value
+  return indexesFit(op, inputs.length) ? { ref, at, name, source, code, exitCode, op, inputs } : undefined
+}
+
+function isFailure(value: unknown): value is FailureRecord {
+  return failure(value)
+}
+
+/** An op names its inputs by number. */
+function indexesFit({ rootfs, mounts }: ExecOp, length: number): boolean {
+  const inputs = mounts.map((mount) => ('input' in mount ? mount.input : undefined))
+  return [rootfs, ...inputs].every((index) => index === undefined || index < length)
+}
+
+const owned = { target: text, mode: integer, uid: integer, gid: integer }
+
+const mount: Shape = either(
+  objectOf({
+    kind: oneOf('bind'),
+    input: optional(count),
+    source: text,
+    target: text,
+    readOnly: flag,
+  }),
+  objectOf({
+    kind: oneOf('cache'),
+    id: text,
+    target: text,
+    input: optional(count),
+    source: text,
+    readOnly: flag,
+    sharing: oneOf('shared', 'private', 'locked'),
+    mode: optional(integer),
+    uid: optional(integer),
+    gid: optional(integer),
+  }),
+  objectOf({ kind: oneOf('tmpfs'), target: text, sizeBytes: optional(count), readOnly: flag }),
+  objectOf({
+    ...owned,
+    kind: oneOf('secret'),
+    id: text,
+    target: optional(text),
+    env: optional(text),
+    required: flag,
+  }),
+  objectOf({ ...owned, kind: oneOf('ssh'), id: text, required: flag }),
+)
+
+const op = objectOf({
+  kind: oneOf('exec'),
+  rootfs: optional(count),
+  args: listOf(text),
+  shell: optional(listOf(text)),
+  env: listOf(text),
+  cwd: text,
+  user: text,
+  network: oneOf('default', 'none', 'host'),
+  security: oneOf('sandbox', 'insecure'),
+  hostname: text,
+  extraHosts: listOf(objectOf({ name: text, ip: text })),
+  platform: text,
+  scripts: listOf(objectOf({ path: text, content: text })),
+  mounts: listOf(mount),
+  ulimits: listOf(objectOf({ name: text, soft: optional(count), hard: optional(count) })),
+  shmSizeBytes: optional(count),
+  cgroupParent: optional(text),
+})
+
+const digest: Shape = (value) => typeof value === 'string' && isDigest(value)
+
+const layer: Shape = either(
+  objectOf({
+    kind: oneOf('snapshot'),
+    id: (value) => typeof value === 'string' && isSnapshotId(value),
+    createdAt: count,
+  }),
+  objectOf({
+    kind: oneOf('image'),
+    reference: text,
+    mediaType: text,
+    digest,
+    size: count,
+    diffId: digest,
+  }),
+)
+
+const failure = objectOf({
+  format: oneOf(format),
+  ref: text,
+  at: count,
+  name: text,
+  source: either(
+    nothing,
+    objectOf({ file: text, startLine: count, startColumn: count, endLine: count, endColumn: count }),
+  ),
+  code: text,
+  exitCode: either(nothing, count),
+  op,
+  inputs: listOf(objectOf({ layers: listOf(layer) })),
+})

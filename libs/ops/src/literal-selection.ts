@@ -1,0 +1,33 @@
+import { posix } from 'node:path'
+import { literalPattern } from '@tsbuild/graph'
+import type { Selection } from '@tsbuild/native'
+
+/**
+ * What COPY reads of exactly this path: a file, or the contents of a directory. A path with wildcards in it that is not there
+ * is not reported as missing.
+ */
+export function literalAt(path: string): Selection {
+  return { sources: [literalPattern(path)], exclude: [], parents: false }
+}
+
+/** A path and all below it, under its own name. */
+export function treeAt(path: string): Selection {
+  return { sources: [pivot(path)], exclude: [], parents: true }
+}
+
+/** What lies at a path, its own mode and owner, and nothing below it; undefined for the root, which has no name. */
+export function itselfAt(path: string): Selection | undefined {
+  if (path === '/') return undefined
+  return { sources: [pivot(path)], exclude: [`${literalName(path)}/*`], parents: true }
+}
+
+/** Symlinks before the `/./` are followed; what comes after it is a pattern. */
+function pivot(path: string): string {
+  const parent = posix.dirname(path)
+  return `${parent === '/' ? '' : parent}/./${literalName(path)}`
+}
+
+/** In patterns of the `.dockerignore` kind more characters than `*` and `?` may stand for others. */
+function literalName(path: string): string {
+  return posix.basename(path).replace(/[\\*?[\]{}()|^$+!]/g, '\\$&')
+}

@@ -1,0 +1,38 @@
+/** Whether a value that was read back has a form. */
+export type Shape = (value: unknown) => boolean
+
+export const text: Shape = (value) => typeof value === 'string'
+export const flag: Shape = (value) => typeof value === 'boolean'
+/** JSON can hold a number that becomes infinite. */
+export const count: Shape = (value) => typeof value === 'number' && Number.isSafeInteger(value) && value >= 0
+export const integer: Shape = (value) => typeof value === 'number' && Number.isSafeInteger(value)
+export const nothing: Shape = (value) => value === null
+
+/** Absent, as JSON has it for undefined. */
+export const optional =
+  (shape: Shape): Shape =>
+  (value) =>
+    value === undefined || shape(value)
+
+export const either =
+  (...shapes: readonly Shape[]): Shape =>
+  (value) =>
+    shapes.some((shape) => shape(value))
+
+export const oneOf =
+  (...values: readonly unknown[]): Shape =>
+  (value) =>
+    values.includes(value)
+
+export const listOf =
+  (shape: Shape): Shape =>
+  (value) =>
+    Array.isArray(value) && value.every(shape)
+
+/** An object with these members; others are of a later version and passed over. */
+export const objectOf =
+  (members: Readonly<Record<string, Shape>>): Shape =>
+  (value) =>
+    typeof value === 'object' &&
+    value !== null &&
+    Object.entries(members).every(([name, shape]) => shape(Reflect.get(value, name)))
