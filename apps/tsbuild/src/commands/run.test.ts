@@ -12,7 +12,7 @@ async function asked(argv: readonly string[], options: MemoryHostOptions = {}) {
     calls.push(given)
     return 42
   }
-  const host = memoryHost({ ...options, builder: { runImage } })
+  const host = memoryHost({ env: { HOME: '/work dir' }, ...options, builder: { runImage } })
   const code = await main(['run', ...argv], host)
   return { code, calls, err: host.err() }
 }
@@ -84,7 +84,7 @@ describe('main() run', () => {
       host.resize()
       throw new Error('the program is lost')
     }
-    const host = memoryHost({ builder: { runImage }, stdin })
+    const host = memoryHost({ env: { HOME: '/work dir' }, builder: { runImage }, stdin })
     expect(await main(['run', '-it', 'app'], host)).toBe(70)
     expect(modes).toEqual([true, false])
     host.resize()
@@ -101,7 +101,7 @@ describe('main() run', () => {
       host.signal('SIGTERM')
       return 7
     }
-    const host = memoryHost({ builder: { runImage } })
+    const host = memoryHost({ env: { HOME: '/work dir' }, builder: { runImage } })
     expect(await main(['run', 'app'], host)).toBe(7)
     expect(sent.slice(0, 1)).toEqual(['SIGINT'])
     expect(host.exits).toEqual([143])
