@@ -1,6 +1,15 @@
 import { chmodSync, readdirSync, readFileSync, readlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { afterAll, beforeAll, beforeEach, describe, expect, it, type TestContext } from 'vitest'
+import {
+  afterAll,
+  beforeAll,
+  beforeEach,
+  describe,
+  expect,
+  it,
+  onTestFinished,
+  type TestContext,
+} from 'vitest'
 import { findProgram, needs } from '../support/capabilities.ts'
 import { machine, metadata, openNetwork, outside, serverPort, type TestNetwork } from '../support/network.ts'
 import { findProcesses, untilNone } from '../support/processes.ts'
@@ -112,14 +121,14 @@ async function asked(body: () => Promise<unknown>): Promise<readonly string[]> {
   return Object.keys(after).filter((address) => after[address] !== before[address])
 }
 
-/** Programs of this name on the machine of the test. */
-function running(name: string): readonly number[] {
+/** The programs that connect networks, on the machine of the test. pasta runs as `passt.avx2` and the like. */
+function connecting(): readonly number[] {
   return readdirSync('/proc')
     .filter((pid) => /^\d+$/.test(pid))
     .filter((pid) => {
       try {
         return (
-          readFileSync(`/proc/${pid}/comm`, 'utf8').startsWith(name) &&
+          /^(pas|slirp)/.test(readFileSync(`/proc/${pid}/comm`, 'utf8')) &&
           readlinkSync(`/proc/${pid}/ns/net`) === network?.namespace
         )
       } catch {
@@ -201,11 +210,12 @@ describe.each(users)('the default network of steps, as %s', (user) => {
   it.each(['SIGINT', 'SIGKILL'] as const)('is one program, which ends with the build: %s', async (signal) => {
     const steps = [`echo ${signal}`, 'echo is-running && sleep 98881']
     const started = startBuild(user, 'program', steps)
+    onTestFinished(() => void started.child.kill('SIGKILL'))
     await started.saw(/^#\d+ [\d.]+ is-running$/m)
-    expect(running('pasta')).toHaveLength(1)
-    for (const pid of findProcesses(`tsbuild --progress plain`)) process.kill(pid, signal)
+    expect(connecting()).toHaveLength(1)
+    started.child.kill(signal)
     await started.outcome
-    expect(await untilNone(() => [...running('pasta'), ...findProcesses('sleep 98881')])).toEqual([])
+    expect(await untilNone(() => [...connecting(), ...findProcesses('sleep 98881')])).toEqual([])
   })
 
   it('is that of the machine where no program can make it, which one warning says', async () => {

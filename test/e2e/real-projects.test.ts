@@ -62,7 +62,7 @@ describe('examples/npm-private-registry', { timeout: 900_000 }, () => {
       writeFileSync(npmrc, `${lines.join('\n')}\n`)
       const args = [...hostNetwork, '--secret', `id=npmrc,src=${npmrc}`, '-t', 'app:1.0', context]
       await workspace.tsbuild.build(args)
-      expect(await workspace.tsbuild.check(['run', 'app:1.0'])).toBe('Hello, world!\n')
+      expect(await workspace.tsbuild.check(['run', '--network', 'none', 'app:1.0'])).toBe('Hello, world!\n')
       const first = registry.requests()
       expect(first).toContain('GET /@acme/greeting/-/1.2.0.tgz 200')
 
@@ -72,7 +72,7 @@ describe('examples/npm-private-registry', { timeout: 900_000 }, () => {
       const { executed } = await workspace.tsbuild.build(args)
       expect(executed).toContainEqual(expect.stringContaining('npm install'))
       expect(registry.requests().slice(count)).toEqual([])
-      expect(await workspace.tsbuild.check(['run', 'app:1.0'])).toBe('Hello, world!\n')
+      expect(await workspace.tsbuild.check(['run', '--network', 'none', 'app:1.0'])).toBe('Hello, world!\n')
       await expectNowhere(token, args)
     } finally {
       await registry.stop()

@@ -146,7 +146,7 @@ describe.each(['root', 'an ordinary user'] as const)('tsbuild shell as %s', (nam
     expect(given.stderr).not.toContain('The step had more')
   })
 
-  it('a secret is nowhere in the store, in what is kept of the failed step or in what the build said', async (t) => {
+  it('SEC-01: a secret is nowhere in the store, in what is kept of the failed step or in what the build said', async (t) => {
     user.needed(t)
     await user.run(['shell', ...secretFlags, '--', 'sh', '-c', 'cat /run/secrets/token'], withToken)
     expect(findText(user.path('store'), ['been'])).not.toEqual([])
@@ -173,7 +173,7 @@ describe.each(['root', 'an ordinary user'] as const)('tsbuild shell as %s', (nam
     expect(table[0]).toMatch(/^BUILD +FAILED +PLACE +EXIT CODE +STEP$/)
     expect(table).toHaveLength(7)
     expect(table[1]).toMatch(
-      /^[0-9a-f]{24} +now +failing\/Dockerfile:8 +3 +\[base 6\/6\] RUN --mount=type=bind/,
+      /^[0-9a-f]{24} +(now|\d+ seconds? ago) +failing\/Dockerfile:8 +3 +\[base 6\/6\] RUN --mount=type=bind/,
     )
     const listed = JSON.parse((await shell('--list', '--format', 'json')).stdout)
     expect(listed).toHaveLength(5)
@@ -248,13 +248,42 @@ describe.each(['root', 'an ordinary user'] as const)('tsbuild shell as %s', (nam
     expect((await shell('--', 'cat', 'out')).stdout).toBe('half\n')
   })
 
-  it('needs the entitlement again that the step had', async (t) => {
+  it.for([
+    ['--network=host', 'network.host', 'security.insecure'],
+    ['--security=insecure', 'security.insecure', 'network.host'],
+  ] as const)(
+    'RUN-10: of a step with %s needs the entitlement %s again',
+    async ([flag, needed, other], t) => {
+      user.needed(t)
+      await fail(user, user.project(`entitled-${needed}`, [`RUN ${flag} false`]), ['--allow', needed])
+      for (const given of [[], ['--allow', other]]) {
+        const refused = await shell(...given, '--', 'true')
+        expect([refused.code, refused.stderr]).toEqual([1, expect.stringContaining('[ERR_ENTITLEMENT]')])
+      }
+      expect((await shell('--allow', needed, '--', 'true')).code).toBe(0)
+      // `--on-error` is a process of the build, which is allowed it.
+      const { stderr } = await fail(user, user.path(`entitled-${needed}`), [
+        '--allow',
+        needed,
+        '--on-error',
+        'echo allowed',
+      ])
+      expect(stderr).toMatch(/on-error: .*\n.*allowed\n/)
+    },
+  )
+
+  it('MNT-08: has the cache mounts of the scope that the build had, whoever opens it', async (t) => {
     user.needed(t)
-    const host = user.project('entitled', ['RUN --network=host false'])
-    await fail(user, host, ['--allow', 'network.host'])
-    const refused = await shell('--', 'true')
-    expect([refused.code, refused.stderr]).toEqual([1, expect.stringContaining('[ERR_ENTITLEMENT]')])
-    expect((await shell('--allow', 'network.host', '--', 'true')).code).toBe(0)
+    const mount = 'RUN --mount=type=cache,id=scoped,target=/cache'
+    const scoped = user.project('scoped', [`${mount} echo theirs >> /cache/log; false`])
+    const seen = user.project('seen', [`${mount} echo ours > /cache/log`, `${mount} cat /cache/log; false`])
+    await fail(user, scoped, ['--scope', 'pr/7'])
+    const inside = await shell('--', 'sh', '-c', 'cat /cache/log; echo evil >> /cache/log')
+    expect(inside.stdout).toBe('theirs\n')
+    const ours = await fail(user, seen, ['--no-cache'])
+    expect(ours.stderr).toMatch(/ours\n/)
+    expect(ours.stderr).not.toMatch(/theirs|evil/)
+    expect((await user.run(['shell', '--scope', 'pr/7', '--', 'cat', '/cache/log'])).stdout).toBe('ours\n')
   })
 
   it('--on-error runs where the step failed, before the build ends with the error of the step', async (t) => {

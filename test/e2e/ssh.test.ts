@@ -1,9 +1,9 @@
-import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it, type TestContext } from 'vitest'
 import { createRepository } from '../../libs/context/src/testing/repository.ts'
 import { findProgram, needs } from '../support/capabilities.ts'
-import { findMounts } from '../support/processes.ts'
+import { findMounts, untilNone } from '../support/processes.ts'
 import { makeKey, type SshServer, startSshd } from '../support/sshd.ts'
 import { check, command, readSteps, run, start } from '../support/tsbuild.ts'
 import { openWorkspace, type Workspace } from '../support/workspace.ts'
@@ -14,7 +14,7 @@ const hostNetwork = ['--network', 'host', '--allow', 'network.host']
 let workspace: Workspace
 let server: SshServer | undefined
 let repository: string
-let agent: { readonly socket: string; readonly stop: () => Promise<unknown> } | undefined
+let agent: Awaited<ReturnType<typeof startAgent>> | undefined
 beforeAll(async () => {
   if (process.getuid?.() !== 0 || programs.some((name) => findProgram(name) === undefined)) return
   workspace = openWorkspace('ssh')
@@ -45,7 +45,7 @@ async function startAgent(key: string) {
     running.child.kill()
     return running.outcome
   }
-  return { socket, stop }
+  return { socket, stop, pid: running.child.pid }
 }
 
 const known = () => server ?? expect.unreachable('no server')
@@ -82,7 +82,7 @@ describe('RUN --mount=type=ssh', () => {
   ])('clones a repository with %s', async ([, args], t) => {
     needsAll(t)
     const context = project(`git clone -q ${url()} /src\ncat /src/hello`)
-    const outcome = await build(context, args())
+    const outcome = await build(context, ['--no-cache', ...args()])
     expect(outcome.stderr).toContain('over ssh')
     expect(outcome.code).toBe(0)
   })
@@ -154,28 +154,28 @@ describe('RUN --mount=type=ssh', () => {
     expect(readSteps(again.stderr).executed).toEqual([])
   })
 
-  it('leaves no socket and no connection after the step, even to a process that the step left behind', async (t) => {
+  it('leaves no socket and no connection after the step, though the step left a process with one', async (t) => {
     needsAll(t)
-    const script = [
-      '(exec 3<>/dev/null; sleep 600 </dev/null >/dev/null 2>&1) &',
-      'perl -MIO::Socket::UNIX -e \'$s = IO::Socket::UNIX->new(Peer => $ENV{SSH_AUTH_SOCK}) or die; fork or sleep 600; print "connected\\n"\'',
-    ].join('\n')
-    const { code, stderr } = await build(project(script), ['--ssh', 'default'])
-    expect(stderr).toContain('connected')
-    expect(code).toBe(0)
-    expect(sockets(workspace.tsbuild.root)).toEqual([])
-    expect(findMounts(workspace.folder)).toEqual([])
-    // ssh-agent -D is single-threaded: it has its listening socket and the standard streams, and one for each client.
-    const pids = readdirSync('/proc').filter((pid) => {
-      if (!/^\d+$/.test(pid)) return false
-      try {
-        return readFileSync(`/proc/${pid}/cmdline`, 'utf8').includes(agent?.socket ?? '-')
-      } catch {
-        return false
-      }
+    const connect =
+      '$s = IO::Socket::UNIX->new(Peer => $ENV{SSH_AUTH_SOCK}) or die; syswrite $s, "\\0\\0\\0\\1\\x0b"; sysread $s, $_, 9; '
+    const context = workspace.context('left-behind', {
+      Dockerfile: [
+        'FROM debian:bookworm',
+        `RUN --mount=type=ssh,id=other perl -MIO::Socket::UNIX -e '${connect} fork or sleep 600; print "con", "nected\\n"'`,
+        'RUN echo the second" "step; sleep 600',
+        '',
+      ].join('\n'),
     })
-    const open = pids.flatMap((pid) => readdirSync(`/proc/${pid}/fd`))
-    expect(open.length).toBeLessThanOrEqual(5)
+    const before = agentDescriptors()
+    const args = ['--progress', 'plain', '--ssh', `other=${agent?.socket}`, context]
+    const running = workspace.tsbuild.start(args, { env: {} })
+    await running.saw(/connected/)
+    await running.saw(/the second step/)
+    expect(sockets(workspace.tsbuild.root)).toEqual([])
+    expect(await untilNone(() => agentDescriptors().slice(before.length))).toEqual([])
+    running.child.kill('SIGINT')
+    expect((await running.outcome).code).toBe(130)
+    expect(findMounts(workspace.folder)).toEqual([])
   })
 
   it('warns and says no when the agent has ended', async (t) => {
@@ -224,6 +224,59 @@ describe('--ssh', () => {
   })
 })
 
+describe('as an ordinary user', () => {
+  let mine: Workspace
+  beforeAll(() => {
+    mine = openWorkspace('ssh-rootless')
+  })
+  afterAll(() => mine.remove())
+
+  it('RUN --mount=type=ssh has keys that sign, and cannot delete them', async (t) => {
+    needs(t, 'root', 'the user tsbuild-test', 'program newuidmap', 'program ssh-add')
+    const key = await makeKey(mine.path('key'))
+    const context = mine.context('rootless', {
+      Dockerfile: [
+        'FROM scratch',
+        'COPY . /',
+        'RUN ["/bin/busybox", "--install", "-s", "/bin"]',
+        'RUN --mount=type=ssh <<EOF',
+        'set -e',
+        'stat -c "%F %a %u:%g" "$SSH_AUTH_SOCK"',
+        'ssh-add -l',
+        'ssh-add -T /key.pub && echo "it signs"',
+        'ssh-add -D || echo refused',
+        'EOF',
+        '',
+      ].join('\n'),
+      'etc/passwd': 'root:x:0:0:root:/root:/bin/sh\n',
+    })
+    await copyProgram('ssh-add', context)
+    await copyProgram('busybox', context)
+    cpSync(`${key}.pub`, join(context, 'key.pub'))
+    await check('chown', ['-R', 'tsbuild-test:', mine.folder])
+    const user = ['--reuid', 'tsbuild-test', '--regid', 'tsbuild-test', '--init-groups']
+    const args = ['--progress', 'plain', '--network', 'none', '--ssh', `default=${key}`, context]
+    const { code, stderr } = await run('setpriv', [...user, command, ...args], {
+      env: { TSBUILD_ROOT: mine.path('store'), HOME: mine.path('home') },
+      cwd: mine.folder,
+    })
+    expect(code, stderr).toBe(0)
+    expect(stderr).toContain('socket 600 0:0')
+    expect(stderr).toContain('(ED25519)')
+    expect(stderr).toContain('it signs')
+    expect(stderr).toMatch(/^#\d+ [\d.]+ refused$/m)
+  })
+})
+
+/** Copies a program of this machine, and the libraries that it needs, to their places below a folder. */
+async function copyProgram(name: string, folder: string): Promise<void> {
+  const program = findProgram(name) ?? expect.unreachable(`no ${name}`)
+  const { stdout } = await run('ldd', [program])
+  const libraries = [...stdout.matchAll(/(\/\S+) \(0x/g)].map(([, path = '']) => path)
+  for (const path of libraries) cpSync(path, join(folder, path), { dereference: true })
+  cpSync(program, join(folder, 'bin', name), { dereference: true })
+}
+
 /** Runs the command on a machine whose `/etc/ssh` knows a host: in a mount namespace of its own. */
 function runKnowing(knownHost: string, args: readonly string[]) {
   const folder = workspace.path('etc-ssh')
@@ -235,7 +288,12 @@ function runKnowing(knownHost: string, args: readonly string[]) {
   })
 }
 
-/** Sockets of files below a folder. */
+/** The open files of the user's agent: one for each client, and some of its own. */
+function agentDescriptors(): readonly string[] {
+  return readdirSync(`/proc/${agent?.pid}/fd`)
+}
+
+/** The sockets below a folder. */
 function sockets(folder: string): readonly string[] {
   return readdirSync(folder, { recursive: true, withFileTypes: true })
     .filter((entry) => entry.isSocket())

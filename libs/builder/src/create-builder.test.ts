@@ -166,6 +166,21 @@ describe('Builder.build()', () => {
     await builder.close()
   })
 
+  it.each([
+    ['linux/arm46', ['No images are known for linux/arm46. Did you mean `arm64`?']],
+    ['linux/riscv64', []],
+  ])('builds for %s and says %j', async (platform, messages) => {
+    dockerfile('FROM scratch')
+    const builder = await createBuilder(options())
+    const said: string[] = []
+    const onEvent = (event: BuildEvent) => {
+      if (event.type === 'warning') said.push(event.message)
+    }
+    await builder.build({ cwd, context: 'context', platform, onEvent }).result
+    expect(said).toEqual(messages)
+    await builder.close()
+  })
+
   it('refuses a push without a name', async () => {
     dockerfile('FROM scratch')
     const builder = await createBuilder(options())

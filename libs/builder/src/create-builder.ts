@@ -5,6 +5,8 @@ import {
   formatPlatform,
   formatReference,
   hostPlatform,
+  type Platform,
+  parsePlatform,
   parseReference,
   samePlatform,
   withDefaultTag,
@@ -49,7 +51,10 @@ export async function createBuilder(options: BuilderOptions): Promise<Builder> {
     failures: async () => (await import('./shell.ts')).failedSteps(machine),
     async bootstrap(bootstrap) {
       const { bootstrapImage } = await import('./bootstrap.ts')
-      return await describeImage(machine, await bootstrapImage(machine, bootstrap))
+      const host = hostPlatform(process.arch)
+      const { platform } = bootstrap
+      const wanted = platform === undefined ? host : parsePlatform(platform, host)
+      return await describeImage(machine, await bootstrapImage(machine, bootstrap), wanted)
     },
     async doctor() {
       const { doctor } = await import('./doctor.ts')
@@ -134,11 +139,14 @@ function whyStopped({ reason }: AbortSignal): Error {
   return isBuildError(reason) ? reason : new UserError('ERR_CANCELLED', 'The build was cancelled')
 }
 
-/** Of an image for several platforms what is said is that of the machine's own, else of the first. */
-async function describeImage({ store }: Machine, { name, descriptor }: NamedImage): Promise<LocalImage> {
+/** Of a name for images of several platforms what is said is of the wanted one, else of the first. */
+async function describeImage(
+  { store }: Machine,
+  { name, descriptor }: NamedImage,
+  wanted: Platform = hostPlatform(process.arch),
+): Promise<LocalImage> {
   const images = await imagesOf(store, descriptor)
-  const host = hostPlatform(process.arch)
-  const image = images.find(({ config }) => samePlatform(config.platform, host)) ?? images[0]
+  const image = images.find(({ config }) => samePlatform(config.platform, wanted)) ?? images[0]
   if (image === undefined)
     throw new EnvironmentError('ERR_STORE_CORRUPT', `Cannot read image "${name}": its index names no image`)
   const { manifest, config } = image

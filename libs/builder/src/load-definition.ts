@@ -58,7 +58,7 @@ export function frontendOptions(tools: ContextTools, { file, context }: MainCont
     target: options.target,
     buildArgs: options.buildArgs ?? {},
     labels: options.labels ?? {},
-    platform: targetPlatform(options, buildPlatform),
+    platform: targetPlatform(options, buildPlatform, internal),
     buildPlatform,
     noCache: options.noCache === true ? true : (options.noCacheFilter ?? false),
     network: options.network ?? 'default',
@@ -93,11 +93,30 @@ function warnOfUnknownStages(
 }
 
 /** Whether its programs can run here is not asked: a build may need none, or only some that run anywhere. */
-function targetPlatform({ platform: given }: BuildOptions, buildPlatform: Platform): Platform {
+function targetPlatform(
+  { platform: given }: BuildOptions,
+  buildPlatform: Platform,
+  internal: InternalVertices,
+): Platform {
   const platform = given === undefined ? buildPlatform : parsePlatform(given, buildPlatform)
+  warnOfUnknownArchitecture(platform, internal)
   if (platform.os === 'linux') return platform
   const message = `Cannot build for ${formatPlatform(platform)}: only Linux images can be built`
   throw new UserError('ERR_PLATFORM_INVALID', message)
+}
+
+/** Those that Go has for Linux, which images are named after. */
+const architectures = [
+  ...['386', 'amd64', 'arm', 'arm64', 'loong64', 'mips', 'mipsle', 'mips64', 'mips64le'],
+  ...['ppc64', 'ppc64le', 'riscv64', 's390x'],
+]
+
+/** An image without base images can be built for anything, a mistyped name too. */
+function warnOfUnknownArchitecture(platform: Platform, internal: InternalVertices): void {
+  if (architectures.includes(platform.architecture)) return
+  const meant = didYouMean(platform.architecture, architectures)
+  const message = [`No images are known for ${formatPlatform(platform)}.`, ...meant].join(' ')
+  internal.warn({ rule: 'UnknownPlatform', message, source: null })
 }
 
 /** The same image is asked for once in a build, so that a moving tag means one thing. */

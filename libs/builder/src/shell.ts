@@ -1,6 +1,8 @@
+import { digestBytes } from '@tsbuild/digest'
 import { InternalError, UserError } from '@tsbuild/errors'
-import type { BuildEvent } from '@tsbuild/events'
+import type { EventSink } from '@tsbuild/events'
 import { createExecutor, type Executor } from '@tsbuild/executor'
+import type { Vertex } from '@tsbuild/graph'
 import {
   decodeFailure,
   type FailureRecord,
@@ -34,8 +36,12 @@ export function failedSteps({ store }: Machine): readonly FailedStep[] {
  * @throws {UserError} `ERR_FAILURE_NOT_FOUND`; `ERR_ENTITLEMENT` for a step that had more than is allowed now
  */
 export async function shell(machine: Machine, options: ShellOptions): Promise<number> {
-  const { ref } = chosen(failedSteps(machine), options.ref)
-  const used = await machine.store.failures.use(ref, (kept) => runIn(machine, kept, options))
+  const step = chosen(failedSteps(machine), options.ref)
+  const { ref } = step
+  const used = await machine.store.failures.use(ref, async (kept) => {
+    options.onOpen?.(step)
+    return await runIn(machine, kept, options)
+  })
   if (used === undefined) throw gone(ref, 'it is not kept any more')
   return used.value
 }
@@ -74,12 +80,9 @@ async function runIn(machine: Machine, kept: KeptFailure, options: ShellOptions)
   if (failure === undefined) throw gone(kept.ref, 'what is kept of it cannot be read')
   assertKept(machine, failure)
   const executor = executorOf(machine, failure, options)
-  const notices = (event: BuildEvent) => {
-    if (event.type === 'warning') options.onNotice?.(event.message)
-  }
   try {
-    return await withSshAgents({ machine, options, events: notices }, async ({ ssh }) => {
-      const ops = opsOptions(machine, executor, options, ssh)
+    return await withSshAgents({ machine, options, events: noticesTo(options) }, async ({ ssh }) => {
+      const ops = opsOptions(machine, failure, executor, { options, ssh })
       return await runUpon(kept.path, failure, ops, options)
     })
   } catch (error) {
@@ -99,7 +102,8 @@ async function runUpon(
   const signal = options.signal ?? new AbortController().signal
   const { lower } = await ops.snapshotter.view(baseOf(failure), signal)
   const trees = options.when === 'before' ? lower : [tree, ...lower]
-  const place = await openFailedPlace(withoutMissing(failure, options), trees, ops, signal)
+  const context = { vertex: vertexOf(failure), signal, events: noticesTo(options) }
+  const place = await openFailedPlace(withoutMissing(failure, options), trees, ops, context)
   try {
     const [stdin, stdout, stderr] = options.stdio ?? [0, 1, 2]
     const process = {
@@ -119,6 +123,18 @@ async function runUpon(
   }
 }
 
+/** What a build would show. */
+function noticesTo({ onNotice }: ShellOptions): EventSink {
+  return (event) => {
+    if (event.type === 'warning') onNotice?.(event.message)
+    if (event.type === 'vertex.waiting') onNotice?.(`Waiting: ${event.reason}`)
+  }
+}
+
+function vertexOf({ ref, op, name, source }: FailureRecord): Vertex {
+  return { digest: digestBytes(ref), op, inputs: [], name, source, ignoreCache: false }
+}
+
 function baseOf({ op, inputs }: FailureRecord): Filesystem {
   return (op.rootfs === undefined ? undefined : inputs[op.rootfs]) ?? { layers: [] }
 }
@@ -136,7 +152,7 @@ function shellOf({ op }: FailureRecord): readonly string[] {
 }
 
 /** Secrets and agents are the caller's, and given for each shell: what is not given is not there, and said. */
-function withoutMissing({ name, source, op, inputs }: FailureRecord, options: ShellOptions): PlacedStep {
+function withoutMissing({ op, inputs }: FailureRecord, options: ShellOptions): PlacedStep {
   const missing: string[] = []
   const mounts = op.mounts.filter((mount) => {
     if (mount.kind !== 'secret' && mount.kind !== 'ssh') return true
@@ -148,8 +164,6 @@ function withoutMissing({ name, source, op, inputs }: FailureRecord, options: Sh
   for (const flag of new Set(missing))
     options.onNotice?.(`The step had more: \`${flag}\` gives it to the shell.`)
   return {
-    name,
-    source,
     op: { ...op, mounts },
     inputs: inputs.map((filesystem) => ({ kind: 'filesystem', filesystem }) as const),
   }
@@ -167,7 +181,12 @@ function executorOf(machine: Machine, { op }: FailureRecord, options: ShellOptio
   })
 }
 
-function opsOptions(machine: Machine, executor: Executor, options: ShellOptions, ssh: SshAgents): OpsOptions {
+function opsOptions(
+  machine: Machine,
+  failure: FailureRecord,
+  executor: Executor,
+  { options, ssh }: { readonly options: ShellOptions; readonly ssh: SshAgents },
+): OpsOptions {
   const { store, native, now } = machine
   const unused = () => {
     throw new InternalError('ERR_INTERNAL', 'a step that failed reads no build context')
@@ -186,7 +205,8 @@ function opsOptions(machine: Machine, executor: Executor, options: ShellOptions,
     fetch: unused,
     scratch: () => store.sources.scratch(),
     cacheMounts: store.cacheMounts,
-    scope: machine.options.scope ?? 'main',
+    // Not the caller's: in these files runs what the build brought.
+    scope: failure.scope,
     secrets: createSecretSource(options),
     ssh: ssh.forStep,
     failure: undefined,

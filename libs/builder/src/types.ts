@@ -257,7 +257,9 @@ export interface ShellOptions extends Pick<BuildOptions, 'secrets' | 'ssh' | 'al
   readonly terminal?: boolean | undefined
   readonly stdio?: RunImageOptions['stdio']
   readonly signals?: RunImageOptions['signals']
-  /** What the user should know: secrets that the step had and the shell does not. */
+  /** Called with the step before its shell starts. */
+  readonly onOpen?: ((step: FailedStep) => void) | undefined
+  /** What the user should know: secrets that the step had and the shell does not, what is waited for. */
   readonly onNotice?: ((message: string) => void) | undefined
   readonly signal?: AbortSignal | undefined
 }

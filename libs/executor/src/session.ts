@@ -13,7 +13,7 @@ import type {
 import { assertEnforced, noLimits, withDefaults } from './limits.ts'
 
 /** What is tried for a private network, in this order. */
-const networkTools = ['pasta', 'slirp4netns'] as const
+export const networkTools = ['pasta', 'slirp4netns'] as const
 
 /** What the processes of one executor share; made when the first one asks for it. */
 export interface Surroundings {

@@ -59,7 +59,7 @@ function readMounts(state: StageState, { mounts, source }: RunInstruction): read
     const mount = parseMount(flag, { expand: (value) => state.scope.expand(value, source), source })
     const place = (target: string): string => {
       const at = resolveInImage(state.config.workingDir ?? '/', target)
-      if (at === '/') throw rootAsTarget(flag.text, source)
+      if (at === '/') throw rootAsTarget(flag.text, target, source)
       return at
     }
     switch (mount.type) {
@@ -79,9 +79,12 @@ function readMounts(state: StageState, { mounts, source }: RunInstruction): read
   })
 }
 
-function rootAsTarget(text: string, source: SourceRange): UserError {
+function rootAsTarget(text: string, target: string, source: SourceRange): UserError {
   const message = `Cannot parse mount "${text}": invalid mount target "/"`
-  return new UserError('ERR_DOCKERFILE_MOUNT_OPTION', message, { source })
+  const hints = target.startsWith('/')
+    ? []
+    : ['A relative target is below WORKDIR: set another one than `/` before.']
+  return new UserError('ERR_DOCKERFILE_MOUNT_OPTION', message, { source, hints })
 }
 
 /** The last mount of a target wins. A secret that loses its file keeps its variable. */

@@ -119,7 +119,7 @@ describe('toGraph() and mounts', () => {
     ['type=tmpf', /unsupported mount type "tmpf"/, /tmpfs/],
     ['typ=tmpfs', /unexpected key 'typ'/, /type/],
     ['type=bind,target=/', /invalid mount target "\/"/, undefined],
-    ['type=cache,target=..', /invalid mount target "\/"/, undefined],
+    ['type=cache,target=..', /invalid mount target "\/"/, /WORKDIR/],
     ['type=tmpfs,target=/t,size=$S', /invalid value for size: x/, undefined],
     ['type=$T,target=/t', /unsupported mount type "x"/, undefined],
     ['type=secret,id=a,env=', /invalid value for env/, undefined],
@@ -132,7 +132,8 @@ describe('toGraph() and mounts', () => {
       message: expect.stringMatching(why),
       source: { startLine: 4 },
     })
-    if (hint !== undefined) expect(error).toMatchObject({ hints: [expect.stringMatching(hint)] })
+    const hints = hint === undefined ? expect.any(Array) : [expect.stringMatching(hint)]
+    expect(error).toMatchObject({ hints })
   })
 })
 

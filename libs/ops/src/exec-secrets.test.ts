@@ -83,6 +83,16 @@ describe('readSecrets()', () => {
     },
   )
 
+  it('readSecrets() takes as a variable what the kernel takes, and refuses more', async () => {
+    const most = 128 * 1024 - 'A='.length - 1
+    const env = { ...mount, env: 'A' }
+    expect((await readSecrets([env], given({ token: 'x'.repeat(most) }))).env[0]).toHaveLength(most + 2)
+    await expect(readSecrets([env], given({ token: 'x'.repeat(most + 1) }))).rejects.toMatchObject({
+      code: 'ERR_SECRET',
+      message: 'Cannot use secret "token" as variable "A": it has 131070 bytes, too many for a variable',
+    })
+  })
+
   it.each([
     ['a NUL byte', Buffer.from('v4lue\0')],
     ['bytes that are no UTF-8', Buffer.from([0xff, 0xfe])],

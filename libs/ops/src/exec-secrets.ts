@@ -7,6 +7,9 @@ import type { OpsOptions } from './types.ts'
 /** A secret of more bytes is refused. @see spec/dockerfile.md 2.1 */
 const maxSecretBytes = 500 * 1024
 
+/** What execve(2) takes of one variable, with its name, `=` and the NUL byte at its end. */
+const maxVariableBytes = 128 * 1024
+
 /** The kind of {@link ExecMount} that {@link readSecrets} reads. */
 export type SecretMount = Extract<ExecMount, { kind: 'secret' }>
 
@@ -59,6 +62,8 @@ export function secretFile(mount: SecretMount, { values }: StepSecrets): Mount |
   return { kind, target, data: Buffer.from(value).toString('base64'), mode, uid, gid }
 }
 
+const asFile = 'Mount it as a file: leave out `env` and name a `target`.'
+
 function variable(id: string, name: string, value: Uint8Array): string {
   const cannot = `Cannot use secret "${id}" as variable "${name}"`
   if (!/^[A-Za-z_][A-Za-z0-9_]*$/.test(name))
@@ -68,7 +73,11 @@ function variable(id: string, name: string, value: Uint8Array): string {
     )
   if (!isUtf8(value) || value.includes(0))
     throw new UserError('ERR_SECRET', `${cannot}: its value is no UTF-8 text, or has a NUL byte`, {
-      hints: ['Mount it as a file: leave out `env` and name a `target`.'],
+      hints: [asFile],
+    })
+  if (name.length + value.length + 2 > maxVariableBytes)
+    throw new UserError('ERR_SECRET', `${cannot}: it has ${value.length} bytes, too many for a variable`, {
+      hints: [asFile],
     })
   return `${name}=${Buffer.from(value).toString('utf8')}`
 }

@@ -1,7 +1,6 @@
-import { digestBytes } from '@tsbuild/digest'
-import type { SourceRange } from '@tsbuild/errors'
 import type { Process } from '@tsbuild/executor'
 import type { ExecOp } from '@tsbuild/graph'
+import type { ExecuteContext } from '@tsbuild/solver'
 import { openMounts } from './exec-mounts.ts'
 import { processOf } from './exec-process.ts'
 import { readSecrets } from './exec-secrets.ts'
@@ -9,9 +8,6 @@ import type { OpResult, OpsOptions } from './types.ts'
 
 /** A step and what it reads. */
 export interface PlacedStep {
-  /** As shown to the user. */
-  readonly name: string
-  readonly source: SourceRange | null
   readonly op: ExecOp
   readonly inputs: readonly OpResult[]
 }
@@ -28,18 +24,19 @@ export interface FailedPlace {
  * Opens the surroundings of a step once more, upon other trees: its mounts, environment, user and network.
  *
  * @param lower topmost first; they do not change
+ * @param context says what is waited for
  * @throws as opening the mounts of a step does
  */
 export async function openFailedPlace(
-  { op, inputs, name, source }: PlacedStep,
+  { op, inputs }: PlacedStep,
   lower: readonly string[],
   options: OpsOptions,
-  signal: AbortSignal,
+  context: ExecuteContext,
 ): Promise<FailedPlace> {
   const secrets = await readSecrets(op.mounts, options)
-  // It names the step to who waits for a cache mount. What a cache mount holds is to be seen: nothing begins afresh.
-  const vertex = { digest: digestBytes(name), op, inputs: [], name, source, ignoreCache: false }
-  const mounts = await openMounts(op, secrets, inputs, options, { vertex, signal, events: () => {} })
+  // What a cache mount holds is to be seen: nothing begins afresh.
+  const vertex = { ...context.vertex, ignoreCache: false }
+  const mounts = await openMounts(op, secrets, inputs, options, { ...context, vertex })
   try {
     const overlay = await options.snapshotter.overlay(lower)
     return {

@@ -6,7 +6,7 @@ import { wireBytes, wireInteger } from './wire.ts'
 export interface SigningKey {
   /** The public key as ssh writes it. */
   readonly blob: Buffer
-  /** Resolves to the signature as ssh writes it; undefined for flags that the key cannot follow. */
+  /** Resolves to the signature as ssh writes it; undefined where the key cannot. */
   sign(data: Buffer, flags: number): Promise<Buffer | undefined>
 }
 
@@ -37,8 +37,10 @@ function ed25519Key(key: KeyObject): SigningKey {
   const type = wireBytes('ssh-ed25519')
   return {
     blob: Buffer.concat([type, wireBytes(x)]),
-    sign: async (data, flags) =>
-      flags === 0 ? Buffer.concat([type, wireBytes(await signature(null, data, key))]) : undefined,
+    async sign(data, flags) {
+      const bytes = flags === 0 ? await signature(null, data, key) : undefined
+      return bytes === undefined ? undefined : Buffer.concat([type, wireBytes(bytes)])
+    },
   }
 }
 
@@ -51,8 +53,8 @@ function ecdsaKey(key: KeyObject): SigningKey | undefined {
   return {
     blob: Buffer.concat([type, wireBytes(curve), wireBytes(Buffer.of(4), x, y)]),
     async sign(data, flags) {
-      if (flags !== 0) return undefined
-      const both = await signature(digest, data, key)
+      const both = flags === 0 ? await signature(digest, data, key) : undefined
+      if (both === undefined) return undefined
       const [r, s] = [both.subarray(0, both.length / 2), both.subarray(both.length / 2)]
       return Buffer.concat([type, wireBytes(wireInteger(r), wireInteger(s))])
     },
@@ -66,8 +68,10 @@ function rsaKey(key: KeyObject): SigningKey {
     blob: Buffer.concat([wireBytes('ssh-rsa'), wireInteger(e), wireInteger(n)]),
     async sign(data, flags) {
       const [type, digest] = rsaAlgorithm(flags)
-      if (type === undefined) return undefined
-      return Buffer.concat([wireBytes(type), wireBytes(await signature(digest, data, key))])
+      const bytes = type === undefined ? undefined : await signature(digest, data, key)
+      return type === undefined || bytes === undefined
+        ? undefined
+        : Buffer.concat([wireBytes(type), wireBytes(bytes)])
     },
   }
 }
@@ -85,10 +89,11 @@ function publicParts(key: KeyObject): Readonly<Record<'x' | 'y' | 'e' | 'n', Buf
   return { x: part(jwk.x), y: part(jwk.y), e: part(jwk.e), n: part(jwk.n) }
 }
 
-function signature(digest: string | null, data: Buffer, key: KeyObject): Promise<Buffer> {
-  return new Promise((resolve, reject) => {
+/** Undefined where the key cannot: an RSA key may be too small for SHA-512. */
+function signature(digest: string | null, data: Buffer, key: KeyObject): Promise<Buffer | undefined> {
+  return new Promise((resolve) => {
     sign(digest, data, { key, dsaEncoding: 'ieee-p1363' }, (error, bytes) =>
-      error === null ? resolve(bytes) : reject(error),
+      resolve(error === null ? bytes : undefined),
     )
   })
 }

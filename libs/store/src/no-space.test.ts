@@ -94,6 +94,28 @@ describe('a store on a full disk', () => {
     expect(readdirSync(join(root, 'v1', 'ingest'))).toEqual([])
   })
 
+  it('open() of a cache mount fails whole, and the same works when there is room', async (test) => {
+    const root = smallFileSystem()
+    if (root === undefined) return test.skip('no loop mounts here')
+    const store = await openStore(storeOptions(root))
+    const make = async (directory: string) => mkdirSync(join(directory, 'fs'))
+    const request = { scope: 'main', id: 'x'.repeat(20_000), base: null, sharing: 'locked', make } as const
+    const makeRoom = fill(root)
+    await expect(store.cacheMounts.open(request)).rejects.toMatchObject(noSpace)
+    const mounts = join(root, 'v1', 'mounts')
+    expect(readdirSync(mounts).flatMap((name) => readdirSync(join(mounts, name)))).toEqual([])
+    makeRoom()
+    await (await store.cacheMounts.open(request)).release()
+    await store.close()
+    execFileSync('mount', ['-o', 'remount,ro', root])
+    const readOnly = await openStore(storeOptions(root))
+    await expect(readOnly.cacheMounts.open(request)).rejects.toMatchObject({
+      code: 'ERR_PERMISSION',
+      message: expect.stringMatching(/Cannot .*mounted read-only/),
+    })
+    await readOnly.close()
+  })
+
   it('draft() fails with the code when there are no inodes left', async (test) => {
     const root = smallFileSystem()
     if (root === undefined) return test.skip('no loop mounts here')

@@ -94,7 +94,7 @@ fn read() -> Fallible<String> {
 }
 
 fn parse(text: &str) -> Fallible<Envelope> {
-    let envelope: Envelope = serde_json::from_str(text)
+    let envelope = Envelope::read(text)
         .map_err(|error| Failure::internal(format!("the request is not of protocol {PROTOCOL}: {error}")))?;
     if envelope.protocol != PROTOCOL {
         return Err(Failure::internal(format!("the request is of protocol {}, not {PROTOCOL}", envelope.protocol)));

@@ -6,6 +6,7 @@
 use crate::error::{Failure, Fallible};
 use crate::protocol::Root;
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
+use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 use rustix::mount::{FsMountFlags, FsOpenFlags, MountAttrFlags, MountPropagationFlags, OpenTreeFlags};
 use std::path::Path;
@@ -18,6 +19,9 @@ pub(crate) enum Marks {
     /// `user.overlay.*`, in a user namespace.
     User,
 }
+
+/// The kernel's own limit for a string, its NUL not counted.
+const MAX_STRING_BYTES: usize = 255;
 
 /// Leaves the caller's mount namespace, so that no mount made from here on is seen outside or outlives this process.
 pub(crate) fn enter_mount_namespace() -> Fallible<()> {
@@ -96,12 +100,12 @@ fn no_devices(tree: OwnedFd) -> Fallible<OwnedFd> {
 fn overlay(lower: &[String], upper: Option<&str>, work: Option<&str>, marks: Marks) -> Fallible<OwnedFd> {
     let fs = open_fs("overlay")?;
     for path in lower {
-        set(fs.as_fd(), "lowerdir+", path)?;
+        set_directory(fs.as_fd(), "lowerdir+", path)?;
     }
     if let Some(upper) = upper {
         let work = work.ok_or_else(|| Failure::internal("a root with an upper directory needs a work directory"))?;
-        set(fs.as_fd(), "upperdir", upper)?;
-        set(fs.as_fd(), "workdir", work)?;
+        set_directory(fs.as_fd(), "upperdir", upper)?;
+        set_directory(fs.as_fd(), "workdir", work)?;
         // The commit does one syncfs of its own, so overlayfs need not sync on its way out.
         set_flag(fs.as_fd(), "volatile")?;
     }
@@ -114,6 +118,26 @@ fn overlay(lower: &[String], upper: Option<&str>, work: Option<&str>, marks: Mar
     }
     let access = if upper.is_some() { MountAttrFlags::empty() } else { MountAttrFlags::MOUNT_ATTR_RDONLY };
     create(fs.as_fd(), "overlay", access | MountAttrFlags::MOUNT_ATTR_NODEV)
+}
+
+/// Sets an option that names a directory: by a descriptor where the path is longer than a string of `fsconfig(2)` may
+/// be. overlayfs takes descriptors since Linux 6.13, so shorter paths are given as text.
+fn set_directory(fs: BorrowedFd<'_>, key: &str, path: &str) -> Fallible<()> {
+    if path.len() <= MAX_STRING_BYTES {
+        return set(fs, key, path);
+    }
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let dir = rustix::fs::open(path, flags, Mode::empty())
+        .map_err(|errno| Failure::syscall(format!("open({path:?}, O_PATH|O_DIRECTORY)"), errno))?;
+    rustix::mount::fsconfig_set_fd(fs, key, &dir).map_err(|errno| {
+        let mut failure = explain(fs, format!("fsconfig({key:?}, FSCONFIG_SET_FD, {path:?})"), errno);
+        if errno == Errno::INVAL {
+            failure
+                .message
+                .push_str(": paths of layers longer than 255 bytes need Linux 6.13; use a shorter store path");
+        }
+        failure
+    })
 }
 
 fn set_flag(fs: BorrowedFd<'_>, key: &str) -> Fallible<()> {

@@ -14,8 +14,8 @@ mod session;
 pub(crate) use files::{FileAction, Root, Selection, Tree};
 pub(crate) use layers::{ApplyLimits, Compression, ExportDest, LayerFormat};
 pub(crate) use reply::{
-    ErrorKind, Exceeded, LimitOwner, Missing, MissingSource, Outcome, Reply, Resource, Selected, SubordinateRange,
-    Unlimited,
+    ErrorKind, Exceeded, Interpreter, LimitOwner, Missing, MissingSource, Outcome, Reply, Resource, Selected,
+    SubordinateRange, Unlimited,
 };
 pub(crate) use run::{Finish, Mount, Network, Run, Security, Ulimit};
 pub(crate) use session::{Limits, NetworkTool, Port, PortProtocol, Session, SessionCgroup, SessionNetwork};
@@ -38,6 +38,32 @@ pub(crate) struct Envelope {
     pub(crate) join_user_namespace: bool,
     /// What to do.
     pub(crate) request: Request,
+}
+
+impl Envelope {
+    /// Reads a message.
+    ///
+    /// # Errors
+    /// Everything that the types do not allow, and a tag that is no text: serde takes the number of a variant for its
+    /// name, and a number that means something else one version later must not be a request.
+    pub(crate) fn read(text: &str) -> Result<Self, serde_json::Error> {
+        let envelope = serde_json::from_str(text)?;
+        if tags_are_text(&serde_json::from_str(text)?) {
+            return Ok(envelope);
+        }
+        Err(serde::de::Error::custom("an \"op\" or \"kind\" is no text"))
+    }
+}
+
+fn tags_are_text(value: &serde_json::Value) -> bool {
+    use serde_json::Value;
+    match value {
+        Value::Object(members) => members.iter().all(|(name, member)| {
+            (member.is_string() || !matches!(name.as_str(), "op" | "kind")) && tags_are_text(member)
+        }),
+        Value::Array(items) => items.iter().all(tags_are_text),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => true,
+    }
 }
 
 /// The id maps of a user namespace.

@@ -38,7 +38,7 @@ fn of_kind(kind: &str) -> Vec<Golden> {
 
 /// Asks as `main` does, with text: the order of members and doubled ones are seen.
 fn accepts(envelope: &str) -> bool {
-    serde_json::from_str::<Envelope>(envelope).is_ok()
+    Envelope::read(envelope).is_ok()
 }
 
 /// Calls `change` with a copy of `value` for each object in it, and gives every changed copy.
@@ -84,7 +84,7 @@ fn assert_refused(change: &Change) {
 #[test]
 fn protocol_reads_and_writes_every_request_golden() {
     for golden in of_kind("envelope") {
-        let envelope: Envelope = serde_json::from_str(&golden.value.to_string()).unwrap();
+        let envelope = Envelope::read(&golden.value.to_string()).unwrap();
         assert_eq!(serde_json::to_value(&envelope).unwrap(), golden.value, "{}", golden.name);
     }
 }
@@ -135,6 +135,29 @@ fn protocol_refuses_an_unknown_tag() {
         })
     };
     assert_refused(&move |members| ["op", "kind"].iter().filter_map(|tag| unknown(members, tag)).collect());
+}
+
+/// BuildKit read an unknown security mode as one without any wall (GHSA-7236-3392-c5c6).
+#[test]
+fn run_09_protocol_refuses_every_value_of_an_enum_that_it_does_not_know() {
+    const ENUMS: [&str; 7] = ["op", "kind", "network", "security", "protocol", "tool", "format"];
+    let wrong = || {
+        let numbers = [json!(-1), json!(0), json!(2), json!(255), json!(1_u64 << 31), json!(null), json!(true)];
+        let texts = ["", "Insecure", "INSECURE", "insecure ", "insecur", "unconfined", "none\u{0}", "default", "2"];
+        numbers.into_iter().chain(texts.map(|text| json!(text)))
+    };
+    assert_refused(&move |members| {
+        let of = |name: &&str| members.get(*name).is_some_and(Value::is_string);
+        let changed = |name: &str| {
+            let name = name.to_owned();
+            wrong().map(move |value| {
+                let mut copy = members.clone();
+                copy.insert(name.clone(), value);
+                copy
+            })
+        };
+        ENUMS.iter().filter(|name| of(name)).flat_map(|name| changed(name)).collect()
+    });
 }
 
 #[test]

@@ -3,7 +3,7 @@
 
 mod sandbox;
 use rustix::fs::FileType;
-use sandbox::{Sandbox, tree};
+use sandbox::{Sandbox, every, tree};
 use serde_json::json;
 use std::fs;
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt, symlink};
@@ -56,6 +56,58 @@ fn run_keeps_the_metadata_of_the_parents_of_mount_points() {
         }
         let length = rustix::fs::fgetxattr(&copied, name, &mut value).unwrap();
         assert_eq!(&value[..length], wanted, "{name}");
+    }
+}
+
+/// BuildKit makes mount points in the snapshot and takes them away after the step (CVE-2024-23652). Here there is nothing
+/// to take away, so what the step does to a parent leads nowhere.
+#[test]
+fn mnt_05_nine_mounts_leave_no_stub_and_no_new_time() {
+    for (who, sandbox) in every() {
+        let canary = sandbox.path("canary");
+        fs::create_dir_all(canary.join("b/c")).unwrap();
+        fs::create_dir_all(sandbox.image().join("a/b")).unwrap();
+        fs::create_dir_all(sandbox.image().join("opt/kept")).unwrap();
+        for dir in ["a", "a/b", "opt", "opt/kept", "etc"] {
+            let time = std::time::UNIX_EPOCH + std::time::Duration::new(1_000_000_000, 123_456_789);
+            let dir = fs::File::open(sandbox.image().join(dir)).unwrap();
+            dir.set_times(fs::FileTimes::new().set_modified(time)).unwrap();
+        }
+        sandbox.give(&sandbox.path("image"));
+        let tmpfs = |target: &str| json!({"kind": "tmpfs", "target": target, "sizeBytes": null, "readonly": false});
+        let secret =
+            |target: &str| json!({"kind": "secret", "target": target, "data": "eA==", "mode": 256, "uid": 0, "gid": 0});
+        let mounts = json!([
+            tmpfs("/a/b/c"),
+            tmpfs("/opt/kept/new/deep"),
+            tmpfs("/opt/new"),
+            tmpfs("/new"),
+            tmpfs("/tmp"),
+            secret("/run/secrets/one"),
+            secret("/etc/secret"),
+            secret("/a/secret"),
+            secret("/new/inside"),
+        ]);
+        let mut request = sandbox.shell("stat -c '%n %Y' /a /a/b /opt /opt/kept /etc; ls -A /run/secrets");
+        request["mounts"] = mounts.clone();
+        assert_eq!(
+            sandbox.run(request).ok(),
+            "/a 1000000000\n/a/b 1000000000\n/opt 1000000000\n/opt/kept 1000000000\n/etc 1000000000\none\n",
+            "{who:?}"
+        );
+        assert_eq!(tree(&sandbox.upper()), NOTHING, "{who:?}");
+        // The step takes away what it can of the parents, and puts links to the host in their place.
+        let mut request = sandbox.shell(&format!(
+            "umount /a/b/c 2>/dev/null && echo UNMOUNTED; rm -rf /a 2>/dev/null; \
+             rm -rf /opt; ln -s {0} /a; ln -s {0} /opt; true",
+            canary.display()
+        ));
+        request["mounts"] = mounts;
+        assert_eq!(sandbox.run(request).ok(), "", "{who:?}");
+        assert_eq!(tree(&canary), ["b", "b/c"], "{who:?}");
+        for path in tree(&sandbox.upper()) {
+            assert!(!path.contains("secret") && !path.contains("new"), "{who:?} {path}");
+        }
     }
 }
 
@@ -120,6 +172,43 @@ fn run_stacks_layers_topmost_first() {
     let mut request = sandbox.shell("cat /which");
     request["root"]["lower"] = json!(layers);
     assert_eq!(sandbox.run(request).ok(), "0");
+}
+
+#[test]
+fn run_mounts_layers_whose_paths_are_long() {
+    for (who, sandbox) in every() {
+        // 255 bytes are the most that the kernel takes as text.
+        let base = sandbox.path("x");
+        for length in [200, 254, 255, 256, 1000, 3000] {
+            let mut dir = base.clone();
+            while dir.as_os_str().len() + 2 < length {
+                let rest = length - dir.as_os_str().len() - 1;
+                dir = dir.join("y".repeat(if rest > 200 { 100 } else { rest }));
+            }
+            assert_eq!(dir.as_os_str().len(), length);
+            let layers: Vec<_> = (0..45)
+                .map(|number| {
+                    // The last 45 differ in their end, not in their length.
+                    let name = dir.file_name().unwrap().to_str().unwrap().to_owned();
+                    let path = dir.with_file_name(format!("{}{number:02}", &name[..name.len() - 2]));
+                    fs::create_dir_all(&path).unwrap();
+                    fs::write(path.join("which"), number.to_string()).unwrap();
+                    path
+                })
+                .chain([sandbox.image()])
+                .collect();
+            let (upper, work) = (dir.with_file_name("upper"), dir.with_file_name("work"));
+            for path in [&upper, &work] {
+                fs::create_dir_all(path).unwrap();
+            }
+            sandbox.give(&base);
+            let mut request = sandbox.shell("cat /which; echo new > /new");
+            request["root"] = json!({"lower": layers, "upper": upper, "work": work});
+            assert_eq!(sandbox.run(request).ok(), "0", "{who:?} {length}");
+            assert_eq!(tree(&upper), ["new"], "{who:?} {length}");
+            fs::remove_dir_all(&base).unwrap();
+        }
+    }
 }
 
 #[test]

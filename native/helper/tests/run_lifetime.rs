@@ -56,6 +56,7 @@ fn busy(sandbox: &Sandbox, trap: &str) -> (Child, Vec<Pid>) {
          (trap '' TERM HUP INT; echo ready > /ready; while :; do sleep 1000; done) & wait; wait"
     ));
     request["mounts"] = json!([{"kind": "bind", "source": ready, "inside": "", "target": "/ready", "readonly": false}]);
+    request["stopGraceMs"] = json!(60_000);
     sandbox.fresh();
     let mut child = sandbox.start(request);
     let pid = started(&mut child);

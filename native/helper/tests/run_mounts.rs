@@ -274,10 +274,8 @@ fn run_gives_a_socket_its_owner_and_mode() {
 #[test]
 fn run_refuses_owners_that_are_not_mapped_or_no_ids() {
     for (who, sandbox) in every() {
-        for id in [u32::MAX] {
-            let done = sandbox.run(with_mounts(&sandbox, "true", &[secret("/s", b"x", 0o400, id, 0)]));
-            assert_eq!(done.error(), "ERR_USER_INVALID", "{who:?} {id}");
-        }
+        let done = sandbox.run(with_mounts(&sandbox, "true", &[secret("/s", b"x", 0o400, u32::MAX, 0)]));
+        assert_eq!(done.error(), "ERR_USER_INVALID", "{who:?}");
         let done = sandbox.run(with_mounts(&sandbox, "stat -c %u /s", &[secret("/s", b"x", 0o400, 2_000_000_000, 0)]));
         match who {
             As::Root => assert_eq!(done.ok(), "2000000000\n"),

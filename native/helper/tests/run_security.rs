@@ -230,3 +230,35 @@ fn run_lets_an_insecure_step_of_root_mount_and_open_devices() {
     let done = sandbox.sh("mkdir /m; mount -t tmpfs none /m");
     assert!(done.stderr.contains("Operation not permitted") || done.stderr.contains("permission denied"), "{done:?}");
 }
+
+#[test]
+fn run_shows_an_insecure_step_its_own_cgroups_and_no_others() {
+    let Some(sandbox) = Sandbox::root() else { return };
+    let parent = Path::new("/sys/fs/cgroup/pids").join(format!("tsbuild-test-{}", std::process::id()));
+    if fs::create_dir(&parent).is_err() {
+        return sandbox::skip_part("this machine has no cgroup of version 1 that could be shown");
+    }
+    let script = "ls /sys/fs/cgroup; cat /sys/fs/cgroup/pids/cgroup.procs | wc -l; \
+                  mkdir /sys/fs/cgroup/pids/inner && rmdir /sys/fs/cgroup/pids/inner && echo made";
+    let mut seen = Vec::new();
+    for mode in ["insecure", "sandbox"] {
+        let mut request = with(&sandbox, script, "security", json!(mode));
+        request["cgroups"] = json!([{"version": 1, "controllers": ["pids"], "path": parent}]);
+        seen.push(sandbox.run(request));
+    }
+    let left = tree(&parent).iter().any(|path| parent.join(path).is_dir());
+    fs::remove_dir(&parent).unwrap();
+    assert!(!left);
+    // The first process, the shell, cat and wc, of which some may have ended.
+    let lines: Vec<&str> = seen[0].ok().lines().collect();
+    assert!(lines[0] == "pids" && lines[1].trim().parse::<u32>().unwrap() >= 2 && lines[2] == "made", "{:?}", seen[0]);
+    assert!(!seen[1].stdout.contains("pids") && !seen[1].stdout.contains("made"), "{:?}", seen[1]);
+}
+
+#[test]
+fn run_refuses_a_user_namespace_that_it_cannot_make() {
+    let Some(sandbox) = Sandbox::root() else { return };
+    let map = json!([{"inside": 0, "outside": 100_000, "length": 65536}]);
+    let done = sandbox.run(with(&sandbox, "true", "userNamespace", json!({"uids": map, "gids": map})));
+    assert_eq!((done.error(), &done.last["kind"]), ("ERR_NAMESPACE_DENIED", &json!("environment")), "{done:?}");
+}

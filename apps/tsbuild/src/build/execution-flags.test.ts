@@ -58,6 +58,10 @@ describe('tsbuild build, how steps run', () => {
     expect(parse([...text.split(' '), ...rest])).toMatchObject(wanted)
   })
 
+  it('--proxy-network is no flag', () => {
+    expect(() => parse(['--proxy-network'])).toThrow(expect.objectContaining({ code: 'ERR_USAGE' }))
+  })
+
   it('asks for no limit, no right and no time where no flag does', () => {
     const options = parse([])
     expect(options).toMatchObject({ allow: [], ulimits: [] })
@@ -112,6 +116,7 @@ describe('tsbuild build, how steps run', () => {
     ['--cgroup-parent a/../..', 'Cannot use value "a/../.." of --cgroup-parent'],
     ['--security-opt nosuch', 'Cannot use --security-opt "nosuch"'],
     ['--security-opt no-new-privileges=maybe', 'Cannot use --security-opt "no-new-privileges=maybe"'],
+    ['--on-error=', 'Cannot use value "" of --on-error: expected a command'],
     ['--userns host', 'Cannot use value "host" of --userns'],
     ['--timeout 30', 'Cannot use value "30" of --timeout'],
     ['--step-timeout soon', 'Cannot use value "soon" of --step-timeout'],

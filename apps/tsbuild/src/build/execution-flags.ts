@@ -108,6 +108,7 @@ export function executionOptionFlags(runGroup: string, limitGroup: string): read
  */
 export function executionOptions(flags: ExecutionFlags): ExecutionOptions {
   refuseIsolation(flags.isolation)
+  if (flags.onError?.trim() === '') throw badValue('--on-error', flags.onError, 'a command')
   const time = (name: string, text: string | undefined) =>
     text === undefined ? undefined : parseDuration(name, text)
   return {

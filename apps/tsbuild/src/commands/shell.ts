@@ -33,6 +33,7 @@ export async function run(argv: readonly string[], host: Host): Promise<number> 
   const [ref] = command.args
   refuseContradictions(flags, ref, args)
   if (flags.list === true) return await list(flags, host)
+  const terminal = host.stdin.isTTY === true && host.stdout.isTTY === true
   const options = {
     ...(ref === undefined ? {} : { ref }),
     when: flags.before === true ? 'before' : 'after',
@@ -40,7 +41,10 @@ export async function run(argv: readonly string[], host: Host): Promise<number> 
     secrets: parseSecrets(flags.secret ?? [], host),
     ssh: parseSsh(flags.ssh ?? [], host),
     allow: (flags.allow ?? []).map(entitlementOf),
-    terminal: host.stdin.isTTY === true && host.stdout.isTTY === true,
+    terminal,
+    ...(terminal
+      ? { onOpen: (step: FailedStep) => void host.stderr.write(openedText(step, flags, host)) }
+      : {}),
     onNotice: (message: string) => void host.stderr.write(`Note: ${visible(message)}\n`),
   } as const
   return await withProgram(flags, host, options.terminal, (builder, foreground) =>
@@ -102,6 +106,16 @@ function refuseContradictions(
     throw new UserError('ERR_USAGE', 'Cannot run nothing: expected a program after `--`')
   if (flags.list === true && (ref !== undefined || args !== undefined))
     throw new UserError('ERR_USAGE', 'Cannot use --list with a build or a program: it lists what is kept')
+}
+
+/** Who types should know where: the last step that failed may be another than the one thought of. */
+function openedText({ name, at }: FailedStep, { before }: ShellFlags, host: Host): string {
+  const state = before === true ? 'before it ran' : 'as it was when it failed'
+  return `${oneLine(name)}: ${state}, ${age(at, host)}. What you change is thrown away.\n`
+}
+
+function age(at: number, { now }: Host): string {
+  return formatAge(new Date(at).toISOString(), now())
 }
 
 async function list(flags: ShellFlags, host: Host): Promise<number> {

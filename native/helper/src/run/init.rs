@@ -64,6 +64,11 @@ impl Init<'_> {
         process::block_signals(&SUPERVISED);
         // Out of the terminal's process group: what the user types reaches the step through the supervisor only.
         rustix::process::setsid().map_err(|errno| Failure::syscall("setsid()", errno))?;
+        if self.run.user_namespace.is_some() {
+            // A wall that is asked for and not there must not look as if it were.
+            let text = "a user namespace for the steps of root cannot be made yet; leave --userns out";
+            return Err(Failure::environment("ERR_NAMESPACE_DENIED", text));
+        }
         let walls = Walls {
             marks: self.marks,
             security: self.run.security,
@@ -119,7 +124,7 @@ impl Init<'_> {
         if let Some(extended) = &extended {
             devices.add_bundle(&extended.bundle)?;
         }
-        kernel_trees.attach(&root, &scaffold)?;
+        kernel_trees.attach(&root, &scaffold, run)?;
         let null = devices.attach(&root, run.shm_size_bytes)?;
         let streams = self.stdio.open(&root)?;
         plan.attach(&root)?;

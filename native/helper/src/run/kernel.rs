@@ -5,15 +5,16 @@ use super::{rootfs, tree};
 use crate::beneath::{Beneath, Links};
 use crate::error::{Failure, Fallible};
 use crate::overlay::{self, Marks};
-use crate::protocol::{Network, Security};
+use crate::protocol::{Network, Run, Security};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
-use rustix::fs::{FileType, Mode, OFlags};
+use rustix::fs::{Dir, FileType, Mode, OFlags};
 use rustix::io::Errno;
 
 /// Hidden: they tell about the host or control it.
-const MASKED: [&str; 11] = [
+const MASKED: [&str; 12] = [
     "proc/acpi",
     "proc/asound",
+    "proc/interrupts",
     "proc/kcore",
     "proc/keys",
     "proc/latency_stats",
@@ -24,6 +25,10 @@ const MASKED: [&str; 11] = [
     "sys/firmware",
     "sys/devices/virtual/powercap",
 ];
+
+/// Each processor of these has a directory of its own that is hidden: how often the machine grew too hot.
+const PROCESSORS: &str = "sys/devices/system/cpu";
+const THERMAL: &str = "thermal_throttle";
 
 /// Readable only.
 const READ_ONLY: [&str; 5] = ["proc/bus", "proc/fs", "proc/irq", "proc/sys", "proc/sysrq-trigger"];
@@ -84,13 +89,36 @@ impl KernelTrees {
     }
 
     /// Attaches `/proc` and `/sys`.
-    pub(crate) fn attach(self, root: &Beneath, scaffold: &Scaffold) -> Fallible<()> {
+    pub(crate) fn attach(self, root: &Beneath, scaffold: &Scaffold, run: &Run) -> Fallible<()> {
         tree::attach(self.proc.as_fd(), rootfs::open_real_dir(root, "proc")?.as_fd(), "procfs, \"/proc\"")?;
         tree::attach(self.sys.as_fd(), rootfs::open_real_dir(root, "sys")?.as_fd(), "sysfs, \"/sys\"")?;
         let Some(point) = open(root, "sys/fs/cgroup")? else { return Ok(()) };
-        let cgroup = self.cgroup.map_or_else(|| empty(scaffold, "cgroup"), Ok)?;
-        tree::attach(cgroup.as_fd(), point.as_fd(), "cgroup, \"/sys/fs/cgroup\"")
+        let what = "cgroup, \"/sys/fs/cgroup\"";
+        match (self.cgroup, run.security) {
+            (Some(cgroup), _) => tree::attach(cgroup.as_fd(), point.as_fd(), what),
+            (None, Security::Sandbox | Security::Minimal) => {
+                tree::attach(empty(scaffold, "cgroup")?.as_fd(), point.as_fd(), what)
+            }
+            (None, Security::Insecure) => attach_own_cgroups(point.as_fd(), run),
+        }
     }
+}
+
+/// Shows an insecure step its own cgroups of version 1, writable: a process that manages cgroups makes them in there.
+fn attach_own_cgroups(point: BorrowedFd<'_>, run: &Run) -> Fallible<()> {
+    let dir = overlay::tmpfs(&[("mode", "0755")], tree::PLAIN)?;
+    tree::attach(dir.as_fd(), point, "tmpfs, \"/sys/fs/cgroup\"")?;
+    for cgroup in &run.cgroups {
+        let name = if cgroup.version == 1 { cgroup.controllers.join(",") } else { "unified".to_owned() };
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let point = rustix::fs::mkdirat(&dir, &name, Mode::from_raw_mode(0o755))
+            .and_then(|()| rustix::fs::openat(&dir, &name, flags, Mode::empty()))
+            .map_err(|errno| Failure::syscall(format!("mkdirat(cgroup, {name:?})"), errno))?;
+        let copy = tree::copy_of_path(&format!("{}/{}", cgroup.path, run.id))?;
+        tree::restrict(copy.as_fd(), tree::PLAIN)?;
+        tree::attach(copy.as_fd(), point.as_fd(), &name)?;
+    }
+    Ok(())
 }
 
 /// An empty, read-only directory to lie over another one.
@@ -117,14 +145,14 @@ pub(crate) fn mask(root: &Beneath, scaffold: &Scaffold, null: BorrowedFd<'_>, se
         Security::Sandbox | Security::Minimal => {}
         Security::Insecure => return Ok(()),
     }
-    for path in MASKED {
-        let Some(point) = open(root, path)? else { continue };
+    for path in MASKED.into_iter().map(str::to_owned).chain(thermal_paths(root)?) {
+        let Some(point) = open(root, &path)? else { continue };
         let stat = rustix::fs::fstat(&point).map_err(|errno| Failure::syscall(format!("fstat({path:?})"), errno))?;
         let cover = match FileType::from_raw_mode(stat.st_mode) {
-            FileType::Directory => empty(scaffold, path)?,
-            _ => tree::copy_of(null, path)?,
+            FileType::Directory => empty(scaffold, &path)?,
+            _ => tree::copy_of(null, &path)?,
         };
-        tree::attach(cover.as_fd(), point.as_fd(), path)?;
+        tree::attach(cover.as_fd(), point.as_fd(), &path)?;
     }
     for path in READ_ONLY {
         let Some(point) = open(root, path)? else { continue };
@@ -133,6 +161,25 @@ pub(crate) fn mask(root: &Beneath, scaffold: &Scaffold, null: BorrowedFd<'_>, se
         tree::attach(copy.as_fd(), point.as_fd(), path)?;
     }
     Ok(())
+}
+
+/// Where the processors of this machine tell how hot they are.
+fn thermal_paths(root: &Beneath) -> Fallible<Vec<String>> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW;
+    let call = || format!("getdents64(root, {PROCESSORS:?})");
+    let fd = match root.open(PROCESSORS.as_bytes(), flags, Mode::empty(), Links::Refuse) {
+        Err(Errno::NOENT) => return Ok(Vec::new()),
+        other => other.map_err(|errno| Failure::syscall(call(), errno))?,
+    };
+    let mut paths = Vec::new();
+    for entry in Dir::new(fd).map_err(|errno| Failure::syscall(call(), errno))? {
+        let entry = entry.map_err(|errno| Failure::syscall(call(), errno))?;
+        let name = entry.file_name().to_string_lossy();
+        if name.strip_prefix("cpu").is_some_and(|rest| rest.bytes().all(|byte| byte.is_ascii_digit())) {
+            paths.push(format!("{PROCESSORS}/{name}/{THERMAL}"));
+        }
+    }
+    Ok(paths)
 }
 
 /// Opens a path of our own kernel file systems; `None` if this kernel does not have it.

@@ -11,9 +11,13 @@ use rustix::fd::OwnedFd;
 use rustix::fs::{FlockOperation, Mode, OFlags};
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 /// What their names begin with. No unit of systemd has such a name: it would hold a dot.
 const PREFIX: &str = "tsbuild-session-";
+
+/// A directory this young may belong to a session that is just about to lock it.
+const YOUTH: Duration = Duration::from_secs(10);
 
 /// The directories, locked.
 #[derive(Debug)]
@@ -129,6 +133,28 @@ fn base(hierarchy: &Hierarchy) -> PathBuf {
     }
 }
 
+/// Where a session would make its directory in a hierarchy, with the controllers it would have; none where it cannot.
+/// Changes nothing.
+pub(crate) fn usable(hierarchy: &Hierarchy) -> Option<SessionCgroup> {
+    let mut candidates = vec![hierarchy.own.clone()];
+    if hierarchy.version == 2 && hierarchy.own != hierarchy.mount {
+        candidates.extend(hierarchy.own.parent().map(Path::to_owned));
+    }
+    let with_controllers = |path: PathBuf| {
+        let mut one = hierarchy.directory(&path);
+        if one.version == 2 {
+            // Without processes of its own, or as the root of the machine, which has no type, it hands down what it has.
+            let free = one.read("cgroup.procs").is_empty() || !path.join("cgroup.type").exists();
+            let text = one.read(if free { "cgroup.controllers" } else { "cgroup.subtree_control" });
+            one.controllers = text.split_whitespace().filter(|name| WANTED.contains(name)).map(str::to_owned).collect();
+        }
+        one
+    };
+    let all = candidates.into_iter().filter(|path| is_writable(path)).map(with_controllers);
+    // Of equals the first.
+    all.rev().max_by_key(|one| one.controllers.len())
+}
+
 fn is_writable(path: &Path) -> bool {
     rustix::fs::access(path, rustix::fs::Access::WRITE_OK).is_ok()
 }
@@ -163,7 +189,14 @@ fn sweep(base: &Path) {
     for path in remove::children(base) {
         let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
         let ours = name.strip_prefix(PREFIX).is_some_and(cgroup::is_name);
-        if ours && let Some(_held) = lock(&path) {
+        let old = path
+            .metadata()
+            .and_then(|meta| meta.modified())
+            .is_ok_and(|made| made.elapsed().is_ok_and(|age| age > YOUTH));
+        if ours
+            && old
+            && let Some(_held) = lock(&path)
+        {
             // What is busy stays for the next one: this is no place to kill.
             let _ = remove::remove_tree(&path);
         }

@@ -1,5 +1,6 @@
 //! The network namespace of a session. This process is in it; the program that connects it stays outside.
 
+use super::routes;
 use super::tool::{self, Tool};
 use crate::error::{Failure, Fallible};
 use crate::protocol::{Reply, SessionNetwork};
@@ -47,6 +48,7 @@ impl Network {
         drop((status_end, made));
         process::unshare(UnshareFlags::NEWNET).map_err(|errno| userns::denied("unshare(CLONE_NEWNET)", errno))?;
         tool::loopback_up()?;
+        routes::close()?;
         rustix::io::write(&made_end, b"1").map_err(|errno| Failure::syscall("write(pipe)", errno))?;
         Ok(Self { tool, init, status })
     }
@@ -72,7 +74,7 @@ impl Network {
                 Event::Said(bytes) if bytes.is_empty() => return Err(self.lost(&String::from_utf8_lossy(&said))),
                 Event::Said(bytes) if bytes == [tool::READY] => {
                     deadline = None;
-                    let (dns, address) = (tool::DNS.to_owned(), tool::ADDRESS.to_owned());
+                    let (dns, address) = (tool::DNS.to_owned(), self.tool.address().to_owned());
                     crate::report(&Reply::Connected { dns, address });
                 }
                 Event::Said(bytes) => {

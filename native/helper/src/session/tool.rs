@@ -20,8 +20,9 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 use std::process::{ChildStdout, Command, Stdio};
 
-/// The address of the steps and its mask.
-pub(crate) const ADDRESS: &str = "10.0.2.15";
+/// The address of the steps: what pasta is told, and what slirp4netns gives.
+const ADDRESS_PASTA: &str = "10.0.2.15";
+const ADDRESS_SLIRP4NETNS: &str = "10.0.2.100";
 const NETMASK: &str = "255.255.255.0";
 const GATEWAY: &str = "10.0.2.2";
 /// Their name server, which is the host's.
@@ -64,6 +65,14 @@ impl Tool {
     /// As people know it.
     pub(crate) fn name(&self) -> &'static str {
         names(self.kind).0
+    }
+
+    /// The address that the steps get.
+    pub(crate) fn address(&self) -> &'static str {
+        match self.kind {
+            NetworkTool::Pasta => ADDRESS_PASTA,
+            NetworkTool::Slirp4netns => ADDRESS_SLIRP4NETNS,
+        }
     }
 
     /// Becomes the first process of the program's pid namespace: starts it once `made` says that the namespace is
@@ -121,7 +130,7 @@ impl Tool {
         let mut command = self.command();
         // No port of either side is forwarded but those asked for, and no address of the namespace is the host's.
         command.args(["--netns-only", "--runas", "0", "--config-net", "--no-map-gw", "-T", "none", "-U", "none"]);
-        command.args(["-a", ADDRESS, "-n", NETMASK, "-g", GATEWAY, "--dns-forward", DNS]);
+        command.args(["-a", ADDRESS_PASTA, "-n", NETMASK, "-g", GATEWAY, "--dns-forward", DNS]);
         for (option, protocol) in [("-t", PortProtocol::Tcp), ("-u", PortProtocol::Udp)] {
             let ports: Vec<&Port> = self.ports.iter().filter(|port| port.protocol == protocol).collect();
             if ports.is_empty() {

@@ -1,6 +1,8 @@
 //! A small image of static busybox, and the built helper run on it.
 #![allow(dead_code, clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
+pub mod session;
+
 use serde_json::{Value, json};
 use std::fs::{self, Permissions};
 use std::io::Write;
@@ -319,6 +321,30 @@ impl Sandbox {
         };
         command.args(["-c", script]).env("CANARY", "of-the-host");
         command
+    }
+
+    /// As [`Sandbox::command`], with a `/dev/net/tun` that everyone may open, as distributions have it.
+    pub fn with_tun(&self, script: &str) -> Command {
+        if !self.is_rootless() || !is_root() {
+            return self.command(script);
+        }
+        let tun = self.path("tun");
+        if !tun.exists() {
+            let mode = rustix::fs::Mode::from_raw_mode(0o666);
+            let device = rustix::fs::makedev(10, 200);
+            rustix::fs::mknodat(rustix::fs::CWD, &tun, rustix::fs::FileType::CharacterDevice, mode, device).unwrap();
+            fs::set_permissions(&tun, Permissions::from_mode(0o666)).unwrap();
+        }
+        let mut command = Command::new("unshare");
+        let user =
+            format!("exec setpriv --reuid={} --regid={} --clear-groups sh -c \"$@\"", self.owner.0, self.owner.1);
+        command.args(["-m", "sh", "-c", &format!("mount --bind \"$0\" /dev/net/tun && {user}")]).arg(tun).arg(script);
+        command
+    }
+
+    /// Whether the helper needs a user namespace.
+    pub fn is_rootless(&self) -> bool {
+        self.who != As::Root
     }
 
     /// The helper's own path.
