@@ -23,7 +23,7 @@ describe('scripts/setup.sh', () => {
     const table = [...script.matchAll(/\[([\w.-]+)\]=([\w.-]+)/g)].map((match) => match.slice(1))
     const packageOf = new Map(table.map(([name = '', program = '']) => [program, name]))
     const wanted = script.slice(script.indexOf('wanted_packages() {'), script.indexOf('missing_packages() {'))
-    const words = new Set(wanted.split(/[\s'"]+/))
+    const words = new Set(wanted.match(/[\w.-]+/g))
     const unpacked = /local program=(\S+)/.exec(script)?.[1]
     const isGot = (program: string) =>
       program === unpacked || words.has(packageOf.get(siblings[program] ?? program) ?? '')
