@@ -8,6 +8,7 @@ import { executionOptions } from './execution-options.ts'
 import { withPlatformHints } from './foreign-platform.ts'
 import type { Machine } from './machine.ts'
 import { parseExtraHosts } from './parse-extra-hosts.ts'
+import { tryPorts } from './published-ports.ts'
 import type { RunImageOptions, Volume } from './types.ts'
 
 /** What a program may take to end after SIGTERM, as long as `docker stop` gives. */
@@ -18,12 +19,13 @@ const stopGraceMs = 10_000
  *
  * @returns its exit code
  * @throws {UserError} `ERR_IMAGE_NOT_FOUND`; `ERR_USAGE` if there is nothing to run; `ERR_MOUNT_SOURCE_INVALID` for a
- * volume that is not there
+ * volume that is not there; `ERR_PORT`
  */
 export async function runImage(machine: Machine, options: RunImageOptions): Promise<number> {
   const signal = options.signal ?? new AbortController().signal
   const mounts = await volumeMounts(options.volumes ?? [])
   const extraHosts = parseExtraHosts(options.addHosts ?? [])
+  await tryPorts(options.ports ?? [])
   const image = await machine.images.resolve(options.image, platformOf(options), { pull: false, signal })
   const program = { ...programOf(image.config.config, options), mounts, extraHosts }
   const snapshotter = createSnapshotter({
