@@ -103,6 +103,13 @@ describe('tsbuild run', () => {
     expect(missing).toMatchObject({ code: 2, stderr: expect.stringContaining('[ERR_USAGE]') })
   })
 
+  it('says that a limit ended the program', async () => {
+    const script = 'head -c 100m /dev/zero | tail -c 100m >/dev/null'
+    const args = ['run', '--network', 'none', '--memory', '16m', image, 'sh', '-c', script]
+    const outcome = await workspace.tsbuild.run(args)
+    expect(outcome).toMatchObject({ code: 137, stderr: expect.stringContaining('16 MiB (--memory)') })
+  })
+
   it('mounts volumes, read-only where that is said, and says when one is missing', async () => {
     const dir = workspace.path('volume')
     mkdirSync(dir)

@@ -1,6 +1,6 @@
 import { realpath } from 'node:fs/promises'
-import { UserError } from '@tsbuild/errors'
-import { createExecutor } from '@tsbuild/executor'
+import { sizeText, UserError } from '@tsbuild/errors'
+import { createExecutor, type ExceededLimit } from '@tsbuild/executor'
 import type { Mount } from '@tsbuild/native'
 import { hostPlatform, normalizePlatform, parsePlatform, type RuntimeConfig } from '@tsbuild/oci'
 import { createSnapshotter } from '@tsbuild/snapshot'
@@ -53,7 +53,9 @@ export async function runImage(machine: Machine, options: RunImageOptions): Prom
       const process = { ...program, root: snapshot.root }
       const { outcome, finished } = executor.run(process, output, { signal, signals: options.signals })
       await finished
-      return (await outcome).exitCode
+      const { exitCode, exceeded } = await outcome
+      if (exitCode !== 0 && exceeded !== null) options.onNotice?.(limitMet(executor.limitOf(exceeded)))
+      return exitCode
     } finally {
       await snapshot.release()
     }
@@ -62,6 +64,17 @@ export async function runImage(machine: Machine, options: RunImageOptions): Prom
   } finally {
     await executor.close()
   }
+}
+
+/** An exit code does not tell that it was a limit that ended the program. */
+export function limitMet({ resource, amount, owner }: ExceededLimit): string {
+  const [what, flag] = resource === 'memory' ? ['memory', '--memory'] : ['processes', '--pids-limit']
+  const shown = resource === 'memory' && amount !== null ? sizeText(amount) : amount
+  const limit =
+    owner === 'machine' || shown === null
+      ? 'the machine or its container has'
+      : `the ${owner === 'default' ? 'default ' : ''}limit of ${shown} (${flag})`
+  return `The program wanted more ${what} than ${limit}.`
 }
 
 function platformOf({ platform }: RunImageOptions) {
