@@ -92,7 +92,7 @@ describe.each(userNames)('the leak oracle, with builds of %s', (userName) => {
     const change = 'RUN cp /bin/busybox /b && echo evil >> /b && mv /b /bin/busybox'
     const found = await judge({
       dockerfile: ['FROM busybox:test', change],
-      flags: ['-t', 'busybox:test'],
+      flags: ['-t', 'busybox:test', '-o', 'type=image'],
       wants,
     })
     expect(found).toEqual([expect.stringMatching(/^\(f\) the benign build gave sha256:/)])

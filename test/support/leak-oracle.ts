@@ -107,7 +107,7 @@ class LeakOracle implements Oracle {
     await this.check([...flags, this.#context({ dockerfile })])
   }
 
-  async judge(hostile: Hostile): Promise<readonly string[]> {
+  readonly judge = async (hostile: Hostile): Promise<readonly string[]> => {
     const { canaries, workspace } = this
     const cgroups = `tsbuild-oracle-${process.pid}-${this.#contexts}`
     const before = {
@@ -168,7 +168,9 @@ class LeakOracle implements Oracle {
     const out = this.workspace.path('out', basename(context))
     // Cgroups are root's on most machines.
     const parent = this.user.name === 'root' ? ['--cgroup-parent', cgroups] : []
-    const common = ['--network', 'none', '--no-cache', ...parent, ...(hostile.flags ?? []), context]
+    const flags = hostile.flags ?? []
+    const network = flags.includes('--network') ? [] : ['--network', 'none']
+    const common = [...network, '--no-cache', ...parent, ...flags, context]
     return [
       ['--progress', 'json', '-o', `type=oci,dest=${out}.tar`, ...common],
       ['--progress', 'plain', '-o', `type=local,dest=${out}`, ...common],
