@@ -149,8 +149,8 @@ const privileges: readonly HostileRow[] = [
   [
     'RUN-12: no terminal',
     () => ({
-      ...onBusybox('RUN readlink /proc/self/fd/0; tty; (: < /dev/tty) 2>/dev/null || echo refused; cut -d" " -f7 /proc/self/stat'),
-      ...shows('/dev/null', 'not a tty', 'refused', '0'),
+      ...onBusybox('RUN wc -c; tty; (: < /dev/tty) 2>/dev/null || echo refused; cut -d" " -f7 /proc/self/stat'),
+      ...shows('0', 'not a tty', 'refused', '0'),
     }),
   ],
   [
@@ -170,7 +170,7 @@ const privileges: readonly HostileRow[] = [
         ),
         ...shows('0', 'end'),
       },
-      { command: run('busybox:test', 'sh', '-c', 'cat /proc/*/environ'), ...shows() },
+      { command: run('busybox:test', 'sh', '-c', 'cat /proc/*/environ; true'), ...shows() },
     ],
   ],
   [
