@@ -7,31 +7,35 @@ const shows = (...output: readonly string[]) => ({ wants: { output } })
 const invalid = (line: number) => ({ wants: { code: 'ERR_MOUNT_SOURCE_INVALID', line } }) as const
 
 const sources: readonly HostileRow[] = [
-  ...['sel', './sel', 'sel/directory', 'up', 'deep/sel'].map((source): HostileRow => [
-    `MNT-01: a cache whose source=${source} is made a symlink by another stage`,
-    ({ tree }) => ({
-      dockerfile: [
-        'FROM busybox:test AS first',
-        `RUN --mount=type=cache,id=escape,target=/c cd /c && ln -sfn ${tree} sel && ln -sfn ${'../'.repeat(12)}${tree.slice(1)} up && mkdir -p deep && ln -sfn ../sel deep/sel`,
-        'FROM busybox:test AS second',
-        'COPY --from=first /etc/passwd /ordered',
-        `RUN --mount=type=cache,id=escape,source=${source},target=/sel cat /sel/token; touch /sel/evil`,
-      ],
-      ...invalid(5),
-    }),
-  ]),
-  ...['/absolute', '/up', '/chain', '/proc-link'].map((source): HostileRow => [
-    `MNT-02: a stage whose ${source} is a symlink to the host`,
-    ({ tree }) => ({
-      dockerfile: [
-        'FROM busybox:test AS base',
-        `RUN ln -s ${tree} /absolute && ln -s ${'../'.repeat(12)}${tree.slice(1)} /up && ln -s absolute /chain && ln -s /proc/self/root${tree} /proc-link`,
-        'FROM busybox:test',
-        `RUN --mount=type=bind,from=base,source=${source},target=/exploit,rw cat /exploit/token; touch /exploit/BREAKOUT`,
-      ],
-      ...invalid(4),
-    }),
-  ]),
+  ...['sel', './sel', 'sel/directory', 'up', 'deep/sel'].map(
+    (source): HostileRow => [
+      `MNT-01: a cache whose source=${source} is made a symlink by another stage`,
+      ({ tree }) => ({
+        dockerfile: [
+          'FROM busybox:test AS first',
+          `RUN --mount=type=cache,id=escape,target=/c cd /c && ln -sfn ${tree} sel && ln -sfn ${'../'.repeat(12)}${tree.slice(1)} up && mkdir -p deep && ln -sfn ../sel deep/sel`,
+          'FROM busybox:test AS second',
+          'COPY --from=first /etc/passwd /ordered',
+          `RUN --mount=type=cache,id=escape,source=${source},target=/sel cat /sel/token; touch /sel/evil`,
+        ],
+        ...invalid(5),
+      }),
+    ],
+  ),
+  ...['/absolute', '/up', '/chain', '/proc-link'].map(
+    (source): HostileRow => [
+      `MNT-02: a stage whose ${source} is a symlink to the host`,
+      ({ tree }) => ({
+        dockerfile: [
+          'FROM busybox:test AS base',
+          `RUN ln -s ${tree} /absolute && ln -s ${'../'.repeat(12)}${tree.slice(1)} /up && ln -s absolute /chain && ln -s /proc/self/root${tree} /proc-link`,
+          'FROM busybox:test',
+          `RUN --mount=type=bind,from=base,source=${source},target=/exploit,rw cat /exploit/token; touch /exploit/BREAKOUT`,
+        ],
+        ...invalid(4),
+      }),
+    ],
+  ),
   [
     'MNT-02: a stage whose /rootdir is a symlink to / shows itself',
     ({ folder }) => ({
@@ -44,17 +48,30 @@ const sources: readonly HostileRow[] = [
       ...shows('/exploit/stage', 'end'),
     }),
   ],
-  ...['../../../..', '/../../..', 'a/../../..'].map((source): HostileRow => [
-    `MNT-03: a cache with source=${source} shows itself`,
-    () => ({
-      ...onBusybox(
-        'RUN --mount=type=cache,id=itself,target=/c mkdir -p /c/a && touch /c/mark',
-        `RUN --mount=type=cache,id=itself,source=${source},target=/x ls /x`,
-      ),
-      ...shows('a', 'mark'),
-    }),
-  ]),
-  ...['../x', '/etc', 'a/../../b', '.', '..', '../../../../../../tmp/x', 'x'.repeat(5000), 'caf\u00e9', 'cafe\u0301', '%2e%2e'].map(
+  ...['../../../..', '/../../..', 'a/../../..'].map(
+    (source): HostileRow => [
+      `MNT-03: a cache with source=${source} shows itself`,
+      () => ({
+        ...onBusybox(
+          'RUN --mount=type=cache,id=itself,target=/c mkdir -p /c/a && touch /c/mark',
+          `RUN --mount=type=cache,id=itself,source=${source},target=/x ls /x`,
+        ),
+        ...shows('a', 'mark'),
+      }),
+    ],
+  ),
+  ...[
+    '../x',
+    '/etc',
+    'a/../../b',
+    '.',
+    '..',
+    '../../../../../../tmp/x',
+    'x'.repeat(5000),
+    'caf\u00e9',
+    'cafe\u0301',
+    '%2e%2e',
+  ].map(
     (id, index): HostileRow => [
       `MNT-03: the cache of id ${id.slice(0, 30)} is one of its own`,
       // The second run finds what the first one left, and nothing of another id.
@@ -79,10 +96,15 @@ const options: readonly HostileRow[] = [
   'type=tmpfs',
   'type=tmpfs,target=/x,source=/etc',
   'target',
-].map((text): HostileRow => [
-  `MNT-04: --mount=${text}`,
-  () => ({ ...onBusybox(`RUN --mount=${text} true`), wants: { code: 'ERR_DOCKERFILE_MOUNT_OPTION', line: 2 } }),
-])
+].map(
+  (text): HostileRow => [
+    `MNT-04: --mount=${text}`,
+    () => ({
+      ...onBusybox(`RUN --mount=${text} true`),
+      wants: { code: 'ERR_DOCKERFILE_MOUNT_OPTION', line: 2 },
+    }),
+  ],
+)
 
 const stubs: readonly HostileRow[] = [
   [
@@ -140,13 +162,23 @@ const stubs: readonly HostileRow[] = [
     () => {
       const cache = (text: string) => `RUN --mount=type=cache,id=npm,target=/npm ${text}`
       return [
-        { ...onBusybox(cache('mkdir -p /npm/.bin && echo good > /npm/.bin/tool && cat /npm/.bin/tool')), ...shows('good') },
         {
-          ...onBusybox(cache('echo evil > /npm/.bin/tool; echo evil > /npm/.bin/evil; ln -s / /npm/root 2>/dev/null; ls /npm/.bin')),
+          ...onBusybox(cache('mkdir -p /npm/.bin && echo good > /npm/.bin/tool && cat /npm/.bin/tool')),
+          ...shows('good'),
+        },
+        {
+          ...onBusybox(
+            cache(
+              'echo evil > /npm/.bin/tool; echo evil > /npm/.bin/evil; ln -s / /npm/root 2>/dev/null; ls /npm/.bin',
+            ),
+          ),
           flags: ['--scope', 'pr/7'],
           ...shows('evil', 'tool'),
         },
-        { ...onBusybox(cache('ls -A /npm /npm/.bin && cat /npm/.bin/tool')), ...shows('/npm:', '.bin', '', '/npm/.bin:', 'tool', 'good') },
+        {
+          ...onBusybox(cache('ls -A /npm /npm/.bin && cat /npm/.bin/tool')),
+          ...shows('/npm:', '.bin', '', '/npm/.bin:', 'tool', 'good'),
+        },
         { ...onBusybox(cache('cat /npm/.bin/tool')), flags: ['--scope', 'pr/8'], ...shows('good') },
         { ...onBusybox(cache('true')), flags: ['--scope', '../main'], wants: { code: 'ERR_USAGE' } },
       ]

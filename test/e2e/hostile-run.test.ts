@@ -27,13 +27,15 @@ const docker = '00000000a80425fb'
 const none = '0000000000000000'
 
 const descriptors: readonly HostileRow[] = [
-  ...[3, 4, 7, 8, 9, 63].map((number): HostileRow => [
-    `RUN-01: WORKDIR /proc/self/fd/${number}`,
-    () => ({
-      ...onBusybox(`WORKDIR /proc/self/fd/${number}`, 'RUN ls ../../..'),
-      ...refused('ERR_WORKDIR_INVALID', 3),
-    }),
-  ]),
+  ...[3, 4, 7, 8, 9, 63].map(
+    (number): HostileRow => [
+      `RUN-01: WORKDIR /proc/self/fd/${number}`,
+      () => ({
+        ...onBusybox(`WORKDIR /proc/self/fd/${number}`, 'RUN ls ../../..'),
+        ...refused('ERR_WORKDIR_INVALID', 3),
+      }),
+    ],
+  ),
   [
     'RUN-01: no descriptor but 0, 1 and 2',
     () => ({
@@ -75,22 +77,27 @@ const devices: readonly HostileRow[] = [
       ['a file', { name: 'dev/null', data: 'x' }],
       ['/dev/zero', { name: 'dev/null', type: '3', device: [1, 5] }],
     ] satisfies readonly (readonly [string, TarEntry])[]
-  ).map(([what, entry]): HostileRow => [
-    `RUN-03: /dev/null of the image is ${what}`,
-    (_, user) => ({
-      ...onImageWith(
-        [entry],
-        "RUN stat -c '%F %t:%T' /dev/null && echo '|evil' > /dev/null && head -c 1 /proc/kcore 2>/dev/null | wc -c",
-      ),
-      ...(user !== 'root' && entry.type === '3'
-        ? { wants: { code: 'ERR_DEVICE_FORBIDDEN', line: 2 } }
-        : shows('character special file 1:3', '0')),
-    }),
-  ]),
+  ).map(
+    ([what, entry]): HostileRow => [
+      `RUN-03: /dev/null of the image is ${what}`,
+      (_, user) => ({
+        ...onImageWith(
+          [entry],
+          "RUN stat -c '%F %t:%T' /dev/null && echo '|evil' > /dev/null && head -c 1 /proc/kcore 2>/dev/null | wc -c",
+        ),
+        ...(user !== 'root' && entry.type === '3'
+          ? { wants: { code: 'ERR_DEVICE_FORBIDDEN', line: 2 } }
+          : shows('character special file 1:3', '0')),
+      }),
+    ],
+  ),
   [
     'RUN-04: /dev/pts and /dev/console of the image are links',
     ({ tree }) => ({
-      ...onImageWith([link('dev/pts', tree), link('dev/console', `${tree}/token`)], 'RUN ls /dev/pts; test ! -e /dev/console'),
+      ...onImageWith(
+        [link('dev/pts', tree), link('dev/console', `${tree}/token`)],
+        'RUN ls /dev/pts; test ! -e /dev/console',
+      ),
       ...shows('ptmx'),
     }),
   ],
@@ -120,7 +127,14 @@ const devices: readonly HostileRow[] = [
   ],
 ]
 
-const reserved: readonly HostileRow[] = ['/proc', '/sys', '/dev', '/proc/self', '/dev/../proc', '/sys/fs/cgroup'].map(
+const reserved: readonly HostileRow[] = [
+  '/proc',
+  '/sys',
+  '/dev',
+  '/proc/self',
+  '/dev/../proc',
+  '/sys/fs/cgroup',
+].map(
   (target): HostileRow => [
     `RUN-05: mounts at ${target}`,
     () =>
@@ -142,14 +156,18 @@ const privileges: readonly HostileRow[] = [
       { command: run('busybox:test', 'grep', '-q', `CapEff.*${docker}`, '/proc/self/status'), ...shows() },
     ],
   ],
-  ...(['--security=insecure', '--network=host'] as const).map((flag): HostileRow => [
-    `RUN-10: ${flag} without --allow`,
-    () => ({ ...onBusybox(`RUN ${flag} true`), wants: { code: 'ERR_ENTITLEMENT', line: 2 } }),
-  ]),
+  ...(['--security=insecure', '--network=host'] as const).map(
+    (flag): HostileRow => [
+      `RUN-10: ${flag} without --allow`,
+      () => ({ ...onBusybox(`RUN ${flag} true`), wants: { code: 'ERR_ENTITLEMENT', line: 2 } }),
+    ],
+  ),
   [
     'RUN-12: no terminal',
     () => ({
-      ...onBusybox('RUN wc -c; tty; (: < /dev/tty) 2>/dev/null || echo refused; cut -d" " -f7 /proc/self/stat'),
+      ...onBusybox(
+        'RUN wc -c; tty; (: < /dev/tty) 2>/dev/null || echo refused; cut -d" " -f7 /proc/self/stat',
+      ),
       ...shows('0', 'not a tty', 'refused', '0'),
     }),
   ],
@@ -199,10 +217,12 @@ const users: readonly HostileRow[] = [
       ['11 MiB', [{ name: 'etc/passwd', data: `${'x:x:9:9::/:/x\n'.repeat(850_000)}app:x:5:5::/:/x\n` }]],
       ['a directory', [{ name: 'etc/passwd', type: '5' }]],
     ] satisfies readonly (readonly [string, readonly TarEntry[]])[]
-  ).map(([what, entries]): HostileRow => [
-    `RUN-16: /etc/passwd is ${what}`,
-    () => ({ ...onImageWith(entries, 'USER app', 'RUN id -u'), ...refused('ERR_USER_INVALID', 4) }),
-  ]),
+  ).map(
+    ([what, entries]): HostileRow => [
+      `RUN-16: /etc/passwd is ${what}`,
+      () => ({ ...onImageWith(entries, 'USER app', 'RUN id -u'), ...refused('ERR_USER_INVALID', 4) }),
+    ],
+  ),
   [
     'RUN-16: /etc/passwd is a link to a file of the host',
     ({ folder, ownFile }) => ({
@@ -213,7 +233,14 @@ const users: readonly HostileRow[] = [
   [
     'RUN-17: a number is that number',
     () => ({
-      ...onBusybox('USER 1', 'RUN id -u && id -g', 'USER 1000', 'RUN id -u && id -g', 'USER 007:8', 'RUN id -u && id -g'),
+      ...onBusybox(
+        'USER 1',
+        'RUN id -u && id -g',
+        'USER 1000',
+        'RUN id -u && id -g',
+        'USER 007:8',
+        'RUN id -u && id -g',
+      ),
       ...shows('1', '0', '1000', '1000', '7', '8'),
     }),
   ],
@@ -223,7 +250,9 @@ const users: readonly HostileRow[] = [
 describe.each(userNames)('RUN sandbox escapes, as %s', (userName) => {
   const oracle = useOracle(userName, 'run')
   const identify = () => ({
-    helper: createHash('sha256').update(readFileSync(join(repository, 'native/helper/bin/tsbuild-helper'))).digest('hex'),
+    helper: createHash('sha256')
+      .update(readFileSync(join(repository, 'native/helper/bin/tsbuild-helper')))
+      .digest('hex'),
     corePattern: readFileSync('/proc/sys/kernel/core_pattern', 'utf8'),
   })
   let before: ReturnType<typeof identify>

@@ -10,10 +10,17 @@ const secret = (more = '') => `--mount=type=secret,id=t${more}`
 const all = 'cat /run/secrets/t'
 
 const uses: readonly HostileRow[] = [
-  ['SEC-01: as a file', () => ({ ...given, ...onBusybox(`RUN ${secret()} wc -c < /run/secrets/t`), ...shows('64') })],
+  [
+    'SEC-01: as a file',
+    () => ({ ...given, ...onBusybox(`RUN ${secret()} wc -c < /run/secrets/t`), ...shows('64') }),
+  ],
   [
     'SEC-01: as a variable',
-    () => ({ ...given, ...onBusybox(`RUN ${secret(',env=T')} echo \${#T}`, 'RUN echo ${#T}'), ...shows('64', '0') }),
+    () => ({
+      ...given,
+      ...onBusybox(`RUN ${secret(',env=T')} echo \${#T}`, 'RUN echo ${#T}'),
+      ...shows('64', '0'),
+    }),
   ],
   [
     'SEC-01: with target, mode and owner, over a file of the image',
@@ -31,7 +38,11 @@ const uses: readonly HostileRow[] = [
     'SEC-01: in two steps',
     () => ({
       ...given,
-      ...onBusybox(`RUN ${secret()} test -s /run/secrets/t`, `RUN ${secret()} test -s /run/secrets/t`, 'RUN ls -A /run 2>/dev/null | wc -l'),
+      ...onBusybox(
+        `RUN ${secret()} test -s /run/secrets/t`,
+        `RUN ${secret()} test -s /run/secrets/t`,
+        'RUN ls -A /run 2>/dev/null | wc -l',
+      ),
       ...shows('0'),
     }),
   ],
@@ -50,7 +61,11 @@ const uses: readonly HostileRow[] = [
   ],
   [
     'SEC-01: printed to both streams',
-    () => ({ ...given, ...onBusybox(`RUN ${secret(',env=T')} echo "$T"; echo "$T" >&2; echo "a$T-$T."`), ...shows('***', 'a***-***.') }),
+    () => ({
+      ...given,
+      ...onBusybox(`RUN ${secret(',env=T')} echo "$T"; echo "$T" >&2; echo "a$T-$T."`),
+      ...shows('***', 'a***-***.'),
+    }),
   ],
   [
     'SEC-01: a step that fails after it has copied the secret to a tmpfs and its own memory',
@@ -74,24 +89,41 @@ const uses: readonly HostileRow[] = [
     'SEC-01: a file of the user that only the flag names',
     ({ ownFile }) => ({
       flags: ['--secret', `id=t,src=${ownFile}`],
-      ...onBusybox(`RUN ${secret()} wc -c < /run/secrets/t; ls ${ownFile} 2>/dev/null; cat /proc/self/mountinfo | grep -c own-file`),
+      ...onBusybox(
+        `RUN ${secret()} wc -c < /run/secrets/t; ls ${ownFile} 2>/dev/null; cat /proc/self/mountinfo | grep -c own-file`,
+      ),
       wants: { code: 'ERR_STEP_FAILED', line: 2 },
     }),
   ],
 ]
 
 const choices: readonly HostileRow[] = [
-  ...['../../../../etc/shadow', '/etc/shadow', '..'].map((id): HostileRow => [
-    `SEC-04: id=${id}`,
-    () => ({ ...onBusybox(`RUN --mount=type=secret,required,id=${id},target=/s true`), wants: { code: 'ERR_SECRET', line: 2 } }),
-  ]),
-  ...['/proc/self/mem', '/proc', '/sys/x', '/dev/null', '/../proc/1/environ'].map((target): HostileRow => [
-    `SEC-04: target=${target}`,
-    () => ({ ...given, ...onBusybox(`RUN ${secret(`,target=${target}`)} true`), wants: { code: 'ERR_MOUNT_TARGET_RESERVED', line: 2 } }),
-  ]),
+  ...['../../../../etc/shadow', '/etc/shadow', '..'].map(
+    (id): HostileRow => [
+      `SEC-04: id=${id}`,
+      () => ({
+        ...onBusybox(`RUN --mount=type=secret,required,id=${id},target=/s true`),
+        wants: { code: 'ERR_SECRET', line: 2 },
+      }),
+    ],
+  ),
+  ...['/proc/self/mem', '/proc', '/sys/x', '/dev/null', '/../proc/1/environ'].map(
+    (target): HostileRow => [
+      `SEC-04: target=${target}`,
+      () => ({
+        ...given,
+        ...onBusybox(`RUN ${secret(`,target=${target}`)} true`),
+        wants: { code: 'ERR_MOUNT_TARGET_RESERVED', line: 2 },
+      }),
+    ],
+  ),
   [
     'SEC-04: the variable of the loader is that of the step',
-    () => ({ ...given, ...onBusybox(`RUN ${secret(',env=LD_PRELOAD')} echo \${#LD_PRELOAD}`), ...shows('64') }),
+    () => ({
+      ...given,
+      ...onBusybox(`RUN ${secret(',env=LD_PRELOAD')} echo \${#LD_PRELOAD}`),
+      ...shows('64'),
+    }),
   ],
   [
     'SEC-04: a secret with a target below a symlink of the image to the host',
@@ -105,7 +137,9 @@ const choices: readonly HostileRow[] = [
     'SEC-07: no core is written by a step',
     () => ({
       ...given,
-      ...onBusybox(`RUN ${secret(',env=T')} ulimit -c; ulimit -c unlimited 2>/dev/null; sh -c 'kill -SEGV $$'; ls /core* 2>/dev/null; true`),
+      ...onBusybox(
+        `RUN ${secret(',env=T')} ulimit -c; ulimit -c unlimited 2>/dev/null; sh -c 'kill -SEGV $$'; ls /core* 2>/dev/null; true`,
+      ),
       ...shows('0'),
     }),
   ],

@@ -23,7 +23,8 @@ export interface Hostile {
   readonly environment?: Readonly<Record<string, string>>
   /** A script of `sh` that starts the command as `"$@"`: how the tests of the oracle do harm for sure. */
   readonly wrapper?: string
-  readonly wants: Refusal | Harmless
+  /** `anything` where it is chance whether the input is refused. */
+  readonly wants: Refusal | Harmless | 'anything'
 }
 
 /** The input must be refused. */
@@ -233,6 +234,7 @@ function judgeOutcome({ code, signal, stdout, stderr }: Outcome, { wants }: Host
     ...(signal === null ? [] : [`(a) ended by ${signal}, after ${limitMs / 1000} s at most`]),
     ...(/^\s+at .+[:(].+:\d+:\d+\)?$/m.test(stderr) ? ['(a) a stack trace'] : []),
   ]
+  if (wants === 'anything') return faults
   if ('output' in wants) {
     const output = stderr.startsWith('{') ? logsOf(stderr) : undefined
     const lines = output?.split('\n').slice(0, -1) ?? []
