@@ -152,7 +152,7 @@ const stubs: readonly HostileRow[] = [
     'MNT-07: the cgroups of the machine',
     () => ({
       ...onBusybox(
-        'RUN test -w /sys/fs/cgroup && echo writable; for f in $(find /sys/fs/cgroup -name "cgroup.procs" 2>/dev/null); do (echo 1 > $f) 2>/dev/null && echo wrote $f; done; (echo x > /proc/sys/kernel/core_pattern) 2>/dev/null && echo wrote; echo end',
+        'RUN mkdir /sys/fs/cgroup/evil 2>/dev/null && echo made; for f in $(find /sys/fs/cgroup -name "cgroup.procs" 2>/dev/null); do (echo 1 > $f) 2>/dev/null && echo wrote $f; done; (echo x > /proc/sys/kernel/core_pattern) 2>/dev/null && echo wrote; echo end',
       ),
       ...shows('end'),
     }),
