@@ -1,10 +1,12 @@
+import { copyFileSync } from 'node:fs'
 import { totalmem } from 'node:os'
+import { join } from 'node:path'
 import { afterAll, beforeAll, beforeEach, describe, expect, it, onTestFinished } from 'vitest'
-import { needs } from '../support/capabilities.ts'
+import { findProgram, needs } from '../support/capabilities.ts'
 import { findCgroups, readCgroup } from '../support/cgroups.ts'
 import { findMounts, findProcesses, untilNone } from '../support/processes.ts'
-import { readEvents } from '../support/tsbuild.ts'
-import { openBusyboxWorkspace, type Workspace } from '../support/workspace.ts'
+import { check, command, readEvents, start } from '../support/tsbuild.ts'
+import { openBusyboxWorkspace, openWorkspace, type Workspace } from '../support/workspace.ts'
 
 /** Cgroups are root's on most machines. */
 beforeEach((t) => needs(t, 'root'))
@@ -173,17 +175,17 @@ describe('time', () => {
   })
 
   it('--timeout ends a build, and names the step that was running', async () => {
-    const { run, leftovers } = project('timeout', 'echo finished > /first', 'sleep 98873')
+    const { run, parent, leftovers } = project('timeout', 'echo finished > /first', 'sleep 98873')
     const { code, stderr } = await run('--timeout', '3s')
     expect(stderr).toContain('Cannot finish the build in 3s: still running: "[3/3] RUN sleep 98873"')
     expect(stderr).toContain('[ERR_TIMEOUT]')
     expect(code).toBe(1)
     expect(findProcesses('sleep 98873')).toEqual([])
     expect(await leftovers()).toEqual([])
-    const again = workspace.context('timeout', {
-      Dockerfile: 'FROM busybox:test\nRUN echo finished > /first',
-    })
-    expect((await workspace.tsbuild.build(['--network', 'none', again])).executed).toEqual([])
+    const dockerfile = 'FROM busybox:test\nRUN echo finished > /first'
+    const again = workspace.context('timeout', { Dockerfile: dockerfile })
+    const steps = await workspace.tsbuild.build(['--network', 'none', '--cgroup-parent', parent, again])
+    expect(steps).toMatchObject({ executed: [], cached: ['[2/2] RUN echo finished > /first'] })
   })
 })
 
@@ -200,6 +202,69 @@ describe('a build that is killed', () => {
     running.child.kill(signal)
     await running.outcome
     expect(await untilNone(() => findProcesses('sleep 98874'))).toEqual([])
+    expect(await leftovers()).toEqual([])
+  })
+})
+
+describe('an ordinary user', () => {
+  const user = 'tsbuild-test'
+  let own: Workspace
+  beforeAll(async () => {
+    if (process.getuid?.() !== 0) return
+    own = openWorkspace('limits-user')
+    await check('chown', [`${user}:`, own.folder])
+  })
+  afterAll(() => own?.remove())
+  beforeEach((t) => needs(t, 'the user tsbuild-test', 'program newuidmap'))
+
+  /** Starts a build of one step by that user. */
+  function startAsUser(name: string, step: string, flags: readonly string[]) {
+    const context = own.context(name, {
+      Dockerfile: ['FROM scratch', 'COPY --chmod=755 busybox /bin/sh', `RUN ${step}`].join('\n'),
+    })
+    copyFileSync(findProgram('busybox') ?? '', join(context, 'busybox'))
+    const drop = ['--reuid', user, '--regid', user, '--init-groups', '--inh-caps=-all']
+    const argv = [...drop, command, '--progress', 'plain', '--network', 'none', ...flags, context]
+    const env = { TSBUILD_ROOT: own.tsbuild.root, HOME: own.path('home') }
+    const running = start('setpriv', argv, { env, cwd: own.folder })
+    onTestFinished(() => void running.child.kill('SIGKILL'))
+    return running
+  }
+  const leftovers = () =>
+    untilNone(() => [...findMounts(own.tsbuild.root), ...findProcesses('sleep 98875')].map(String))
+
+  it.each([
+    ['--memory', ['--memory', '64m']],
+    ['--resource memory', ['--resource', 'memory=64m']],
+  ] as const)('is told with ERR_CGROUP that %s cannot be had', async (flag, flags) => {
+    const { code, stderr } = await startAsUser('memory', 'echo never', flags).outcome
+    expect(stderr).toContain(`Cannot enforce limit "${flag}": `)
+    expect(stderr).toContain('[ERR_CGROUP]')
+    expect(stderr).not.toMatch(/^#\d+ [\d.]+ never$/m)
+    expect(code).toBe(3)
+  })
+
+  it('builds without the defaults', async () => {
+    const { code, stderr } = await startAsUser('defaults', 'echo built', []).outcome
+    expect(code, stderr).toBe(0)
+  })
+
+  it.each(['SIGKILL', 'SIGINT'] as const)(
+    'leaves no process and no mount when killed by %s',
+    async (signal) => {
+      const running = startAsUser('killed', 'setsid sleep 98875 & echo is-running; sleep 98875', [])
+      await running.saw(/^#\d+ [\d.]+ is-running$/m)
+      running.child.kill(signal)
+      await running.outcome
+      expect(await leftovers()).toEqual([])
+    },
+  )
+
+  it('has time limits', async () => {
+    const running = startAsUser('time', 'sleep 98875', ['--step-timeout', '2s'])
+    const { code, stderr } = await running.outcome
+    expect(stderr).toContain('[ERR_TIMEOUT]')
+    expect(code).toBe(1)
     expect(await leftovers()).toEqual([])
   })
 })

@@ -173,7 +173,7 @@ describe.each(['root', 'an ordinary user'] as const)('tsbuild shell as %s', (nam
     expect(table[0]).toMatch(/^BUILD +FAILED +PLACE +EXIT CODE +STEP$/)
     expect(table).toHaveLength(7)
     expect(table[1]).toMatch(
-      /^[0-9a-f]{24} +now +failing\/Dockerfile:8 +3 +\[base 6\/6\] RUN --mount=type=bind/,
+      /^[0-9a-f]{24} +(now|\d+ seconds? ago) +failing\/Dockerfile:8 +3 +\[base 6\/6\] RUN --mount=type=bind/,
     )
     const listed = JSON.parse((await shell('--list', '--format', 'json')).stdout)
     expect(listed).toHaveLength(5)
@@ -271,6 +271,20 @@ describe.each(['root', 'an ordinary user'] as const)('tsbuild shell as %s', (nam
       expect(stderr).toMatch(/on-error: .*\n.*allowed\n/)
     },
   )
+
+  it('MNT-08: has the cache mounts of the scope that the build had, whoever opens it', async (t) => {
+    user.needed(t)
+    const mount = 'RUN --mount=type=cache,id=scoped,target=/cache'
+    const scoped = user.project('scoped', [`${mount} echo theirs >> /cache/log; false`])
+    const seen = user.project('seen', [`${mount} echo ours > /cache/log`, `${mount} cat /cache/log; false`])
+    await fail(user, scoped, ['--scope', 'pr/7'])
+    const inside = await shell('--', 'sh', '-c', 'cat /cache/log; echo evil >> /cache/log')
+    expect(inside.stdout).toBe('theirs\n')
+    const ours = await fail(user, seen, ['--no-cache'])
+    expect(ours.stderr).toMatch(/ours\n/)
+    expect(ours.stderr).not.toMatch(/theirs|evil/)
+    expect((await user.run(['shell', '--scope', 'pr/7', '--', 'cat', '/cache/log'])).stdout).toBe('ours\n')
+  })
 
   it('--on-error runs where the step failed, before the build ends with the error of the step', async (t) => {
     user.needed(t)

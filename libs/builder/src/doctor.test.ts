@@ -5,6 +5,13 @@ const everything: Findings = {
   rootless: true,
   git: { path: '/usr/bin/git' },
   tun: true,
+  session: {
+    cgroups: [
+      { version: 2, controllers: ['memory', 'pids', 'cpu', 'cpuset', 'io'], path: '/sys/fs/cgroup/x' },
+    ],
+    tool: 'pasta',
+    reasons: [],
+  },
   probe: {
     op: 'probe',
     protocol: 1,
@@ -16,9 +23,7 @@ const everything: Findings = {
     newgidmap: '/usr/bin/newgidmap',
     subuids: [{ start: 100_000, length: 65_536 }],
     subgids: [{ start: 100_000, length: 65_536 }],
-    cgroups: [
-      { version: 2, controllers: ['memory', 'pids', 'cpu', 'cpuset', 'io'], path: '/sys/fs/cgroup/x' },
-    ],
+    cgroups: [],
     pasta: '/usr/bin/pasta',
     slirp4netns: null,
     interpreters: [
@@ -29,6 +34,9 @@ const everything: Findings = {
     missing: [],
   },
 }
+
+const noTool = { ...everything.session, tool: undefined }
+const noCgroups = { ...everything.session, cgroups: [] }
 
 /** The report of a machine that differs in this. */
 const reportOf = ({ probe, ...others }: Partial<Omit<Findings, 'probe'>> & { probe?: object }) =>
@@ -53,7 +61,7 @@ describe('doctorReport()', () => {
       ['seccomp', true, expect.any(String)],
       ['subordinate ids', true, '65536 of /etc/subuid, mapped by /usr/bin/newuidmap and /usr/bin/newgidmap'],
       ['limits', true, 'memory, processors, cpusets, processes, block I/O (cgroup v2)'],
-      ['private network', true, '/usr/bin/pasta'],
+      ['private network', true, 'by pasta'],
       ['foreign platforms', true, 'linux/arm64'],
       ['git', true, '/usr/bin/git'],
     ])
@@ -67,12 +75,16 @@ describe('doctorReport()', () => {
   })
 
   it.each([
-    [{ probe: { pasta: null } }, 'private network', 'apt-get install passt'],
-    [{ tun: false }, 'private network', 'modprobe tun && chmod 0666 /dev/net/tun (as root)'],
+    [{ session: noTool }, 'private network', 'apt-get install passt'],
+    [
+      { tun: false, session: { ...noTool, reasons: ['open: EACCES'] } },
+      'private network',
+      'modprobe tun && chmod 0666 /dev/net/tun (as root)',
+    ],
     [{ probe: { interpreters: [] } }, 'foreign platforms', 'apt-get install qemu-user-static binfmt-support'],
     [{ git: { reason: 'the program git is not in PATH' } }, 'git', 'apt-get install git'],
-    [{ probe: { cgroups: [] } }, 'limits', expect.stringContaining('Delegate=cpu cpuset io memory pids')],
-    [{ rootless: false, probe: { cgroups: [] } }, 'limits', expect.stringContaining('mount -t cgroup2')],
+    [{ session: noCgroups }, 'limits', expect.stringContaining('Delegate=cpu cpuset io memory pids')],
+    [{ rootless: false, session: noCgroups }, 'limits', expect.stringContaining('mount -t cgroup2')],
   ] as const)('doctorReport() gives the command for what is missing: %j', (changed, name, fix) => {
     expect(lacking(changed)).toEqual([
       {
@@ -102,13 +114,23 @@ describe('doctorReport()', () => {
     ])
   })
 
+  it('doctorReport() says once that a user may not open the device of private networks', () => {
+    const missing = [
+      { feature: 'tun', reason: 'may not open it', fix: 'chmod 666 /dev/net/tun', required: false },
+    ]
+    const session = { ...noTool, reasons: ['open: EACCES'] }
+    expect(lacking({ tun: false, session, probe: { missing } })).toMatchObject([
+      { name: 'private network', detail: 'may not open it', fixes: ['chmod 666 /dev/net/tun'] },
+    ])
+  })
+
   it('doctorReport() names the controllers that are there and those that are not', () => {
     const cgroups = [
       { version: 1, controllers: ['memory'], path: '/m' },
       { version: 1, controllers: ['blkio'], path: '/b' },
       { version: 2, controllers: [], path: '/u' },
-    ]
-    expect(lacking({ probe: { cgroups } })[0]?.detail).toBe(
+    ] as const
+    expect(lacking({ session: { ...everything.session, cgroups } })[0]?.detail).toBe(
       'no controllers for processors, cpusets, processes',
     )
   })

@@ -2,6 +2,7 @@ import { constants } from 'node:fs'
 import { access } from 'node:fs/promises'
 import { locateGit } from '@tsbuild/context'
 import { isBuildError } from '@tsbuild/errors'
+import { type SessionTrial, trySession } from '@tsbuild/executor'
 import type { OutcomeOf } from '@tsbuild/native'
 import { formatPlatform, platformsOf } from '@tsbuild/oci'
 import type { Machine } from './machine.ts'
@@ -10,14 +11,16 @@ import type { Capability, DoctorReport } from './types.ts'
 type Probe = OutcomeOf<'probe'>
 
 /** Looks at everything that builds may need of this machine, by trying it. */
-export async function doctor({ native, store, options }: Machine): Promise<DoctorReport> {
+export async function doctor(machine: Machine): Promise<DoctorReport> {
+  const { native, store, options, randomId } = machine
   const home = await store.sources.scratch()
-  const [probe, git, tun] = await Promise.all([
-    native.probe(),
+  const [probe, git, tun, session] = await Promise.all([
+    machine.probe(),
     findGit(options.env ?? {}, home),
     canOpen(tunDevice),
+    trySession(native, randomId),
   ])
-  return doctorReport({ probe, rootless: native.rootless, git, tun })
+  return doctorReport({ probe, rootless: native.rootless, git, tun, session })
 }
 
 /** What the report is made of. */
@@ -28,18 +31,19 @@ export interface Findings {
   readonly git: { readonly path: string } | { readonly reason: string }
   /** Whether this user may open the device that private networks are made with. */
   readonly tun: boolean
+  readonly session: SessionTrial
 }
 
 const tunDevice = '/dev/net/tun'
 
 /** Puts what was found into the order and the words of the report. */
-export function doctorReport({ probe, rootless, git, tun }: Findings): DoctorReport {
+export function doctorReport({ probe, rootless, git, tun, session }: Findings): DoctorReport {
   const platforms = platformsOf(probe.interpreters).map(formatPlatform)
   const rows: readonly Row[] = [
     ...kernelRows(probe, rootless),
     ...(rootless ? [idsRow(probe)] : []),
-    limitsRow(probe, rootless),
-    networkRow(probe, tun),
+    limitsRow(session, rootless),
+    networkRow(session, tun),
     platformsRow(platforms),
     gitRow(git),
   ]
@@ -51,15 +55,10 @@ export function doctorReport({ probe, rootless, git, tun }: Findings): DoctorRep
       ...rows.map((row) => capabilityOf(row, probe)),
       ...probe.missing.filter(({ feature }) => !claimed.has(feature)).map(unknownFeature),
     ],
-    cgroups: probe.cgroups,
-    network: tun ? networkTool(probe) : undefined,
+    cgroups: session.cgroups,
+    network: session.tool,
     platforms,
   }
-}
-
-function networkTool({ pasta, slirp4netns }: Probe): DoctorReport['network'] {
-  if (pasta !== null) return 'pasta'
-  return slirp4netns === null ? undefined : 'slirp4netns'
 }
 
 /** A row before the helper's own reasons are put in. */
@@ -144,7 +143,7 @@ const limited = [
   { what: 'block I/O', controllers: ['blkio', 'io'] },
 ] as const
 
-function limitsRow({ cgroups }: Probe, rootless: boolean): Row {
+function limitsRow({ cgroups }: SessionTrial, rootless: boolean): Row {
   const has = (controllers: readonly string[]) =>
     cgroups.some((cgroup) => cgroup.controllers.some((one) => controllers.includes(one)))
   const absent = limited.filter(({ controllers }) => !has(controllers))
@@ -165,18 +164,20 @@ function limitsRow({ cgroups }: Probe, rootless: boolean): Row {
   }
 }
 
-function networkRow({ pasta, slirp4netns }: Probe, tun: boolean): Row {
-  const tool = pasta ?? slirp4netns
+function networkRow({ tool, reasons }: SessionTrial, tun: boolean): Row {
+  const isInstalled = reasons.length > 0
+  const device = `this user may not open ${tunDevice}`
+  const fix = isInstalled ? `modprobe tun && chmod 0666 ${tunDevice} (as root)` : 'apt-get install passt'
   return {
     name: 'private network',
-    works: tool !== null && tun,
+    works: tool !== undefined,
     required: false,
-    features: ['network', 'pasta', 'slirp4netns'],
-    detail: String(tool),
-    reason:
-      tool === null ? 'neither pasta nor slirp4netns is installed' : `this user may not open ${tunDevice}`,
+    features: ['network', 'pasta', 'slirp4netns', 'tun'],
+    detail: `by ${tool}`,
+    reason: isInstalled ? (tun ? reasons.join('; ') : device) : 'neither pasta nor slirp4netns is installed',
     without: 'Steps have the network of this machine, its loopback too.',
-    fix: tool === null ? 'apt-get install passt' : `modprobe tun && chmod 0666 ${tunDevice} (as root)`,
+    // What a tool complains of otherwise, no command here mends.
+    ...(isInstalled && tun ? {} : { fix }),
   }
 }
 

@@ -11,6 +11,8 @@ import type { BuilderOptions } from './types.ts'
 export interface Machine {
   readonly options: BuilderOptions
   readonly native: Native
+  /** What the machine has, as this user sees it outside of any user namespace. */
+  readonly probe: Native['probe']
   readonly store: Store
   readonly images: ImageSource
   readonly registry: () => RegistryClient
@@ -48,6 +50,7 @@ export async function openMachine(options: BuilderOptions): Promise<Machine> {
   return {
     options,
     native,
+    probe: () => createNative({ helperPath, idMap: undefined }).probe(),
     store,
     registry,
     transport,

@@ -82,7 +82,7 @@ async function runIn(machine: Machine, kept: KeptFailure, options: ShellOptions)
   const executor = executorOf(machine, failure, options)
   try {
     return await withSshAgents({ machine, options, events: noticesTo(options) }, async ({ ssh }) => {
-      const ops = opsOptions(machine, executor, options, ssh)
+      const ops = opsOptions(machine, failure, executor, { options, ssh })
       return await runUpon(kept.path, failure, ops, options)
     })
   } catch (error) {
@@ -114,7 +114,7 @@ async function runUpon(
     const { outcome, finished } = ops.executor.run(
       process,
       { kind: 'fds', stdin, stdout, stderr },
-      { signal },
+      { signal, signals: options.signals },
     )
     await finished
     return (await outcome).exitCode
@@ -181,7 +181,12 @@ function executorOf(machine: Machine, { op }: FailureRecord, options: ShellOptio
   })
 }
 
-function opsOptions(machine: Machine, executor: Executor, options: ShellOptions, ssh: SshAgents): OpsOptions {
+function opsOptions(
+  machine: Machine,
+  failure: FailureRecord,
+  executor: Executor,
+  { options, ssh }: { readonly options: ShellOptions; readonly ssh: SshAgents },
+): OpsOptions {
   const { store, native, now } = machine
   const unused = () => {
     throw new InternalError('ERR_INTERNAL', 'a step that failed reads no build context')
@@ -200,7 +205,8 @@ function opsOptions(machine: Machine, executor: Executor, options: ShellOptions,
     fetch: unused,
     scratch: () => store.sources.scratch(),
     cacheMounts: store.cacheMounts,
-    scope: machine.options.scope ?? 'main',
+    // Not the caller's: in these files runs what the build brought.
+    scope: failure.scope,
     secrets: createSecretSource(options),
     ssh: ssh.forStep,
     failure: undefined,

@@ -41,6 +41,7 @@ const record: FailureRecord = {
   source: { file: 'Dockerfile', startLine: 3, startColumn: 0, endLine: 3, endColumn: 8 },
   code: 'ERR_STEP_FAILED',
   exitCode: 2,
+  scope: 'pr/7',
   op,
   inputs: [
     {
@@ -79,6 +80,7 @@ describe('decodeFailure()', () => {
     [['ref']],
     [['at'], -1],
     [['name'], null],
+    [['scope']],
     [['source'], 'x'],
     [['source', 'startLine']],
   ])('knows no failure in one whose %j is %j', (path, value?: unknown) =>

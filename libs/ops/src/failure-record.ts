@@ -33,6 +33,8 @@ export interface FailureRecord {
   readonly code: string
   /** Null where the process did not come to its end. */
   readonly exitCode: number | null
+  /** The trust scope of the build: whoever stands in its files has its cache mounts and no other's. */
+  readonly scope: string
   readonly op: ExecOp
   /** The vertex's inputs by index, as references. */
   readonly inputs: readonly Filesystem[]
@@ -52,8 +54,9 @@ export function decodeFailure(written: string): FailureRecord | undefined {
     return undefined
   }
   if (!isFailure(value)) return undefined
-  const { ref, at, name, source, code, exitCode, op, inputs } = value
-  return indexesFit(op, inputs.length) ? { ref, at, name, source, code, exitCode, op, inputs } : undefined
+  const { ref, at, name, source, code, exitCode, scope, op, inputs } = value
+  if (!indexesFit(op, inputs.length)) return undefined
+  return { ref, at, name, source, code, exitCode, scope, op, inputs }
 }
 
 function isFailure(value: unknown): value is FailureRecord {
@@ -149,6 +152,7 @@ const failure = objectOf({
   ),
   code: text,
   exitCode: either(nothing, count),
+  scope: text,
   op,
   inputs: listOf(objectOf({ layers: listOf(layer) })),
 })

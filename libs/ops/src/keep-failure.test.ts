@@ -35,6 +35,7 @@ function start(behave: Behaviour, keeping: { onError?: OnError } = {}, changed: 
   const recording = recordingOptions(behave, {
     failure: { ref, onError: keeping.onError },
     scratch: async () => '/scratch',
+    scope: 'pr/7',
   })
   const events: BuildEvent[] = []
   const abort = new AbortController()
@@ -77,6 +78,7 @@ describe('a step that fails', () => {
       source: null,
       code: 'ERR_STEP_FAILED',
       exitCode: 7,
+      scope: 'pr/7',
       op: JSON.parse(JSON.stringify(op)),
       inputs: [base],
     })
@@ -96,7 +98,7 @@ describe('a step that fails', () => {
     ['nobody keeps failures', undefined, 'release'],
     ['it cannot be kept', { ref: 'full', onError: undefined }, 'keep full'],
   ])('is an error without a failure where %s', async (_, keeping, end) => {
-    const { options, calls } = recordingOptions(failing(), { failure: keeping })
+    const { options, calls } = recordingOptions(failing(), { failure: keeping, scope: 'main' })
     const executed = execOp({ ...op, rootfs: undefined }, 0, options).execute([], {
       vertex: vertexOf(op, digestBytes('vertex')),
       signal: new AbortController().signal,

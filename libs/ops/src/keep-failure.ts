@@ -70,7 +70,7 @@ export async function endFailedStep(failed: FailedStep, options: OpsOptions): Pr
   return (await keep(keeping.ref, failed, options)) ? withDetails(error, { failure: keeping.ref }) : error
 }
 
-async function keep(ref: string, failed: FailedStep, { now }: OpsOptions): Promise<boolean> {
+async function keep(ref: string, failed: FailedStep, { now, scope }: OpsOptions): Promise<boolean> {
   const { op, inputs, snapshot, context, error } = failed
   const { name, source } = context.vertex
   const { code = '', exitCode = null } = isBuildError(error) ? { code: error.code, ...error.details } : {}
@@ -81,6 +81,7 @@ async function keep(ref: string, failed: FailedStep, { now }: OpsOptions): Promi
     source,
     code,
     exitCode: typeof exitCode === 'number' ? exitCode : null,
+    scope,
     op,
     inputs: inputs.map(filesystemOf),
   }

@@ -39,8 +39,8 @@ interface Held {
 /**
  * {@link CacheMountStore} in `v1/mounts/<hash of the name>/<number>/`. Each directory has a byte of `v1/locks/mounts`: whoever
  * uses it holds that byte, shared or exclusively, so that what died holds nothing. A name has a lock of its own for the time
- * in which its directories are listed, made and given up. It is never waited for by somebody who holds a directory of the
- * same scope; directories are waited for without it.
+ * in which its directories are listed, made and given up. Directories are waited for without it, except for the one of `main`
+ * that a new one of another scope is a copy of: those who work in `main` wait for nobody in another scope.
  */
 export class DirectoryCacheMountStore implements CacheMountStore {
   readonly #parts: CacheMountStoreParts
@@ -101,7 +101,7 @@ export class DirectoryCacheMountStore implements CacheMountStore {
       await request.make(draft, seed?.paths.directory)
       await onDisk('make cache mount', paths.directory, async () => {
         writeFileSync(join(draft, 'meta.json'), this.#metaText(request), { flag: 'wx', mode: 0o600 })
-        await disk.syncTree(draft)
+        await disk.syncTree(layout.root)
         const ofName = layout.cacheMounts(name)
         mkdirSync(ofName, { recursive: true, mode: 0o700 })
         renameSync(draft, paths.directory)

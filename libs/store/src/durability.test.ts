@@ -109,4 +109,37 @@ describe.skipIf(!canTrace())('the order of system calls', () => {
       }
     }
   }, 30_000)
+
+  it('puts what a cache mount is made of on disk before it has its name, and the name before its use', async () => {
+    const root = temporaryDirectory()
+    await (await openStore(storeOptions(root))).close()
+    const log = join(temporaryDirectory('trace-'), 'log')
+    const writer = spawnWriter(
+      root,
+      { do: 'mount', id: 'x', sharing: 'shared' },
+      traced(['fsync', 'syncfs', 'rename', 'write'], log),
+    )
+    await writer.reported('mount')
+    writer.proceed()
+    expect(await writer.ended).toEqual({ code: 0, signal: null })
+    const calls = readTrace(log).map(({ text }) => text)
+    const [report] = writer.reports
+    const directory = report?.type === 'mount' ? dirname(report.path) : 'no report'
+    const draft = sourceOf(calls, 'rename', directory)
+    expect(draft).toContain('/ingest/')
+    expectOrder(calls, [
+      ['what it holds', 'write', `<${join(draft, 'fs', 'count')}>`],
+      ['whose it is', 'write', `<${join(draft, 'meta.json')}>`],
+      ['everything', 'syncfs', `<${root}>`],
+      ['name', 'rename', `"${draft}"`, `"${directory}"`],
+      ['report', 'write', 'mount', directory],
+    ])
+    for (const parent of [dirname(directory), join(root, 'v1', 'mounts')]) {
+      expectOrder(calls, [
+        ['name', 'rename', `"${draft}"`],
+        ['directory', 'fsync', `<${parent}>`],
+        ['report', 'write', 'mount', directory],
+      ])
+    }
+  }, 30_000)
 })

@@ -1,10 +1,11 @@
 //! `probe`: what this kernel and this user can do, found out by doing it in a child that is thrown away.
 
 mod interpreters;
+mod machine;
 
 use crate::error::{Failure, Fallible};
 use crate::overlay::{self, Marks};
-use crate::protocol::{IdMap, IdRange, Missing, Outcome, PROTOCOL, Root, Security, SessionCgroup, SubordinateRange};
+use crate::protocol::{IdMap, IdRange, Missing, Outcome, PROTOCOL, Root, Security, SubordinateRange};
 use crate::run::seccomp;
 use crate::sys::process::{self, Ended, Side, Waited};
 use crate::userns::{self, Ids};
@@ -35,11 +36,11 @@ pub(crate) fn probe() -> Fallible<Outcome> {
     let map = if root { None } else { Some(if delegated { wide_map(&subuids, &subgids) } else { own_map() }) };
     let overlay = note(&mut missing, "overlay", trial(|| try_overlay(map.as_ref()))?, overlay_fix);
     let seccomp = note(&mut missing, "seccomp", trial(|| try_seccomp(root))?, seccomp_fix);
-    let cgroup2 = cgroup2();
-    if cgroup2.is_none() {
-        let reason = "no cgroup2 file system in /proc/self/mounts";
-        missing.push(row("cgroup2", reason.into(), "mount -t cgroup2 none /sys/fs/cgroup/unified".into()));
-    }
+    missing.iter_mut().for_each(|one| one.required = is_required(&one.feature, root));
+    let cgroups = machine::cgroups(&mut missing);
+    let [pasta, slirp4netns] = machine::tools(&mut missing);
+    let interpreters = machine::interpreters(&mut missing);
+    missing.sort_by_key(|one| !one.required);
     let [newuidmap, newgidmap] = tools.map(|path| path.map(|path| path.to_string_lossy().into_owned()));
     Ok(Outcome::Probe {
         protocol: PROTOCOL,
@@ -51,13 +52,23 @@ pub(crate) fn probe() -> Fallible<Outcome> {
         newgidmap,
         subuids,
         subgids,
-        cgroups: cgroup2.map(|path| SessionCgroup { version: 2, controllers: Vec::new(), path }).into_iter().collect(),
-        pasta: None,
-        slirp4netns: None,
-        interpreters: interpreters::interpreters(),
+        cgroups,
+        pasta,
+        slirp4netns,
+        interpreters,
         seccomp,
         missing,
     })
+}
+
+/// Whether no build can run without it. Root needs no user namespace, and without subordinate ids an ordinary user
+/// still has a single id.
+fn is_required(feature: &str, root: bool) -> bool {
+    match feature {
+        "overlay" | "seccomp" => true,
+        "userNamespace" => !root,
+        _ => false,
+    }
 }
 
 fn row(feature: &str, reason: String, fix: String) -> Missing {
@@ -202,14 +213,4 @@ fn try_seccomp(root: bool) -> Fallible<()> {
 
 fn seccomp_fix() -> String {
     "use a kernel with CONFIG_SECCOMP_FILTER=y; in an outer container allow seccomp(2)".into()
-}
-
-/// Where cgroup v2 is mounted.
-fn cgroup2() -> Option<String> {
-    let mounts = fs::read_to_string("/proc/self/mounts").ok()?;
-    mounts.lines().find_map(|line| {
-        let mut fields = line.split(' ');
-        let target = fields.nth(1)?;
-        (fields.next()? == "cgroup2").then(|| target.to_owned())
-    })
 }

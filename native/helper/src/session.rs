@@ -15,6 +15,9 @@ use crate::sanitise;
 use crate::sys::process;
 use cgroups::Cgroups;
 use network::Network;
+
+/// Where a session of this user would make its cgroups.
+pub(crate) use cgroups::usable;
 use rustix::event::{PollFd, PollFlags};
 use rustix::fd::OwnedFd;
 

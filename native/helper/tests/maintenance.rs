@@ -16,6 +16,15 @@ fn probe_finds_out_what_root_can_do() {
     assert_eq!((&result["euid"], &result["overlay"], &result["seccomp"]), (&json!(0), &json!(true), &json!(true)));
     let release = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap();
     assert_eq!(result["kernel"], release.trim());
+    // What a session would use; nothing is made by asking.
+    let cgroups = result["cgroups"].as_array().unwrap();
+    assert!(cgroups.iter().all(|one| fs::metadata(one["path"].as_str().unwrap()).unwrap().is_dir()), "{done:?}");
+    for tool in ["pasta", "slirp4netns"] {
+        let installed = ["/usr/bin", "/bin"].map(|dir| json!(format!("{dir}/{tool}")));
+        let found = installed.iter().any(|path| *path == result[tool]);
+        assert_eq!(found, fs::exists(format!("/usr/bin/{tool}")).unwrap(), "{done:?}");
+    }
+    assert!(result["missing"].as_array().unwrap().iter().all(|one| one["required"] == json!(false)), "{done:?}");
 }
 
 #[test]
@@ -26,6 +35,13 @@ fn probe_finds_out_what_an_ordinary_user_can_do() {
     assert_eq!((&result["overlay"], &result["userNamespace"]), (&json!(true), &json!(true)), "{done:?}");
     assert!(result["subuids"][0]["length"].as_u64().unwrap() > 0, "{done:?}");
     assert_ne!(result["euid"], 0);
+    let missing = result["missing"].as_array().unwrap();
+    let fix = |feature: &str| missing.iter().find(|one| one["feature"] == feature).map(|one| one["fix"].clone());
+    let everyone = fs::metadata("/dev/net/tun").is_ok_and(|tun| tun.permissions().mode() & 0o006 == 0o006);
+    assert_eq!(fix("tun"), (!everyone).then(|| json!("chmod 666 /dev/net/tun")), "{done:?}");
+    let has = |one: &serde_json::Value| one["controllers"].as_array().unwrap().contains(&json!("memory"));
+    let limits = result["cgroups"].as_array().unwrap().iter().any(has);
+    assert_eq!(fix("cgroups").is_none(), limits, "{done:?}");
 }
 
 #[test]

@@ -97,13 +97,18 @@ function fakeSession(
     resolve = end
     reject = lose
   })
+  // As of the real one: whoever does not wait for it does not miss it.
+  ended.catch(() => {})
   const namespaces = request.network === null ? {} : { networkFd: 100 + index }
   const session: FakeSession = { request, namespaces, ends: 0, lose: reject }
   const refused = behaviour.refuse?.(request)
   const failed = refused ?? (request.network === null ? undefined : behaviour.disconnect?.(request))
   const parts = { cgroups, unlimited: [], namespaces, ...behaviour.parts }
-  const after = <T>(error: Error | undefined, value: T) =>
-    error === undefined ? Promise.resolve(value) : Promise.reject(error)
+  const after = <T>(error: Error | undefined, value: T) => {
+    const settled = error === undefined ? Promise.resolve(value) : Promise.reject<T>(error)
+    settled.catch(() => {})
+    return settled
+  }
   if (failed !== undefined) reject(failed)
   return [
     session,

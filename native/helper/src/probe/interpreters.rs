@@ -8,11 +8,11 @@ use std::path::Path;
 const PLACE: &str = "/proc/sys/fs/binfmt_misc";
 
 /// Those that are switched on, by name; none where the file system is not mounted.
-pub(super) fn interpreters() -> Vec<Interpreter> {
-    registered(Path::new(PLACE))
+pub(super) fn registered() -> Vec<Interpreter> {
+    registered_in(Path::new(PLACE))
 }
 
-fn registered(place: &Path) -> Vec<Interpreter> {
+fn registered_in(place: &Path) -> Vec<Interpreter> {
     // `status` switches all of them.
     if !fs::read_to_string(place.join("status")).is_ok_and(|status| status.trim() == "enabled") {
         return Vec::new();
@@ -40,6 +40,7 @@ fn parse(text: &str, name: String) -> Option<Interpreter> {
 }
 
 #[cfg(test)]
+#[allow(clippy::expect_used)]
 mod tests {
     use super::*;
 
@@ -73,12 +74,12 @@ mod tests {
         for (name, text) in [("status", "enabled\n"), ("register", ""), ("qemu-s390x", ENTRY), ("qemu-arm", ENTRY)] {
             fs::write(place.join(name), text).expect("a file");
         }
-        let names: Vec<String> = registered(&place).into_iter().map(|found| found.name).collect();
+        let names: Vec<String> = registered_in(&place).into_iter().map(|found| found.name).collect();
         fs::write(place.join("status"), "disabled\n").expect("a file");
-        let off = registered(&place);
+        let off = registered_in(&place);
         fs::remove_dir_all(&place).expect("the directory");
         assert_eq!(names, ["qemu-arm", "qemu-s390x"]);
         assert_eq!(off, []);
-        assert_eq!(registered(Path::new("/nonexistent")), []);
+        assert_eq!(registered_in(Path::new("/nonexistent")), []);
     }
 }

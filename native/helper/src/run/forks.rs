@@ -10,6 +10,8 @@ use std::time::{Duration, Instant};
 /// A run that fails in this many of these in a row is a bomb.
 const WINDOWS: u32 = 2;
 const WINDOW: Duration = Duration::from_secs(1);
+/// Version 1 counts failures and tells nobody, so they are looked for.
+const PAUSE: Duration = Duration::from_millis(500);
 
 /// Watches one run.
 #[derive(Debug)]
@@ -18,6 +20,7 @@ pub(crate) struct Watch {
     session: SessionCgroup,
     /// The kernel reports a change of these as POLLPRI to descriptors that have read them.
     events: Vec<File>,
+    looked: Instant,
     state: State,
 }
 
@@ -35,7 +38,8 @@ impl Watch {
         // Version 2 counts a failure where the limit is, which may be the session's.
         let watched = if own.version == 1 { vec![own] } else { vec![own, session] };
         let events = watched.iter().filter_map(|one| File::open(one.file("pids.events")).ok()).collect();
-        let watch = Self { own: own.clone(), session: session.clone(), events, state: State::Quiet };
+        let watch =
+            Self { own: own.clone(), session: session.clone(), events, looked: Instant::now(), state: State::Quiet };
         watch.acknowledge();
         watch
     }
@@ -49,6 +53,7 @@ impl Watch {
     /// When [`Watch::look`] is due.
     pub(crate) fn due(&self) -> Option<Instant> {
         match self.state {
+            State::Quiet if self.own.version == 1 => Some(self.looked + PAUSE),
             State::Quiet => None,
             State::Failing { until, .. } => Some(until),
         }
@@ -56,6 +61,7 @@ impl Watch {
 
     /// Called when a descriptor is ready or time is due: whose limit a bomb has met, if the run is one.
     pub(crate) fn look(&mut self, now: Instant) -> Option<LimitOwner> {
+        self.looked = now;
         self.acknowledge();
         let (failed, owner) = self.failed();
         match self.state {

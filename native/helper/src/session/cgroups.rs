@@ -133,6 +133,28 @@ fn base(hierarchy: &Hierarchy) -> PathBuf {
     }
 }
 
+/// Where a session would make its directory in a hierarchy, with the controllers it would have; none where it cannot.
+/// Changes nothing.
+pub(crate) fn usable(hierarchy: &Hierarchy) -> Option<SessionCgroup> {
+    let mut candidates = vec![hierarchy.own.clone()];
+    if hierarchy.version == 2 && hierarchy.own != hierarchy.mount {
+        candidates.extend(hierarchy.own.parent().map(Path::to_owned));
+    }
+    let with_controllers = |path: PathBuf| {
+        let mut one = hierarchy.directory(&path);
+        if one.version == 2 {
+            // Without processes of its own, or as the root of the machine, which has no type, it hands down what it has.
+            let free = one.read("cgroup.procs").is_empty() || !path.join("cgroup.type").exists();
+            let text = one.read(if free { "cgroup.controllers" } else { "cgroup.subtree_control" });
+            one.controllers = text.split_whitespace().filter(|name| WANTED.contains(name)).map(str::to_owned).collect();
+        }
+        one
+    };
+    let all = candidates.into_iter().filter(|path| is_writable(path)).map(with_controllers);
+    // Of equals the first.
+    all.rev().max_by_key(|one| one.controllers.len())
+}
+
 fn is_writable(path: &Path) -> bool {
     rustix::fs::access(path, rustix::fs::Access::WRITE_OK).is_ok()
 }
