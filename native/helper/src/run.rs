@@ -11,6 +11,8 @@ mod device;
 mod exec;
 mod forks;
 mod init;
+mod java;
+mod jks;
 mod kernel;
 mod mounts;
 mod pump;
@@ -31,6 +33,7 @@ use crate::overlay::Marks;
 use crate::protocol::{Exceeded, LimitOwner, Outcome, Resource, Run};
 use crate::sanitise;
 use crate::sys::process::{self, Ended, Side};
+use ca::Changed;
 use cgroup::Cgroups;
 use exec::Streams;
 use forks::Watch;
@@ -67,9 +70,9 @@ pub(crate) fn run(run: &Run, marks: Marks) -> Fallible<Outcome> {
     let ended = supervise(run, marks, &cgroups);
     let (counted, exceeded) = (cgroups.counted(), cgroups.exceeded());
     cgroups.remove();
-    let Finished { note, bundles, bomb } = ended?;
+    let Finished { note, changed, bomb } = ended?;
     let stripped = match (&run.trust_ca, &run.root.upper) {
-        (Some(pem), Some(upper)) => ca::strip(upper, pem, &bundles),
+        (Some(pem), Some(upper)) => ca::strip(upper, pem, &changed),
         _ => Ok(()),
     };
     match note {
@@ -112,7 +115,7 @@ fn outcome(
 
 struct Finished {
     note: Note,
-    bundles: Vec<Vec<u8>>,
+    changed: Changed,
     /// Whose limit of processes it met until it was killed for that.
     bomb: Option<LimitOwner>,
 }
@@ -153,7 +156,7 @@ fn supervise(run: &Run, marks: Marks, cgroups: &Cgroups<'_>) -> Fallible<Finishe
     let grace = Duration::from_millis(run.stop_grace_ms.into());
     let mut supervisor = Supervisor::new(init, &signals, grace, forks);
     pump::pump(&mut carried, &status, &signals, &mut supervisor)?;
-    let Supervisor { last, bundles, bomb, .. } = supervisor;
+    let Supervisor { last, changed, bomb, .. } = supervisor;
     let note = match (last, process::wait_child(init, true)) {
         (Some(note @ (Note::Ended { .. } | Note::Failed { .. })), _) => note,
         // Init was killed: for want of memory, or by someone on the host. The step went with it.
@@ -162,7 +165,7 @@ fn supervise(run: &Run, marks: Marks, cgroups: &Cgroups<'_>) -> Fallible<Finishe
         }
         _ => return Err(Failure::internal("init ended without a report")),
     };
-    Ok(Finished { note, bundles, bomb })
+    Ok(Finished { note, changed, bomb })
 }
 
 /// Starts init, in its cgroup of version 2 where there is one and the kernel knows how.
