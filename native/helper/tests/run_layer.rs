@@ -9,7 +9,6 @@ use std::fs;
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt, symlink};
 
 const NOTHING: Vec<String> = Vec::new();
-const PEM: &str = "-----BEGIN CERTIFICATE-----\nQ0FOQVJZ\n-----END CERTIFICATE-----\n";
 
 #[test]
 fn run_leaves_nothing_behind_by_itself() {
