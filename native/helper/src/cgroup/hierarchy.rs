@@ -54,7 +54,9 @@ fn parse(mountinfo: &str, memberships: &str) -> Vec<Hierarchy> {
         }
         let Some(path) = membership(memberships, &mounted) else { continue };
         let mount = PathBuf::from(&mounted.point);
-        let own = below(&path, &mounted.root).map_or_else(|| mount.clone(), |rest| mount.join(rest));
+        // Joining the empty path would leave a slash at the end.
+        let rest = below(&path, &mounted.root).filter(|rest| !rest.is_empty());
+        let own = rest.map_or_else(|| mount.clone(), |rest| mount.join(rest));
         found.push(Hierarchy { version: mounted.version, controllers: mounted.controllers, mount, own });
     }
     found
@@ -145,7 +147,7 @@ mod tests {
     #[test]
     fn find_takes_off_the_root_that_a_container_was_given() {
         let line = |root: &str| format!("33 31 0:30 {root} /sys/fs/cgroup/memory rw - cgroup cgroup rw,memory\n");
-        let own = |root: &str, path: &str| found(&line(root), &format!("4:memory:{path}\n"))[0].2.clone();
+        let own = |root: &str, path: &str| found(&line(root), &format!("4:memory:{path}\n")).remove(0).2;
         assert_eq!(own("/docker/ab", "/docker/ab"), "/sys/fs/cgroup/memory");
         assert_eq!(own("/docker/ab", "/docker/ab/c"), "/sys/fs/cgroup/memory/c");
         // A root that is no ancestor, and one outside of the namespace: the mount is all there is.

@@ -8,6 +8,7 @@ use super::java;
 use super::kernel::{self, KernelTrees};
 use super::report::Note;
 use super::rootfs::{self, Scaffold};
+use super::stdio::Inside;
 use super::stubs::{self, Kind, Stubs};
 use super::user::{self, Identity};
 use super::{mounts, sources, tree, ulimits};
@@ -41,7 +42,7 @@ pub(crate) struct Init<'r> {
     /// Where it reports.
     pub(crate) status: OwnedFd,
     /// The step's standard descriptors.
-    pub(crate) streams: Streams,
+    pub(crate) stdio: Inside,
     /// Where the supervisor says, by one byte, that this process is in its cgroups.
     pub(crate) admitted: OwnedFd,
     /// The network namespace of the session.
@@ -76,13 +77,13 @@ impl Init<'_> {
             limits: ulimits::resolve(&self.run.ulimits)?,
             status: self.status.as_fd(),
         };
-        let (program, identity, changed) = self.build()?;
+        let (program, identity, streams, changed) = self.build()?;
         if !kernel::cgroup_is_unified() {
             self.be_admitted()?;
         }
         Note::Started { changed }.send(self.status.as_fd());
         match process::fork().map_err(|errno| Failure::syscall("fork()", errno))? {
-            Side::Child => exec::become_step(&program, &identity, &self.streams, &walls),
+            Side::Child => exec::become_step(&program, &identity, &streams, &walls),
             Side::Parent(pid) => Ok(wait_for(pid)),
         }
     }
@@ -101,7 +102,7 @@ impl Init<'_> {
     }
 
     /// The sandbox, in the order that docs/dev/native.md gives.
-    fn build(&self) -> Fallible<(Program, Identity, Changed)> {
+    fn build(&self) -> Fallible<(Program, Identity, Streams, Changed)> {
         let run = self.run;
         if kernel::cgroup_is_unified() {
             self.be_admitted()?;
@@ -126,11 +127,12 @@ impl Init<'_> {
         }
         kernel_trees.attach(&root, &scaffold, run)?;
         let null = devices.attach(&root, run.shm_size_bytes)?;
+        let streams = self.stdio.open(&root)?;
         plan.attach(&root)?;
         kernel::mask(&root, &scaffold, null.as_fd(), run.security)?;
 
         let identity = user::look_up(&root, &run.user)?;
-        self.own_streams(&identity)?;
+        own_streams(&streams, &identity)?;
         let program = Program::new(&run.argv, &environment(run, &identity, extended.as_ref()))?;
         let cwd = working_directory(&root, &run.cwd, &identity)?;
         if run.readonly {
@@ -138,7 +140,7 @@ impl Init<'_> {
         }
         rootfs::enter(&root)?;
         enter_directory(&cwd, &run.cwd)?;
-        Ok((program, identity, extended.map(|Extended { changed, .. }| changed).unwrap_or_default()))
+        Ok((program, identity, streams, extended.map(|Extended { changed, .. }| changed).unwrap_or_default()))
     }
 
     /// Waits until this process is in its cgroups. On machines of version 1 that takes long and goes on beside
@@ -176,18 +178,18 @@ impl Init<'_> {
         }
         Ok(())
     }
+}
 
-    /// Programs reopen `/dev/stdout`, which the kernel allows to the pipe's owner only.
-    fn own_streams(&self, identity: &Identity) -> Fallible<()> {
-        for fd in [&self.streams.output, &self.streams.error] {
-            let (uid, gid) = (Uid::from_raw(identity.uid), Gid::from_raw(identity.gid));
-            rustix::fs::fchown(fd, Some(uid), Some(gid)).map_err(|errno| {
-                let call = format!("fchown(pipe, {}, {})", identity.uid, identity.gid);
-                if errno == Errno::INVAL { exec::unmapped(&call, errno) } else { Failure::syscall(call, errno) }
-            })?;
-        }
-        Ok(())
+/// Programs reopen `/dev/stdin` and its like, which the kernel allows to the owner only. A terminal stays with its group, `tty`.
+fn own_streams(streams: &Streams, identity: &Identity) -> Fallible<()> {
+    let (uid, gid) = (Uid::from_raw(identity.uid), Gid::from_raw(identity.gid));
+    for fd in [&streams.input, &streams.output, &streams.error] {
+        rustix::fs::fchown(fd, Some(uid), (!streams.terminal).then_some(gid)).map_err(|errno| {
+            let call = format!("fchown(pipe, {}, {})", identity.uid, identity.gid);
+            if errno == Errno::INVAL { exec::unmapped(&call, errno) } else { Failure::syscall(call, errno) }
+        })?;
     }
+    Ok(())
 }
 
 fn loopback_up() -> Result<(), Errno> {

@@ -10,8 +10,9 @@ use rustix::event::PollFd;
 use rustix::fd::OwnedFd;
 use std::time::{Duration, Instant};
 
-/// The signals that end the step: those of people and callers, and SIGHUP for the death of the caller.
-pub(crate) const END: [i32; 3] = [libc::SIGTERM, libc::SIGINT, libc::SIGHUP];
+/// What this program takes: SIGTERM ends the step, SIGHUP says that the caller is dead, the others are the step's.
+pub(crate) const SIGNALS: [i32; 6] =
+    [libc::SIGTERM, libc::SIGHUP, libc::SIGINT, libc::SIGQUIT, libc::SIGUSR1, libc::SIGUSR2];
 
 /// See the module.
 #[derive(Debug)]
@@ -32,7 +33,7 @@ pub(crate) struct Supervisor<'s> {
 }
 
 impl<'s> Supervisor<'s> {
-    /// Watches over `init`. `signals` gives what is of [`END`]; after the first, `grace` is left to the step.
+    /// Watches over `init`. `signals` gives what is of [`SIGNALS`]; after SIGTERM `grace` is left to the step.
     pub(crate) fn new(init: i32, signals: &'s OwnedFd, grace: Duration, forks: Option<Watch>) -> Self {
         let (line, changed) = (Vec::new(), Changed::default());
         Self { init, signals, grace, forks, line, kill_at: None, last: None, changed, bomb: None }
@@ -68,15 +69,18 @@ impl Listener for Supervisor<'_> {
     }
 
     fn signal(&mut self) {
-        if process::read_signals(self.signals).contains(&libc::SIGHUP) {
-            // Nobody is left who could want the step's result.
+        let signals = process::read_signals(self.signals);
+        let ends = signals.contains(&libc::SIGTERM);
+        // After SIGHUP nobody is left who could want the step's result.
+        if signals.contains(&libc::SIGHUP) || (ends && self.grace.is_zero()) {
             return self.kill();
         }
-        if self.grace.is_zero() {
-            return self.kill();
+        for signal in signals {
+            process::kill(self.init, signal);
         }
-        process::kill(self.init, libc::SIGTERM);
-        self.kill_at.get_or_insert_with(|| Instant::now() + self.grace);
+        if ends {
+            self.kill_at.get_or_insert_with(|| Instant::now() + self.grace);
+        }
     }
 
     fn polled(&self) -> Vec<PollFd<'_>> {
