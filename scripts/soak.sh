@@ -1,11 +1,12 @@
 #!/usr/bin/env bash
-# Long runs of what the tests do in short: the fuzz tests of libs/dockerfile and libs/frontend, each round with a new seed.
+# Long runs of what the tests do in short: what is too large for every run (test/soak), then the fuzz tests of libs/dockerfile and libs/frontend, each round with a new seed.
 # Usage: npm run test:soak [-- MINUTES]     (10 when not given)
 # A failure prints the seed and the text; put the text into libs/dockerfile/corpus, or a test of libs/frontend, so that every test run has it.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 minutes=${1:-10}
 [[ $minutes =~ ^[0-9]+$ ]] || { echo "soak: '$minutes' is no number of minutes" >&2; exit 2; }
+npx vitest run --config vitest.soak.config.ts
 end=$((SECONDS + minutes * 60))
 rounds=0
 while ((rounds == 0 || SECONDS < end)); do
