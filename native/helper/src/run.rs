@@ -11,6 +11,8 @@ mod device;
 mod exec;
 mod forks;
 mod init;
+mod java;
+mod jks;
 mod kernel;
 mod mapping;
 mod mounts;
@@ -34,6 +36,7 @@ use crate::overlay::Marks;
 use crate::protocol::{Exceeded, LimitOwner, Outcome, Resource, Run};
 use crate::sanitise;
 use crate::sys::process::{self, Ended, Side};
+use ca::Changed;
 use cgroup::Cgroups;
 use forks::Watch;
 use init::Init;
@@ -69,9 +72,9 @@ pub(crate) fn run(run: &Run, marks: Marks) -> Fallible<Outcome> {
     let ended = supervise(run, marks, &cgroups);
     let (counted, exceeded) = (cgroups.counted(), cgroups.exceeded());
     cgroups.remove();
-    let Finished { note, bundles, bomb } = ended?;
+    let Finished { note, changed, bomb } = ended?;
     let stripped = match (&run.trust_ca, &run.root.upper) {
-        (Some(pem), Some(upper)) => ca::strip(upper, pem, &bundles),
+        (Some(pem), Some(upper)) => ca::strip(upper, pem, &changed),
         _ => Ok(()),
     };
     match note {
@@ -114,7 +117,7 @@ fn outcome(
 
 struct Finished {
     note: Note,
-    bundles: Vec<Vec<u8>>,
+    changed: Changed,
     /// Whose limit of processes it met until it was killed for that.
     bomb: Option<LimitOwner>,
 }
@@ -148,7 +151,7 @@ fn supervise(run: &Run, marks: Marks, cgroups: &Cgroups<'_>) -> Fallible<Finishe
     let mut supervisor = Supervisor::new(init, &signals, grace, forks);
     let mut carried = outside.connect(&signals, &mut supervisor)?;
     pump::pump(&mut carried, &status, &signals, &mut supervisor)?;
-    let Supervisor { last, bundles, bomb, .. } = supervisor;
+    let Supervisor { last, changed, bomb, .. } = supervisor;
     let note = match (last, process::wait_child(init, true)) {
         (Some(note @ (Note::Ended { .. } | Note::Failed { .. })), _) => note,
         // Init was killed: for want of memory, or by someone on the host. The step went with it.
@@ -157,7 +160,7 @@ fn supervise(run: &Run, marks: Marks, cgroups: &Cgroups<'_>) -> Fallible<Finishe
         }
         _ => return Err(Failure::internal("init ended without a report")),
     };
-    Ok(Finished { note, bundles, bomb })
+    Ok(Finished { note, changed, bomb })
 }
 
 /// Starts init, in its cgroup of version 2 where there is one and the kernel knows how.

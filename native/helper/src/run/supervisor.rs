@@ -1,5 +1,6 @@
 //! What the supervisor knows of its run while it lasts: init's reports, the signals that end it, its time limits.
 
+use super::ca::Changed;
 use super::forks::Watch;
 use super::pump::Listener;
 use super::report::Note;
@@ -25,8 +26,8 @@ pub(crate) struct Supervisor<'s> {
     kill_at: Option<Instant>,
     /// Init's last report.
     pub(crate) last: Option<Note>,
-    /// The bundles that hold added certificates.
-    pub(crate) bundles: Vec<Vec<u8>>,
+    /// What holds added certificates.
+    pub(crate) changed: Changed,
     /// Whose limit of processes the run met again and again, for which it was killed.
     pub(crate) bomb: Option<LimitOwner>,
 }
@@ -34,8 +35,8 @@ pub(crate) struct Supervisor<'s> {
 impl<'s> Supervisor<'s> {
     /// Watches over `init`. `signals` gives what is of [`SIGNALS`]; after SIGTERM `grace` is left to the step.
     pub(crate) fn new(init: i32, signals: &'s OwnedFd, grace: Duration, forks: Option<Watch>) -> Self {
-        let (line, bundles) = (Vec::new(), Vec::new());
-        Self { init, signals, grace, forks, line, kill_at: None, last: None, bundles, bomb: None }
+        let (line, changed) = (Vec::new(), Changed::default());
+        Self { init, signals, grace, forks, line, kill_at: None, last: None, changed, bomb: None }
     }
 
     fn kill(&mut self) {
@@ -45,8 +46,8 @@ impl<'s> Supervisor<'s> {
 
     fn note(&mut self, note: Note) {
         match note {
-            Note::Started { bundles } => {
-                self.bundles = bundles;
+            Note::Started { changed } => {
+                self.changed = changed;
                 crate::report(&Reply::Started { pid: self.init.unsigned_abs() });
             }
             // The step's own process may have failed before it became the step; then init only saw it end.
