@@ -1,4 +1,4 @@
-import { mkdirSync, readFileSync, symlinkSync } from 'node:fs'
+import { mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { command, run } from '../support/tsbuild.ts'
 import { openBusyboxWorkspace, type Workspace } from '../support/workspace.ts'
@@ -83,6 +83,31 @@ describe('tsbuild run', () => {
       running.child.kill(signal)
       expect((await running.outcome).code).toBe(4)
     }
+  })
+
+  it('has the variables of --env-file for the program, and not for itself or Node.js', async () => {
+    const file = workspace.path('variables')
+    writeFileSync(file, 'NODE_OPTIONS=--no-such-option\nTSBUILD_ROOT=/nowhere\nOWN=a b\n')
+    const outcome = await workspace.tsbuild.run([
+      'run',
+      '--network',
+      'none',
+      '--env-file',
+      file,
+      image,
+      'env',
+    ])
+    expect(outcome).toMatchObject({ code: 0, stderr: '' })
+    expect(outcome.stdout).toContain('NODE_OPTIONS=--no-such-option\nTSBUILD_ROOT=/nowhere\nOWN=a b\n')
+    const missing = await workspace.tsbuild.run(['run', '--env-file', `${file}.none`, image, 'env'])
+    expect(missing).toMatchObject({ code: 2, stderr: expect.stringContaining('[ERR_USAGE]') })
+  })
+
+  it('says that a limit ended the program', async () => {
+    const script = 'head -c 100m /dev/zero | tail -c 100m >/dev/null'
+    const args = ['run', '--network', 'none', '--memory', '16m', image, 'sh', '-c', script]
+    const outcome = await workspace.tsbuild.run(args)
+    expect(outcome).toMatchObject({ code: 137, stderr: expect.stringContaining('16 MiB (--memory)') })
   })
 
   it('mounts volumes, read-only where that is said, and says when one is missing', async () => {

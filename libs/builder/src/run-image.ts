@@ -1,6 +1,6 @@
 import { realpath } from 'node:fs/promises'
-import { UserError } from '@tsbuild/errors'
-import { createExecutor } from '@tsbuild/executor'
+import { sizeText, UserError } from '@tsbuild/errors'
+import { createExecutor, type ExceededLimit } from '@tsbuild/executor'
 import type { Mount } from '@tsbuild/native'
 import { hostPlatform, normalizePlatform, parsePlatform, type RuntimeConfig } from '@tsbuild/oci'
 import { createSnapshotter } from '@tsbuild/snapshot'
@@ -8,6 +8,7 @@ import { executionOptions } from './execution-options.ts'
 import { withPlatformHints } from './foreign-platform.ts'
 import type { Machine } from './machine.ts'
 import { parseExtraHosts } from './parse-extra-hosts.ts'
+import { tryPorts } from './published-ports.ts'
 import type { RunImageOptions, Volume } from './types.ts'
 
 /** What a program may take to end after SIGTERM, as long as `docker stop` gives. */
@@ -18,12 +19,13 @@ const stopGraceMs = 10_000
  *
  * @returns its exit code
  * @throws {UserError} `ERR_IMAGE_NOT_FOUND`; `ERR_USAGE` if there is nothing to run; `ERR_MOUNT_SOURCE_INVALID` for a
- * volume that is not there
+ * volume that is not there; `ERR_PORT`
  */
 export async function runImage(machine: Machine, options: RunImageOptions): Promise<number> {
   const signal = options.signal ?? new AbortController().signal
   const mounts = await volumeMounts(options.volumes ?? [])
   const extraHosts = parseExtraHosts(options.addHosts ?? [])
+  await tryPorts(options.ports ?? [])
   const image = await machine.images.resolve(options.image, platformOf(options), { pull: false, signal })
   const program = { ...programOf(image.config.config, options), mounts, extraHosts }
   const snapshotter = createSnapshotter({
@@ -51,7 +53,9 @@ export async function runImage(machine: Machine, options: RunImageOptions): Prom
       const process = { ...program, root: snapshot.root }
       const { outcome, finished } = executor.run(process, output, { signal, signals: options.signals })
       await finished
-      return (await outcome).exitCode
+      const { exitCode, exceeded } = await outcome
+      if (exitCode !== 0 && exceeded !== null) options.onNotice?.(limitMet(executor.limitOf(exceeded)))
+      return exitCode
     } finally {
       await snapshot.release()
     }
@@ -60,6 +64,17 @@ export async function runImage(machine: Machine, options: RunImageOptions): Prom
   } finally {
     await executor.close()
   }
+}
+
+/** An exit code does not tell that it was a limit that ended the program. */
+export function limitMet({ resource, amount, owner }: ExceededLimit): string {
+  const [what, flag] = resource === 'memory' ? ['memory', '--memory'] : ['processes', '--pids-limit']
+  const shown = resource === 'memory' && amount !== null ? sizeText(amount) : amount
+  const limit =
+    owner === 'machine' || shown === null
+      ? 'the machine or its container has'
+      : `the ${owner === 'default' ? 'default ' : ''}limit of ${shown} (${flag})`
+  return `The program wanted more ${what} than ${limit}.`
 }
 
 function platformOf({ platform }: RunImageOptions) {
