@@ -145,6 +145,13 @@ describe('the private network of an executor', () => {
     expect([sessions.length, notices]).toEqual([1, []])
   })
 
+  it('is not replaced by that of the machine where it is only slow: a step may have made it so', async () => {
+    const slow = new EnvironmentError('ERR_SESSION_LOST', 'pasta did not connect the network within 10 s')
+    const { run, runs, notices } = executorOver({ disconnect: () => slow })
+    await expect(run({ network: 'default' })).rejects.toBe(slow)
+    expect([runs, notices]).toEqual([[], []])
+  })
+
   it('is not replaced where it should publish ports', async () => {
     const ports = [{ address: '127.0.0.1', host: 80, inside: 80, protocol: 'tcp' }] as const
     const { run, runs, sessions } = executorOver(without('pasta', 'slirp4netns'), { ports })
