@@ -107,8 +107,10 @@ export function createExecutor(options: ExecutorOptions): Executor {
     const namespaces = network.kind === 'session' ? network.namespaces : undefined
     const { lost } = surroundings
     const { processTimeoutMs: timeoutMs } = options
+    // A wall that is weaker than it should be is nothing to keep silent about.
+    const onWarning = finishing.onWarning ?? ((message: string) => options.onNotice('Sandbox', message))
     return watch({ signal: finishing.signal, lost, timeoutMs, command: shortened(step.args) }, (signal) =>
-      options.native.run(request(step, place), output, { ...finishing, signal, namespaces }),
+      options.native.run(request(step, place), output, { ...finishing, signal, namespaces, onWarning }),
     )
   }
   return {

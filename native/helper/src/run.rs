@@ -12,6 +12,7 @@ mod exec;
 mod forks;
 mod init;
 mod kernel;
+mod mapping;
 mod mounts;
 mod pump;
 mod report;
@@ -36,6 +37,7 @@ use crate::sys::process::{self, Ended, Side};
 use cgroup::Cgroups;
 use forks::Watch;
 use init::Init;
+use mapping::Mapping;
 use report::Note;
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::pipe::PipeFlags;
@@ -124,15 +126,16 @@ fn supervise(run: &Run, marks: Marks, cgroups: &Cgroups<'_>) -> Fallible<Finishe
     let (status, status_end) = pipe(PipeFlags::CLOEXEC)?;
     let (admitted, admission) = pipe(PipeFlags::CLOEXEC)?;
     let signals = process::signal_fd(&SIGNALS).map_err(|errno| Failure::syscall("signalfd(SIGTERM, …)", errno))?;
+    let mapping = Mapping::make(run, marks)?;
     let (side, born_inside) = bear(cgroups)?;
     let init = match side {
         Side::Child => {
             drop((status, outside, admission, signals));
-            Init { run, marks, status: status_end, stdio: inside, admitted, network }.be()
+            Init { run, marks, mapping: &mapping, status: status_end, stdio: inside, admitted, network }.be()
         }
         Side::Parent(pid) => pid,
     };
-    drop((status_end, inside, admitted, network));
+    drop((status_end, inside, admitted, network, mapping));
     if let Err(failure) = cgroups.admit(init, born_inside) {
         process::kill(init, libc::SIGKILL);
         process::wait_child(init, true);

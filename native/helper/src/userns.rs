@@ -201,7 +201,8 @@ fn wait_for_go(go: OwnedFd) -> Fallible<()> {
     }
 }
 
-fn write_maps(target: i32, map: &IdMap) -> Fallible<()> {
+/// Writes the maps of a process in a new namespace.
+pub(crate) fn write_maps(target: i32, map: &IdMap) -> Fallible<()> {
     for (ids, ranges) in [(Ids::User, &map.uids), (Ids::Group, &map.gids)] {
         if rustix::process::geteuid().is_root() {
             let path = format!("/proc/{target}/{}", ids.map_file());

@@ -254,11 +254,3 @@ fn run_shows_an_insecure_step_its_own_cgroups_and_no_others() {
     assert!(lines[0] == "pids" && lines[1].trim().parse::<u32>().unwrap() >= 2 && lines[2] == "made", "{:?}", seen[0]);
     assert!(!seen[1].stdout.contains("pids") && !seen[1].stdout.contains("made"), "{:?}", seen[1]);
 }
-
-#[test]
-fn run_refuses_a_user_namespace_that_it_cannot_make() {
-    let Some(sandbox) = Sandbox::root() else { return };
-    let map = json!([{"inside": 0, "outside": 100_000, "length": 65536}]);
-    let done = sandbox.run(with(&sandbox, "true", "userNamespace", json!({"uids": map, "gids": map})));
-    assert_eq!((done.error(), &done.last["kind"]), ("ERR_NAMESPACE_DENIED", &json!("environment")), "{done:?}");
-}

@@ -3,15 +3,17 @@
 //! Nothing that the step can write to lets device nodes be opened, for root of a step may make them. So `/dev` itself is
 //! `nodev` too, and its nodes are mounts of their own from a directory that the step cannot reach.
 
+use super::mapping::Mapping;
 use super::rootfs::Scaffold;
 use super::tree;
 use crate::beneath::Beneath;
 use crate::error::{Failure, Fallible};
 use crate::overlay::{self, Marks};
-use crate::protocol::Security;
+use crate::protocol::{Run, Security};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags};
 use rustix::mount::MountAttrFlags;
+use rustix::process::{Gid, Uid};
 use std::fs::File;
 use std::io::Write;
 
@@ -21,6 +23,9 @@ const NODES: [(&str, u32, u32); 6] =
 
 /// The size of `/dev/shm` where none is asked for.
 const SHM_BYTES: u64 = 64 << 20;
+
+/// The group of terminals, in every distribution.
+const TTY: u32 = 5;
 
 /// Links as every Linux program expects them.
 const LINKS: [(&str, &str); 6] = [
@@ -55,16 +60,16 @@ pub(crate) fn is_own(name: &[u8]) -> bool {
 
 /// Whether device nodes that the step makes, or the image has, can be opened: only without any wall, and never in a
 /// user namespace.
-fn opens_devices(security: Security, marks: Marks) -> bool {
+fn opens_devices(security: Security, marks: Marks, mapping: &Mapping<'_>) -> bool {
     match security {
         Security::Sandbox | Security::Minimal => false,
-        Security::Insecure => marks == Marks::Trusted,
+        Security::Insecure => marks == Marks::Trusted && !mapping.is_there(),
     }
 }
 
 /// Lets devices of a mount be opened where nothing else holds the step back either.
-pub(crate) fn allow(tree: BorrowedFd<'_>, security: Security, marks: Marks) -> Fallible<()> {
-    if !opens_devices(security, marks) {
+pub(crate) fn allow(tree: BorrowedFd<'_>, security: Security, marks: Marks, mapping: &Mapping<'_>) -> Fallible<()> {
+    if !opens_devices(security, marks, mapping) {
         return Ok(());
     }
     crate::sys::tree::mount_clear_attributes(tree, u64::from(MountAttrFlags::MOUNT_ATTR_NODEV.bits()))
@@ -78,13 +83,15 @@ pub(crate) struct Devices {
     dir: OwnedFd,
     nodes: Vec<(String, OwnedFd)>,
     marks: Marks,
-    security: Security,
+    /// Whether the step may open nodes that it makes there.
+    opens: bool,
 }
 
 impl Devices {
     /// Makes the directory and the nodes. Called before the host's `/dev` is out of reach.
-    pub(crate) fn new(scaffold: &Scaffold, marks: Marks, security: Security) -> Fallible<Self> {
-        let mut devices = Self { dir: scaffold.open(c"dev")?, nodes: Vec::new(), marks, security };
+    pub(crate) fn new(scaffold: &Scaffold, marks: Marks, security: Security, mapping: &Mapping<'_>) -> Fallible<Self> {
+        let opens = opens_devices(security, marks, mapping);
+        let mut devices = Self { dir: scaffold.open(c"dev")?, nodes: Vec::new(), marks, opens };
         let made = scaffold.open(c"nodes")?;
         for (name, major, minor) in NODES {
             let node = match marks {
@@ -122,7 +129,7 @@ impl Devices {
             self.add(name, node)?;
             loops |= name == LOOP_CONTROL;
         }
-        let mut free = if loops && self.marks == Marks::Trusted { FREE_LOOPS } else { 0 };
+        let mut free = if loops && self.opens { FREE_LOOPS } else { 0 };
         for minor in 0..256 {
             let name = format!("loop{minor}");
             if let Ok(node) = host_node(&name, FileType::BlockDevice, (LOOP_MAJOR, minor)) {
@@ -144,19 +151,19 @@ impl Devices {
     }
 
     /// Attaches `/dev` and what is mounted in it, and returns the null device for masks.
-    pub(crate) fn attach(mut self, root: &Beneath, shm_size_bytes: Option<u64>) -> Fallible<OwnedFd> {
+    pub(crate) fn attach(mut self, root: &Beneath, run: &Run, mapping: &Mapping<'_>) -> Fallible<OwnedFd> {
         let point = super::rootfs::open_real_dir(root, "dev")?;
         self.dir = tree::copy_of(self.dir.as_fd(), "dev")?;
         let mut attributes = MountAttrFlags::MOUNT_ATTR_NOSUID;
-        attributes.set(MountAttrFlags::MOUNT_ATTR_NODEV, !opens_devices(self.security, self.marks));
+        attributes.set(MountAttrFlags::MOUNT_ATTR_NODEV, !self.opens);
         tree::restrict(self.dir.as_fd(), attributes)?;
         tree::attach(self.dir.as_fd(), point.as_fd(), "tmpfs, \"/dev\"")?;
         for (name, node) in &self.nodes {
             tree::attach(node.as_fd(), self.open(name)?.as_fd(), name)?;
         }
         let quiet = MountAttrFlags::MOUNT_ATTR_NOSUID | MountAttrFlags::MOUNT_ATTR_NOEXEC;
-        tree::attach(self.terminals(quiet)?.as_fd(), self.open("pts")?.as_fd(), "devpts, \"/dev/pts\"")?;
-        let size = shm_size_bytes.unwrap_or(SHM_BYTES).to_string();
+        tree::attach(self.terminals(quiet, mapping)?.as_fd(), self.open("pts")?.as_fd(), "devpts, \"/dev/pts\"")?;
+        let size = run.shm_size_bytes.unwrap_or(SHM_BYTES).to_string();
         let shm = overlay::tmpfs(&[("mode", "1777"), ("size", &size)], tree::PLAIN)?;
         tree::attach(shm.as_fd(), self.open("shm")?.as_fd(), "tmpfs, \"/dev/shm\"")?;
         let queues = overlay::open_fs("mqueue").and_then(|fs| overlay::create(fs.as_fd(), "mqueue", tree::PLAIN))?;
@@ -164,15 +171,24 @@ impl Devices {
         self.open("null")
     }
 
-    fn terminals(&self, attributes: MountAttrFlags) -> Fallible<OwnedFd> {
+    fn terminals(&self, attributes: MountAttrFlags, mapping: &Mapping<'_>) -> Fallible<OwnedFd> {
         let fs = overlay::open_fs("devpts")?;
         overlay::set(fs.as_fd(), "ptmxmode", "0666")?;
         overlay::set(fs.as_fd(), "mode", "0620")?;
         // Group tty. A user namespace may not have it mapped; the group of the opener is used then.
         if self.marks == Marks::Trusted {
-            overlay::set(fs.as_fd(), "gid", "5")?;
+            overlay::set(fs.as_fd(), "gid", &mapping.group(TTY)?.to_string())?;
         }
-        overlay::create(fs.as_fd(), "devpts", attributes)
+        let terminals = overlay::create(fs.as_fd(), "devpts", attributes)?;
+        if mapping.is_there() {
+            // These two belong to the root of the namespace that mounts it, whoever makes them.
+            let (uid, gid) = (Some(Uid::from_raw(mapping.user(0)?)), Some(Gid::from_raw(mapping.group(0)?)));
+            for name in [c".", c"ptmx"] {
+                rustix::fs::chownat(&terminals, name, uid, gid, AtFlags::SYMLINK_NOFOLLOW)
+                    .map_err(|errno| Failure::syscall(format!("fchownat(devpts, {name:?})"), errno))?;
+            }
+        }
+        Ok(terminals)
     }
 
     fn open(&self, name: &str) -> Fallible<OwnedFd> {

@@ -5,12 +5,13 @@ use super::ca::{self, Extended};
 use super::device::Devices;
 use super::exec::{self, Program, Streams, Walls};
 use super::kernel::{self, KernelTrees};
+use super::mapping::Mapping;
 use super::report::Note;
 use super::rootfs::{self, Scaffold};
 use super::stdio::Inside;
 use super::stubs::{self, Kind, Stubs};
 use super::user::{self, Identity};
-use super::{mounts, sources, tree, ulimits};
+use super::{device, mounts, sources, tree, ulimits};
 use crate::beneath::{Beneath, Links};
 use crate::error::{Failure, Fallible};
 use crate::overlay::Marks;
@@ -38,6 +39,8 @@ pub(crate) struct Init<'r> {
     pub(crate) run: &'r Run,
     /// Which overlay marks this user may use.
     pub(crate) marks: Marks,
+    /// How the step's ids are the machine's.
+    pub(crate) mapping: &'r Mapping<'r>,
     /// Where it reports.
     pub(crate) status: OwnedFd,
     /// The step's standard descriptors.
@@ -64,11 +67,6 @@ impl Init<'_> {
         process::block_signals(&SUPERVISED);
         // Out of the terminal's process group: what the user types reaches the step through the supervisor only.
         rustix::process::setsid().map_err(|errno| Failure::syscall("setsid()", errno))?;
-        if self.run.user_namespace.is_some() {
-            // A wall that is asked for and not there must not look as if it were.
-            let text = "a user namespace for the steps of root cannot be made yet; leave --userns out";
-            return Err(Failure::environment("ERR_NAMESPACE_DENIED", text));
-        }
         let walls = Walls {
             marks: self.marks,
             security: self.run.security,
@@ -107,38 +105,43 @@ impl Init<'_> {
             self.be_admitted()?;
         }
         self.enter_network()?;
+        self.wear_ids()?;
         self.unshare()?;
         rootfs::make_private()?;
         let kernel_trees = KernelTrees::new(run.network, self.marks, run.security)?;
         kernel_trees.prefer_for_oom(OOM_SCORE)?;
 
-        let view = rootfs::view(&run.root, self.marks)?;
         let scaffold = Scaffold::raise()?;
-        let sources = sources::prepare(&run.mounts, &scaffold, self.marks)?;
-        let devices = Devices::new(&scaffold, self.marks, run.security)?;
+        let layers = self.mapping.layers(&run.root, &scaffold)?;
+        let view = rootfs::view(&layers, self.marks)?;
+        let sources = sources::prepare(&run.mounts, &scaffold, self.marks, self.mapping)?;
+        let devices = Devices::new(&scaffold, self.marks, run.security, self.mapping)?;
         let mut stubs = Stubs::new(scaffold.stub_layer()?, &view);
         let plan = mounts::plan(run, sources, &scaffold, &view, &mut stubs)?;
         let extended = run.trust_ca.as_ref().map(|pem| ca::extend(&view, &mut stubs, pem)).transpose()?;
-        let root = rootfs::mount(run, self.marks, &scaffold, stubs)?;
+        let root = rootfs::mount(layers, self.marks, &scaffold, stubs)?;
+        device::allow(root.root(), run.security, self.marks, self.mapping)?;
 
         if let Some(extended) = &extended {
             devices.add_bundle(&extended.bundle)?;
         }
         kernel_trees.attach(&root, &scaffold, run)?;
-        let null = devices.attach(&root, run.shm_size_bytes)?;
+        let null = devices.attach(&root, run, self.mapping)?;
         let streams = self.stdio.open(&root)?;
         plan.attach(&root)?;
         kernel::mask(&root, &scaffold, null.as_fd(), run.security)?;
 
         let identity = user::look_up(&root, &run.user)?;
-        own_streams(&streams, &identity)?;
+        let owner = self.mapping.owner(&identity)?;
+        own_streams(&streams, owner)?;
         let program = Program::new(&run.argv, &environment(run, &identity, extended.is_some()))?;
-        let cwd = working_directory(&root, &run.cwd, &identity)?;
+        let cwd = working_directory(&root, &run.cwd, owner)?;
         if run.readonly {
             rootfs::make_read_only(&root)?;
         }
         rootfs::enter(&root)?;
         enter_directory(&cwd, &run.cwd)?;
+        self.enter_user_namespace()?;
         Ok((program, identity, streams, extended.map(|Extended { paths, .. }| paths).unwrap_or_default()))
     }
 
@@ -161,10 +164,29 @@ impl Init<'_> {
         }
     }
 
+    /// Before anything is made, the root of `/dev/mqueue` among it, which comes with the ipc namespace.
+    fn wear_ids(&self) -> Fallible<()> {
+        if !self.mapping.is_there() {
+            return Ok(());
+        }
+        self.mapping.wear()?;
+        self.die_with_supervisor()
+    }
+
+    /// The last thing: what comes before needs real root.
+    fn enter_user_namespace(&self) -> Fallible<()> {
+        if !self.mapping.is_there() {
+            return Ok(());
+        }
+        self.mapping.enter(self.run.security)?;
+        self.die_with_supervisor()
+    }
+
     fn unshare(&self) -> Fallible<()> {
         let mut flags = UnshareFlags::NEWNS | UnshareFlags::NEWIPC | UnshareFlags::NEWUTS;
-        if self.run.network == Network::None {
-            flags |= UnshareFlags::NEWNET;
+        match self.mapping.network() {
+            Some(network) => userns::join(network, LinkNameSpaceType::Network)?,
+            None => flags.set(UnshareFlags::NEWNET, self.run.network == Network::None),
         }
         if kernel::cgroup_is_unified() {
             flags |= UnshareFlags::NEWCGROUP;
@@ -179,12 +201,11 @@ impl Init<'_> {
     }
 }
 
-/// Programs reopen `/dev/stdin` and its like, which the kernel allows to the owner only. A terminal stays with its group, `tty`.
-fn own_streams(streams: &Streams, identity: &Identity) -> Fallible<()> {
-    let (uid, gid) = (Uid::from_raw(identity.uid), Gid::from_raw(identity.gid));
+fn own_streams(streams: &Streams, (uid, gid): (u32, u32)) -> Fallible<()> {
     for fd in [&streams.input, &streams.output, &streams.error] {
-        rustix::fs::fchown(fd, Some(uid), (!streams.terminal).then_some(gid)).map_err(|errno| {
-            let call = format!("fchown(pipe, {}, {})", identity.uid, identity.gid);
+        let group = (!streams.terminal).then_some(Gid::from_raw(gid));
+        rustix::fs::fchown(fd, Some(Uid::from_raw(uid)), group).map_err(|errno| {
+            let call = format!("fchown(pipe, {uid}, {gid})");
             if errno == Errno::INVAL { exec::unmapped(&call, errno) } else { Failure::syscall(call, errno) }
         })?;
     }
@@ -216,14 +237,14 @@ fn environment(run: &Run, identity: &Identity, trusted: bool) -> Vec<Vec<u8>> {
 }
 
 /// Opens the working directory, made where missing. No descriptor link and no way out of the root can name it.
-fn working_directory(root: &Beneath, path: &str, identity: &Identity) -> Fallible<OwnedFd> {
+fn working_directory(root: &Beneath, path: &str, owner: (u32, u32)) -> Fallible<OwnedFd> {
     let open = |path: &[u8]| root.open(path, OFlags::PATH | OFlags::DIRECTORY, Mode::empty(), Links::Follow);
     let opened = match open(path.as_bytes()) {
         // The kernel followed every link on the way, none of them magic, and found nothing at the end: where that is
         // inside the root, the directory is made.
         Err(Errno::NOENT) => {
             let place = stubs::resolve(root, path.as_bytes())?.path();
-            stubs::make(root, &place, Kind::Directory, Some((identity.uid, identity.gid))).and_then(|()| open(&place))
+            stubs::make(root, &place, Kind::Directory, Some(owner)).and_then(|()| open(&place))
         }
         other => other,
     };

@@ -5,14 +5,15 @@
 //! replace some of the image's are parts of the same tmpfs, each mounted with its own attributes.
 
 use super::stubs::Stubs;
-use super::{device, tree};
+use super::tree;
 use crate::beneath::{Beneath, Links};
 use crate::error::{Failure, Fallible};
 use crate::overlay::{self, Marks};
-use crate::protocol::{Root, Run};
+use crate::protocol::Root;
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{CWD, Mode, OFlags};
 use rustix::mount::{MountAttrFlags, UnmountFlags};
+use std::cell::Cell;
 use std::fs::File;
 use std::io::Write;
 use std::path::Path;
@@ -25,6 +26,8 @@ const STUB_LAYER: &str = "/proc/stubs";
 #[derive(Debug)]
 pub(crate) struct Scaffold {
     dir: OwnedFd,
+    /// How many mounts without a name it holds.
+    held: Cell<u32>,
 }
 
 impl Scaffold {
@@ -38,7 +41,7 @@ impl Scaffold {
                 .map_err(|errno| Failure::syscall(format!("mkdirat(scaffold, {name:?})"), errno))?;
         }
         attach_at(dir.as_fd(), SCAFFOLD)?;
-        Ok(Self { dir })
+        Ok(Self { dir, held: Cell::new(0) })
     }
 
     /// The directory that becomes the stub layer.
@@ -59,6 +62,14 @@ impl Scaffold {
             .and_then(|()| rustix::fs::openat(&self.dir, name, flags, Mode::empty()))
             .map_err(|errno| Failure::syscall(format!("mkdirat(scaffold, {name:?})"), errno))?;
         tree::attach(tree, point.as_fd(), name)
+    }
+
+    /// Attaches a detached mount at a new directory and returns its path.
+    pub(crate) fn hold_next(&self, tree: BorrowedFd<'_>) -> Fallible<String> {
+        self.held.set(self.held.get() + 1);
+        let name = format!("held{}", self.held.get());
+        self.hold(&name, tree)?;
+        Ok(format!("{SCAFFOLD}/{name}"))
     }
 
     /// A detached, read-only mount of a new file with this text.
@@ -94,8 +105,7 @@ fn is_empty(dir: &str) -> Fallible<bool> {
 }
 
 /// Mounts the snapshot with the stubs on top of its lower layers, attached at the scaffold's `root`.
-pub(crate) fn mount(run: &Run, marks: Marks, scaffold: &Scaffold, stubs: Stubs<'_>) -> Fallible<Beneath> {
-    let mut root = run.root.clone();
+pub(crate) fn mount(mut root: Root, marks: Marks, scaffold: &Scaffold, stubs: Stubs<'_>) -> Fallible<Beneath> {
     // overlayfs wants one lower layer beside an upper one, and two without.
     if !stubs.is_empty() || root.lower.is_empty() || root.upper.is_none() {
         root.lower.insert(0, STUB_LAYER.to_owned());
@@ -105,7 +115,6 @@ pub(crate) fn mount(run: &Run, marks: Marks, scaffold: &Scaffold, stubs: Stubs<'
         return Err(Failure::internal("a run needs a layer"));
     }
     let snapshot = overlay::mount(&root, marks).map_err(|failure| explain(failure, &root))?;
-    device::allow(snapshot.as_fd(), run.security, marks)?;
     tree::attach(snapshot.as_fd(), scaffold.open(c"root")?.as_fd(), "snapshot, \"/proc/root\"")?;
     Ok(Beneath::new(snapshot))
 }

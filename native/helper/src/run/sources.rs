@@ -3,6 +3,7 @@
 //! A source is resolved once. From then on only its descriptor is used, so nothing that a step does to a shared
 //! directory at the same time can lead the mount elsewhere.
 
+use super::mapping::Mapping;
 use super::rootfs::Scaffold;
 use super::stubs::Kind;
 use super::{exec, tree, user};
@@ -38,14 +39,20 @@ pub(crate) struct Prepared {
 /// # Errors
 /// `ERR_MOUNT_SOURCE_INVALID` for a source that is missing, or not what it must be; `ERR_ROOTLESS_IDMAP` for an owner that
 /// the user namespace does not map; `ERR_USER_INVALID` for one that is no id.
-pub(crate) fn prepare(mounts: &[Mount], scaffold: &Scaffold, marks: Marks) -> Fallible<Vec<Prepared>> {
-    let mut workshop = Workshop { scaffold, marks, vault: None, held: 0 };
+pub(crate) fn prepare(
+    mounts: &[Mount],
+    scaffold: &Scaffold,
+    marks: Marks,
+    mapping: &Mapping<'_>,
+) -> Fallible<Vec<Prepared>> {
+    let mut workshop = Workshop { scaffold, marks, mapping, vault: None, held: 0 };
     mounts.iter().map(|mount| workshop.make(mount)).collect()
 }
 
 struct Workshop<'s> {
     scaffold: &'s Scaffold,
     marks: Marks,
+    mapping: &'s Mapping<'s>,
     /// Where secrets lie.
     vault: Option<OwnedFd>,
     /// How many names of the scaffold are taken.
@@ -63,7 +70,7 @@ struct Owner {
 impl Workshop<'_> {
     fn make(&mut self, mount: &Mount) -> Fallible<Prepared> {
         match mount {
-            Mount::Bind { source, inside, target, readonly } => bind(source, inside, target, *readonly),
+            Mount::Bind { source, inside, target, readonly } => self.bind(source, inside, target, *readonly),
             Mount::Snapshot { root, inside, target } => self.snapshot(root, inside, target),
             Mount::Tmpfs { target, size_bytes, readonly } => tmpfs(target, *size_bytes, *readonly),
             Mount::Secret { target, data, mode, uid, gid } => {
@@ -75,9 +82,28 @@ impl Workshop<'_> {
         }
     }
 
+    fn bind(&self, source: &str, inside: &str, target: &str, readonly: bool) -> Fallible<Prepared> {
+        let fd = open_source(source, target)?;
+        let (found, kind) = match inside {
+            "" => {
+                let kind = kind_of(file_type(&fd, source)?).ok_or_else(|| invalid(target, source, "is a symlink"))?;
+                (fd, kind)
+            }
+            _ => beneath(fd, inside, target)?,
+        };
+        let tree = tree::copy_of(found.as_fd(), source)?;
+        self.mapping.apply(tree.as_fd(), source)?;
+        let mut attributes = MountAttrFlags::MOUNT_ATTR_NODEV;
+        if readonly {
+            attributes |= MountAttrFlags::MOUNT_ATTR_RDONLY | MountAttrFlags::MOUNT_ATTR_NOSUID;
+        }
+        tree::restrict(tree.as_fd(), attributes)?;
+        Ok(Prepared { tree, kind, target: target.to_owned(), readonly })
+    }
+
     fn snapshot(&mut self, root: &Root, inside: &str, target: &str) -> Fallible<Prepared> {
         let readonly = root.upper.is_none();
-        let snapshot = overlay::mount(root, self.marks)?;
+        let snapshot = overlay::mount(&self.mapping.layers(root, self.scaffold)?, self.marks)?;
         if inside.is_empty() {
             return Ok(Prepared { tree: snapshot, kind: Kind::Directory, target: target.to_owned(), readonly });
         }
@@ -99,7 +125,8 @@ impl Workshop<'_> {
             .map_err(|errno| Failure::syscall(format!("openat(secrets, {name:?}, O_CREAT)"), errno))?;
         let mut file = File::from(fd);
         file.write_all(&bytes).map_err(|error| Failure::io("write(secret)", &error))?;
-        self.give(&file, target, owner)?;
+        let outside = Owner { uid: self.mapping.user(owner.uid)?, gid: self.mapping.group(owner.gid)?, ..owner };
+        self.give(&file, target, outside)?;
         let tree = tree::copy_of(file.as_fd(), &name)?;
         let mut attributes = tree::PLAIN_READ_ONLY;
         if owner.mode & 0o111 != 0 {
@@ -129,8 +156,11 @@ impl Workshop<'_> {
         if file_type(&fd, source)? != FileType::Socket {
             return Err(invalid(target, source, "is no socket"));
         }
+        // On disk it has the ids that the step is to see.
+        self.mapping.user(owner.uid).and_then(|_| self.mapping.group(owner.gid))?;
         self.give(&fd, target, owner)?;
         let tree = tree::copy_of(fd.as_fd(), source)?;
+        self.mapping.apply(tree.as_fd(), source)?;
         tree::restrict(tree.as_fd(), tree::PLAIN_READ_ONLY)?;
         Ok(Prepared { tree, kind: Kind::File, target: target.to_owned(), readonly: true })
     }
@@ -151,24 +181,6 @@ impl Workshop<'_> {
         crate::sys::tree::change_mode(file.as_fd(), mode & 0o7777)
             .map_err(|errno| Failure::syscall(format!("fchmodat2({target:?}, {mode:#o}, AT_EMPTY_PATH)"), errno))
     }
-}
-
-fn bind(source: &str, inside: &str, target: &str, readonly: bool) -> Fallible<Prepared> {
-    let fd = open_source(source, target)?;
-    let (found, kind) = match inside {
-        "" => {
-            let kind = kind_of(file_type(&fd, source)?).ok_or_else(|| invalid(target, source, "is a symlink"))?;
-            (fd, kind)
-        }
-        _ => beneath(fd, inside, target)?,
-    };
-    let tree = tree::copy_of(found.as_fd(), source)?;
-    let mut attributes = MountAttrFlags::MOUNT_ATTR_NODEV;
-    if readonly {
-        attributes |= MountAttrFlags::MOUNT_ATTR_RDONLY | MountAttrFlags::MOUNT_ATTR_NOSUID;
-    }
-    tree::restrict(tree.as_fd(), attributes)?;
-    Ok(Prepared { tree, kind, target: target.to_owned(), readonly })
 }
 
 fn tmpfs(target: &str, size_bytes: Option<u64>, readonly: bool) -> Fallible<Prepared> {

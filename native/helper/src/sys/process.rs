@@ -331,6 +331,18 @@ pub(crate) fn unshare(flags: rustix::thread::UnshareFlags) -> Result<(), Errno> 
     unsafe { rustix::thread::unshare_unsafe(flags) }
 }
 
+/// `setfsuid(2)` and `setfsgid(2)`: who owns what this process makes.
+pub(crate) fn set_file_ids(uid: u32, gid: u32) -> Result<(), Errno> {
+    // Both return the id that was in effect before; a second call with an invalid id changes nothing and tells it.
+    // SAFETY: setfsgid(2) and setfsuid(2) have no memory conditions.
+    let now = unsafe {
+        libc::setfsgid(gid);
+        libc::setfsuid(uid);
+        (libc::setfsuid(u32::MAX), libc::setfsgid(u32::MAX))
+    };
+    if (now.0.cast_unsigned(), now.1.cast_unsigned()) == (uid, gid) { Ok(()) } else { Err(Errno::PERM) }
+}
+
 /// `keyctl(2)` KEYCTL_JOIN_SESSION_KEYRING: a new, empty session keyring, so that no key of the caller is reachable.
 pub(crate) fn new_session_keyring() -> Result<(), Errno> {
     const KEYCTL_JOIN_SESSION_KEYRING: libc::c_int = 1;

@@ -16,6 +16,13 @@ pub(crate) fn mount_set_private(tree: BorrowedFd<'_>) -> Result<(), Errno> {
     set_attr(tree, &attr, libc::AT_RECURSIVE)
 }
 
+/// `mount_setattr(2)`: maps the ids of a detached mount, and of the mounts below it, by those of a user namespace.
+pub(crate) fn mount_map_ids(tree: BorrowedFd<'_>, namespace: BorrowedFd<'_>) -> Result<(), Errno> {
+    let userns_fd = u64::from(namespace.as_raw_fd().unsigned_abs());
+    let attr = libc::mount_attr { attr_set: libc::MOUNT_ATTR_IDMAP, attr_clr: 0, propagation: 0, userns_fd };
+    set_attr(tree, &attr, libc::AT_RECURSIVE)
+}
+
 fn set_attr(tree: BorrowedFd<'_>, attr: &libc::mount_attr, flags: libc::c_int) -> Result<(), Errno> {
     // SAFETY: mount_setattr(2) reads an empty, NUL-terminated path and `size_of::<mount_attr>()` bytes behind `attr`;
     // both outlive the call and it keeps neither. `tree` is an open descriptor, which AT_EMPTY_PATH makes the target.
