@@ -4,8 +4,8 @@ import { listFiles, readText } from '../support/repository.ts'
 
 const script = readText('scripts/setup.sh')
 
-/** Of packages that every Debian has (util-linux). */
-const essential = ['setpriv', 'unshare']
+/** Of packages that every Debian has: util-linux, mount, perl-base. */
+const essential = ['mount', 'perl', 'setpriv', 'unshare']
 /** By another package's program, which stands for all of its own. */
 const siblings: Readonly<Record<string, string>> = { 'ssh-add': 'ssh-agent' }
 
