@@ -154,6 +154,8 @@ describe('createExecutor() with userns auto', () => {
     ['ours', 'root:1:65536\ncontainers:300000:65536\ntsbuild:200000:65536\n', 200_000],
     ["podman's", 'containers:300000:131072\n', 300_000],
     ['none too small', 'tsbuild:200000:65535\ncontainers:300000:65536\n', 300_000],
+    ["nobody else's", 'a:231072:65536\nb:100000:65536\nc:165536:10\nd:9:5\n', 296_608],
+    ['a gap that is large enough', 'a:100000:65536\nb:231072:65536\n', 165_536],
     ['nothing malformed', 'tsbuild:x:65536\ntsbuild:1:2:3\n# tsbuild\n', 100_000],
   ])('run() takes ids that are granted for this: %s', async (_, subuid, outside) => {
     const subordinateIds = { subuid: file(subuid), subgid: '/nonexistent' }
