@@ -27,12 +27,21 @@ declare -A program_of=(
   [mmdebstrap]=mmdebstrap [gcc]=gcc [uidmap]=newuidmap [docker-registry]=docker-registry [skopeo]=skopeo
   [umoci]=umoci [docker.io]=dockerd [runc]=runc [busybox-static]=busybox [strace]=strace [openssl]=openssl
   [e2fsprogs]=mkfs.ext4 [buildah]=buildah [podman]=podman [crun]=crun [hyperfine]=hyperfine [passt]=pasta [zstd]=zstd [git]=git
-  [attr]=setfattr [bzip2]=bzip2 [xz-utils]=xz [openssh-client]=ssh-agent
+  [attr]=setfattr [bzip2]=bzip2 [xz-utils]=xz [openssh-client]=ssh-agent [openssh-server]=sshd [slirp4netns]=slirp4netns
+  [iproute2]=ip [golang-go]=go
+)
+
+# What these packages would run from the next start of the machine on. Tests start their own; nobody asked for more.
+declare -A services_of=(
+  [openssh-server]='ssh.service' [docker.io]='docker.service docker.socket' [docker-registry]='docker-registry.service'
 )
 
 wanted_packages() {
   local demo='gcc libc6-dev mmdebstrap uidmap'
-  local test="$demo docker-registry docker.io runc skopeo umoci busybox-static strace openssl e2fsprogs passt zstd attr bzip2 xz-utils git openssh-client"
+  local test="$demo docker-registry docker.io runc skopeo umoci busybox-static strace openssl e2fsprogs zstd attr bzip2 xz-utils git"
+  test+=' iproute2 passt slirp4netns openssh-client openssh-server'
+  # Any Go will do, and it seldom comes as a package.
+  command -v go >/dev/null || test+=' golang-go'
   case $purpose in
     demo) echo "$demo" ;;
     test) echo "$test" ;;
@@ -67,9 +76,10 @@ install_packages() {
   # A service that a package starts would only be in the way: policy-rc.d says no while we install.
   local policy=/usr/sbin/policy-rc.d made=
   if [[ ! -e $policy ]]; then
+    made=$policy
+    trap "rm -f $policy" EXIT
     printf '#!/bin/sh\nexit 101\n' >"$policy"
     chmod 755 "$policy"
-    made=1
   fi
   local status=0
   # shellcheck disable=SC2086 — a list of words
@@ -77,11 +87,51 @@ install_packages() {
     DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $missing ||
       { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $missing; }
   } >"$state/apt-get.log" 2>&1 || status=$?
-  [[ -z $made ]] || rm -f "$policy"
+  # shellcheck disable=SC2086 — a list of words
+  disable_services $missing >>"$state/apt-get.log" 2>&1
+  [[ -z $made ]] || { rm -f "$made" && trap - EXIT; }
   if [[ $status -ne 0 ]]; then
     tail -n 20 "$state/apt-get.log" >&2
     stop "apt-get could not install: $missing"
   fi
+}
+
+# For packages that were not there before: a server that somebody else installed stays as it is.
+disable_services() {
+  local package service
+  for package; do
+    for service in ${services_of[$package]:-}; do
+      # A policy-rc.d of the machine may have let it start.
+      [[ ! -d /run/systemd/system ]] || systemctl stop "$service" || true
+      if command -v systemctl; then
+        systemctl disable "$service" || true
+      elif [[ $service == *.service ]]; then
+        update-rc.d "${service%.service}" disable || true
+      fi
+    done
+  done
+}
+
+# One program of qemu-user-static, beside the checkout: the package itself would register interpreters with the kernel, for
+# everything that this machine runs. Tests find it there (findProgram in test/support/capabilities.ts).
+unpack_interpreter() {
+  local program=qemu-aarch64-static folder=$state/programs
+  [[ $purpose != demo ]] && ! command -v "$program" >/dev/null && [[ ! -x $folder/$program ]] || return 0
+  command -v apt-get >/dev/null || stop "$program is missing; it is in the package qemu-user-static"
+  say "unpacking $program"
+  local scratch=$state/qemu
+  rm -rf "$scratch"
+  mkdir -p "$scratch" "$folder"
+  (
+    cd "$scratch"
+    apt-get download -qq qemu-user-static || { [[ $EUID -eq 0 ]] && apt-get update -qq && apt-get download -qq qemu-user-static; }
+    dpkg-deb --fsys-tarfile ./*.deb | tar -x --strip-components=3 "./usr/bin/$program"
+  ) >"$state/apt-get-download.log" 2>&1 || {
+    tail -n 20 "$state/apt-get-download.log" >&2
+    stop 'apt-get could not download qemu-user-static; install it with: sudo apt-get install -y --no-install-recommends qemu-user-static'
+  }
+  mv "$scratch/$program" "$folder/"
+  rm -rf "$scratch"
 }
 
 check_rust() {
@@ -150,6 +200,7 @@ build() {
 
 check_node
 install_packages
+unpack_interpreter
 check_rust
 install_npm_packages
 make_test_user

@@ -1,11 +1,20 @@
 #!/usr/bin/env bash
-# Long runs of what the tests do in short: the fuzz tests of libs/dockerfile and libs/frontend, each round with a new seed.
+# Long runs of what the tests do in short: all rounds of the races of spec/security.md, what is too large for every run (test/soak),
+# then the fuzz tests of libs/dockerfile and libs/frontend, each round with a new seed.
 # Usage: npm run test:soak [-- MINUTES]     (10 when not given)
 # A failure prints the seed and the text; put the text into libs/dockerfile/corpus, or a test of libs/frontend, so that every test run has it.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 minutes=${1:-10}
 [[ $minutes =~ ^[0-9]+$ ]] || { echo "soak: '$minutes' is no number of minutes" >&2; exit 2; }
+[[ ! -d $HOME/.cargo/bin ]] || export PATH="$HOME/.cargo/bin:$PATH"
+(
+  cd native/helper
+  TSBUILD_RACE_ROUNDS=2000 cargo test --release --test run_hostile run_wins_the_race
+  TSBUILD_RACE_ROUNDS=5000 cargo test --release --test run_mounts mnt_01
+)
+TSBUILD_SOAK=1 npx vitest run --config vitest.e2e.config.ts test/e2e/hostile-races.test.ts
+npx vitest run --config vitest.soak.config.ts
 end=$((SECONDS + minutes * 60))
 rounds=0
 while ((rounds == 0 || SECONDS < end)); do

@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { listFiles, readText, repository } from '../support/repository.ts'
 
-/** How many rows each section of the specification has, paragraphs that state rules included. */
+/** How many rows each section of spec/dockerfile.md has, paragraphs that state rules included. */
 const wanted: ReadonlyMap<string, number> = new Map([
   ['1.1', 18],
   ['1.2', 18],
@@ -28,6 +28,15 @@ const wanted: ReadonlyMap<string, number> = new Map([
   ['8.1', 8],
 ])
 
+/** How many rows the sections of spec/security.md have that concern a builder. */
+const wantedOfSecurity: ReadonlyMap<string, number> = new Map([
+  ['3.1', 17],
+  ['3.2', 8],
+  ['3.3', 11],
+  ['3.8', 8],
+  ['4', 23],
+])
+
 interface Row {
   readonly section: string
   readonly name: string
@@ -41,7 +50,7 @@ function parseRows(document: string): readonly Row[] {
   const rows: Row[] = []
   let section = ''
   for (const line of document.split('\n')) {
-    if (line.startsWith('## ')) section = /^## (\d\.\d) /.exec(line)?.[1] ?? ''
+    if (line.startsWith('## ')) section = /^## (\d(?:\.\d)?) /.exec(line)?.[1] ?? ''
     const [, name = '', status = '', tests = ''] = /^\| (.+?) \| (.*?) ?\| (.*?) ?\|$/.exec(line) ?? []
     if (section === '' || name === '' || name === 'row' || name === '---') continue
     const named = [...tests.matchAll(/(`{1,2})(?!`)(.+?)\1(?!`)/g)].map(([, , test = '']) => test)
@@ -64,9 +73,13 @@ function faultOf(test: string): string | undefined {
   if (file === undefined) return 'no such file'
   if (others.length > 0) return `also ${others.join(', ')}`
   const text = readText(file)
+  // What goes on with the input of a row is the beginning of a template.
+  const [start = title, open] = title.split('…')
   const found = file.endsWith('.rs')
     ? text.includes(`#[test]\nfn ${title}() {`)
-    : ["'", '"', '`'].some((quote) => text.includes(`${quote}${title}${quote}`))
+    : open === undefined
+      ? ["'", '"', '`'].some((quote) => text.includes(`${quote}${title}${quote}`))
+      : text.includes(`\`${start}\${`)
   return found ? undefined : 'no such test'
 }
 
@@ -74,8 +87,8 @@ function faultOf(test: string): string | undefined {
 function findFaults(rows: readonly Row[], counts: ReadonlyMap<string, number>): readonly string[] {
   const faults = rows.flatMap(({ section, name, status, tests }) => {
     const where = `${section} ${name}`
-    const known = /^(as BuildKit|better: .+|left out: .+|not yet: issues? \d.*)$/.test(
-      status.replace(/^(as BuildKit)[,:;] .+$/, '$1'),
+    const known = /^(as BuildKit|holds|better: .+|left out: .+|not yet: issues? \d.*)$/.test(
+      status.replace(/^(as BuildKit|holds)([,:;]| for) .+$/, '$1'),
     )
     return [
       ...(known ? [] : [`${where}: the status "${status}" is none`]),
@@ -93,9 +106,12 @@ function findFaults(rows: readonly Row[], counts: ReadonlyMap<string, number>): 
   return [...faults, ...short]
 }
 
-describe('docs/dev/dockerfile-rows.md', () => {
-  it('names an existing test for every row of the specification', () => {
-    expect(findFaults(parseRows(readText('docs/dev/dockerfile-rows.md')), wanted)).toEqual([])
+describe('the rows of the specification', () => {
+  it.each([
+    ['docs/dev/dockerfile-rows.md', wanted],
+    ['docs/dev/security-rows.md', wantedOfSecurity],
+  ] as const)('%s names an existing test for every row', (path, counts) => {
+    expect(findFaults(parseRows(readText(path)), counts)).toEqual([])
   })
 
   it('findFaults() finds what is not there', () => {
@@ -113,6 +129,8 @@ describe('docs/dev/dockerfile-rows.md', () => {
         '| a Rust test | left out: so | `files_rows.rs › no_such_test` |',
         '| nothing | as BuildKit | |',
         '| a status | done | `add-heredoc` |',
+        '| a template | holds | `hostile-run.test.ts › RUN-16: USER …` |',
+        `| no template | holds for some | \`hostile-run.test.ts › ${'RUN-99'}: …\` |`,
         '## What follows',
         '| not a row | | |',
       ].join('\n'),
@@ -121,7 +139,7 @@ describe('docs/dev/dockerfile-rows.md', () => {
       findFaults(
         rows,
         new Map([
-          ['1.1', 10],
+          ['1.1', 12],
           ['1.2', 1],
         ]),
       ),
@@ -133,7 +151,8 @@ describe('docs/dev/dockerfile-rows.md', () => {
       '1.1 a Rust test: files_rows.rs › no_such_test: no such test',
       '1.1 nothing: no test',
       '1.1 a status: the status "done" is none',
-      '1.1: 9 rows of 10',
+      '1.1 no template: hostile-run.test.ts › RUN-99: …: no such test',
+      '1.1: 11 rows of 12',
       '1.2: 0 rows of 1',
     ])
   })

@@ -2,6 +2,7 @@ import { spawnSync } from 'node:child_process'
 import { accessSync, constants } from 'node:fs'
 import { delimiter, join } from 'node:path'
 import type { TestContext } from 'vitest'
+import { repository } from './repository.ts'
 
 /** A program of the machine, or something it can do. */
 export type Capability = 'root' | 'loop devices' | 'the user tsbuild-test' | `program ${string}`
@@ -32,9 +33,12 @@ function look(capability: Capability): boolean {
   return findProgram(capability.slice('program '.length)) !== undefined
 }
 
+/** Where scripts/setup.sh puts programs whose packages would change the machine. */
+const unpacked = join(repository, '.tsbuild-dev', 'programs')
+
 /** The path of a program in `PATH`; Debian keeps some in the folders of the administrator. */
 export function findProgram(name: string): string | undefined {
-  return [...(process.env.PATH ?? '').split(delimiter), '/usr/sbin', '/sbin']
+  return [...(process.env.PATH ?? '').split(delimiter), '/usr/sbin', '/sbin', unpacked]
     .map((folder) => join(folder, name))
     .find((path) => {
       try {

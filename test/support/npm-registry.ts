@@ -62,21 +62,27 @@ function answer({ request, response, host, token, packages }: Exchange): number 
   const path = decodeURIComponent(request.url ?? '')
   for (const one of packages) {
     const tarball = `/${one.name}/-/${one.version}.tgz`
-    const packed = pack(one)
+    const packed = packNpm(one)
     if (path === tarball) return send(200, 'application/octet-stream', packed)
     if (path === `/${one.name}`)
-      return send(200, 'application/json', JSON.stringify(packument(one, packed, `http://${host}${tarball}`)))
+      return send(
+        200,
+        'application/json',
+        JSON.stringify(packumentOf(one, packed, `http://${host}${tarball}`)),
+      )
   }
   return send(404, 'application/json', '{}')
 }
 
-function pack({ name, version, files }: NpmPackage): Buffer {
+/** The archive of a package. */
+export function packNpm({ name, version, files }: NpmPackage): Buffer {
   const all = { 'package.json': JSON.stringify({ name, version }), ...files }
   const entries = Object.entries(all).map(([path, data]) => ({ name: `package/${path}`, data }))
   return gzipSync(makeTar(entries))
 }
 
-function packument({ name, version }: NpmPackage, packed: Buffer, tarball: string): object {
+/** What the registry says of a package, whose archive is at `tarball`. */
+export function packumentOf({ name, version }: NpmPackage, packed: Buffer, tarball: string): object {
   const integrity = `sha512-${createHash('sha512').update(packed).digest('base64')}`
   const dist = { tarball, integrity, shasum: createHash('sha1').update(packed).digest('hex') }
   return { name, 'dist-tags': { latest: version }, versions: { [version]: { name, version, dist } } }

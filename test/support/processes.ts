@@ -18,9 +18,9 @@ export function findMounts(folder: string): readonly string[] {
   ]
 }
 
-/** Waits until `look` finds nothing more; gives what it still finds after ten seconds. */
-export async function untilNone<T>(look: () => readonly T[]): Promise<readonly T[]> {
-  for (let attempt = 0; attempt < 100 && look().length > 0; attempt += 1) {
+/** Waits until `look` finds nothing more; gives what it still finds after ten seconds, or as long as is said. */
+export async function untilNone<T>(look: () => readonly T[], seconds = 10): Promise<readonly T[]> {
+  for (let attempt = 0; attempt < seconds * 10 && look().length > 0; attempt += 1) {
     await new Promise((resolve) => setTimeout(resolve, 100))
   }
   return look()

@@ -14,13 +14,19 @@ export interface Host {
   /** Absolute. */
   readonly cwd: string
   readonly uid: number
-  readonly stdin: Readable & { readonly isTTY?: boolean | undefined }
+  readonly stdin: Readable & {
+    readonly isTTY?: boolean | undefined
+    /** Of a terminal: hands every byte on as it is typed. Unset when the process ends, whatever ends it. */
+    readonly setRawMode?: ((raw: boolean) => unknown) | undefined
+  }
   readonly stdout: Terminal
   readonly stderr: Terminal
   /** Milliseconds since the Unix epoch. */
   readonly now: () => number
   /** Calls `listener` for SIGINT, SIGTERM and SIGHUP until the returned function is called. */
-  readonly onSignal: (listener: () => void) => () => void
+  readonly onSignal: (listener: (signal: 'SIGINT' | 'SIGTERM' | 'SIGHUP') => void) => () => void
+  /** Calls `listener` when the terminal has another size, until the returned function is called. */
+  readonly onResize: (listener: () => void) => () => void
   /** Leaves at once, without waiting for anything. */
   readonly exitNow: (code: number) => void
   readonly openBuilder: (options: BuilderOptions) => Promise<Builder>
@@ -44,6 +50,10 @@ export function processHost(): Host {
       return () => {
         for (const signal of signals) process.off(signal, listener)
       }
+    },
+    onResize(listener) {
+      process.on('SIGWINCH', listener)
+      return () => process.off('SIGWINCH', listener)
     },
     exitNow: (code) => process.exit(code),
     async openBuilder(options) {

@@ -383,7 +383,7 @@ describe('main() run', () => {
       '--root',
     ]
     expect(await main(argv, machine)).toBe(42)
-    expect(calls).toEqual([
+    expect(calls).toMatchObject([
       {
         image: 'app',
         args: ['sh', '-c', '--root'],

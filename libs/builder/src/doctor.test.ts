@@ -114,6 +114,16 @@ describe('doctorReport()', () => {
     ])
   })
 
+  it('doctorReport() says once that a user may not open the device of private networks', () => {
+    const missing = [
+      { feature: 'tun', reason: 'may not open it', fix: 'chmod 666 /dev/net/tun', required: false },
+    ]
+    const session = { ...noTool, reasons: ['open: EACCES'] }
+    expect(lacking({ tun: false, session, probe: { missing } })).toMatchObject([
+      { name: 'private network', detail: 'may not open it', fixes: ['chmod 666 /dev/net/tun'] },
+    ])
+  })
+
   it('doctorReport() names the controllers that are there and those that are not', () => {
     const cgroups = [
       { version: 1, controllers: ['memory'], path: '/m' },

@@ -172,7 +172,7 @@ function networkRow({ tool, reasons }: SessionTrial, tun: boolean): Row {
     name: 'private network',
     works: tool !== undefined,
     required: false,
-    features: ['network', 'pasta', 'slirp4netns'],
+    features: ['network', 'pasta', 'slirp4netns', 'tun'],
     detail: `by ${tool}`,
     reason: isInstalled ? (tun ? reasons.join('; ') : device) : 'neither pasta nor slirp4netns is installed',
     without: 'Steps have the network of this machine, its loopback too.',

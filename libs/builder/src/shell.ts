@@ -114,7 +114,7 @@ async function runUpon(
     const { outcome, finished } = ops.executor.run(
       process,
       { kind: 'fds', stdin, stdout, stderr },
-      { signal },
+      { signal, signals: options.signals },
     )
     await finished
     return (await outcome).exitCode

@@ -4,7 +4,7 @@ import type { BuildError, SourceRange } from '@tsbuild/errors'
 import type { BuildEvent, EventSink } from '@tsbuild/events'
 import type { Outline, Target } from '@tsbuild/frontend'
 import type { Entitlement, Ulimit } from '@tsbuild/graph'
-import type { Port, SessionCgroup } from '@tsbuild/native'
+import type { Port, ProcessOptions, SessionCgroup } from '@tsbuild/native'
 import type { Descriptor } from '@tsbuild/oci'
 
 /** Where a builder keeps its data and how it reaches the outside. Nothing is read from the environment. */
@@ -208,8 +208,15 @@ export interface RunImageOptions {
   readonly shmSizeBytes?: number | undefined
   /** The program cannot write to the image's files. */
   readonly readOnly?: boolean | undefined
-  /** A pseudo-terminal; descriptor 0 of `stdio` is a terminal. */
+  /** A pseudo-terminal; descriptor 0 of `stdio` is a terminal, or null. */
   readonly terminal?: boolean | undefined
+  /** `TERM` where neither the image nor `env` sets it; default `xterm`. */
+  readonly term?: string | undefined
+  readonly noNewPrivileges?: boolean | undefined
+  /** See `ProcessOptions` of `@tsbuild/native`. */
+  readonly signals?: ProcessOptions['signals']
+  /** What the user should know. */
+  readonly onNotice?: ((message: string) => void) | undefined
   readonly platform?: string | undefined
   readonly allow?: readonly Entitlement[] | undefined
   /** File descriptors of this process that become the program's; default 0, 1 and 2. */
@@ -249,6 +256,7 @@ export interface ShellOptions extends Pick<BuildOptions, 'secrets' | 'ssh' | 'al
   readonly args?: readonly string[] | undefined
   readonly terminal?: boolean | undefined
   readonly stdio?: RunImageOptions['stdio']
+  readonly signals?: RunImageOptions['signals']
   /** Called with the step before its shell starts. */
   readonly onOpen?: ((step: FailedStep) => void) | undefined
   /** What the user should know: secrets that the step had and the shell does not, what is waited for. */

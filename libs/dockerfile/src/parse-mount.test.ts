@@ -119,6 +119,13 @@ describe('2.1 mounts, syntax', () => {
     ])
   })
 
+  it('a bad value: what a good one looks like', () => {
+    expect(hintsOf('type=tmpfs,target=/a,size=12zb')).toEqual([expect.stringContaining('`64m`')])
+    expect(hintsOf('type=cache,target=/a,mode=999')).toEqual([expect.stringContaining('`0755`')])
+    expect(hintsOf('type=cache,target=/a,uid=www')).toEqual([expect.stringContaining('number')])
+    expect(hintsOf('target=/a,rw=perhaps')).toEqual(['Use `true` or `false`.'])
+  })
+
   it('unknown type: did you mean tmpfs?', () => {
     expect(hintsOf('type=tmp,target=/a')).toEqual(['Did you mean `tmpfs`?'])
     expect(hintsOf('type=volume,target=/a')).toEqual([

@@ -88,16 +88,21 @@ function createDraft(): Draft {
 
 type Field = MountFlag['fields'][number]
 
+const sizeHint = 'Use bytes or a unit, for example `64m` or `1g`.'
+
 type Refuse = (message: string, hints?: readonly string[]) => never
 
 function readBoolean(key: string, value: string, refuse: Refuse): boolean {
-  return BOOLEANS.get(value) ?? refuse(`invalid value for ${key}: ${value}`)
+  return BOOLEANS.get(value) ?? refuse(`invalid value for ${key}: ${value}`, ['Use `true` or `false`.'])
 }
 
 function readNumber(key: string, value: string, options: { base: 8 | 10; refuse: Refuse }): number {
   const digits = options.base === 8 ? /^[0-7]+$/ : /^\d+$/
   const number = digits.test(value) ? Number.parseInt(value, options.base) : Number.NaN
-  return number <= 0xffffffff ? number : options.refuse(`invalid value ${value} for ${key}`)
+  if (number <= 0xffffffff) return number
+  const hint =
+    options.base === 8 ? 'Use octal digits, for example `0755`.' : 'Use a number: names are not looked up.'
+  return options.refuse(`invalid value ${value} for ${key}`, [hint])
 }
 
 /** The nearest choice, else the one that was begun, else all of them. */
@@ -159,7 +164,7 @@ function applyField(draft: Draft, key: Key, value: string, refuse: Refuse): void
       break
     case 'size':
       onlyFor(draft, key, ['tmpfs'], refuse)
-      draft.size = parseByteSize(value) ?? refuse(`invalid value for size: ${value}`)
+      draft.size = parseByteSize(value) ?? refuse(`invalid value for size: ${value}`, [sizeHint])
       break
     case 'id':
       draft.id = value

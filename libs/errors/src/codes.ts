@@ -112,8 +112,11 @@ export const errorCodes = {
   ERR_PERMISSION: environment('The operating system refuses access.'),
   ERR_NAMESPACE_DENIED: environment('The kernel or its policy refuses the namespaces a step needs.'),
   ERR_ROOTLESS_IDMAP: environment('A user namespace cannot be given the ids it needs.'),
+  ERR_PORT: user('A port cannot be published: it is taken, or not one that this user or machine has.'),
   ERR_NETWORK: environment('A private network for steps cannot be made.'),
-  ERR_SESSION_LOST: environment('What the steps of a build share was ended from outside while they ran.'),
+  ERR_SESSION_LOST: environment(
+    'What the steps of a build share was ended from outside while they ran, or its network was not ready in time.',
+  ),
   ERR_CGROUP: environment('A limit of steps cannot be enforced on this machine.'),
   ERR_OVERLAY_MOUNT: environment('The kernel refuses an overlayfs mount.'),
   ERR_HELPER_MISSING: environment('The native helper cannot be found or started.'),

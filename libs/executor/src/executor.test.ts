@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { type ExecutorOptions, noLimits, type Process } from './index.ts'
-import { cgroups, type FakeBehaviour, succeeded } from './testing/fake-native.ts'
+import { cgroups, type FakeBehaviour, type FakeRun, succeeded } from './testing/fake-native.ts'
 import { executorOver, output, process } from './testing/process.ts'
 
 /** A file of the test. */
@@ -30,6 +30,19 @@ async function requestOf(
 }
 
 describe('createExecutor()', () => {
+  it('run() says what the helper warns of, unless the caller listens itself', async () => {
+    const warn = async ({ options }: FakeRun) => {
+      options.onWarning?.('devices are open')
+      return succeeded
+    }
+    const { run, executor, notices } = executorOver({ run: warn })
+    await run()
+    expect(notices).toEqual(['Sandbox: devices are open'])
+    const heard: string[] = []
+    await executor.run(process, output, { onWarning: (text) => heard.push(text) }).finished
+    expect([heard, notices.length]).toEqual([['devices are open'], 1])
+  })
+
   it('run() hands the process to the helper, complete', async () => {
     const { executor, runs } = executorOver({}, { resolver: resolver('nameserver 10.0.0.1\n') })
     const { signal } = new AbortController()
@@ -38,7 +51,12 @@ describe('createExecutor()', () => {
     expect(await finished).toBeUndefined()
     const [given] = runs
     expect(given?.output).toBe(output)
-    expect(given?.options).toEqual({ signal: expect.any(AbortSignal), layerFd: 3, namespaces: undefined })
+    expect(given?.options).toEqual({
+      signal: expect.any(AbortSignal),
+      layerFd: 3,
+      namespaces: undefined,
+      onWarning: expect.any(Function),
+    })
     expect(given?.request).toEqual({
       root: process.root,
       argv: ['/bin/sh', '-c', 'x'],

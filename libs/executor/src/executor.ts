@@ -2,12 +2,12 @@ import { UserError } from '@tsbuild/errors'
 import { type Entitlement, entitlementsOf } from '@tsbuild/graph'
 import type {
   Exceeded,
-  Finishing,
   IdMap,
   Limits,
   Mount,
   Native,
   Port,
+  ProcessOptions,
   Root,
   RunOutput,
   RunRequest,
@@ -41,6 +41,8 @@ export interface Process {
   readonly readOnly: boolean
   /** See {@link Native.run}. */
   readonly terminal: boolean
+  /** Between SIGTERM and SIGKILL; default 500. */
+  readonly stopGraceMs?: number | undefined
 }
 
 /** Runs processes in surroundings of their own: limits, and a private network that is made when the first one needs it. */
@@ -51,7 +53,7 @@ export interface Executor {
    * @throws {UserError} (both promises) `ERR_ENTITLEMENT` for what is not allowed, `ERR_TIMEOUT`, `ERR_CANCELLED`
    * @throws {EnvironmentError} `ERR_CGROUP`, `ERR_SESSION_LOST`, and what the helper reports
    */
-  run(process: Process, output: RunOutput, options: Finishing): Staged<'run'>
+  run(process: Process, output: RunOutput, options: ProcessOptions): Staged<'run'>
   /** Which limit ended a process. */
   limitOf(exceeded: Exceeded): ExceededLimit
   /** Ends the surroundings, within a second; nothing runs any more. Never rejects. */
@@ -98,15 +100,17 @@ export function createExecutor(options: ExecutorOptions): Executor {
   const { limits, processLimits, defaultLimits: defaults = noLimits } = options
   const surroundings = createSurroundings({ ...options, defaults })
   const request = requests(options)
-  const start = async (step: Process, output: RunOutput, finishing: Finishing) => {
+  const start = async (step: Process, output: RunOutput, finishing: ProcessOptions) => {
     assertAllowed(step, options.allow)
     const place = await untilAborted(() => surroundings.enter(step.network), finishing.signal)
     const { network } = place
     const namespaces = network.kind === 'session' ? network.namespaces : undefined
     const { lost } = surroundings
     const { processTimeoutMs: timeoutMs } = options
+    // A wall that is weaker than it should be is nothing to keep silent about.
+    const onWarning = finishing.onWarning ?? ((message: string) => options.onNotice('Sandbox', message))
     return watch({ signal: finishing.signal, lost, timeoutMs, command: shortened(step.args) }, (signal) =>
-      options.native.run(request(step, place), output, { ...finishing, signal, namespaces }),
+      options.native.run(request(step, place), output, { ...finishing, signal, namespaces, onWarning }),
     )
   }
   return {
@@ -161,7 +165,7 @@ function requests(options: ExecutorOptions) {
     terminal: step.terminal,
     cgroups: place.cgroups,
     limits: options.processLimits,
-    stopGraceMs: 500,
+    stopGraceMs: step.stopGraceMs ?? 500,
     id: options.randomId(),
   })
 }

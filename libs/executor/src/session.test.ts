@@ -127,6 +127,17 @@ describe('the private network of an executor', () => {
     expect(notices[0]).not.toContain('apt-get')
   })
 
+  it('says the reason alone of all that pasta says', async () => {
+    const said =
+      'router: fd00::1; Failed to send 45 bytes to syslog; our link-local: fe80::1; Failed to send 45 bytes to syslog; Failed to open tun socket in namespace'
+    const failure = new EnvironmentError('ERR_NETWORK', `pasta does not connect the network: ${said}`)
+    const { run, notices } = executorOver({ disconnect: () => failure })
+    await run({ network: 'default' })
+    expect(notices[0]).toContain(
+      'none can be made: pasta does not connect the network: Failed to open tun socket in namespace. See',
+    )
+  })
+
   it('is not replaced when something else goes wrong', async () => {
     const denied = new EnvironmentError('ERR_NAMESPACE_DENIED', 'unshare: EPERM')
     const { run, sessions, notices } = executorOver({ disconnect: () => denied })
@@ -134,10 +145,20 @@ describe('the private network of an executor', () => {
     expect([sessions.length, notices]).toEqual([1, []])
   })
 
+  it('is not replaced by that of the machine where it is only slow: a step may have made it so', async () => {
+    const slow = new EnvironmentError('ERR_SESSION_LOST', 'pasta did not connect the network within 10 s')
+    const { run, runs, notices } = executorOver({ disconnect: () => slow })
+    await expect(run({ network: 'default' })).rejects.toBe(slow)
+    expect([runs, notices]).toEqual([[], []])
+  })
+
   it('is not replaced where it should publish ports', async () => {
     const ports = [{ address: '127.0.0.1', host: 80, inside: 80, protocol: 'tcp' }] as const
     const { run, runs, sessions } = executorOver(without('pasta', 'slirp4netns'), { ports })
-    await expect(run({ network: 'default' })).rejects.toMatchObject({ code: 'ERR_TOOL_MISSING' })
+    await expect(run({ network: 'default' })).rejects.toMatchObject({
+      code: 'ERR_TOOL_MISSING',
+      hints: [expect.stringContaining('tsbuild doctor')],
+    })
     expect(sessions[0]?.request.network).toEqual({ tool: 'pasta', ports })
     expect(runs).toEqual([])
   })

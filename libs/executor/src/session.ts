@@ -1,4 +1,4 @@
-import { EnvironmentError, InternalError, isBuildError, UserError } from '@tsbuild/errors'
+import { EnvironmentError, InternalError, isBuildError, UserError, withHints } from '@tsbuild/errors'
 import type {
   Connection,
   Limits,
@@ -175,13 +175,22 @@ async function connect(
     }
   }
   const broken = failures.find((failure) => isBuildError(failure) && failure.code === 'ERR_NETWORK')
-  if (ports.length > 0) throw broken ?? failures[0]
+  if (ports.length > 0) {
+    throw withHints(broken ?? failures[0], ['`tsbuild doctor` says what a private network needs here.'])
+  }
   const why =
     broken === undefined
       ? 'neither pasta nor slirp4netns is installed'
-      : `none can be made: ${broken.message}`
+      : `none can be made: ${reasonOf(broken.message)}`
   onNotice('PrivateNetworkMissing', privateNetworkMissing(why, broken === undefined))
   return undefined
+}
+
+/** The last line is why a tool ended; before it pasta says what it does, and once a line that there is no syslog to say it to. */
+function reasonOf(message: string): string {
+  const [, front = '', said = message] = /^(\S+ does not connect the network: )(.*)$/s.exec(message) ?? []
+  const lines = said.split('; ').filter((line) => !line.startsWith('Failed to send'))
+  return `${front}${lines.at(-1) ?? said}`
 }
 
 function privateNetworkMissing(why: string, installable: boolean): string {

@@ -83,7 +83,7 @@ function rootAsTarget(text: string, target: string, source: SourceRange): UserEr
   const message = `Cannot parse mount "${text}": invalid mount target "/"`
   const hints = target.startsWith('/')
     ? []
-    : ['A relative target is below WORKDIR: set another one than `/` before.']
+    : ['WORKDIR is `/` here, and a mount without an absolute `target` is there or below: give it one.']
   return new UserError('ERR_DOCKERFILE_MOUNT_OPTION', message, { source, hints })
 }
 

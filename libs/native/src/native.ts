@@ -129,8 +129,21 @@ export interface Finishing extends Cancellable {
   readonly layerFd?: number | undefined
 }
 
+/** Signals to a process; SIGWINCH says that the terminal has another size. SIGTERM ends it after the grace time. */
+export type RunSignal = 'SIGTERM' | 'SIGINT' | 'SIGQUIT' | 'SIGUSR1' | 'SIGUSR2' | 'SIGWINCH'
+
 /** See {@link Native.run}. */
-export interface RunOptions extends Finishing {
+export interface ProcessOptions extends Finishing {
+  /**
+   * Called once, when the helper has started and has not read its request: with what sends signals, which wait until the
+   * process can get them. Returns what is called at the end. With a terminal, whoever gives this sets the terminal on
+   * descriptor 0 to raw mode here and back there: the helper makes it raw and leaves it so.
+   */
+  readonly signals?: ((send: (signal: RunSignal) => void) => () => void) | undefined
+}
+
+/** See {@link Native.run}. */
+export interface RunOptions extends ProcessOptions {
   /** Required with network `session`. */
   readonly namespaces?: RunNamespaces | undefined
 }

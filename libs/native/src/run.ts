@@ -1,8 +1,8 @@
 import type { ChildProcess } from 'node:child_process'
 import type { Readable } from 'node:stream'
 import { type CallOptions, type HelperTarget, start } from './call.ts'
-import { cancellable, type RunOptions, type RunOutput, type Staged } from './native.ts'
-import type { RunRequest } from './protocol.ts'
+import { cancellable, type RunOptions, type RunOutput, type RunSignal, type Staged } from './native.ts'
+import type { Reply, RunRequest } from './protocol.ts'
 import { staged } from './staged.ts'
 
 /** See `Native.run`. */
@@ -14,7 +14,14 @@ export function run(
 ): Staged<'run'> {
   const stdin = output.kind === 'fds' && output.stdin !== null
   const carried: Promise<void>[] = []
+  const early: RunSignal[] = []
+  let process: ChildProcess | undefined
+  let spawned: ChildProcess | undefined
+  let stop: () => void = () => {}
+  const stopped = () => stop()
   const onProcess = (child: ChildProcess) => {
+    stop = options.signals?.((signal) => void (process?.kill(signal) ?? early.push(signal))) ?? stop
+    spawned = child
     if (output.kind === 'fds') return
     carried.push(carry(child.stdio[3] as Readable | null, output.onStdout))
     carried.push(carry(child.stdio[4] as Readable | null, output.onStderr))
@@ -22,7 +29,15 @@ export function run(
   const full = { op: 'run', ...request, stdin, finish: options.finish ?? null } as const
   const joinUserNamespace = options.namespaces?.userFd !== undefined
   const extraFds = descriptors(output, options)
-  const started = start(target, full, { ...cancellable(options), extraFds, onProcess, joinUserNamespace })
+  const others = cancellable(options)
+  const onReply = (reply: Reply) => {
+    others.onReply?.(reply)
+    if (reply.event !== 'started') return
+    process = spawned
+    for (const signal of early) spawned?.kill(signal)
+  }
+  const started = start(target, full, { ...others, onReply, extraFds, onProcess, joinUserNamespace })
+  started.finished.then(stopped, stopped)
   const { outcome, finished } = staged(started, full.finish)
   // The result and the output come on different descriptors: the last lines of a step may arrive after its end.
   const complete = outcome.then(async (result) => {

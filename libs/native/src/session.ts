@@ -21,6 +21,8 @@ export function startSession(target: HelperTarget, request: Omit<SessionRequest,
 
   function onSession(reply: Extract<Reply, { event: 'session' }>): void {
     made = true
+    // Of one that was waited for the number may be another process's by now.
+    if (child?.exitCode !== null || child.signalCode !== null) throw overAlready()
     const open = (kind: 'net' | 'user') => {
       const fd = openNamespace(reply.pid, kind)
       opened.push(fd)
@@ -53,7 +55,7 @@ export function startSession(target: HelperTarget, request: Omit<SessionRequest,
     try {
       await finished
       if (unusable !== undefined) throw unusable
-      if (!wanted) throw new EnvironmentError('ERR_NETWORK', 'The session of the build ended by itself')
+      if (!wanted) throw overAlready()
     } catch (error) {
       // One that is ended before it has made anything just dies.
       if (wanted && !made) return
@@ -81,6 +83,10 @@ export function startSession(target: HelperTarget, request: Omit<SessionRequest,
     await ended.catch(() => {})
   }
   return { ready: parts.promise, connected: connection.promise, ended, end }
+}
+
+function overAlready(): EnvironmentError {
+  return new EnvironmentError('ERR_NETWORK', 'The session of the build ended by itself')
 }
 
 interface Deferred<T> {

@@ -47,8 +47,13 @@ impl SessionCgroup {
         let path = self.file(name);
         fs::create_dir(&path).map_err(|error| Failure::io(format!("mkdir({path:?})"), &error))?;
         let child = Self { path: path.to_string_lossy().into_owned(), ..self.clone() };
-        child.inherit_cpuset(self)?;
-        Ok(child)
+        match child.inherit_cpuset(self) {
+            Ok(()) => Ok(child),
+            Err(failure) => {
+                let _ = fs::remove_dir(&child.path);
+                Err(failure)
+            }
+        }
     }
 
     /// A cpuset of version 1 begins empty and takes no process before it has processors and memory nodes.

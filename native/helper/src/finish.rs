@@ -21,7 +21,7 @@ pub(crate) fn finish(root: &Root, outcome: Outcome, finish: Option<Finish>, mark
     let (Some(finish), Some(upper), true) = (finish, &root.upper, succeeded) else { return Ok(result) };
     report(&result);
     // The supervisor of a run kept them for the step. From here on they end this process, as they end any operation.
-    process::unblock_signals(&run::END);
+    process::unblock_signals(&run::SIGNALS);
     if let Some(compression) = finish.layer {
         let out = process::take_passed(LAYER_FD)
             .ok_or_else(|| Failure::internal("a layer is asked for, but fd 6 is not open"))?;

@@ -11,6 +11,8 @@ mod device;
 mod exec;
 mod forks;
 mod init;
+mod java;
+mod jks;
 mod kernel;
 mod mapping;
 mod mounts;
@@ -19,8 +21,10 @@ mod report;
 mod rootfs;
 pub(crate) mod seccomp;
 mod sources;
+mod stdio;
 mod stubs;
 mod supervisor;
+mod terminal;
 pub(crate) mod tree;
 mod ulimits;
 mod unexecutable;
@@ -32,20 +36,19 @@ use crate::overlay::Marks;
 use crate::protocol::{Exceeded, LimitOwner, Outcome, Resource, Run};
 use crate::sanitise;
 use crate::sys::process::{self, Ended, Side};
+use ca::Changed;
 use cgroup::Cgroups;
-use exec::Streams;
 use forks::Watch;
 use init::Init;
 use mapping::Mapping;
-use pump::Stream;
 use report::Note;
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::pipe::PipeFlags;
 use std::time::Duration;
 use supervisor::Supervisor;
 
-/// The signals that end a run.
-pub(crate) use supervisor::END;
+/// The signals that a run deals with itself.
+pub(crate) use supervisor::SIGNALS;
 
 /// Attaches a detached mount at a directory of the current namespace.
 pub(crate) use rootfs::attach_at;
@@ -62,16 +65,16 @@ const NETWORK_FD: i32 = 7;
 /// # Errors
 /// What kept the sandbox from being made; a step that failed is a result.
 pub(crate) fn run(run: &Run, marks: Marks) -> Fallible<Outcome> {
-    process::block_signals(&END);
+    process::block_signals(&SIGNALS);
     // From here on there is something to remove.
     sanitise::be_told_of_parents_death()?;
     let cgroups = Cgroups::create(run)?;
     let ended = supervise(run, marks, &cgroups);
     let (counted, exceeded) = (cgroups.counted(), cgroups.exceeded());
     cgroups.remove();
-    let Finished { note, bundles, bomb } = ended?;
+    let Finished { note, changed, bomb } = ended?;
     let stripped = match (&run.trust_ca, &run.root.upper) {
-        (Some(pem), Some(upper)) => ca::strip(upper, pem, &bundles),
+        (Some(pem), Some(upper)) => ca::strip(upper, pem, &changed),
         _ => Ok(()),
     };
     match note {
@@ -114,35 +117,28 @@ fn outcome(
 
 struct Finished {
     note: Note,
-    bundles: Vec<Vec<u8>>,
+    changed: Changed,
     /// Whose limit of processes it met until it was killed for that.
     bomb: Option<LimitOwner>,
 }
 
 fn supervise(run: &Run, marks: Marks, cgroups: &Cgroups<'_>) -> Fallible<Finished> {
     // First, so that their numbers cannot be those of descriptors of our own.
-    let passed = [process::take_passed(STDOUT_FD), process::take_passed(STDERR_FD)];
     let network = process::take_passed(NETWORK_FD);
-    let input = input(run)?;
+    let (inside, outside) = stdio::wire(run)?;
     let (status, status_end) = pipe(PipeFlags::CLOEXEC)?;
-    let (output, output_end) = pipe(PipeFlags::CLOEXEC)?;
-    let (error, error_end) = pipe(PipeFlags::CLOEXEC)?;
     let (admitted, admission) = pipe(PipeFlags::CLOEXEC)?;
-    let streams = Streams { input, output: output_end, error: error_end };
-    for fd in [&output, &error] {
-        rustix::io::ioctl_fionbio(fd, true).map_err(|errno| Failure::syscall("ioctl(pipe, FIONBIO)", errno))?;
-    }
-    let signals = process::signal_fd(&END).map_err(|errno| Failure::syscall("signalfd(SIGTERM, …)", errno))?;
+    let signals = process::signal_fd(&SIGNALS).map_err(|errno| Failure::syscall("signalfd(SIGTERM, …)", errno))?;
     let mapping = Mapping::make(run, marks)?;
     let (side, born_inside) = bear(cgroups)?;
     let init = match side {
         Side::Child => {
-            drop((status, output, error, passed, admission, signals));
-            Init { run, marks, mapping: &mapping, status: status_end, streams, admitted, network }.be()
+            drop((status, outside, admission, signals));
+            Init { run, marks, mapping: &mapping, status: status_end, stdio: inside, admitted, network }.be()
         }
         Side::Parent(pid) => pid,
     };
-    drop((status_end, streams, admitted, network, mapping));
+    drop((status_end, inside, admitted, network, mapping));
     if let Err(failure) = cgroups.admit(init, born_inside) {
         process::kill(init, libc::SIGKILL);
         process::wait_child(init, true);
@@ -150,13 +146,12 @@ fn supervise(run: &Run, marks: Marks, cgroups: &Cgroups<'_>) -> Fallible<Finishe
     }
     let _ = rustix::io::write(&admission, b"1");
     drop(admission);
-    let [passed_output, passed_error] = passed;
-    let mut carried = [Stream::new(output, passed_output), Stream::new(error, passed_error)];
     let forks = cgroups.pids().map(|(own, session)| Watch::new(own, session));
     let grace = Duration::from_millis(run.stop_grace_ms.into());
     let mut supervisor = Supervisor::new(init, &signals, grace, forks);
+    let mut carried = outside.connect(&signals, &mut supervisor)?;
     pump::pump(&mut carried, &status, &signals, &mut supervisor)?;
-    let Supervisor { last, bundles, bomb, .. } = supervisor;
+    let Supervisor { last, changed, bomb, .. } = supervisor;
     let note = match (last, process::wait_child(init, true)) {
         (Some(note @ (Note::Ended { .. } | Note::Failed { .. })), _) => note,
         // Init was killed: for want of memory, or by someone on the host. The step went with it.
@@ -165,7 +160,7 @@ fn supervise(run: &Run, marks: Marks, cgroups: &Cgroups<'_>) -> Fallible<Finishe
         }
         _ => return Err(Failure::internal("init ended without a report")),
     };
-    Ok(Finished { note, bundles, bomb })
+    Ok(Finished { note, changed, bomb })
 }
 
 /// Starts init, in its cgroup of version 2 where there is one and the kernel knows how.
@@ -181,13 +176,4 @@ fn bear(cgroups: &Cgroups<'_>) -> Fallible<(Side, bool)> {
 
 fn pipe(flags: PipeFlags) -> Fallible<(OwnedFd, OwnedFd)> {
     rustix::pipe::pipe_with(flags).map_err(|errno| Failure::syscall("pipe2(O_CLOEXEC)", errno))
-}
-
-/// The step's input: the passed descriptor, or a pipe that nobody writes to.
-fn input(run: &Run) -> Fallible<OwnedFd> {
-    if run.stdin {
-        return process::take_passed(STDIN_FD)
-            .ok_or_else(|| Failure::internal("stdin is asked for, but fd 5 is not open"));
-    }
-    pipe(PipeFlags::CLOEXEC).map(|(read, _)| read)
 }

@@ -103,7 +103,7 @@ fn run_names_target_and_path_of_a_source_that_is_missing() {
 /// `TSBUILD_RACE_ROUNDS` is the number of mounts.
 #[test]
 fn mnt_01_a_source_that_is_exchanged_for_a_symlink_never_leads_outside() {
-    let rounds = std::env::var("TSBUILD_RACE_ROUNDS").map_or(60, |text| text.parse().unwrap());
+    let rounds = std::env::var("TSBUILD_RACE_ROUNDS").map_or(500, |text| text.parse().unwrap());
     let Some(sandbox) = Sandbox::root() else { return };
     let canary = directory(&sandbox, "canary", &[("host", "canary")]);
     let cache = directory(&sandbox, "cache", &[("sub/deep/inside", "")]);

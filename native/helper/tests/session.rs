@@ -184,6 +184,23 @@ fn run_has_limits_of_its_own_below_those_of_its_session() {
 }
 
 #[test]
+fn run_does_not_begin_without_a_limit_that_was_asked_for() {
+    let Some(sandbox) = Sandbox::root() else { return };
+    if !has_v1() {
+        return;
+    }
+    let session = Session::start(&sandbox, &request("unheld", &json!({}), &Value::Null));
+    let mut step = session.shell("unheld", "echo on");
+    step["limits"]["cpusetCpus"] = json!("1000000");
+    let done = session.run(&step);
+    assert_eq!(done.error(), "ERR_CGROUP", "{done:?}");
+    assert!(done.stdout.is_empty(), "{done:?}");
+    let left = |path: &PathBuf| path.join("unheld").exists();
+    assert!(!session.cgroups().iter().any(left), "{:?}", session.cgroups());
+    session.end();
+}
+
+#[test]
 fn run_is_killed_when_it_goes_on_failing_to_fork() {
     let Some(sandbox) = Sandbox::root() else { return };
     if !has_v1() {
@@ -319,7 +336,7 @@ fn run_and_its_cgroups_end_with_their_caller() {
     let Some(sandbox) = Sandbox::root() else { return };
     let session = Session::start(&sandbox, &request("orphan", &json!({}), &Value::Null));
     sandbox.fresh();
-    let mut busy = session.shell("busy", "trap '' TERM HUP; echo on; setsid sleep 1000 & while :; do sleep 1000; done");
+    let mut busy = session.shell("busy", "trap '' TERM HUP; setsid sleep 1000 & echo on; while :; do sleep 1000; done");
     busy["stopGraceMs"] = json!(60_000);
     let mut command = sandbox.command("exec 9<&0; \"$0\" <&9 3>\"$1\" & exec 9<&- <&-; wait");
     command.arg(sandbox.helper()).arg(sandbox.path("stdout"));

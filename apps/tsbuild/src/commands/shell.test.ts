@@ -22,6 +22,7 @@ const plain = {
   ssh: {},
   allow: [],
   terminal: false,
+  signals: expect.any(Function),
   onNotice: expect.any(Function),
   signal: expect.any(AbortSignal),
 }

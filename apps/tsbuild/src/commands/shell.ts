@@ -12,6 +12,7 @@ import type { Host } from '../host.ts'
 import { formatAge, formatTable } from '../table.ts'
 import { visible } from '../visible.ts'
 import { withBuilder } from '../with-builder.ts'
+import { withProgram } from '../with-program.ts'
 
 interface ShellFlags extends GlobalFlags {
   readonly before?: true
@@ -46,7 +47,9 @@ export async function run(argv: readonly string[], host: Host): Promise<number> 
       : {}),
     onNotice: (message: string) => void host.stderr.write(`Note: ${visible(message)}\n`),
   } as const
-  return await withBuilder(flags, host, (builder, signal) => builder.shell({ ...options, signal }))
+  return await withProgram(flags, host, options.terminal, (builder, foreground) =>
+    builder.shell({ ...options, ...foreground }),
+  )
 }
 
 /** The text of `tsbuild shell --help`. */

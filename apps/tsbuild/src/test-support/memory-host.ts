@@ -7,7 +7,9 @@ export interface MemoryHost extends Host {
   readonly out: () => string
   readonly err: () => string
   /** Delivers a signal. */
-  readonly signal: () => void
+  readonly signal: (name?: 'SIGINT' | 'SIGTERM' | 'SIGHUP') => void
+  /** Gives the terminal another size. */
+  readonly resize: () => void
   /** Whether anyone listens for signals. */
   readonly listening: () => boolean
   readonly exits: readonly number[]
@@ -22,6 +24,7 @@ export interface MemoryHostOptions {
   readonly uid?: number
   readonly terminal?: { readonly columns: number; readonly rows: number }
   readonly stdoutIsTTY?: boolean
+  readonly stdin?: Pick<Host['stdin'], 'isTTY' | 'setRawMode'>
   readonly builder?: Partial<Builder>
 }
 
@@ -29,7 +32,8 @@ export interface MemoryHostOptions {
 export function memoryHost(options: MemoryHostOptions = {}): MemoryHost {
   const [stdout, out] = textStream()
   const [stderr, err] = textStream()
-  const listeners = new Set<() => void>()
+  const listeners = new Set<Parameters<Host['onSignal']>[0]>()
+  const resized = new Set<() => void>()
   const exits: number[] = []
   const opened: BuilderOptions[] = []
   const terminal = options.terminal === undefined ? {} : { isTTY: true, ...options.terminal }
@@ -37,13 +41,17 @@ export function memoryHost(options: MemoryHostOptions = {}): MemoryHost {
     env: options.env ?? {},
     cwd: options.cwd ?? '/work dir',
     uid: options.uid ?? 1000,
-    stdin: Readable.from([]),
+    stdin: Object.assign(Readable.from([]), options.stdin ?? {}),
     stdout: Object.assign(stdout, options.stdoutIsTTY === true ? { isTTY: true } : {}),
     stderr: Object.assign(stderr, terminal),
     now: () => 5_000,
     onSignal(listener) {
       listeners.add(listener)
       return () => listeners.delete(listener)
+    },
+    onResize(listener) {
+      resized.add(listener)
+      return () => resized.delete(listener)
     },
     exitNow: (code) => exits.push(code),
     async openBuilder(settings) {
@@ -52,8 +60,11 @@ export function memoryHost(options: MemoryHostOptions = {}): MemoryHost {
     },
     out,
     err,
-    signal: () => {
-      for (const listener of listeners) listener()
+    signal: (name = 'SIGINT') => {
+      for (const listener of listeners) listener(name)
+    },
+    resize: () => {
+      for (const listener of resized) listener()
     },
     listening: () => listeners.size > 0,
     exits,

@@ -47,14 +47,19 @@ struct Mounted {
 
 fn parse(mountinfo: &str, memberships: &str) -> Vec<Hierarchy> {
     let mut found: Vec<Hierarchy> = Vec::new();
-    for mounted in mountinfo.lines().filter_map(mounted) {
+    let mut mounts: Vec<Mounted> = mountinfo.lines().filter_map(mounted).collect();
+    // A hierarchy may be mounted again, with a part of it that is somebody else's.
+    mounts.sort_by_key(|one| membership(memberships, one).is_none_or(|path| below(&path, &one.root).is_none()));
+    for mounted in mounts {
         let known = |one: &Hierarchy| one.version == mounted.version && one.controllers == mounted.controllers;
         if mounted.version == 1 && mounted.controllers.is_empty() || found.iter().any(known) {
             continue;
         }
         let Some(path) = membership(memberships, &mounted) else { continue };
         let mount = PathBuf::from(&mounted.point);
-        let own = below(&path, &mounted.root).map_or_else(|| mount.clone(), |rest| mount.join(rest));
+        // Joining the empty path would leave a slash at the end.
+        let rest = below(&path, &mounted.root).filter(|rest| !rest.is_empty());
+        let own = rest.map_or_else(|| mount.clone(), |rest| mount.join(rest));
         found.push(Hierarchy { version: mounted.version, controllers: mounted.controllers, mount, own });
     }
     found
@@ -145,12 +150,20 @@ mod tests {
     #[test]
     fn find_takes_off_the_root_that_a_container_was_given() {
         let line = |root: &str| format!("33 31 0:30 {root} /sys/fs/cgroup/memory rw - cgroup cgroup rw,memory\n");
-        let own = |root: &str, path: &str| found(&line(root), &format!("4:memory:{path}\n"))[0].2.clone();
+        let own = |root: &str, path: &str| found(&line(root), &format!("4:memory:{path}\n")).remove(0).2;
         assert_eq!(own("/docker/ab", "/docker/ab"), "/sys/fs/cgroup/memory");
         assert_eq!(own("/docker/ab", "/docker/ab/c"), "/sys/fs/cgroup/memory/c");
         // A root that is no ancestor, and one outside of the namespace: the mount is all there is.
         assert_eq!(own("/docker/ab", "/docker/abc"), "/sys/fs/cgroup/memory");
         assert_eq!(own("/", "/../other"), "/sys/fs/cgroup/memory");
+    }
+
+    #[test]
+    fn find_takes_the_mount_that_shows_this_process_before_one_of_somebody_else() {
+        let mountinfo = "33 31 0:30 /lxc/other /var/lib/other rw - cgroup cgroup rw,memory\n\
+            34 31 0:30 / /sys/fs/cgroup/memory rw - cgroup cgroup rw,memory\n";
+        let own = (1, "memory".into(), "/sys/fs/cgroup/memory/jobs".into());
+        assert_eq!(found(mountinfo, "4:memory:/jobs\n"), [own]);
     }
 
     #[test]

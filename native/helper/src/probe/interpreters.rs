@@ -40,6 +40,7 @@ fn parse(text: &str, name: String) -> Option<Interpreter> {
 }
 
 #[cfg(test)]
+#[allow(clippy::expect_used)]
 mod tests {
     use super::*;
 

@@ -66,7 +66,11 @@ pub(super) fn interpreters(missing: &mut Vec<Missing>) -> Vec<Interpreter> {
         } else {
             ("binfmt_misc is not mounted", mount.as_str())
         };
-        missing.push(row("interpreters", reason.into(), format!("{first}apt-get install qemu-user-static")));
+        missing.push(row(
+            "interpreters",
+            reason.into(),
+            format!("{first}apt-get install qemu-user-static binfmt-support"),
+        ));
     }
     found
 }

@@ -2,8 +2,8 @@
 //! ended it.
 
 use crate::cgroup::{devices, limits, remove, usage};
-use crate::error::Fallible;
-use crate::protocol::{Exceeded, LimitOwner, Reply, Resource, Run, Security, SessionCgroup};
+use crate::error::{Failure, Fallible};
+use crate::protocol::{Exceeded, LimitOwner, Limits, Reply, Resource, Run, Security, SessionCgroup};
 use rustix::fd::OwnedFd;
 use rustix::fs::{Mode, OFlags};
 
@@ -16,10 +16,10 @@ pub(crate) struct Cgroups<'r> {
 }
 
 impl<'r> Cgroups<'r> {
-    /// Makes `<session>/<id>` in each hierarchy and writes the limits. A limit that cannot be had is a warning.
+    /// Makes `<session>/<id>` in each hierarchy and writes the limits.
     ///
     /// # Errors
-    /// A failed `mkdir`, after which none is left; an id that is no single name.
+    /// A failed `mkdir`; an id that is no single name; `ERR_CGROUP` for a limit that cannot be had. None is left then.
     pub(crate) fn create(run: &'r Run) -> Fallible<Self> {
         let mut made =
             Self { session: &run.cgroups, own: Vec::new(), limits_memory: run.limits.memory_bytes.is_some() };
@@ -32,8 +32,11 @@ impl<'r> Cgroups<'r> {
                 }
             }
         }
-        for one in limits::write(&made.own, &run.limits) {
-            warn("limit-unavailable", format!("{} is not limited for this step: {}", one.limit, one.reason));
+        let refused = limits::write(&made.own, &run.limits);
+        if let Some(one) = refused.iter().find(|one| !is_implied(&run.limits, &one.limit)) {
+            made.remove();
+            let text = format!("the limit {} of the step cannot be enforced: {}", one.limit, one.reason);
+            return Err(Failure::environment("ERR_CGROUP", text));
         }
         if run.security != Security::Insecure {
             made.restrict_devices();
@@ -88,6 +91,11 @@ impl<'r> Cgroups<'r> {
             warn("cgroup-left", reason);
         }
     }
+}
+
+/// Twice the memory is what docker makes of a limit of memory alone: where swap is not counted, nobody asked for it.
+fn is_implied(limits: &Limits, name: &str) -> bool {
+    name == "memorySwapBytes" && limits.memory_swap_bytes == limits.memory_bytes.and_then(|bytes| bytes.checked_mul(2))
 }
 
 fn owner(own: bool) -> LimitOwner {

@@ -144,10 +144,11 @@ impl Devices {
         Ok(())
     }
 
-    /// Puts the certificates of [`super::ca::STEP_BUNDLE`] in.
-    pub(crate) fn add_bundle(&self, bytes: &[u8]) -> Fallible<()> {
+    /// Puts [`super::ca::STEP_BUNDLE`] in, and [`super::java::STEP_STORE`] if there is one.
+    pub(crate) fn add_certificates(&self, bundle: &[u8], store: Option<&[u8]>) -> Fallible<()> {
         make_dir(&self.dir, ".tsbuild")?;
-        make_file(&self.dir, ".tsbuild/ca.pem", bytes, 0o444)
+        make_file(&self.dir, ".tsbuild/ca.pem", bundle, 0o444)?;
+        store.map_or(Ok(()), |store| make_file(&self.dir, ".tsbuild/cacerts", store, 0o444))
     }
 
     /// Attaches `/dev` and what is mounted in it, and returns the null device for masks.

@@ -74,6 +74,25 @@ pub(crate) struct Streams {
     pub(crate) output: OwnedFd,
     /// 2.
     pub(crate) error: OwnedFd,
+    /// Whether they are a terminal, which then controls the process.
+    pub(crate) terminal: bool,
+}
+
+impl Streams {
+    /// All three are this terminal.
+    pub(crate) fn of_terminal(slave: OwnedFd) -> Fallible<Self> {
+        Ok(Self { input: duplicate(&slave)?, output: duplicate(&slave)?, error: slave, terminal: true })
+    }
+
+    /// The same ones once more.
+    pub(crate) fn duplicate(&self) -> Fallible<Self> {
+        let Self { input, output, error, terminal } = self;
+        Ok(Self { input: duplicate(input)?, output: duplicate(output)?, error: duplicate(error)?, terminal: *terminal })
+    }
+}
+
+fn duplicate(fd: &OwnedFd) -> Fallible<OwnedFd> {
+    rustix::io::fcntl_dupfd_cloexec(fd, 3).map_err(|errno| Failure::syscall("fcntl(F_DUPFD_CLOEXEC)", errno))
 }
 
 /// What holds the process back, all of it resolved before `fork`.
@@ -110,6 +129,10 @@ fn prepare(identity: &Identity, streams: &Streams, walls: &Walls<'_>) -> Fallibl
     }
     process::close_from(3, true).map_err(|errno| Failure::syscall("close_range(3, ~0U, CLOEXEC)", errno))?;
     rustix::process::setsid().map_err(|errno| Failure::syscall("setsid()", errno))?;
+    if streams.terminal {
+        rustix::process::ioctl_tiocsctty(std::io::stdin())
+            .map_err(|errno| Failure::syscall("ioctl(0, TIOCSCTTY)", errno))?;
+    }
     match process::new_session_keyring() {
         // A kernel without keyrings, an outer container that forbids the call, or a user with many keyrings. The step
         // cannot use one either way, for its filter refuses the key calls.

@@ -1,13 +1,15 @@
 //! The first process of the step's pid namespace. It builds the sandbox, starts the step, reaps whatever is orphaned,
 //! passes signals on and reports the end. When it dies, by the supervisor's death too, the kernel kills the rest.
 
-use super::ca::{self, Extended};
+use super::ca::{self, Changed, Extended};
 use super::device::Devices;
 use super::exec::{self, Program, Streams, Walls};
+use super::java;
 use super::kernel::{self, KernelTrees};
 use super::mapping::Mapping;
 use super::report::Note;
 use super::rootfs::{self, Scaffold};
+use super::stdio::Inside;
 use super::stubs::{self, Kind, Stubs};
 use super::user::{self, Identity};
 use super::{device, mounts, sources, tree, ulimits};
@@ -43,7 +45,7 @@ pub(crate) struct Init<'r> {
     /// Where it reports.
     pub(crate) status: OwnedFd,
     /// The step's standard descriptors.
-    pub(crate) streams: Streams,
+    pub(crate) stdio: Inside,
     /// Where the supervisor says, by one byte, that this process is in its cgroups.
     pub(crate) admitted: OwnedFd,
     /// The network namespace of the session.
@@ -73,13 +75,13 @@ impl Init<'_> {
             limits: ulimits::resolve(&self.run.ulimits)?,
             status: self.status.as_fd(),
         };
-        let (program, identity, bundles) = self.build()?;
+        let (program, identity, streams, changed) = self.build()?;
         if !kernel::cgroup_is_unified() {
             self.be_admitted()?;
         }
-        Note::Started { bundles }.send(self.status.as_fd());
+        Note::Started { changed }.send(self.status.as_fd());
         match process::fork().map_err(|errno| Failure::syscall("fork()", errno))? {
-            Side::Child => exec::become_step(&program, &identity, &self.streams, &walls),
+            Side::Child => exec::become_step(&program, &identity, &streams, &walls),
             Side::Parent(pid) => Ok(wait_for(pid)),
         }
     }
@@ -98,7 +100,7 @@ impl Init<'_> {
     }
 
     /// The sandbox, in the order that docs/dev/native.md gives.
-    fn build(&self) -> Fallible<(Program, Identity, Vec<Vec<u8>>)> {
+    fn build(&self) -> Fallible<(Program, Identity, Streams, Changed)> {
         let run = self.run;
         if kernel::cgroup_is_unified() {
             self.be_admitted()?;
@@ -117,22 +119,23 @@ impl Init<'_> {
         let devices = Devices::new(&scaffold, self.marks, run.security, self.mapping)?;
         let mut stubs = Stubs::new(scaffold.stub_layer()?, &view);
         let plan = mounts::plan(run, sources, &scaffold, &view, &mut stubs)?;
-        let extended = run.trust_ca.as_ref().map(|pem| ca::extend(&view, &mut stubs, pem)).transpose()?;
+        let extended = run.trust_ca.as_ref().map(|pem| ca::extend(&view, &mut stubs, &run.env, pem)).transpose()?;
         let root = rootfs::mount(layers, self.marks, &scaffold, stubs)?;
         device::allow(root.root(), run.security, self.marks, self.mapping)?;
 
         if let Some(extended) = &extended {
-            devices.add_bundle(&extended.bundle)?;
+            devices.add_certificates(&extended.bundle, extended.store.as_deref())?;
         }
         kernel_trees.attach(&root, &scaffold, run)?;
         let null = devices.attach(&root, run, self.mapping)?;
+        let streams = self.stdio.open(&root)?;
         plan.attach(&root)?;
         kernel::mask(&root, &scaffold, null.as_fd(), run.security)?;
 
         let identity = user::look_up(&root, &run.user)?;
         let owner = self.mapping.owner(&identity)?;
-        self.own_streams(owner)?;
-        let program = Program::new(&run.argv, &environment(run, &identity, extended.is_some()))?;
+        own_streams(&streams, owner)?;
+        let program = Program::new(&run.argv, &environment(run, &identity, extended.as_ref()))?;
         let cwd = working_directory(&root, &run.cwd, owner)?;
         if run.readonly {
             rootfs::make_read_only(&root)?;
@@ -140,7 +143,7 @@ impl Init<'_> {
         rootfs::enter(&root)?;
         enter_directory(&cwd, &run.cwd)?;
         self.enter_user_namespace()?;
-        Ok((program, identity, extended.map(|Extended { paths, .. }| paths).unwrap_or_default()))
+        Ok((program, identity, streams, extended.map(|Extended { changed, .. }| changed).unwrap_or_default()))
     }
 
     /// Waits until this process is in its cgroups. On machines of version 1 that takes long and goes on beside
@@ -197,17 +200,17 @@ impl Init<'_> {
         }
         Ok(())
     }
+}
 
-    /// Programs reopen `/dev/stdout`, which the kernel allows to the pipe's owner only.
-    fn own_streams(&self, (uid, gid): (u32, u32)) -> Fallible<()> {
-        for fd in [&self.streams.output, &self.streams.error] {
-            rustix::fs::fchown(fd, Some(Uid::from_raw(uid)), Some(Gid::from_raw(gid))).map_err(|errno| {
-                let call = format!("fchown(pipe, {uid}, {gid})");
-                if errno == Errno::INVAL { exec::unmapped(&call, errno) } else { Failure::syscall(call, errno) }
-            })?;
-        }
-        Ok(())
+fn own_streams(streams: &Streams, (uid, gid): (u32, u32)) -> Fallible<()> {
+    for fd in [&streams.input, &streams.output, &streams.error] {
+        let group = (!streams.terminal).then_some(Gid::from_raw(gid));
+        rustix::fs::fchown(fd, Some(Uid::from_raw(uid)), group).map_err(|errno| {
+            let call = format!("fchown(pipe, {uid}, {gid})");
+            if errno == Errno::INVAL { exec::unmapped(&call, errno) } else { Failure::syscall(call, errno) }
+        })?;
     }
+    Ok(())
 }
 
 fn loopback_up() -> Result<(), Errno> {
@@ -216,7 +219,7 @@ fn loopback_up() -> Result<(), Errno> {
     crate::sys::tree::loopback_up(socket.as_fd())
 }
 
-fn environment(run: &Run, identity: &Identity, trusted: bool) -> Vec<Vec<u8>> {
+fn environment(run: &Run, identity: &Identity, trusted: Option<&Extended>) -> Vec<Vec<u8>> {
     let mut env: Vec<Vec<u8>> = run.env.iter().map(|entry| entry.clone().into_bytes()).collect();
     let missing = |env: &[Vec<u8>], name: &str| {
         !env.iter().any(|entry| entry.strip_prefix(name.as_bytes()).is_some_and(|rest| rest.starts_with(b"=")))
@@ -224,11 +227,15 @@ fn environment(run: &Run, identity: &Identity, trusted: bool) -> Vec<Vec<u8>> {
     if missing(&env, "HOME") {
         env.push([b"HOME=".as_slice(), &identity.home].concat());
     }
-    if trusted {
+    if let Some(trusted) = trusted {
         for name in ca::VARIABLES {
             if missing(&env, name) {
                 env.push(format!("{name}={}", ca::STEP_BUNDLE).into_bytes());
             }
+        }
+        if trusted.store.is_some() && missing(&env, java::VARIABLE) {
+            let (variable, store) = (java::VARIABLE, java::STEP_STORE);
+            env.push(format!("{variable}=-Djavax.net.ssl.trustStore={store}").into_bytes());
         }
     }
     env
@@ -338,10 +345,15 @@ mod tests {
         )
         .unwrap();
         let identity = Identity { uid: 0, gid: 0, groups: vec![0], home: b"/h".to_vec() };
-        let env = environment(&run, &identity, false);
+        let env = environment(&run, &identity, None);
         assert_eq!(env, [b"HOMEX=1".to_vec(), b"PIP_CERT=".to_vec(), b"HOME=/h".to_vec()]);
-        let env = environment(&run, &identity, true);
+        let mut trusted = Extended { bundle: Vec::new(), store: None, changed: Changed::default() };
+        let env = environment(&run, &identity, Some(&trusted));
         assert_eq!(env.len(), 3 + ca::VARIABLES.len() - 1);
         assert_eq!(env.iter().filter(|entry| entry.starts_with(b"PIP_CERT=")).count(), 1);
+        trusted.store = Some(Vec::new());
+        let env = environment(&run, &identity, Some(&trusted));
+        let java = b"JDK_JAVA_OPTIONS=-Djavax.net.ssl.trustStore=/dev/.tsbuild/cacerts";
+        assert_eq!(env.last().map(Vec::as_slice), Some(java.as_slice()));
     }
 }

@@ -15,6 +15,16 @@ const BUFFER_BYTES: usize = 64 << 10;
 /// A write of this size to a pipe that polls as writable does not block (PIPE_BUF).
 const PIPE_WRITE_BYTES: usize = 4096;
 
+/// Something that the loop carries.
+pub(crate) trait Carrier {
+    /// What to poll for; `None` while there is nothing to do.
+    fn interest(&self) -> Option<(BorrowedFd<'_>, PollFlags)>;
+    /// Goes one step on; called when the polled descriptor is ready.
+    fn advance(&mut self);
+    /// Carries what is left, as long as nothing is pending on `signals`.
+    fn finish(&mut self, signals: &OwnedFd);
+}
+
 /// One stream on its way.
 #[derive(Debug)]
 pub(crate) struct Stream {
@@ -24,6 +34,7 @@ pub(crate) struct Stream {
     buffer: Vec<u8>,
     start: usize,
     end: usize,
+    terminal: bool,
 }
 
 impl Stream {
@@ -31,29 +42,28 @@ impl Stream {
     pub(crate) fn new(from: OwnedFd, to: Option<OwnedFd>) -> Self {
         let stat = to.as_ref().and_then(|to| rustix::fs::fstat(to).ok());
         let socket = stat.is_some_and(|stat| FileType::from_raw_mode(stat.st_mode) == FileType::Socket);
-        Self { from: Some(from), to, socket, buffer: vec![0; BUFFER_BYTES], start: 0, end: 0 }
+        Self { from: Some(from), to, socket, buffer: vec![0; BUFFER_BYTES], start: 0, end: 0, terminal: false }
     }
 
-    fn is_done(&self) -> bool {
+    /// As [`Stream::new`], for the master of a terminal whose other side is closed when it is drained.
+    pub(crate) fn of_terminal(master: OwnedFd, to: Option<OwnedFd>) -> Self {
+        Self { terminal: true, ..Self::new(master, to) }
+    }
+
+    /// Whether all was carried.
+    pub(crate) fn is_done(&self) -> bool {
         self.from.is_none() && self.start == self.end
     }
 
-    /// What to poll for: input while the buffer is empty, else room for output.
-    fn interest(&self) -> Option<(BorrowedFd<'_>, PollFlags)> {
-        match (&self.to, &self.from) {
-            (Some(to), _) if self.start < self.end => Some((to.as_fd(), PollFlags::OUT)),
-            (_, Some(from)) => Some((from.as_fd(), PollFlags::IN)),
-            _ => None,
-        }
+    /// Whether the reader is gone.
+    pub(crate) fn is_deaf(&self) -> bool {
+        self.to.is_none()
     }
 
-    /// Goes one step on; called when the polled descriptor is ready.
-    fn advance(&mut self) {
-        if self.start < self.end {
-            self.write();
-        } else {
-            self.read();
-        }
+    /// Adds bytes behind the last ones that were read; called when all was carried.
+    pub(crate) fn put(&mut self, bytes: &[u8]) {
+        self.buffer = bytes.to_vec();
+        (self.start, self.end) = (0, bytes.len());
     }
 
     fn read(&mut self) -> bool {
@@ -89,11 +99,35 @@ impl Stream {
             }
         }
     }
+}
+
+impl Carrier for Stream {
+    /// Input while the buffer is empty, else room for output.
+    fn interest(&self) -> Option<(BorrowedFd<'_>, PollFlags)> {
+        match (&self.to, &self.from) {
+            (Some(to), _) if self.start < self.end => Some((to.as_fd(), PollFlags::OUT)),
+            (_, Some(from)) => Some((from.as_fd(), PollFlags::IN)),
+            _ => None,
+        }
+    }
+
+    fn advance(&mut self) {
+        if self.start < self.end {
+            self.write();
+        } else {
+            self.read();
+        }
+    }
 
     /// Carries what the pipe still holds: nobody of the step is left to write more. The reader may take its time,
     /// until a signal says that nobody waits for it any longer.
-    fn drain(&mut self, signals: &OwnedFd) {
-        let mut left = self.from.as_ref().and_then(|from| rustix::io::ioctl_fionread(from).ok()).unwrap_or_default();
+    fn finish(&mut self, signals: &OwnedFd) {
+        // Of a terminal the kernel counts only a part, and reading it ends with an error.
+        let mut left = match &self.from {
+            Some(_) if self.terminal => u64::MAX,
+            Some(from) => rustix::io::ioctl_fionread(from).unwrap_or_default(),
+            None => 0,
+        };
         loop {
             while self.start < self.end {
                 if let Some((fd, flags)) = self.interest() {
@@ -131,21 +165,21 @@ pub(crate) trait Listener {
 
 /// Runs until the status pipe ends, which is when init is gone, and carries everything that was written before.
 pub(crate) fn pump(
-    streams: &mut [Stream],
+    carriers: &mut [Box<dyn Carrier>],
     status: &OwnedFd,
     signals: &OwnedFd,
     listener: &mut dyn Listener,
 ) -> Fallible<()> {
     let mut buffer = [0_u8; 4096];
     loop {
-        let ready = wait(streams, status, signals, listener)?;
+        let ready = wait(carriers, status, signals, listener)?;
         listener.look(Instant::now());
         if ready.signals {
             listener.signal();
         }
-        for (stream, ready) in streams.iter_mut().zip(&ready.streams) {
+        for (carrier, ready) in carriers.iter_mut().zip(&ready.carriers) {
             if *ready {
-                stream.advance();
+                carrier.advance();
             }
         }
         if ready.status {
@@ -157,18 +191,23 @@ pub(crate) fn pump(
             }
         }
     }
-    streams.iter_mut().for_each(|stream| stream.drain(signals));
+    carriers.iter_mut().for_each(|carrier| carrier.finish(signals));
     Ok(())
 }
 
 struct Ready {
     status: bool,
     signals: bool,
-    streams: Vec<bool>,
+    carriers: Vec<bool>,
 }
 
-fn wait(streams: &[Stream], status: &OwnedFd, signals: &OwnedFd, listener: &dyn Listener) -> Fallible<Ready> {
-    let interests: Vec<_> = streams.iter().map(|stream| stream.interest().filter(|_| !stream.is_done())).collect();
+fn wait(
+    carriers: &[Box<dyn Carrier>],
+    status: &OwnedFd,
+    signals: &OwnedFd,
+    listener: &dyn Listener,
+) -> Fallible<Ready> {
+    let interests: Vec<_> = carriers.iter().map(|carrier| carrier.interest()).collect();
     let mut polled = vec![PollFd::new(status, PollFlags::IN), PollFd::new(signals, PollFlags::IN)];
     polled.extend(interests.iter().flatten().map(|&(fd, flags)| PollFd::from_borrowed_fd(fd, flags)));
     polled.extend(listener.polled());
@@ -180,6 +219,6 @@ fn wait(streams: &[Stream], status: &OwnedFd, signals: &OwnedFd, listener: &dyn 
     }
     let mut ready = polled.iter().map(|fd| !fd.revents().is_empty());
     let (status, signals) = (ready.next().unwrap_or_default(), ready.next().unwrap_or_default());
-    let streams = interests.iter().map(|interest| interest.is_some() && ready.next().unwrap_or_default()).collect();
-    Ok(Ready { status, signals, streams })
+    let carriers = interests.iter().map(|interest| interest.is_some() && ready.next().unwrap_or_default()).collect();
+    Ok(Ready { status, signals, carriers })
 }

@@ -1,5 +1,6 @@
 //! What the init process tells the supervisor, one JSON line each.
 
+use super::ca::Changed;
 use crate::error::{Failure, errno_name};
 use crate::protocol::ErrorKind;
 use crate::sys::process::{Ended, Used};
@@ -10,8 +11,8 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Serialize, Deserialize, PartialEq)]
 #[serde(rename_all = "camelCase")]
 pub(crate) enum Note {
-    /// The sandbox is complete and the step begins. Paths of bundles that hold added certificates.
-    Started { bundles: Vec<Vec<u8>> },
+    /// The sandbox is complete and the step begins. What holds added certificates.
+    Started { changed: Changed },
     /// The sandbox could not be made.
     Failed { kind: ErrorKind, code: String, message: String, errno: Option<i32> },
     /// The step ended and so did everything it left.

@@ -1,5 +1,6 @@
 //! What the supervisor knows of its run while it lasts: init's reports, the signals that end it, its time limits.
 
+use super::ca::Changed;
 use super::forks::Watch;
 use super::pump::Listener;
 use super::report::Note;
@@ -9,8 +10,9 @@ use rustix::event::PollFd;
 use rustix::fd::OwnedFd;
 use std::time::{Duration, Instant};
 
-/// The signals that end the step: those of people and callers, and SIGHUP for the death of the caller.
-pub(crate) const END: [i32; 3] = [libc::SIGTERM, libc::SIGINT, libc::SIGHUP];
+/// What this program takes: SIGTERM ends the step, SIGHUP says that the caller is dead, the others are the step's.
+pub(crate) const SIGNALS: [i32; 6] =
+    [libc::SIGTERM, libc::SIGHUP, libc::SIGINT, libc::SIGQUIT, libc::SIGUSR1, libc::SIGUSR2];
 
 /// See the module.
 #[derive(Debug)]
@@ -24,17 +26,17 @@ pub(crate) struct Supervisor<'s> {
     kill_at: Option<Instant>,
     /// Init's last report.
     pub(crate) last: Option<Note>,
-    /// The bundles that hold added certificates.
-    pub(crate) bundles: Vec<Vec<u8>>,
+    /// What holds added certificates.
+    pub(crate) changed: Changed,
     /// Whose limit of processes the run met again and again, for which it was killed.
     pub(crate) bomb: Option<LimitOwner>,
 }
 
 impl<'s> Supervisor<'s> {
-    /// Watches over `init`. `signals` gives what is of [`END`]; after the first, `grace` is left to the step.
+    /// Watches over `init`. `signals` gives what is of [`SIGNALS`]; after SIGTERM `grace` is left to the step.
     pub(crate) fn new(init: i32, signals: &'s OwnedFd, grace: Duration, forks: Option<Watch>) -> Self {
-        let (line, bundles) = (Vec::new(), Vec::new());
-        Self { init, signals, grace, forks, line, kill_at: None, last: None, bundles, bomb: None }
+        let (line, changed) = (Vec::new(), Changed::default());
+        Self { init, signals, grace, forks, line, kill_at: None, last: None, changed, bomb: None }
     }
 
     fn kill(&mut self) {
@@ -44,8 +46,8 @@ impl<'s> Supervisor<'s> {
 
     fn note(&mut self, note: Note) {
         match note {
-            Note::Started { bundles } => {
-                self.bundles = bundles;
+            Note::Started { changed } => {
+                self.changed = changed;
                 crate::report(&Reply::Started { pid: self.init.unsigned_abs() });
             }
             // The step's own process may have failed before it became the step; then init only saw it end.
@@ -67,15 +69,18 @@ impl Listener for Supervisor<'_> {
     }
 
     fn signal(&mut self) {
-        if process::read_signals(self.signals).contains(&libc::SIGHUP) {
-            // Nobody is left who could want the step's result.
+        let signals = process::read_signals(self.signals);
+        let ends = signals.contains(&libc::SIGTERM);
+        // After SIGHUP nobody is left who could want the step's result.
+        if signals.contains(&libc::SIGHUP) || (ends && self.grace.is_zero()) {
             return self.kill();
         }
-        if self.grace.is_zero() {
-            return self.kill();
+        for signal in signals {
+            process::kill(self.init, signal);
         }
-        process::kill(self.init, libc::SIGTERM);
-        self.kill_at.get_or_insert_with(|| Instant::now() + self.grace);
+        if ends {
+            self.kill_at.get_or_insert_with(|| Instant::now() + self.grace);
+        }
     }
 
     fn polled(&self) -> Vec<PollFd<'_>> {

@@ -47,6 +47,8 @@ impl Cgroups {
             }
         }
         if let (Some(parent), true, Some(failure)) = (&parent, all.made.is_empty(), refused.pop()) {
+            // Parents may have been made all the same.
+            let _ = all.remove();
             let text = format!("the cgroup parent {parent:?} cannot be used: {}", failure.message);
             return Err(Failure::environment("ERR_CGROUP", text));
         }

@@ -25,6 +25,8 @@ pub(crate) struct Network {
     init: i32,
     /// What that one says: [`tool::READY`], or why there is none.
     status: OwnedFd,
+    /// How long it may take to say so.
+    patience: Duration,
 }
 
 impl Network {
@@ -50,13 +52,13 @@ impl Network {
         tool::loopback_up()?;
         routes::close()?;
         rustix::io::write(&made_end, b"1").map_err(|errno| Failure::syscall("write(pipe)", errno))?;
-        Ok(Self { tool, init, status })
+        Ok(Self { tool, init, status, patience: PATIENCE })
     }
 
     /// Reports when it is connected, and waits for a signal that ends the session.
     ///
     /// # Errors
-    /// `ERR_NETWORK` with what the program said.
+    /// `ERR_NETWORK` with what the program said; `ERR_SESSION_LOST` if it is too slow.
     pub(crate) fn hold(self, signals: &OwnedFd) -> Fallible<()> {
         let held = self.connect_and_wait(signals);
         process::kill(self.init, libc::SIGKILL);
@@ -66,11 +68,11 @@ impl Network {
 
     fn connect_and_wait(&self, signals: &OwnedFd) -> Fallible<()> {
         let mut said = Vec::new();
-        let mut deadline = Some(Instant::now() + PATIENCE);
+        let mut deadline = Some(Instant::now() + self.patience);
         loop {
             match self.wait(signals, deadline)? {
                 Event::Signal => return Ok(()),
-                Event::Late => return Err(self.lost(&format!("it was not ready after {} s", PATIENCE.as_secs()))),
+                Event::Late => return Err(self.late()),
                 Event::Said(bytes) if bytes.is_empty() => return Err(self.lost(&String::from_utf8_lossy(&said))),
                 Event::Said(bytes) if bytes == [tool::READY] => {
                     deadline = None;
@@ -83,6 +85,13 @@ impl Network {
                 }
             }
         }
+    }
+
+    /// Not `ERR_NETWORK`, after which a caller may do without: a step that keeps the machine busy must not reach by that
+    /// what a private network hides.
+    fn late(&self) -> Failure {
+        let text = format!("{} did not connect the network within {} s", self.tool.name(), self.patience.as_secs());
+        Failure::environment("ERR_SESSION_LOST", text)
     }
 
     fn lost(&self, said: &str) -> Failure {
@@ -123,4 +132,22 @@ enum Event {
 
 fn pipe() -> Fallible<(OwnedFd, OwnedFd)> {
     rustix::pipe::pipe_with(PipeFlags::CLOEXEC).map_err(|errno| Failure::syscall("pipe2(O_CLOEXEC)", errno))
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::protocol::NetworkTool;
+
+    #[test]
+    fn hold_gives_a_slow_program_an_error_after_which_nobody_does_without() {
+        let request = SessionNetwork { tool: NetworkTool::Pasta, ports: Vec::new() };
+        // Without the program there is none to be slow.
+        let Ok(tool) = Tool::find(&request) else { return };
+        let ((status, _said), (signals, _sent)) = (pipe().unwrap(), pipe().unwrap());
+        let network = Network { tool, init: 0, status, patience: Duration::ZERO };
+        let failure = network.connect_and_wait(&signals).unwrap_err();
+        assert_eq!((failure.code, failure.message.contains("pasta")), ("ERR_SESSION_LOST", true));
+    }
 }

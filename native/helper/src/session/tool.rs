@@ -164,11 +164,14 @@ impl Tool {
         command.args(["--netns-type=path", NAMESPACE, "tap0"]).stdout(Stdio::piped());
         let mut child = command.spawn().map_err(|error| Failure::io(format!("execve({:?})", self.path), &error))?;
         let ready = |mut out: ChildStdout| out.read(&mut [0]).is_ok_and(|length| length == 1);
-        if child.stdout.take().is_some_and(ready) {
-            return Ok(());
-        }
+        let connected = child.stdout.take().is_some_and(ready);
         let mut said = Vec::new();
-        if let Some(errors) = child.stderr.take() {
+        if let Some(mut errors) = child.stderr.take() {
+            if connected {
+                // It goes on complaining, and a closed pipe would end it.
+                std::thread::spawn(move || std::io::copy(&mut errors, &mut std::io::sink()));
+                return Ok(());
+            }
             let _ = errors.take(64 << 10).read_to_end(&mut said);
         }
         Err(Failure::environment("ERR_NETWORK", last_lines(&said)))
