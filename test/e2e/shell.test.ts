@@ -272,6 +272,23 @@ describe.each(['root', 'an ordinary user'] as const)('tsbuild shell as %s', (nam
     },
   )
 
+  it('has no more than the build gave its steps', async (t) => {
+    user.needed(t)
+    const walls = [
+      '--security-opt',
+      'minimal',
+      '--security-opt',
+      'no-new-privileges',
+      '--on-error',
+      'grep CapBnd /proc/self/status',
+    ]
+    const { stderr } = await fail(user, user.project('walled', ['RUN false']), walls)
+    const { stdout } = await shell('--', 'grep', '-E', 'CapBnd|NoNewPrivs', '/proc/self/status')
+    const [, bounding] = /CapBnd:\t(\w+)/.exec(stderr) ?? []
+    expect(stdout).toBe(`CapBnd:\t${bounding}\nNoNewPrivs:\t1\n`)
+    expect(bounding).not.toBe('00000000a80425fb')
+  })
+
   it('MNT-08: has the cache mounts of the scope that the build had, whoever opens it', async (t) => {
     user.needed(t)
     const mount = 'RUN --mount=type=cache,id=scoped,target=/cache'

@@ -174,7 +174,9 @@ const onErrorTimeoutMs = 5 * 60_000
 
 function keepingOf({ ref, options }: BuildRun): FailureKeeping {
   const { onError: command, stepTimeoutMs: timeoutMs = onErrorTimeoutMs } = options
-  return { ref, onError: command === undefined ? undefined : { command, timeoutMs } }
+  const { security, noNewPrivileges, userns, limits, stepLimits } = options
+  const walls = { security, noNewPrivileges, userns, limits: { ...limits }, stepLimits: { ...stepLimits } }
+  return { ref, walls, onError: command === undefined ? undefined : { command, timeoutMs } }
 }
 
 /**

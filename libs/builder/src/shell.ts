@@ -169,9 +169,9 @@ function withoutMissing({ op, inputs }: FailureRecord, options: ShellOptions): P
   }
 }
 
-function executorOf(machine: Machine, { op }: FailureRecord, options: ShellOptions): Executor {
+function executorOf(machine: Machine, { op, walls }: FailureRecord, options: ShellOptions): Executor {
   return createExecutor({
-    ...executionOptions({ allow: options.allow, cgroupParent: op.cgroupParent }),
+    ...executionOptions({ ...walls, allow: options.allow, cgroupParent: op.cgroupParent }),
     native: machine.native,
     randomId: machine.randomId,
     trustCa: machine.options.trustCa ?? [],

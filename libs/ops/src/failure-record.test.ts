@@ -42,6 +42,13 @@ const record: FailureRecord = {
   code: 'ERR_STEP_FAILED',
   exitCode: 2,
   scope: 'pr/7',
+  walls: {
+    security: 'minimal',
+    noNewPrivileges: true,
+    userns: 'auto',
+    limits: { memoryBytes: 1 },
+    stepLimits: { cpusetCpus: '0' },
+  },
   op,
   inputs: [
     {
@@ -81,6 +88,10 @@ describe('decodeFailure()', () => {
     [['at'], -1],
     [['name'], null],
     [['scope']],
+    [['walls']],
+    [['walls', 'security'], 'insecure'],
+    [['walls', 'limits', 'memoryBytes'], '1'],
+    [['walls', 'stepLimits', 'cpusetCpus'], 0],
     [['source'], 'x'],
     [['source', 'startLine']],
   ])('knows no failure in one whose %j is %j', (path, value?: unknown) =>

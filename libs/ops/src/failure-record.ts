@@ -35,10 +35,24 @@ export interface FailureRecord {
   readonly exitCode: number | null
   /** The trust scope of the build: whoever stands in its files has its cache mounts and no other's. */
   readonly scope: string
+  /** What the caller of the build took from its steps: whoever stands in their place has no more. */
+  readonly walls: Walls
   readonly op: ExecOp
   /** The vertex's inputs by index, as references. */
   readonly inputs: readonly Filesystem[]
 }
+
+/** What steps of a build had less of than others, in the words of its options; what is absent was not said. */
+export interface Walls {
+  readonly security?: 'minimal' | undefined
+  readonly noNewPrivileges?: boolean | undefined
+  readonly userns?: 'auto' | undefined
+  /** Of all steps together, and of each one: by the name of the limit. */
+  readonly limits?: WallLimits | undefined
+  readonly stepLimits?: WallLimits | undefined
+}
+
+type WallLimits = Readonly<Record<string, number | string | undefined>>
 
 /** The text under which a failure is kept: JSON, readable. */
 export function encodeFailure(record: FailureRecord): string {
@@ -54,9 +68,9 @@ export function decodeFailure(written: string): FailureRecord | undefined {
     return undefined
   }
   if (!isFailure(value)) return undefined
-  const { ref, at, name, source, code, exitCode, scope, op, inputs } = value
+  const { ref, at, name, source, code, exitCode, scope, walls, op, inputs } = value
   if (!indexesFit(op, inputs.length)) return undefined
-  return { ref, at, name, source, code, exitCode, scope, op, inputs }
+  return { ref, at, name, source, code, exitCode, scope, walls, op, inputs }
 }
 
 function isFailure(value: unknown): value is FailureRecord {
@@ -141,6 +155,28 @@ const layer: Shape = either(
   }),
 )
 
+const limits = optional(
+  objectOf({
+    memoryBytes: optional(count),
+    memorySwapBytes: optional(integer),
+    cpuShares: optional(count),
+    cpuPeriodMicros: optional(count),
+    cpuQuotaMicros: optional(count),
+    cpusetCpus: optional(text),
+    cpusetMems: optional(text),
+    pids: optional(count),
+    ioWeight: optional(count),
+  }),
+)
+
+const walls = objectOf({
+  security: optional(oneOf('minimal')),
+  noNewPrivileges: optional(flag),
+  userns: optional(oneOf('auto')),
+  limits,
+  stepLimits: limits,
+})
+
 const failure = objectOf({
   format: oneOf(format),
   ref: text,
@@ -153,6 +189,7 @@ const failure = objectOf({
   code: text,
   exitCode: either(nothing, count),
   scope: text,
+  walls,
   op,
   inputs: listOf(objectOf({ layers: listOf(layer) })),
 })

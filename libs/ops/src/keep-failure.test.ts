@@ -29,11 +29,12 @@ const op: ExecOp = {
 const ref = 'ab'.repeat(12)
 const base = { layers: [{ kind: 'snapshot', id: snapshotId, createdAt: 1 }] } as const
 const onError: OnError = { command: 'cat log', timeoutMs: 60_000 }
+const walls = { security: 'minimal', limits: { pids: 7 } } as const
 
 /** Runs the step; each call of `behave` is a process. */
 function start(behave: Behaviour, keeping: { onError?: OnError } = {}, changed: Partial<ExecOp> = {}) {
   const recording = recordingOptions(behave, {
-    failure: { ref, onError: keeping.onError },
+    failure: { ref, walls, onError: keeping.onError },
     scratch: async () => '/scratch',
     scope: 'pr/7',
   })
@@ -79,6 +80,7 @@ describe('a step that fails', () => {
       code: 'ERR_STEP_FAILED',
       exitCode: 7,
       scope: 'pr/7',
+      walls,
       op: JSON.parse(JSON.stringify(op)),
       inputs: [base],
     })
@@ -96,7 +98,7 @@ describe('a step that fails', () => {
 
   it.each([
     ['nobody keeps failures', undefined, 'release'],
-    ['it cannot be kept', { ref: 'full', onError: undefined }, 'keep full'],
+    ['it cannot be kept', { ref: 'full', walls, onError: undefined }, 'keep full'],
   ])('is an error without a failure where %s', async (_, keeping, end) => {
     const { options, calls } = recordingOptions(failing(), { failure: keeping, scope: 'main' })
     const executed = execOp({ ...op, rootfs: undefined }, 0, options).execute([], {

@@ -4,7 +4,7 @@ import type { RunOutput } from '@tsbuild/native'
 import type { PreparedSnapshot } from '@tsbuild/snapshot'
 import type { ExecuteContext } from '@tsbuild/solver'
 import { openFailedPlace } from './failed-place.ts'
-import { encodeFailure } from './failure-record.ts'
+import { encodeFailure, type Walls } from './failure-record.ts'
 import { filesystemOf } from './stored-layer.ts'
 import type { OpResult, OpsOptions } from './types.ts'
 
@@ -12,6 +12,8 @@ import type { OpResult, OpsOptions } from './types.ts'
 export interface FailureKeeping {
   /** Of the build. */
   readonly ref: string
+  /** What its steps have less of than others. */
+  readonly walls: Walls
   /** `--on-error` */
   readonly onError: OnError | undefined
 }
@@ -67,10 +69,14 @@ export async function endFailedStep(failed: FailedStep, options: OpsOptions): Pr
     return error
   }
   if (keeping.onError !== undefined) await runOnError(keeping.onError, failed, options)
-  return (await keep(keeping.ref, failed, options)) ? withDetails(error, { failure: keeping.ref }) : error
+  return (await keep(keeping, failed, options)) ? withDetails(error, { failure: keeping.ref }) : error
 }
 
-async function keep(ref: string, failed: FailedStep, { now, scope }: OpsOptions): Promise<boolean> {
+async function keep(
+  { ref, walls }: FailureKeeping,
+  failed: FailedStep,
+  { now, scope }: OpsOptions,
+): Promise<boolean> {
   const { op, inputs, snapshot, context, error } = failed
   const { name, source } = context.vertex
   const { code = '', exitCode = null } = isBuildError(error) ? { code: error.code, ...error.details } : {}
@@ -82,6 +88,7 @@ async function keep(ref: string, failed: FailedStep, { now, scope }: OpsOptions)
     code,
     exitCode: typeof exitCode === 'number' ? exitCode : null,
     scope,
+    walls,
     op,
     inputs: inputs.map(filesystemOf),
   }
