@@ -87,12 +87,12 @@ function faultOf(test: string): string | undefined {
 function findFaults(rows: readonly Row[], counts: ReadonlyMap<string, number>): readonly string[] {
   const faults = rows.flatMap(({ section, name, status, tests }) => {
     const where = `${section} ${name}`
-    const known = /^(as BuildKit|holds|better: .+|left out: .+|not yet: issues? \d.*)$/.test(
+    const known = /^(as BuildKit|holds|better: .+|left out: .+|missing: .+|not yet: issues? \d.*)$/.test(
       status.replace(/^(as BuildKit|holds)([,:;]| for) .+$/, '$1'),
     )
     return [
       ...(known ? [] : [`${where}: the status "${status}" is none`]),
-      ...(tests.length > 0 || status.startsWith('not yet: ') ? [] : [`${where}: no test`]),
+      ...(tests.length > 0 || /^(not yet|missing): /.test(status) ? [] : [`${where}: no test`]),
       ...tests.flatMap((test) => {
         const fault = faultOf(test)
         return fault === undefined ? [] : [`${where}: ${test}: ${fault}`]
