@@ -196,7 +196,7 @@ describe.each(['root', 'an ordinary user'] as const)('tsbuild shell as %s', (nam
     } finally {
       open.child.kill('SIGTERM')
     }
-    expect((await open.outcome).code).toBe(130)
+    expect((await open.outcome).code).toBe(143)
     await fail(user, context, secretFlags, withToken)
     const after = JSON.parse((await shell('--list', '--format', 'json')).stdout)
     expect(after.map((failure: { ref: string }) => failure.ref)).not.toContain(ref)
