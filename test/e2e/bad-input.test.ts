@@ -159,11 +159,11 @@ const table: readonly Bad[] = [
     says: ['/bin/not-there', 'Dockerfile:2'],
   },
   {
-    what: 'a foreign platform',
+    what: 'a platform that is not Linux',
     dockerfile: ['FROM busybox:test', 'RUN true'],
-    flags: ['--platform', 'linux/not-an-architecture'],
+    flags: ['--platform', 'windows/amd64'],
     code: 'ERR_PLATFORM_INVALID',
-    says: ['not-an-architecture'],
+    says: ['windows/amd64'],
   },
   {
     what: 'an output that cannot be written',
