@@ -1,4 +1,4 @@
-import { noLimits } from '@tsbuild/executor'
+import { noLimits } from '@tsbuild/native'
 import { describe, expect, it } from 'vitest'
 import { defaultLimits, executionOptions } from './execution-options.ts'
 

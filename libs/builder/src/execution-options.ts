@@ -1,6 +1,6 @@
 import { totalmem } from 'node:os'
-import { type ExecutorOptions, noLimits } from '@tsbuild/executor'
-import type { Limits } from '@tsbuild/native'
+import type { ExecutorOptions } from '@tsbuild/executor'
+import { type Limits, noLimits } from '@tsbuild/native'
 import type { BuildOptions, StepLimits } from './types.ts'
 
 /** The part of a caller's options that says how processes run. */

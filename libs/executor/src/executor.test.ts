@@ -1,8 +1,9 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { noLimits } from '@tsbuild/native'
 import { describe, expect, it, onTestFinished } from 'vitest'
-import { type ExecutorOptions, noLimits, type Process } from './index.ts'
+import type { ExecutorOptions, Process } from './index.ts'
 import { cgroups, type FakeBehaviour, type FakeRun, succeeded } from './testing/fake-native.ts'
 import { executorOver, output, process } from './testing/process.ts'
 

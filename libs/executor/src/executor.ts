@@ -1,20 +1,21 @@
 import { UserError } from '@tsbuild/errors'
 import { type Entitlement, entitlementsOf } from '@tsbuild/graph'
-import type {
-  Exceeded,
-  IdMap,
-  Limits,
-  Mount,
-  Native,
-  Port,
-  ProcessOptions,
-  Root,
-  RunOutput,
-  RunRequest,
-  Staged,
-  Ulimit,
+import {
+  type Exceeded,
+  type IdMap,
+  type Limits,
+  type Mount,
+  type Native,
+  noLimits,
+  type Port,
+  type ProcessOptions,
+  type Root,
+  type RunOutput,
+  type RunRequest,
+  type Staged,
+  type Ulimit,
 } from '@tsbuild/native'
-import { type ExceededLimit, limitOf, noLimits } from './limits.ts'
+import { type ExceededLimit, limitOf } from './limits.ts'
 import { hostsFor, type ResolverFiles, resolvConfFor, usualResolver } from './resolv-conf.ts'
 import { createSurroundings, type Place, untilAborted } from './session.ts'
 import { type SubordinateFiles, userNamespaceMap } from './user-namespace.ts'

@@ -1,7 +1,6 @@
 export type { Executor, ExecutorOptions, Process } from './executor.ts'
 export { createExecutor } from './executor.ts'
 export type { ExceededLimit } from './limits.ts'
-export { noLimits } from './limits.ts'
 export type { Reach, ResolverFiles } from './resolv-conf.ts'
 export { hostsFor, resolvConfFor } from './resolv-conf.ts'
 export type { SessionTrial } from './try-session.ts'

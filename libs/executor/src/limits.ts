@@ -1,19 +1,6 @@
 import { EnvironmentError } from '@tsbuild/errors'
 import type { Exceeded, Limits, SessionCgroup, SessionParts } from '@tsbuild/native'
 
-/** No limit of any kind. */
-export const noLimits: Limits = {
-  memoryBytes: null,
-  memorySwapBytes: null,
-  cpuShares: null,
-  cpuPeriodMicros: null,
-  cpuQuotaMicros: null,
-  cpusetCpus: null,
-  cpusetMems: null,
-  pids: null,
-  ioWeight: null,
-}
-
 type LimitName = keyof Limits
 
 interface LimitRow {

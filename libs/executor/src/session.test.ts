@@ -1,6 +1,6 @@
 import { EnvironmentError } from '@tsbuild/errors'
+import { noLimits } from '@tsbuild/native'
 import { describe, expect, it } from 'vitest'
-import { noLimits } from './index.ts'
 import { type FakeBehaviour, succeeded } from './testing/fake-native.ts'
 import { executorOver } from './testing/process.ts'
 

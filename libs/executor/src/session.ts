@@ -1,16 +1,17 @@
 import { EnvironmentError, InternalError, isBuildError, UserError, withHints } from '@tsbuild/errors'
-import type {
-  Connection,
-  Limits,
-  Native,
-  NativeSession,
-  Port,
-  RunNamespaces,
-  SessionCgroup,
-  SessionNetwork,
-  SessionParts,
+import {
+  type Connection,
+  type Limits,
+  type Native,
+  type NativeSession,
+  noLimits,
+  type Port,
+  type RunNamespaces,
+  type SessionCgroup,
+  type SessionNetwork,
+  type SessionParts,
 } from '@tsbuild/native'
-import { assertEnforced, noLimits, withDefaults } from './limits.ts'
+import { assertEnforced, withDefaults } from './limits.ts'
 
 /** What is tried for a private network, in this order. */
 export const networkTools = ['pasta', 'slirp4netns'] as const

@@ -1,6 +1,5 @@
 import { isBuildError } from '@tsbuild/errors'
-import type { Native, SessionCgroup } from '@tsbuild/native'
-import { noLimits } from './limits.ts'
+import { type Native, noLimits, type SessionCgroup } from '@tsbuild/native'
 import { networkTools } from './session.ts'
 
 /** What a session has on this machine. */

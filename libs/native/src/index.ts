@@ -54,4 +54,4 @@ export type {
   Tree,
   Ulimit,
 } from './protocol.ts'
-export { protocolVersion } from './protocol.ts'
+export { noLimits, protocolVersion } from './protocol.ts'

@@ -4,7 +4,14 @@ import { join } from 'node:path'
 import { PassThrough, Writable } from 'node:stream'
 import { pathToFileURL } from 'node:url'
 import { describe, expect, it, onTestFinished } from 'vitest'
-import { type Cancellable, createNative, findHelper, type OutcomeOf, rootlessIdMap } from './index.ts'
+import {
+  type Cancellable,
+  createNative,
+  findHelper,
+  noLimits,
+  type OutcomeOf,
+  rootlessIdMap,
+} from './index.ts'
 import { answering, fakeHelper } from './testing/fake-helper.ts'
 
 const root = { lower: [], upper: null, work: null }
@@ -239,17 +246,7 @@ describe('Native.run()', () => {
     userNamespace: null,
     terminal: false,
     cgroups: [],
-    limits: {
-      memoryBytes: null,
-      memorySwapBytes: null,
-      cpuShares: null,
-      cpuPeriodMicros: null,
-      cpuQuotaMicros: null,
-      cpusetCpus: null,
-      cpusetMems: null,
-      pids: null,
-      ioWeight: null,
-    },
+    limits: noLimits,
     stopGraceMs: 0,
     id: '0',
   } as const

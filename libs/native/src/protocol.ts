@@ -167,6 +167,19 @@ export interface Limits {
   readonly ioWeight: number | null
 }
 
+/** No limit of any kind. */
+export const noLimits: Limits = {
+  memoryBytes: null,
+  memorySwapBytes: null,
+  cpuShares: null,
+  cpuPeriodMicros: null,
+  cpuQuotaMicros: null,
+  cpusetCpus: null,
+  cpusetMems: null,
+  pids: null,
+  ioWeight: null,
+}
+
 /** A cgroup directory of a session. */
 export interface SessionCgroup {
   readonly version: 1 | 2

@@ -1,23 +1,12 @@
 import { readlinkSync, writeFileSync } from 'node:fs'
 import { describe, expect, it } from 'vitest'
-import { createNative, type SessionRequest } from './index.ts'
+import { createNative, noLimits, type SessionRequest } from './index.ts'
 import { fakeHelper } from './testing/fake-helper.ts'
 
-const limits = {
-  memoryBytes: null,
-  memorySwapBytes: null,
-  cpuShares: null,
-  cpuPeriodMicros: null,
-  cpuQuotaMicros: null,
-  cpusetCpus: null,
-  cpusetMems: null,
-  pids: null,
-  ioWeight: null,
-}
 const request = {
   id: '0a',
   cgroupParent: null,
-  limits,
+  limits: noLimits,
   network: { tool: 'pasta', ports: [] },
 } as const satisfies Omit<SessionRequest, 'op'>
 const cgroups = [{ version: 2, controllers: ['memory'], path: '/sys/fs/cgroup/tsbuild-session-0a' }]

@@ -1,8 +1,6 @@
 import { isDigest } from '@tsbuild/digest'
 import type { SourceRange } from '@tsbuild/errors'
 import type { ExecOp } from '@tsbuild/graph'
-import type { Filesystem } from '@tsbuild/snapshot'
-import { isSnapshotId } from '@tsbuild/store'
 import {
   count,
   either,
@@ -13,9 +11,12 @@ import {
   objectOf,
   oneOf,
   optional,
+  parseJson,
   type Shape,
   text,
-} from './shape.ts'
+} from '@tsbuild/shape'
+import type { Filesystem } from '@tsbuild/snapshot'
+import { isSnapshotId } from '@tsbuild/store'
 
 /** The format of a failure's text. Failures of another number are not looked at. */
 const format = 1
@@ -61,12 +62,7 @@ export function encodeFailure(record: FailureRecord): string {
 
 /** @returns undefined for anything that is no failure of this format: there is nothing to look around in then */
 export function decodeFailure(written: string): FailureRecord | undefined {
-  let value: unknown
-  try {
-    value = JSON.parse(written)
-  } catch {
-    return undefined
-  }
+  const value = parseJson(written)
   if (!isFailure(value)) return undefined
   const { ref, at, name, source, code, exitCode, scope, walls, op, inputs } = value
   if (!indexesFit(op, inputs.length)) return undefined

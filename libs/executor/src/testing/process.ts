@@ -1,4 +1,5 @@
-import { createExecutor, type ExecutorOptions, noLimits, type Process } from '../index.ts'
+import { noLimits } from '@tsbuild/native'
+import { createExecutor, type ExecutorOptions, type Process } from '../index.ts'
 import { type FakeBehaviour, fakeNative } from './fake-native.ts'
 
 const root = { lower: ['/l'], upper: '/u', work: '/w' }

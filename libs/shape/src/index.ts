@@ -1,5 +1,19 @@
-/** Whether a value that was read back has a form. */
+/** Whether a value that came from outside has a form: a reply, a file that was read back. */
 export type Shape = (value: unknown) => boolean
+
+/** The value of a JSON text; undefined for what is none. */
+export function parseJson(written: string): unknown {
+  try {
+    return JSON.parse(written)
+  } catch {
+    return undefined
+  }
+}
+
+/** An object that is no list. */
+export function isRecord(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value)
+}
 
 /** A text. */
 export const text: Shape = (value) => typeof value === 'string'
@@ -36,10 +50,23 @@ export const listOf =
   (value) =>
     Array.isArray(value) && value.every(shape)
 
+/** The members of an object. */
+export type Members = Readonly<Record<string, Shape>>
+
 /** An object with these members; others are of a later version and passed over. */
 export const objectOf =
-  (members: Readonly<Record<string, Shape>>): Shape =>
+  (members: Members): Shape =>
   (value) =>
-    typeof value === 'object' &&
-    value !== null &&
-    Object.entries(members).every(([name, shape]) => shape(Reflect.get(value, name)))
+    isRecord(value) && Object.entries(members).every(([name, shape]) => shape(value[name]))
+
+/** An object with exactly these members, none of them absent. */
+export const exactly =
+  (members: Members): Shape =>
+  (value) => {
+    if (!isRecord(value)) return false
+    const names = Object.keys(value)
+    return (
+      names.length === Object.keys(members).length &&
+      names.every((name) => Object.hasOwn(members, name) && members[name]?.(value[name]) === true)
+    )
+  }
