@@ -4,6 +4,38 @@ import type { SourceRange } from '@tsbuild/errors'
 /** Milliseconds since the Unix epoch. */
 export type Millis = number
 
+/** Why a step was not found in the cache. @see docs/guide/explain.md */
+export interface MissReason {
+  readonly code: MissCode
+  /** A few words for a progress line: `package.json changed`, `ARG VERSION 1 → 2`. */
+  readonly text: string
+}
+
+/** What a miss comes from; stable. */
+export type MissCode =
+  /** Nothing like this step was ever recorded. */
+  | 'first-build'
+  /** The instruction, or something that counts in its key: arguments, variables, user, mounts, platform. */
+  | 'instruction'
+  | 'arg'
+  | 'env'
+  /** Files that it reads. */
+  | 'files'
+  /** The image below it is another one. */
+  | 'base-image'
+  /** A step below it made something else. */
+  | 'input'
+  /** A secret that counts (`cache=content`). */
+  | 'secret'
+  /** `--no-cache`, `--no-cache-filter`, `RUN --cache=off`. */
+  | 'forced'
+  /** `RUN --cache=ttl=…` */
+  | 'expired'
+  /** It was recorded, and a prune removed it. */
+  | 'evicted'
+  /** It was recorded, and what is on the disk is no longer that. */
+  | 'damaged'
+
 /** Where a cached result came from. */
 export type CacheSource = 'local' | 'remote'
 
@@ -30,6 +62,15 @@ export type BuildEvent =
       readonly type: 'vertex.cached'
       readonly vertex: Digest
       readonly from: CacheSource
+      /** How long the step took when it was recorded; absent where nobody knows. */
+      readonly savedMs?: number
+      readonly at: Millis
+    }
+  /** The step has to run, and why; comes before `vertex.started`. */
+  | {
+      readonly type: 'vertex.missed'
+      readonly vertex: Digest
+      readonly reason: MissReason
       readonly at: Millis
     }
   /** Sent when the result is durable; `at` is when the step had run, so it may be before the `at` of events sent earlier. */

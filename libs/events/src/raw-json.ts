@@ -17,7 +17,7 @@ interface RawVertex {
 
 /**
  * Gives a sink that writes events as BuildKit's `--progress=rawjson` does: one `client.SolveStatus` a line, with Go's
- * field names and times. Events that BuildKit has no words for (`build.*`, `vertex.waiting`) write nothing, except that
+ * field names and times. Events that BuildKit has no words for (`build.*`, `vertex.missed`, `vertex.waiting`) write nothing, except that
  * a cancelled vertex ends in the error `context canceled` as there.
  *
  * @param write takes one line with its line feed; must not throw
@@ -84,6 +84,7 @@ export function createRawJsonWriter(write: (line: string) => void): EventSink {
       case 'build.started':
       case 'build.completed':
       case 'build.failed':
+      case 'vertex.missed':
       case 'vertex.waiting':
       // BuildKit's form has no place for it.
       case 'vertex.usage':

@@ -1,5 +1,5 @@
 import type { Digest, KeyValue } from '@tsbuild/digest'
-import type { EventSink } from '@tsbuild/events'
+import type { EventSink, MissReason } from '@tsbuild/events'
 import type { Graph, Vertex } from '@tsbuild/graph'
 
 /**
@@ -40,6 +40,10 @@ export interface StepOp<R> {
   readonly pure: boolean
   /** Indexes of the inputs that a stored result builds upon, for {@link StepOp.load}. */
   readonly bases: readonly number[]
+  /** Readable facts that count in no key and explain a later miss: which variables are build arguments. */
+  readonly about?: KeyValue | undefined
+  /** How old a record may be that counts, in ms; 0: none does, and what the step makes is recorded all the same. */
+  readonly maxAgeMs?: number | undefined
   /** Brings a stored result back, or undefined if what it names is gone. */
   load(stored: KeyValue, bases: readonly R[]): R | undefined
   execute(inputs: readonly R[], context: ExecuteContext): Promise<Executed<R>>
@@ -73,6 +77,11 @@ export interface Executed<R> {
   readonly result: R
   /** What {@link StepOp.load} needs to bring it back. Unique to this execution unless the step is pure. */
   readonly stored: KeyValue
+  /**
+   * Digest of what the step put upon its bases, where that is known: a later run that makes the same upon the same bases
+   * counts as this one, so what stands upon it is found. Not used for a forced run.
+   */
+  readonly content?: Digest | undefined
   /** Makes the result and the record durable, in this order. */
   commit(keys: readonly Digest[], record: CacheRecord): Promise<void>
 }
@@ -85,6 +94,10 @@ export interface CacheRecord {
   readonly op: KeyValue
   /** For each input its output key, or the digest and preimage of the content read from it. */
   readonly inputs: readonly RecordedInput[]
+  /** Names of the input vertices, as shown to the user; absent in records of before. */
+  readonly inputNames?: readonly string[] | undefined
+  /** See {@link StepOp.about}. */
+  readonly about?: KeyValue | undefined
   readonly stored: KeyValue
   /** Unix ms, when the step had run. */
   readonly createdAt: number
@@ -98,9 +111,28 @@ export type RecordedInput =
   | { readonly kind: 'source'; readonly key: KeyValue; readonly selector?: KeyValue | undefined }
   | { readonly kind: 'content'; readonly digest: Digest; readonly preimage: KeyValue }
 
+/** A step that has to run. */
+export interface Miss {
+  readonly vertex: Vertex
+  /** See {@link StepOp.key} and {@link StepOp.about}. */
+  readonly op: KeyValue
+  readonly about: KeyValue | undefined
+  /** As they are looked up by content, where they can be, else by key. */
+  readonly inputs: readonly RecordedInput[]
+  readonly inputNames: readonly string[]
+  /** Under which it was looked for. */
+  readonly keys: readonly Digest[]
+  /** A record that was found and does not count, and why. */
+  readonly unusable?:
+    | { readonly record: CacheRecord; readonly why: 'gone' | 'other-base' | 'expired' }
+    | undefined
+}
+
 /** Where records are looked up. */
 export interface CacheStore {
   load(key: Digest): CacheRecord | undefined
+  /** Says why a step has to run: compares it with what was recorded. Must not throw; asked for each step that runs. */
+  explain?(miss: Miss): MissReason
   /** Makes a record of another key found under `key` too; best effort, durable later. */
   link(key: Digest, record: CacheRecord): void
 }
