@@ -1,0 +1,7 @@
+export { parseFilters } from './filters.ts'
+export { takeInventory } from './inventory.ts'
+export { planPrune, targetBytes } from './plan.ts'
+export { reasonText } from './reason-text.ts'
+export type * from './types.ts'
+export { itemKinds } from './types.ts'
+export { bytesText, timeText } from './words.ts'
