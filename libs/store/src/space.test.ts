@@ -1,9 +1,11 @@
 import { execFileSync } from 'node:child_process'
 import { existsSync, linkSync, mkdirSync, readFileSync, statSync, utimesSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { setTimeout } from 'node:timers/promises'
 import { digestBytes, digestHex } from '@tsbuild/digest'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { openStore } from './open-store.ts'
+import { rangeOf, tryRangeLock } from './range-lock.ts'
 import { storeOptions, temporaryStore } from './testing/temporary-store.ts'
 import type { SnapshotDraft, Store, StoreEntry, StoreEntryKind } from './types.ts'
 
@@ -135,6 +137,19 @@ describe('StoreSpace', () => {
     expect(reader.snapshots.has(id)).toBe(false)
     reader.releaseUses()
     expect(await store.space.remove(entries)).toEqual(['gone', 'gone'])
+  })
+
+  it('put() waits for a deletion under way, which would take the new blob', async () => {
+    const store = await temporaryStore()
+    const digest = digestBytes('blob')
+    const deleter = tryRangeLock(join(store.root, 'v1', 'locks', 'uses'), rangeOf(digestHex(digest)))
+    let named = false
+    const put = store.blobs.put(Buffer.from('blob')).then(() => (named = true))
+    await setTimeout(50)
+    expect([named, existsSync(store.blobs.path(digest))]).toEqual([false, false])
+    deleter?.release()
+    await put
+    expect(existsSync(store.blobs.path(digest))).toBe(true)
   })
 
   it('remove() leaves a record and a name that were written again', async () => {

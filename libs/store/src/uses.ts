@@ -1,5 +1,6 @@
 import { statSync, utimesSync } from 'node:fs'
 import { join } from 'node:path'
+import { setTimeout } from 'node:timers/promises'
 import { isBuildError } from '@tsbuild/errors'
 import { errnoOf } from './fs-failure.ts'
 import { type Layout, shortHash } from './layout.ts'
@@ -41,6 +42,14 @@ export class Uses {
       this.#readOnly = true
       return true
     }
+  }
+
+  /**
+   * As {@link Uses.hold}, for who is about to give a thing its name: a deletion under way is waited for, or it would take the
+   * new one. It is one system call long.
+   */
+  async holdSurely(id: string): Promise<void> {
+    while (!this.hold(id)) await setTimeout(1)
   }
 
   /** As {@link Uses.hold}, for what has a name of any form. */
