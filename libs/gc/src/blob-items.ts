@@ -33,10 +33,7 @@ export function addBlobs(
   for (const entry of entries) {
     const { id } = entry
     const description = `blob sha256:${id.slice(0, 12)}`
-    indexes.set(
-      id,
-      list.add({ id, kind: 'base', description, standing: { as: 'part' }, entries: [entry] }),
-    )
+    indexes.set(id, list.add({ id, kind: 'base', description, standing: { as: 'part' }, entries: [entry] }))
   }
   const imageOf = new Map<string, string>()
   const items = found.images.map((image) => {

@@ -63,7 +63,7 @@ function kindOf(filter: string, value: string): ItemKind {
 function testOf(filter: string, key: Key, operator: Operator, value: string): Test {
   if (isFlag(key)) {
     if (operator === '~=' || !/^(true|false)$/.test(value)) throw wrong(filter, `\`${key}\` is true or false`)
-    const wanted = (value === 'true') === (operator === '=') === (key === 'shared')
+    const wanted = ((value === 'true') === (operator === '=')) === (key === 'shared')
     return (_, shared) => shared === wanted
   }
   const fieldOf = (item: Item) => (key === 'id' ? item.id : key === 'type' ? item.kind : item.description)

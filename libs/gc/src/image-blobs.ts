@@ -105,8 +105,7 @@ function readDocument(blobs: BlobPaths, digest: Digest): Record<string, unknown>
   if (stat === undefined) return 'missing'
   if (!stat.isFile() || stat.size > maxDocumentBytes) return 'damaged'
   const bytes = readIfPossible(path)
-  const value =
-    bytes !== undefined && digestBytes(bytes) === digest ? parseJson(bytes.toString()) : undefined
+  const value = bytes !== undefined && digestBytes(bytes) === digest ? parseJson(bytes.toString()) : undefined
   return isRecord(value) ? value : 'damaged'
 }
 

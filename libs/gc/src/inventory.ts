@@ -21,7 +21,7 @@ export type InventoryStore = Pick<Store, 'blobs' | 'images' | 'space'>
  */
 export async function takeInventory(store: InventoryStore, now: number): Promise<Inventory> {
   // The list of images first: an image that is named after this has blobs that are in use.
-  const images = await store.images.all()
+  const images = store.images.all()
   const entries = await store.space.list()
   const byKind = groupByKind(entries)
   const of = (kind: StoreEntryKind): readonly StoreEntry[] => byKind.get(kind) ?? []

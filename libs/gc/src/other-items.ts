@@ -20,7 +20,13 @@ export function addOthers(
   for (const entry of of('cache-file')) {
     const { id } = entry
     const description = `${id.split('/')[0] ?? id} of builds`
-    list.add({ id: `cache/${id}`, kind: 'internal', description, entries: [entry], rebuildMs: fingerprintsMs })
+    list.add({
+      id: `cache/${id}`,
+      kind: 'internal',
+      description,
+      entries: [entry],
+      rebuildMs: fingerprintsMs,
+    })
   }
   for (const entry of of('quarantine')) {
     const isOld = now - entry.usedMs > quarantineMs
@@ -61,7 +67,12 @@ function addBuild(list: ItemList, entry: StoreEntry): void {
 }
 
 /** One item: nobody asks for these one by one. */
-function addFixed(list: ItemList, code: FixedCode, description: string, entries: readonly StoreEntry[]): void {
+function addFixed(
+  list: ItemList,
+  code: FixedCode,
+  description: string,
+  entries: readonly StoreEntry[],
+): void {
   if (entries.length === 0) return
   list.add({ id: code, kind: 'internal', description, standing: { as: 'fixed', code }, entries })
 }

@@ -1,7 +1,7 @@
 import { Heap } from './heap.ts'
 import { keptBy, type RuleFacts } from './keep-rules.ts'
 import type { Decision, Inventory, Item, Plan, PrunePolicy, Reason } from './types.ts'
-import { valueOf } from './value.ts'
+import { worthOf } from './value.ts'
 
 /** What a plan is made from beside the inventory and the policy. */
 export interface PlanFacts {
@@ -33,16 +33,16 @@ export function planPrune(inventory: Inventory, policy: PrunePolicy, facts: Plan
 }
 
 /** What may be left of a store, in bytes; undefined where no limit says. As BuildKit's: a floor wins over a ceiling. */
-export function targetBytes(
-  policy: PrunePolicy,
-  totalBytes: number,
-  freeBytes: number,
-): number | undefined {
+export function targetBytes(policy: PrunePolicy, totalBytes: number, freeBytes: number): number | undefined {
   const { maxUsedBytes, minFreeBytes, keepBytes } = policy
   if (maxUsedBytes === undefined && minFreeBytes === undefined && keepBytes === undefined) return undefined
   const missing = Math.max(0, (minFreeBytes ?? 0) - freeBytes)
   const underCeiling = maxUsedBytes ?? (minFreeBytes === undefined ? 0 : totalBytes)
-  return Math.max(keepBytes ?? 0, Math.min(underCeiling, missing > 0 ? totalBytes - missing : underCeiling), 0)
+  return Math.max(
+    keepBytes ?? 0,
+    Math.min(underCeiling, missing > 0 ? totalBytes - missing : underCeiling),
+    0,
+  )
 }
 
 class Planning {
@@ -121,7 +121,13 @@ class Planning {
       const reason = this.#reasons[index] ?? this.#reasonToStay(index, blockers)
       decisions.push({ item, keep: this.#state[index] !== removed, reason })
     }
-    return { decisions, order: this.#order, freedBytes: this.#startBytes - this.#leftBytes }
+    const reasons = new Map(
+      this.#order.flatMap((index) => {
+        const reason = this.#reasons[index]
+        return reason === undefined ? [] : [[index, reason] as const]
+      }),
+    )
+    return { decisions, order: this.#order, reasons, freedBytes: this.#startBytes - this.#leftBytes }
   }
 
   /** No record of ours stands upon itself; of one that was changed by hand neither end comes free. */
@@ -185,7 +191,7 @@ class Planning {
     const values = new Float64Array(this.#items.length)
     for (const [index, { bytes, parts, rebuildMs, usedMs }] of this.#items.entries()) {
       const shares = parts.reduce((sum, part) => sum + this.#shareOf(part), 0)
-      values[index] = valueOf(rebuildMs, bytes + shares, this.#facts.now - usedMs)
+      values[index] = worthOf(rebuildMs, bytes + shares, this.#facts.now - usedMs)
     }
     return values
   }

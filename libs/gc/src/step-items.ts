@@ -70,7 +70,13 @@ export function addSteps(list: ItemList, parts: StepParts): StepItems {
 
 function fileList(entry: StoreEntry) {
   const description = `list of files sha256:${entry.id.slice(0, 12)}`
-  return { id: `files/${entry.id}`, kind: 'internal', description, standing: { as: 'part' }, entries: [entry] } as const
+  return {
+    id: `files/${entry.id}`,
+    kind: 'internal',
+    description,
+    standing: { as: 'part' },
+    entries: [entry],
+  } as const
 }
 
 /** What stands upon something else keeps it. */

@@ -164,5 +164,7 @@ export interface Plan {
   readonly decisions: readonly Decision[]
   /** Indexes of the items that go, in this order: an item before what it stands upon and before its parts. */
   readonly order: readonly number[]
+  /** Why, by index; of those that go. */
+  readonly reasons: ReadonlyMap<number, Reason>
   readonly freedBytes: number
 }

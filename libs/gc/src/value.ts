@@ -40,6 +40,6 @@ export function rerunMs(durationMs: number): number {
  * @param idleMs since it was last used
  * @see docs/adr/0017-gc.md
  */
-export function valueOf(rebuildMs: number, bytes: number, idleMs: number): number {
+export function worthOf(rebuildMs: number, bytes: number, idleMs: number): number {
   return rebuildMs / ((Math.max(0, idleMs) + freshMs) * Math.max(bytes, blockBytes))
 }
