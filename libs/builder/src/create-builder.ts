@@ -56,6 +56,8 @@ export async function createBuilder(options: BuilderOptions): Promise<Builder> {
       return await during(() => shell(machine, options))
     },
     failures: async () => (await import('./shell.ts')).failedSteps(machine),
+    diskUsage: async (request) => (await import('./space.ts')).usage(machine, request),
+    prune: async (request) => (await import('./space.ts')).pruneStore(machine, request),
     async bootstrap(bootstrap) {
       const { bootstrapImage } = await import('./bootstrap.ts')
       const host = hostPlatform(process.arch)

@@ -1,5 +1,15 @@
 export { build, createBuilder } from './create-builder.ts'
 export type {
+  DiskUsageReport,
+  PruneChoice,
+  PrunedItem,
+  PruneRequest,
+  PruneResult,
+  SpaceItem,
+  SpaceLimit,
+  SpaceLimits,
+} from './space-types.ts'
+export type {
   BootstrapOptions,
   Builder,
   BuilderOptions,

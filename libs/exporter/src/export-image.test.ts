@@ -197,8 +197,9 @@ describe('exportToStore()', () => {
       written.push(stale)
       return store.images.set(stale, descriptor)
     }
-    const { list, get, remove } = store.images
+    const { all, list, get, remove } = store.images
     const images = {
+      all: all.bind(store.images),
       list: list.bind(store.images),
       get: get.bind(store.images),
       remove: remove.bind(store.images),

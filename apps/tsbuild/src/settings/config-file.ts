@@ -1,5 +1,7 @@
 import { join } from 'node:path'
-import { didYouMean, UserError } from '@tsbuild/errors'
+import type { SpaceLimit } from '@tsbuild/builder'
+import { didYouMean, isBuildError, UserError } from '@tsbuild/errors'
+import { parseSpaceLimit } from '../argv/space-limit.ts'
 import type { Host } from '../host.ts'
 import { readIfThere } from './read-if-there.ts'
 
@@ -9,9 +11,13 @@ export interface ConfigFile {
   readonly trustCa?: readonly string[]
   readonly insecureRegistries?: readonly string[]
   readonly durability?: 'full' | 'none'
+  /** How much the store may take. */
+  readonly maxUsedSpace?: SpaceLimit
+  /** How much of the disk stays free. */
+  readonly minFreeSpace?: SpaceLimit
 }
 
-const keys = ['root', 'trustCa', 'insecureRegistries', 'durability'] as const
+const keys = ['root', 'trustCa', 'insecureRegistries', 'durability', 'maxUsedSpace', 'minFreeSpace'] as const
 
 /**
  * Reads `$XDG_CONFIG_HOME/tsbuild/config.json` (or `~/.config/tsbuild/config.json`); empty where there is none.
@@ -58,8 +64,22 @@ function checkSetting(path: string, key: string, value: unknown): unknown {
     case 'insecureRegistries':
       if (Array.isArray(value) && value.every((one) => typeof one === 'string')) return value
       throw wrong(path, `key "${key}" is a list of strings`)
+    case 'maxUsedSpace':
+    case 'minFreeSpace':
+      return checkSpace(path, key, value)
     case undefined:
       throw wrong(path, `key "${key}" is not known`, didYouMean(key, keys))
+  }
+}
+
+function checkSpace(path: string, key: string, value: unknown): SpaceLimit {
+  const state = `key "${key}" is a size such as "100g", a share such as "80%", or "unlimited"`
+  if (typeof value !== 'string') throw wrong(path, state)
+  try {
+    return parseSpaceLimit(key, value)
+  } catch (error) {
+    if (!isBuildError(error)) throw error
+    throw wrong(path, state)
   }
 }
 

@@ -86,6 +86,8 @@ function memoryBuilder(methods: Partial<Builder>): Builder {
     runImage: unexpected,
     shell: unexpected,
     failures: unexpected,
+    diskUsage: unexpected,
+    prune: unexpected,
     bootstrap: unexpected,
     doctor: unexpected,
     close: async () => {},
