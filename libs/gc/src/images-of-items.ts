@@ -7,23 +7,29 @@ import type { Item } from './types.ts'
  * has to be of the image too.
  */
 export function imagesOfItems(items: readonly Item[]): Int32Array {
-  const ofBlob: number[][] = items.map(() => [])
+  const ofBlob = new Map<number, number[]>()
   for (const [index, { kind, parts }] of items.entries()) {
-    if (kind === 'image') for (const part of parts) ofBlob[part]?.push(index)
+    if (kind !== 'image') continue
+    for (const part of parts) ofBlob.set(part, [...(ofBlob.get(part) ?? []), index])
   }
+  const found = new Int32Array(items.length).fill(-1)
+  if (ofBlob.size === 0) return found
   const images = items.map(({ standing, parts }, index) => {
-    const sources = standing.as === 'part' ? [index] : parts
-    return new Set(sources.flatMap((part) => ofBlob[part] ?? []))
+    const named = (standing.as === 'part' ? [index] : parts).flatMap((part) => ofBlob.get(part) ?? [])
+    return named.length === 0 ? undefined : new Set(named)
   })
   for (const index of basesFirst(items)) {
     const below = items[index]?.below ?? []
-    if (below.length === 0) continue
-    const own = images[index] ?? new Set()
+    const own = images[index]
+    if (below.length === 0 || own === undefined) continue
     for (const image of own) {
       if (!below.some((base) => images[base]?.has(image))) own.delete(image)
     }
   }
-  return Int32Array.from(images, ([first = -1]) => first)
+  for (const [index, own] of images.entries()) {
+    for (const image of own ?? []) if (found[index] === -1) found[index] = image
+  }
+  return found
 }
 
 /** Indexes, each after those that it stands upon; without what stands upon itself. */
