@@ -1,8 +1,9 @@
 import type { Digest } from '@tsbuild/digest'
-import { UserError, withSource } from '@tsbuild/errors'
+import { InternalError, UserError, withSource } from '@tsbuild/errors'
 import type { Vertex } from '@tsbuild/graph'
 import type { LimitFunction } from 'p-limit'
-import type { CacheRecord, RecordedInput, SolveOptions, SolverOp } from './types.ts'
+import { definitionKey } from './keys.ts'
+import type { CacheRecord, RecordedInput, SolveOptions, SolverOp, ViewOp } from './types.ts'
 
 /** How a vertex counts in the keys of its readers, as far as that is known without running it. */
 export interface Keyed {
@@ -42,6 +43,23 @@ export interface Run<R> extends SolveOptions<R> {
   cached: number
   executed: number
   failure: unknown
+}
+
+/** How a vertex counts. Its look-up is under way before anything is resolved. */
+export function keyedOf<R>(state: State<R>): Promise<Keyed> {
+  return (
+    state.keyed ??
+    Promise.reject(new InternalError('ERR_INTERNAL', `"${state.vertex.name}" is not looked up`))
+  )
+}
+
+/** What a view counts as: its inputs. Undefined while one of them has no key. */
+export function viewInput<R>(
+  op: ViewOp<R>,
+  inputs: readonly { readonly input: KeyedInput | undefined }[],
+): KeyedInput | undefined {
+  const keyed = inputs.flatMap(({ input }) => (input === undefined ? [] : [input]))
+  return keyed.length < inputs.length ? undefined : { kind: 'result', key: definitionKey(op.key, keyed) }
 }
 
 /** Notes the first failure, cancels the rest, and gives the error its place in the Dockerfile. Idempotent. */
