@@ -1,5 +1,6 @@
 import { InternalError } from '@tsbuild/errors'
 import { definitionKey } from './keys.ts'
+import { find } from './load.ts'
 import { resolve } from './resolve.ts'
 import { fail, type Keyed, keyedOf, type Run, type State, viewInput } from './run.ts'
 import type { RecordedInput, StepOp } from './types.ts'
@@ -8,7 +9,7 @@ import type { RecordedInput, StepOp } from './types.ts'
  * What a vertex counts as for its readers, and the record found under its key. Asked once of each vertex, inputs first.
  */
 export async function lookUp<R>(run: Run<R>, state: State<R>): Promise<Keyed> {
-  const { op, vertex } = state
+  const { op } = state
   if (op.kind === 'source')
     return { input: op.key === undefined ? undefined : { kind: 'source', key: op.key } }
   if (op.kind === 'view') {
@@ -18,9 +19,9 @@ export async function lookUp<R>(run: Run<R>, state: State<R>): Promise<Keyed> {
   try {
     const inputs = await Promise.all(state.inputs.map((input, index) => keyOfInput(run, op, input, index)))
     const definition = definitionKey(op.key, inputs)
-    const record = vertex.ignoreCache ? undefined : run.cache.load(definition)
+    const { record, unusable } = find(run, state, op, definition)
     const input = record === undefined ? undefined : ({ kind: 'result', key: record.outputKey } as const)
-    return { input, definition, inputs, record }
+    return { input, definition, inputs, record, unusable }
   } catch (error) {
     throw fail(run, state, error)
   }

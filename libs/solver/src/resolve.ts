@@ -1,8 +1,18 @@
 import { InternalError } from '@tsbuild/errors'
 import { executeOnce } from './execute.ts'
 import { contentKey, definitionKey } from './keys.ts'
-import { load } from './load.ts'
-import { complete, fail, keyedOf, type Resolved, type Run, type State, started, viewInput } from './run.ts'
+import { find, graver, load } from './load.ts'
+import {
+  basesOf,
+  complete,
+  fail,
+  keyedOf,
+  type Resolved,
+  type Run,
+  type State,
+  started,
+  viewInput,
+} from './run.ts'
 import type { RecordedInput, SourceOp, StepOp, ViewOp } from './types.ts'
 
 /** The result of a vertex: brought back, or made. Asked once of each. */
@@ -29,6 +39,8 @@ function start<R>(run: Run<R>, state: State<R>): Promise<Resolved<R>> {
 
 /** It counts as what its inputs are now: one of them may have run again since the key was asked for. */
 async function combine<R>(run: Run<R>, state: State<R>, op: ViewOp<R>): Promise<Resolved<R>> {
+  // A step waits for its key before it asks for its inputs; a view upon a view upon a view must not fill the stack.
+  await keyedOf(state)
   const inputs = await Promise.all(state.inputs.map((input) => resolve(run, input)))
   const vertex = state.vertex.digest
   started(run, vertex)
@@ -49,10 +61,12 @@ async function make<R>(run: Run<R>, state: State<R>, op: StepOp<R>): Promise<Res
   const keyed = await keyedOf(state)
   if (keyed.definition === undefined || keyed.inputs === undefined)
     throw new InternalError('ERR_INTERNAL', 'a step has no key')
+  let { unusable } = keyed
   if (keyed.record !== undefined) {
     const bases = await Promise.all(basesOf(state, op, state.inputs).map((base) => resolve(run, base)))
-    const hit = load(run, state, op, keyed.record, bases)
-    if (hit !== undefined) return hit
+    const loaded = load(run, state, op, keyed.record, bases)
+    if ('resolved' in loaded) return loaded.resolved
+    unusable = loaded.unusable
   }
   const resolved = await Promise.all(state.inputs.map((input) => resolve(run, input)))
   const bases = basesOf(state, op, resolved)
@@ -60,26 +74,21 @@ async function make<R>(run: Run<R>, state: State<R>, op: StepOp<R>): Promise<Res
   const inputs = keyed.inputs.map((input, index) => asResolved(input, resolved[index]))
   const definition = definitionKey(op.key, inputs)
   const byContent = await contentInputs(run, op, inputs, results)
-  const content = byContent === undefined ? undefined : contentKey(op.key, byContent)
-  if (content !== undefined && !state.vertex.ignoreCache) {
-    const found = run.cache.load(content)
-    const again = found === undefined ? undefined : load(run, state, op, found, bases)
-    if (again !== undefined && found !== undefined) {
-      run.cache.link(definition, found)
-      return again
+  if (byContent === undefined)
+    return await executeOnce(run, state, op, { keys: [definition], inputs, results, bases, unusable })
+  const content = contentKey(op.key, byContent)
+  const found = find(run, state, op, content)
+  unusable = graver(unusable, found.unusable)
+  if (found.record !== undefined) {
+    const loaded = load(run, state, op, found.record, bases)
+    if ('resolved' in loaded) {
+      run.cache.link(definition, found.record)
+      return loaded.resolved
     }
+    unusable = graver(unusable, loaded.unusable)
   }
-  const keys = content === undefined ? [definition] : [definition, content]
-  return await executeOnce(run, state, op, { keys, definition, inputs: byContent ?? inputs, results, bases })
-}
-
-/** Of what there is for each input, what there is for those that a stored result builds upon. */
-function basesOf<R, T>(state: State<R>, op: StepOp<R>, ofInputs: readonly T[]): readonly T[] {
-  return op.bases.map((index) => {
-    const base = ofInputs[index]
-    if (base !== undefined) return base
-    throw new InternalError('ERR_INTERNAL', `"${state.vertex.name}" has no input ${index}`)
-  })
+  const keys = [definition, content] as const
+  return await executeOnce(run, state, op, { keys, inputs: byContent, results, bases, unusable })
 }
 
 /**
