@@ -13,7 +13,16 @@ import {
   type State,
   started,
 } from './run.ts'
-import type { CacheRecord, RecordedInput, Solution, SolveOptions, SourceOp, StepOp, ViewOp } from './types.ts'
+import type {
+  CacheRecord,
+  RecordedInput,
+  Solution,
+  SolveOptions,
+  SolverOp,
+  SourceOp,
+  StepOp,
+  ViewOp,
+} from './types.ts'
 
 /**
  * Makes the result of a graph's target: looks every step up from the sources on, runs those that are not recorded, each
@@ -69,13 +78,17 @@ function createStates<R>(run: Run<R>): ReadonlyMap<Digest, State<R>> {
     const op = run.op(vertex)
     states.set(vertex.digest, { vertex, op, inputs, keyed: undefined, resolved: undefined })
     const { digest, name, source } = vertex
-    const view = op.kind === 'view' ? ({ view: true } as const) : {}
-    const planned = { vertex: digest, name, inputs: vertex.inputs, source, ...view }
+    const planned = { vertex: digest, name, inputs: vertex.inputs, source, ...roleOf(op) }
     run.events({ type: 'vertex.planned', ...planned, at: run.now() })
   }
   // In topological order, so that no chain of steps is as deep as the stack.
   for (const state of states.values()) void key(run, state)
   return states
+}
+
+function roleOf<R>({ kind }: SolverOp<R>) {
+  if (kind === 'step') return {}
+  return kind === 'view' ? ({ view: true, role: 'view' } as const) : ({ role: 'source' } as const)
 }
 
 /** After a failure: waits until nothing runs any more. */

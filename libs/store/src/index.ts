@@ -3,6 +3,7 @@ export { isSnapshotId } from './layout.ts'
 export { openStore } from './open-store.ts'
 export type {
   BlobStore,
+  BuildStore,
   CacheMount,
   CacheMountName,
   CacheMountRequest,
@@ -17,6 +18,7 @@ export type {
   LockOptions,
   Locks,
   NamedImage,
+  OpenBuild,
   RecordStore,
   RecordWrite,
   Removal,
@@ -26,6 +28,7 @@ export type {
   SourceDraft,
   SourceStore,
   Store,
+  StoredBuild,
   StoreEntry,
   StoreEntryKind,
   StoreOptions,

@@ -1,5 +1,6 @@
 import { join } from 'node:path'
 import { DirectoryBlobStore } from './blob-store.ts'
+import { DirectoryBuildStore } from './build-store.ts'
 import { DirectoryCacheMountStore } from './cache-mount-store.ts'
 import { ensureLayout } from './create-layout.ts'
 import { Disk } from './disk.ts'
@@ -47,6 +48,7 @@ export async function openStore(options: StoreOptions): Promise<Store> {
     images: new IndexFileImages(layout, disk, session, locks),
     snapshots: new DirectorySnapshotStore({ layout, disk, session, commits, locks, failures, options }),
     failures,
+    builds: new DirectoryBuildStore(layout, session),
     sources: new DirectorySourceStore({ layout, session, commits, options }),
     cacheMounts: new DirectoryCacheMountStore({ layout, disk, session, locks, options }),
     records: new DirectoryRecordStore(layout, commits),
