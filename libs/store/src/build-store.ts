@@ -6,7 +6,7 @@ import { onDiskSync, unlessErrno } from './fs-failure.ts'
 import { isBuildRef, type Layout, shortHash } from './layout.ts'
 import { type HeldRange, type RangeAccess, rangeOf, tryRangeLock } from './range-lock.ts'
 import type { Session } from './session.ts'
-import type { BuildStore, OpenBuild, Removal, StoredBuild } from './types.ts'
+import type { BuildStore, HeldBuild, OpenBuild, Removal, StoredBuild } from './types.ts'
 
 /** `stat` counts in these, whatever the file system's own blocks are. */
 const blockBytes = 512
@@ -98,19 +98,14 @@ export class DirectoryBuildStore implements BuildStore {
     return answers
   }
 
-  async use<T>(
-    ref: string,
-    body: (directory: string) => Promise<T>,
-  ): Promise<{ readonly value: T } | undefined> {
+  hold(ref: string): HeldBuild | undefined {
     if (!isBuildRef(ref)) return undefined
     // Undefined for one that runs: its own lock keeps it.
     const held = this.#lock(ref, 'shared')
-    try {
-      const directory = this.directory(ref)
-      return directory === undefined ? undefined : { value: await body(directory) }
-    } finally {
-      held?.release()
-    }
+    const directory = this.directory(ref)
+    if (directory !== undefined) return { directory, release: () => held?.release() }
+    held?.release()
+    return undefined
   }
 
   #lock(ref: string, access: RangeAccess): HeldRange | undefined {

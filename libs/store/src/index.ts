@@ -11,6 +11,7 @@ export type {
   DraftCommitOptions,
   FailureStore,
   FetchedSource,
+  HeldBuild,
   Ingest,
   KeptFailure,
   LayerInfo,
