@@ -1,4 +1,4 @@
-import { mkdirSync, readdirSync, renameSync, statSync } from 'node:fs'
+import { mkdirSync, readdirSync, renameSync, type Stats, statSync } from 'node:fs'
 import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { InternalError } from '@tsbuild/errors'
@@ -46,10 +46,10 @@ export class DirectoryBuildStore implements BuildStore {
 
   list(): readonly StoredBuild[] {
     const { builds } = this.#layout
-    const names = onDiskSync('read', builds, () => unlessErrno(['ENOENT'], () => readdirSync(builds))) ?? []
+    const names =
+      onDiskSync('read', builds, () => unlessErrno(['ENOENT', 'ENOTDIR'], () => readdirSync(builds))) ?? []
     const stored = names.filter(isBuildRef).flatMap((ref) => {
-      const path = this.#layout.build(ref)
-      const stats = onDiskSync('look up', path, () => statSync(path, { throwIfNoEntry: false }))
+      const stats = lookUp(this.#layout.build(ref))
       return stats === undefined ? [] : [{ ref, changedMs: stats.mtimeMs }]
     })
     return stored.sort((a, b) => b.changedMs - a.changedMs || (a.ref < b.ref ? -1 : 1))
@@ -58,8 +58,7 @@ export class DirectoryBuildStore implements BuildStore {
   directory(ref: string): string | undefined {
     if (!isBuildRef(ref)) return undefined
     const path = this.#layout.build(ref)
-    const stats = onDiskSync('look up', path, () => statSync(path, { throwIfNoEntry: false }))
-    return stats?.isDirectory() === true ? path : undefined
+    return lookUp(path)?.isDirectory() === true ? path : undefined
   }
 
   isRunning(ref: string): boolean {
@@ -111,6 +110,10 @@ export class DirectoryBuildStore implements BuildStore {
   #lock(ref: string, access: RangeAccess): HeldRange | undefined {
     return tryRangeLock(join(this.#layout.locks, 'builds'), rangeOf(shortHash(ref)), access)
   }
+}
+
+function lookUp(path: string): Stats | undefined {
+  return onDiskSync('look up', path, () => unlessErrno(['ENOENT', 'ENOTDIR'], () => statSync(path)))
 }
 
 /** Of a tree that may change meanwhile. */
