@@ -6,6 +6,7 @@ import type { EventSink } from '@tsbuild/events'
 import { createExecutor, type Executor } from '@tsbuild/executor'
 import { assertOutputPlace } from '@tsbuild/exporter'
 import type { Graph, Vertex } from '@tsbuild/graph'
+import type { BuildRecorder } from '@tsbuild/history'
 import type { Compression } from '@tsbuild/native'
 import { formatReference, parseReference, withDefaultTag } from '@tsbuild/oci'
 import { createOps, type FailureKeeping, type OpResult } from '@tsbuild/ops'
@@ -34,6 +35,8 @@ export interface BuildRun {
   readonly events: EventSink
   readonly signal: AbortSignal
   readonly ssh: SshAgents
+  /** Absent where nothing is built. */
+  readonly recorder?: BuildRecorder | undefined
 }
 
 /** Runs a build from the Dockerfile's text to its last output. See `Builder.build` for what it throws. */

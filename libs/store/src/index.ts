@@ -3,6 +3,7 @@ export { isSnapshotId } from './layout.ts'
 export { openStore } from './open-store.ts'
 export type {
   BlobStore,
+  BuildStore,
   CacheMount,
   CacheMountName,
   CacheMountRequest,
@@ -10,6 +11,7 @@ export type {
   DraftCommitOptions,
   FailureStore,
   FetchedSource,
+  HeldBuild,
   Ingest,
   KeptFailure,
   LayerInfo,
@@ -17,6 +19,7 @@ export type {
   LockOptions,
   Locks,
   NamedImage,
+  OpenBuild,
   RecordStore,
   RecordWrite,
   Removal,
@@ -26,6 +29,7 @@ export type {
   SourceDraft,
   SourceStore,
   Store,
+  StoredBuild,
   StoreEntry,
   StoreEntryKind,
   StoreOptions,
