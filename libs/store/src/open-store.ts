@@ -13,6 +13,7 @@ import { DirectoryRecordStore } from './record-store.ts'
 import { Session, sessionNames, sweepSessions } from './session.ts'
 import { DirectorySnapshotStore } from './snapshot-store.ts'
 import { DirectorySourceStore } from './source-store.ts'
+import { DirectoryStepIndex } from './step-index.ts'
 import type { Store, StoreOptions } from './types.ts'
 
 /**
@@ -50,6 +51,7 @@ export async function openStore(options: StoreOptions): Promise<Store> {
     sources: new DirectorySourceStore({ layout, session, commits, options }),
     cacheMounts: new DirectoryCacheMountStore({ layout, disk, session, locks, options }),
     records: new DirectoryRecordStore(layout, commits),
+    steps: new DirectoryStepIndex(layout, session, options.now),
     locks,
     cacheFile: (kind, name) => join(layout.cache, kind, shortHash(name)),
     putFileList: (digest, text) => files.put(digest, text),
