@@ -3,6 +3,7 @@ export { isSnapshotId } from './layout.ts'
 export { openStore } from './open-store.ts'
 export type {
   BlobStore,
+  BuildStore,
   CacheMount,
   CacheMountName,
   CacheMountRequest,
@@ -20,6 +21,7 @@ export type {
   LockOptions,
   Locks,
   NamedImage,
+  OpenBuild,
   RecordStore,
   RecordWrite,
   Removal,
@@ -30,6 +32,7 @@ export type {
   SourceStore,
   StepIndex,
   Store,
+  StoredBuild,
   StoreEntry,
   StoreEntryKind,
   StoreOptions,

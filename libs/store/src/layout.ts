@@ -22,8 +22,8 @@ export function isSourceId(text: string): text is SourceId {
   return idForm.test(text)
 }
 
-/** Whether a text is 24 lowercase hex digits: the form of a build's ref, which names the failure of a build. */
-export function isFailureRef(text: string): boolean {
+/** Whether a text is 24 lowercase hex digits: the form of a build's ref, which names its history and its failure. */
+export function isBuildRef(text: string): boolean {
   return /^[0-9a-f]{24}$/.test(text)
 }
 
@@ -147,10 +147,15 @@ export class Layout {
     return join(this.sourceWork, longHash(name))
   }
 
-  /** The failed step of a build. @param ref see {@link isFailureRef} */
+  /** The failed step of a build. @param ref see {@link isBuildRef} */
   failure(ref: string): FailurePaths {
     const directory = join(this.failures, ref)
     return { directory, fs: join(directory, 'fs'), marker: join(directory, 'failure.json') }
+  }
+
+  /** The history of a build. @param ref see {@link isBuildRef} */
+  build(ref: string): string {
+    return join(this.builds, ref)
   }
 
   /** The directories of a cache mount. @param name 64 hex digits */

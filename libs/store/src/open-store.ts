@@ -1,5 +1,6 @@
 import { join } from 'node:path'
 import { DirectoryBlobStore } from './blob-store.ts'
+import { DirectoryBuildStore } from './build-store.ts'
 import { DirectoryCacheMountStore } from './cache-mount-store.ts'
 import { ensureLayout } from './create-layout.ts'
 import { Disk } from './disk.ts'
@@ -13,8 +14,8 @@ import { DirectoryRecordStore } from './record-store.ts'
 import { Session, sessionNames, sweepSessions } from './session.ts'
 import { DirectorySnapshotStore } from './snapshot-store.ts'
 import { DirectorySourceStore } from './source-store.ts'
-import { DirectoryStepIndex } from './step-index.ts'
 import { DirectoryStoreSpace } from './space.ts'
+import { DirectoryStepIndex } from './step-index.ts'
 import type { Store, StoreOptions } from './types.ts'
 import { Uses } from './uses.ts'
 
@@ -52,6 +53,7 @@ export async function openStore(options: StoreOptions): Promise<Store> {
     images: new IndexFileImages(layout, disk, session, locks),
     snapshots: new DirectorySnapshotStore({ layout, disk, session, commits, locks, failures, uses, options }),
     failures,
+    builds: new DirectoryBuildStore(layout, session),
     sources: new DirectorySourceStore({ layout, session, commits, uses, options }),
     cacheMounts,
     records: new DirectoryRecordStore(layout, commits, uses),

@@ -40,6 +40,7 @@ export interface Store {
   readonly steps: StepIndex
   readonly sources: SourceStore
   readonly failures: FailureStore
+  readonly builds: BuildStore
   readonly cacheMounts: CacheMountStore
   readonly locks: Locks
   readonly space: StoreSpace
@@ -227,6 +228,52 @@ export interface KeptFailure {
   readonly path: string
   /** As given to {@link SnapshotDraft.keep}. */
   readonly text: string
+}
+
+/**
+ * The directories that hold the history of builds: `v1/builds/<ref>`. What is in them is for whoever writes and reads history.
+ * Nothing is synced: history is a help, and a build does not wait for it. Safe for any number of processes.
+ */
+export interface BuildStore {
+  /**
+   * Makes the directory of a build and takes its lock, a byte of `v1/locks/builds`, for as long as this process lives or until
+   * the build ends. So whether a build runs is for the kernel to say, and no process id counts.
+   *
+   * @param ref 24 lowercase hex digits, of no other build
+   * @throws {EnvironmentError} `ERR_STORE_NO_SPACE`, `ERR_PERMISSION`, `ERR_STORE_IO`
+   */
+  begin(ref: string): OpenBuild
+  /** What is there, whatever its state: that which changed last comes first. */
+  list(): readonly StoredBuild[]
+  /** The directory of a build; undefined where there is none. */
+  directory(ref: string): string | undefined
+  /** Whether a process is at work on it. */
+  isRunning(ref: string): boolean
+  /** What the files of a build take, in bytes as `du` counts them; 0 where there is none. */
+  sizeBytes(ref: string): number
+  /**
+   * Takes builds away, each by one rename; the files are deleted before the promise resolves, or with the session. One that
+   * runs, or that somebody reads in {@link use}, stays.
+   * @returns one answer for each ref, in order
+   */
+  remove(refs: readonly string[]): Promise<readonly Exclude<Removal, 'changed'>[]>
+  /** Runs `body` while the build is not removed. @returns undefined where there is none */
+  use<T>(ref: string, body: (directory: string) => Promise<T>): Promise<{ readonly value: T } | undefined>
+}
+
+/** A build under way. */
+export interface OpenBuild {
+  /** An empty directory of its own, 0700. */
+  readonly directory: string
+  /** Lets go of the lock: nothing more is written. Safe to call more than once. */
+  end(): void
+}
+
+/** See {@link BuildStore.list}. */
+export interface StoredBuild {
+  readonly ref: string
+  /** Unix ms, when something last came or went in its directory: about when it ended. */
+  readonly changedMs: number
 }
 
 /** Directories that outlive builds and that steps write to: `v1/mounts`. Safe for any number of processes. */

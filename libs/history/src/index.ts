@@ -1,0 +1,2 @@
+export type * from './types.ts'
+export { historyFormat } from './types.ts'
