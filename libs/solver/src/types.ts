@@ -55,6 +55,8 @@ export interface InputKeying<R> {
   readonly selector?: KeyValue | undefined
   /** Whether the step reads of this input only what `content` digests, so that equal content is an equal input. */
   readonly content?: ((result: R, signal: AbortSignal) => Promise<ContentKey>) | undefined
+  /** Keeps what a digest of `content` is made of in readable form, so that a miss can be explained; best effort. */
+  readonly keepList?: ((result: R, signal: AbortSignal) => Promise<void>) | undefined
 }
 
 /** What a step reads of an input. */

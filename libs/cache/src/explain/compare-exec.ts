@@ -1,7 +1,7 @@
 import type { KeyValue } from '@tsbuild/digest'
 import { isSecretValue, looksSecret } from '@tsbuild/dockerfile'
 import { redact } from '@tsbuild/errors'
-import { membersOf, same, shownValue, textOf, textsOf, listOf } from './key-value.ts'
+import { listOf, membersOf, same, shownValue, textOf, textsOf } from './key-value.ts'
 import type { Difference, Side } from './types.ts'
 
 /** Fields of an exec op that have a comparison of their own. */
@@ -150,7 +150,11 @@ function compareMounts(before: readonly KeyValue[], after: readonly KeyValue[]):
     if (same(old, young)) return []
     const [oldFields, youngFields] = [membersOf(old), membersOf(young)]
     const { kind, target, env, id } = young === undefined ? oldFields : youngFields
-    const mount = { kind: 'mount', type: textOf(kind) ?? '', target: textOf(target) ?? textOf(env) ?? '' } as const
+    const mount = {
+      kind: 'mount',
+      type: textOf(kind) ?? '',
+      target: textOf(target) ?? textOf(env) ?? '',
+    } as const
     if (old === undefined || young === undefined) {
       const [was, is] = [old === undefined ? null : 'mounted', young === undefined ? null : 'mounted']
       return [{ ...mount, option: null, before: was, after: is }]

@@ -84,7 +84,7 @@ function changesOf(path: string, before: Entry | undefined, after: Entry | undef
   if (before.content !== after.content) {
     changes.push(
       before.kind === 'symlink'
-        ? { path, change: 'target', before: unescape(before.content), after: unescape(after.content) }
+        ? { path, change: 'target', before: unescaped(before.content), after: unescaped(after.content) }
         : { path, change: 'content' },
     )
   }
@@ -97,11 +97,11 @@ function changesOf(path: string, before: Entry | undefined, after: Entry | undef
 }
 
 function pathOf(fields: readonly string[]): string {
-  return unescape(fields.at(-1) ?? '').replace(/^\//, '')
+  return unescaped(fields.at(-1) ?? '').replace(/^\//, '')
 }
 
 /** What is no UTF-8 stays recognisable. */
-function unescape(text: string): string {
+function unescaped(text: string): string {
   return text.replace(/(?:%[0-9a-f]{2})+/g, (bytes) =>
     Buffer.from(bytes.replaceAll('%', ''), 'hex').toString('utf8'),
   )

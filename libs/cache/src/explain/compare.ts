@@ -54,7 +54,10 @@ function rolesOf({ op, inputs }: Side): readonly Role[] {
   name(owners, 'owners')
   for (const mount of listOf(mounts)) name(membersOf(mount).input, `mount ${membersOf(mount).target}`)
   listOf(actions).forEach((action, index) => void name(membersOf(action).input, `source ${index}`))
-  return inputs.map((_, index) => ({ index, name: named.get(index) ?? (index === 0 ? 'base' : `input ${index}`) }))
+  return inputs.map((_, index) => ({
+    index,
+    name: named.get(index) ?? (index === 0 ? 'base' : `input ${index}`),
+  }))
 }
 
 function compareInputs(now: Side, earlier: Side): readonly Difference[] {

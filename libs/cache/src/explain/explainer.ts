@@ -52,7 +52,8 @@ async function explainMiss(
   if (simple !== undefined) return explanationOf(simple, miss.unusable?.record)
   const { unusable } = miss
   const now: Side = { ...miss, name: miss.vertex.name }
-  const known = unusable === undefined ? await search.candidates(now) : { records: [unusable.record], lost: false }
+  const known =
+    unusable === undefined ? await search.candidates(now) : { records: [unusable.record], lost: false }
   const nearest = nearestOf(now, known.records)
   if (nearest === undefined) {
     const lost: MissReason = { code: 'damaged', text: 'its record is gone' }
@@ -61,8 +62,14 @@ async function explainMiss(
   }
   const differences = await withFiles(nearest.differences, miss, nearest.record, options)
   const own = differences.filter(({ kind }) => kind !== 'step')
-  const cause = own.length > 0 ? undefined : await causeOf(differences, miss, { search, causes, vertices: options.vertices })
-  const reason = cause === undefined ? reasonOf(differences) : { code: 'input', text: afterWords(cause.name, cause.reason) } as const
+  const cause =
+    own.length > 0
+      ? undefined
+      : await causeOf(differences, miss, { search, causes, vertices: options.vertices })
+  const reason =
+    cause === undefined
+      ? reasonOf(differences)
+      : ({ code: 'input', text: afterWords(cause.name, cause.reason) } as const)
   const same: MissReason = { code: 'damaged', text: 'its record is gone' }
   return explanationOf(reason ?? same, nearest.record, differences, cause)
 }
@@ -97,7 +104,10 @@ function simpleReason(miss: Miss, { store, forcedBy, now }: ExplainerOptions): M
   return damaged ? { code: 'damaged', text: 'its record is damaged' } : undefined
 }
 
-function evictedReason({ at, reason }: { readonly at: number; readonly reason: string }, now: number): MissReason {
+function evictedReason(
+  { at, reason }: { readonly at: number; readonly reason: string },
+  now: number,
+): MissReason {
   const why = reason === '' ? '' : ` (${reason})`
   return { code: 'evicted', text: `evicted ${ageWords(now - at)}${why}` }
 }
@@ -213,7 +223,10 @@ async function withFiles(
   )
 }
 
-async function listOf(store: ExplainerOptions['store'], digest: Digest | undefined): Promise<string | undefined> {
+async function listOf(
+  store: ExplainerOptions['store'],
+  digest: Digest | undefined,
+): Promise<string | undefined> {
   return digest === undefined ? undefined : await store.getFileList(digest)
 }
 

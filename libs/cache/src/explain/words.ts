@@ -137,7 +137,10 @@ function filesWords({ changes, from }: Difference & { readonly kind: 'files' }):
 }
 
 /** `package.json changed`, `run.sh mode 0644 → 0755` */
-export function fileWords({ path, change, before, after }: FileChange, room = Number.POSITIVE_INFINITY): string {
+export function fileWords(
+  { path, change, before, after }: FileChange,
+  room = Number.POSITIVE_INFINITY,
+): string {
   const name = cutFront(oneLine(path), room)
   switch (change) {
     case 'content':
@@ -255,7 +258,13 @@ function headlineOf(difference: Difference & { readonly kind: 'command' | 'instr
   return difference.line === null ? `${difference.part}:` : `${difference.part}, line ${difference.line}:`
 }
 
-function describeFiles({ from, before, after, changes, total }: Difference & { kind: 'files' }): readonly string[] {
+function describeFiles({
+  from,
+  before,
+  after,
+  changes,
+  total,
+}: Difference & { kind: 'files' }): readonly string[] {
   const digests = `${before} → ${after}`
   if (changes === null) return [`files of ${from}: ${digests} (no list of them is kept)`]
   const more = total - changes.length
