@@ -60,6 +60,9 @@ export class Layout {
   readonly sourceWork: string
   readonly failures: string
   readonly cache: string
+  /** Both may be missing: they are made again from the records. */
+  readonly stepIndex: string
+  readonly evicted: string
   readonly locks: string
   readonly quarantine: string
   readonly mounts: string
@@ -84,6 +87,8 @@ export class Layout {
     this.sourceWork = join(v1, 'sources', 'work')
     this.failures = join(v1, 'failures')
     this.cache = join(v1, 'cache')
+    this.stepIndex = join(v1, 'index', 'steps')
+    this.evicted = join(v1, 'index', 'evicted')
     this.locks = join(v1, 'locks')
     this.quarantine = join(v1, 'quarantine')
     this.mounts = join(v1, 'mounts')

@@ -15,6 +15,7 @@ import { Session, sessionNames, sweepSessions } from './session.ts'
 import { DirectorySnapshotStore } from './snapshot-store.ts'
 import { DirectorySourceStore } from './source-store.ts'
 import { DirectoryStoreSpace } from './space.ts'
+import { DirectoryStepIndex } from './step-index.ts'
 import type { Store, StoreOptions } from './types.ts'
 import { Uses } from './uses.ts'
 
@@ -56,6 +57,7 @@ export async function openStore(options: StoreOptions): Promise<Store> {
     sources: new DirectorySourceStore({ layout, session, commits, uses, options }),
     cacheMounts,
     records: new DirectoryRecordStore(layout, commits, uses),
+    steps: new DirectoryStepIndex(layout, session, options.now),
     locks,
     space: new DirectoryStoreSpace({ layout, session, uses, failures, cacheMounts, options }),
     releaseUses: () => uses.release(),
