@@ -1,0 +1,61 @@
+import { join } from 'node:path'
+import { decodeRecord } from '@tsbuild/cache'
+import { count, isRecord } from '@tsbuild/shape'
+import { isSnapshotId } from '@tsbuild/store'
+import { type Check, damage, foreign } from './found.ts'
+import { entriesOf, isStill, jsonOf, lookAt } from './look.ts'
+import { isCommitted } from './check-snapshots.ts'
+import { removeAt } from './mend.ts'
+import type { Scan } from './scan.ts'
+
+/** Records of any other format are not read by this version, and are not damaged. */
+const format = 1
+
+/** Every record can be read, and what it names is there and whole. To be called when the snapshots are known. */
+export async function* checkRecords(scan: Scan): Check {
+  const { records } = scan.layout
+  for (const shard of entriesOf(records)) {
+    const directory = join(records, shard.name)
+    if (!/^[0-9a-f]{2}$/.test(shard.name) || !shard.isDirectory()) {
+      yield foreign(directory)
+      continue
+    }
+    scan.signal.throwIfAborted()
+    for (const { name } of entriesOf(directory)) yield* checkRecord(scan, join(directory, name), shard.name)
+  }
+}
+
+async function* checkRecord(scan: Scan, path: string, shard: string): Check {
+  const hex = /([0-9a-f]{64})\.json$/.exec(path)?.[1]
+  if (hex === undefined || !hex.startsWith(shard)) return yield foreign(path)
+  const looked = lookAt(path)
+  if (looked.is === 'missing') return
+  scan.checked.records++
+  const problem = looked.is === 'other' ? looked.problem : textProblem(scan, jsonOf(looked), looked.bytes.toString())
+  const { stats } = looked
+  if (problem === undefined || stats === undefined || !isStill(path, stats)) return
+  const mend = removeAt(path, stats)
+  yield damage({ kind: 'record', path, problem, loses: 'work', mend }, 'is removed; the step runs again')
+}
+
+function textProblem(scan: Scan, value: unknown, text: string): string | undefined {
+  if (!isRecord(value) || !count(value.format)) return 'it is no record'
+  if (value.format !== format) {
+    scan.checked.foreignRecords++
+    return undefined
+  }
+  const snapshot = namedSnapshot(value, text)
+  if (snapshot === undefined) return 'it is no whole record'
+  // A build may have made it since the snapshots were listed.
+  const state = scan.snapshots.get(snapshot) ?? (isCommitted(scan.layout, snapshot) ? 'whole' : undefined)
+  if (state === 'whole') return undefined
+  return `it names snapshot ${snapshot}, which is ${state ?? 'missing'}`
+}
+
+/** A step's record names what the step stored, that of an unpacked layer its tree. */
+function namedSnapshot(value: Record<string, unknown>, text: string): string | undefined {
+  const holder = 'outputKey' in value ? decodeRecord(text)?.stored : value
+  if (!isRecord(holder)) return undefined
+  const { snapshot } = holder
+  return typeof snapshot === 'string' && isSnapshotId(snapshot) ? snapshot : undefined
+}
