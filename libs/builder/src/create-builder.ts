@@ -11,6 +11,7 @@ import {
   samePlatform,
   withDefaultTag,
 } from '@tsbuild/oci'
+import type { VerifyReport } from '@tsbuild/fsck'
 import type { NamedImage } from '@tsbuild/store'
 import { createInUse } from './in-use.ts'
 import { imagesOf } from './local-image.ts'
@@ -19,7 +20,15 @@ import { runBuild } from './run-build.ts'
 import { runImage } from './run-image.ts'
 import { withSshAgents } from './ssh.ts'
 import { startTimeLimit } from './time-limit.ts'
-import type { Builder, BuilderOptions, BuildHandle, BuildOptions, BuildResult, LocalImage } from './types.ts'
+import type {
+  Builder,
+  BuilderOptions,
+  BuildHandle,
+  BuildOptions,
+  BuildResult,
+  LocalImage,
+  VerifyOptions,
+} from './types.ts'
 
 type StartOptions = Parameters<Builder['build']>[0]
 
@@ -85,6 +94,24 @@ export function build(options: BuilderOptions & StartOptions): BuildHandle {
       await machine.close()
     }
   })
+}
+
+/**
+ * Reads everything in a store and says what is damaged; with `repair`, mends it. A function of its own, because a store may be
+ * too damaged to be opened, and because it writes nothing without `repair`. Safe beside builds.
+ *
+ * @throws {EnvironmentError} `ERR_STORE_OPEN` where there is no store, `ERR_STORE_FORMAT`, `ERR_PERMISSION`, `ERR_STORE_IO`
+ * @throws {UserError} `ERR_CANCELLED`
+ * @see docs/reference/verify.md
+ */
+export async function verify(options: VerifyOptions): Promise<VerifyReport> {
+  const { verifyWith } = await import('./verify.ts')
+  try {
+    return await verifyWith(options)
+  } catch (error) {
+    if (options.signal?.aborted) throw whyStopped(options.signal)
+    throw error
+  }
 }
 
 interface Started {

@@ -1,4 +1,5 @@
-export { build, createBuilder } from './create-builder.ts'
+export type { Checked, Finding, FindingKind, VerifyReport } from '@tsbuild/fsck'
+export { build, createBuilder, verify } from './create-builder.ts'
 export type {
   BootstrapOptions,
   Builder,
@@ -22,5 +23,6 @@ export type {
   SshSource,
   StepLimits,
   TargetsReport,
+  VerifyOptions,
   Volume,
 } from './types.ts'

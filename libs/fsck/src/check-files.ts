@@ -4,7 +4,7 @@ import { digestBytes, digestFromHex, digestHex, digestKey, type KeyValue } from 
 import { isRecord } from '@tsbuild/shape'
 import { isCacheMountNumber, isFailureRef } from '@tsbuild/store'
 import { type Check, damage, foreign } from './found.ts'
-import { entriesOf, isStill, jsonOf, kindOf, lookAt } from './look.ts'
+import { entriesOf, isStill, jsonOf, kindOf, lookAt, sealedJson } from './look.ts'
 import { removeAt, removeUnlessUsed } from './mend.ts'
 import type { Scan } from './scan.ts'
 
@@ -83,7 +83,7 @@ export async function* checkFailures({ layout }: Scan): Check {
       continue
     }
     const { marker, fs } = layout.failure(name)
-    const text = jsonOf(lookAt(marker))
+    const text = sealedJson(lookAt(marker), name)
     const hasTree = lstatSync(fs, { throwIfNoEntry: false })?.isDirectory() === true
     if ((isRecord(text) && text.ref === name && hasTree) || !isStill(path, stats)) continue
     const problem = hasTree ? 'its failure.json is missing or damaged' : 'its files are missing'

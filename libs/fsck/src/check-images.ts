@@ -55,7 +55,7 @@ async function* brokenImage(layout: Layout, { name, descriptor }: NamedImage, pr
         const now = await store.images.get(name)
         // Built or pulled again meanwhile: it is whole.
         if (now?.digest === descriptor.digest) await store.images.remove(name)
-        return 'repaired'
+        return 'repaired' as const
       },
     },
     'loses this name; a build or a pull gives it back',

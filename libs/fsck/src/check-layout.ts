@@ -3,7 +3,7 @@ import { join, relative } from 'node:path'
 import { EnvironmentError } from '@tsbuild/errors'
 import { objectOf, oneOf } from '@tsbuild/shape'
 import { type Layout, layoutVersion } from '@tsbuild/store'
-import { type Check, damage, foreign } from './found.ts'
+import { type Check, damage, type Found, foreign, type LayoutMend } from './found.ts'
 import { entriesOf, jsonOf, kindOf, lookAt } from './look.ts'
 
 const isOciLayout = objectOf({ imageLayoutVersion: oneOf('1.0.0') })
@@ -20,7 +20,7 @@ const files = ['oci-layout', 'index.json']
  *
  * @throws {EnvironmentError} `ERR_STORE_OPEN` where there is no store; `ERR_STORE_FORMAT` for one of another version
  */
-export async function* checkLayout(layout: Layout, uid: number): Check {
+export async function* checkLayout(layout: Layout, uid: number): Check<LayoutMend> {
   const root = lstatSync(layout.root, { throwIfNoEntry: false })
   if (root === undefined || lstatSync(layout.v1, { throwIfNoEntry: false }) === undefined)
     throw noStore(layout)
@@ -38,7 +38,7 @@ export async function* checkLayout(layout: Layout, uid: number): Check {
   yield* checkStrangers(layout)
 }
 
-async function* checkRoot({ root }: Layout, stats: Stats, uid: number): Check {
+async function* checkRoot({ root }: Layout, stats: Stats, uid: number): Check<LayoutMend> {
   const mode = stats.mode & 0o7777
   if ((mode & 0o077) !== 0) {
     const problem = `its mode is ${mode.toString(8).padStart(4, '0')}: others can look into it`
@@ -48,7 +48,7 @@ async function* checkRoot({ root }: Layout, stats: Stats, uid: number): Check {
 }
 
 /** A number of a newer layout comes with a directory of it; another number is damage. */
-async function* checkVersion(layout: Layout): Check {
+async function* checkVersion(layout: Layout): Check<LayoutMend> {
   const looked = lookAt(layout.version)
   const text = looked.is === 'file' ? looked.bytes.toString().trim() : undefined
   if (text === layoutVersion) return
@@ -62,7 +62,7 @@ async function* checkVersion(layout: Layout): Check {
   })
 }
 
-async function* checkDirectory(layout: Layout, path: string): Check {
+async function* checkDirectory(layout: Layout, path: string): Check<LayoutMend> {
   const stats = lstatSync(path, { throwIfNoEntry: false })
   if (stats?.isDirectory() === true) return
   const [top = ''] = relative(layout.v1, path).split('/')
@@ -75,7 +75,7 @@ async function* checkDirectory(layout: Layout, path: string): Check {
 }
 
 /** Also lock files: their bytes are locked and never written. */
-async function* checkStrangers(layout: Layout): Check {
+async function* checkStrangers(layout: Layout): Check<LayoutMend> {
   for (const { name } of entriesOf(layout.root))
     if (!['v1', 'version', 'lost+found'].includes(name)) yield foreign(join(layout.root, name))
   const known = layout.directories().map((path) => relative(layout.v1, path).split('/')[0])
@@ -93,18 +93,12 @@ async function* checkStrangers(layout: Layout): Check {
   }
 }
 
-function ofLayout(path: string, problem: string, repair: string, mend: () => void) {
-  const found = { kind: 'layout', path, problem, loses: 'nothing' } as const
-  return damage(
-    {
-      ...found,
-      mend: () => {
-        mend()
-        return 'repaired'
-      },
-    },
-    repair,
-  )
+function ofLayout(path: string, problem: string, repair: string, how: () => void): Found<LayoutMend> {
+  const mend = () => {
+    how()
+    return 'repaired' as const
+  }
+  return damage({ kind: 'layout', path, problem, loses: 'nothing', mend }, repair)
 }
 
 function noStore({ root }: Layout): EnvironmentError {

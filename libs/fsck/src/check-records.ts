@@ -1,9 +1,11 @@
 import { join } from 'node:path'
 import { decodeRecord } from '@tsbuild/cache'
-import { count, isRecord } from '@tsbuild/shape'
-import { isSnapshotId } from '@tsbuild/store'
+import { digestHex } from '@tsbuild/digest'
+import { definitionKey } from '@tsbuild/solver'
+import { count, isRecord, parseJson } from '@tsbuild/shape'
+import { isSnapshotId, type SnapshotId } from '@tsbuild/store'
 import { type Check, damage, foreign } from './found.ts'
-import { entriesOf, isStill, jsonOf, lookAt } from './look.ts'
+import { entriesOf, isStill, lookAt, sealedText } from './look.ts'
 import { isCommitted } from './check-snapshots.ts'
 import { removeAt } from './mend.ts'
 import type { Scan } from './scan.ts'
@@ -31,14 +33,20 @@ async function* checkRecord(scan: Scan, path: string, shard: string): Check {
   const looked = lookAt(path)
   if (looked.is === 'missing') return
   scan.checked.records++
-  const problem = looked.is === 'other' ? looked.problem : textProblem(scan, jsonOf(looked), looked.bytes.toString())
+  const sealed = sealedText(looked, hex)
+  const problem = 'problem' in sealed ? sealed.problem : textProblem(scan, sealed, hex)
   const { stats } = looked
   if (problem === undefined || stats === undefined || !isStill(path, stats)) return
   const mend = removeAt(path, stats)
   yield damage({ kind: 'record', path, problem, loses: 'work', mend }, 'is removed; the step runs again')
 }
 
-function textProblem(scan: Scan, value: unknown, text: string): string | undefined {
+function textProblem(
+  scan: Scan,
+  { text, isSealed }: { readonly text: string; readonly isSealed: boolean },
+  hex: string,
+): string | undefined {
+  const value = parseJson(text)
   if (!isRecord(value) || !count(value.format)) return 'it is no record'
   if (value.format !== format) {
     scan.checked.foreignRecords++
@@ -46,6 +54,7 @@ function textProblem(scan: Scan, value: unknown, text: string): string | undefin
   }
   const snapshot = namedSnapshot(value, text)
   if (snapshot === undefined) return 'it is no whole record'
+  if (!isSealed && hasOtherKey(text, hex)) return 'it is the record of another key'
   // A build may have made it since the snapshots were listed.
   const state = scan.snapshots.get(snapshot) ?? (isCommitted(scan.layout, snapshot) ? 'whole' : undefined)
   if (state === 'whole') return undefined
@@ -53,9 +62,19 @@ function textProblem(scan: Scan, value: unknown, text: string): string | undefin
 }
 
 /** A step's record names what the step stored, that of an unpacked layer its tree. */
-function namedSnapshot(value: Record<string, unknown>, text: string): string | undefined {
+function namedSnapshot(value: Record<string, unknown>, text: string): SnapshotId | undefined {
   const holder = 'outputKey' in value ? decodeRecord(text)?.stored : value
   if (!isRecord(holder)) return undefined
   const { snapshot } = holder
   return typeof snapshot === 'string' && isSnapshotId(snapshot) ? snapshot : undefined
+}
+
+/**
+ * Of a step's record from before there were seals: whether its definition key is another. Where an input counts by content,
+ * the record does not say under which key of that input it was found, and so nothing can be said.
+ */
+function hasOtherKey(text: string, hex: string): boolean {
+  const record = decodeRecord(text)
+  if (record === undefined || record.inputs.some(({ kind }) => kind === 'content')) return false
+  return digestHex(definitionKey(record.op, record.inputs)) !== hex
 }

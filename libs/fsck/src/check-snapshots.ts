@@ -4,7 +4,7 @@ import { count, objectOf } from '@tsbuild/shape'
 import { isSnapshotId, type Layout, parseLayerInfo, type SnapshotId, type SnapshotPaths } from '@tsbuild/store'
 import { type Check, damage, foreign } from './found.ts'
 import { leftover, underWay } from './leftovers.ts'
-import { entriesOf, isStill, jsonOf, kindOf, lookAt } from './look.ts'
+import { entriesOf, isStill, kindOf, lookAt, sealedJson, sealedText } from './look.ts'
 import { removeAt, removeUnlessUsed } from './mend.ts'
 import type { Scan } from './scan.ts'
 
@@ -37,7 +37,8 @@ async function* checkSnapshot(scan: Scan, id: SnapshotId, stats: Stats): Check {
     if (underWay(scan.layout, `draft-${id}`) || isCommitted(scan.layout, id)) return
     return yield* leftover(scan.layout, paths.directory, 'it was never committed')
   }
-  const problem = isMarker(jsonOf(marker)) ? await treeProblem(scan, paths) : 'its marker is damaged'
+  const isGood = isMarker(sealedJson(marker, id))
+  const problem = isGood ? await treeProblem(scan, paths) : 'its marker is damaged'
   if (problem !== undefined && !isStill(paths.directory, stats)) return
   scan.checked.snapshots++
   scan.snapshots.set(id, problem === undefined ? 'whole' : 'damaged')
@@ -46,7 +47,7 @@ async function* checkSnapshot(scan: Scan, id: SnapshotId, stats: Stats): Check {
     const found = { kind: 'snapshot', path: paths.directory, problem, mend } as const
     return yield damage({ ...found, loses: 'work' }, 'is removed with the records that name it')
   }
-  yield* checkLayerForm(paths)
+  yield* checkLayerForm(paths, id)
   for (const { name } of entriesOf(paths.directory))
     if (!members.includes(name)) yield foreign(join(paths.directory, name))
 }
@@ -59,13 +60,14 @@ async function treeProblem(scan: Scan, { fs }: SnapshotPaths): Promise<string | 
   return undefined
 }
 
-async function* checkLayerForm({ layer }: SnapshotPaths): Check {
+async function* checkLayerForm({ layer }: SnapshotPaths, id: SnapshotId): Check {
   const looked = lookAt(layer)
   if (looked.is === 'missing') return
-  const isGood = looked.is === 'file' && parseLayerInfo(looked.bytes.toString()) !== undefined
+  const sealed = sealedText(looked, id)
+  const isGood = 'text' in sealed && parseLayerInfo(sealed.text) !== undefined
   const { stats } = looked
   if (isGood || stats === undefined || !isStill(layer, stats)) return
-  const problem = looked.is === 'file' ? 'it describes no layer' : looked.problem
+  const problem = 'problem' in sealed ? sealed.problem : 'it describes no layer'
   const mend = removeAt(layer, stats)
   yield damage({ kind: 'layer-form', path: layer, problem, loses: 'nothing', mend }, 'is removed and made again')
 }

@@ -1,10 +1,10 @@
 import { lstatSync, type Stats } from 'node:fs'
-import { join } from 'node:path'
+import { basename, join } from 'node:path'
 import { count, objectOf } from '@tsbuild/shape'
-import { isSourceId, parseSourcePointer } from '@tsbuild/store'
+import { isSourceId, parseSourcePointer, type SourceId } from '@tsbuild/store'
 import { type Check, damage, foreign } from './found.ts'
 import { leftover, underWay } from './leftovers.ts'
-import { entriesOf, isStill, jsonOf, kindOf, lookAt } from './look.ts'
+import { entriesOf, isStill, kindOf, lookAt, sealedJson, sealedText } from './look.ts'
 import { removeAt, removeUnlessUsed } from './mend.ts'
 import type { Scan } from './scan.ts'
 
@@ -31,8 +31,7 @@ export async function* checkSources(scan: Scan): Check {
       yield foreign(join(layout.sourceWork, entry.name))
 }
 
-async function* checkTree(scan: Scan, id: string, stats: Stats, whole: Set<string>): Check {
-  if (!isSourceId(id)) return
+async function* checkTree(scan: Scan, id: SourceId, stats: Stats, whole: Set<string>): Check {
   const { directory, fs, marker } = scan.layout.source(id)
   const looked = lookAt(marker)
   if (looked.is === 'missing') {
@@ -40,7 +39,7 @@ async function* checkTree(scan: Scan, id: string, stats: Stats, whole: Set<strin
     return yield* leftover(scan.layout, directory, 'it was never committed')
   }
   const tree = lstatSync(fs, { throwIfNoEntry: false })
-  const problem = !isMarker(jsonOf(looked))
+  const problem = !isMarker(sealedJson(looked, id))
     ? 'its marker is damaged'
     : tree?.isDirectory() === true
       ? undefined
@@ -56,13 +55,14 @@ async function* checkTree(scan: Scan, id: string, stats: Stats, whole: Set<strin
 async function* checkName(scan: Scan, path: string, whole: ReadonlySet<string>): Check {
   const looked = lookAt(path)
   if (looked.is === 'missing') return
-  const pointer = looked.is === 'file' ? parseSourcePointer(looked.bytes.toString()) : undefined
+  const sealed = sealedText(looked, basename(path, '.json'))
+  const pointer = 'text' in sealed ? parseSourcePointer(sealed.text) : undefined
   const isThere = pointer !== undefined && (whole.has(pointer.tree) || isNew(scan, pointer.tree))
   const { stats } = looked
   if (isThere || stats === undefined || !isStill(path, stats)) return
   const problem =
-    looked.is === 'other'
-      ? looked.problem
+    'problem' in sealed
+      ? sealed.problem
       : pointer === undefined
         ? 'it names no tree'
         : `it names tree ${pointer.tree}, which is missing or damaged`
@@ -72,5 +72,5 @@ async function* checkName(scan: Scan, path: string, whole: ReadonlySet<string>):
 
 /** A tree that a build has committed since the trees were listed. */
 function isNew({ layout }: Scan, id: string): boolean {
-  return isSourceId(id) && isMarker(jsonOf(lookAt(layout.source(id).marker)))
+  return isSourceId(id) && isMarker(sealedJson(lookAt(layout.source(id).marker), id))
 }

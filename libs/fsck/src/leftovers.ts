@@ -1,6 +1,6 @@
 import { lstatSync } from 'node:fs'
 import { join, relative } from 'node:path'
-import { isHeldByOther, isSnapshotId, type Layout } from '@tsbuild/store'
+import { isSessionAlive, isSnapshotId, type Layout } from '@tsbuild/store'
 import { type Check, type Found, foreign } from './found.ts'
 import { entriesOf } from './look.ts'
 import { removeUnlessUsed } from './mend.ts'
@@ -42,5 +42,5 @@ const facts = {
 } as const satisfies Partial<Found>
 
 function isAlive(layout: Layout, session: string): boolean {
-  return isHeldByOther(join(layout.locks, 'sessions'), session)
+  return isSessionAlive(layout, session)
 }

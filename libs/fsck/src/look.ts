@@ -10,6 +10,7 @@ import {
   type Stats,
 } from 'node:fs'
 import { parseJson } from '@tsbuild/shape'
+import { unseal } from '@tsbuild/store'
 
 /** What lies at a path: a regular file with its bytes, or why there is none. */
 export type Looked =
@@ -58,6 +59,24 @@ export function entriesOf(path: string): readonly Dirent[] {
 /** The JSON value of a file; undefined for what is none. */
 export function jsonOf(looked: Looked): unknown {
   return looked.is === 'file' ? parseJson(looked.bytes.toString()) : undefined
+}
+
+/** The JSON value of a file that the store seals; undefined for what is none, or was changed. */
+export function sealedJson(looked: Looked, name: string): unknown {
+  if (looked.is === 'missing') return undefined
+  const sealed = sealedText(looked, name)
+  return 'text' in sealed ? parseJson(sealed.text) : undefined
+}
+
+/** The text of a file that the store seals, or why there is none. @param name that it is sealed for */
+export function sealedText(
+  looked: Exclude<Looked, { is: 'missing' }>,
+  name: string,
+): { readonly text: string; readonly isSealed: boolean } | { readonly problem: string } {
+  if (looked.is === 'other') return { problem: looked.problem }
+  const sealed = unseal(name, looked.bytes)
+  if (sealed.is === 'damaged') return { problem: 'its seal does not fit its bytes and its name' }
+  return { text: sealed.text, isSealed: sealed.is === 'whole' }
 }
 
 /** A kind of file with its article: `a symbolic link`. */

@@ -1,4 +1,4 @@
-import { Layout, type Store } from '@tsbuild/store'
+import { Layout } from '@tsbuild/store'
 import { checkBlobs } from './check-blobs.ts'
 import { checkCacheMounts, checkFailures, checkFileLists } from './check-files.ts'
 import { checkImages } from './check-images.ts'
@@ -9,7 +9,7 @@ import { checkSources } from './check-sources.ts'
 import type { Check, Found } from './found.ts'
 import { checkSessions } from './leftovers.ts'
 import type { Scan } from './scan.ts'
-import type { Finding, VerifyOptions, VerifyReport } from './types.ts'
+import type { Finding, Outcome, VerifyOptions, VerifyReport } from './types.ts'
 
 /** In an order in which each knows what it needs of those before. */
 const checks: readonly ((scan: Scan) => Check)[] = [
@@ -52,17 +52,17 @@ export async function verifyStore(options: VerifyOptions): Promise<VerifyReport>
     },
   }
   const findings: Finding[] = []
-  const take = async (check: Check, store: Store | undefined) => {
+  const take = async <M>(check: Check<M>, run: ((mend: M) => Promise<Outcome> | Outcome) | undefined) => {
     for await (const found of check) {
-      const finding = await settle(found, store, options.repair)
+      const finding = await settle(found, run)
       findings.push(finding)
       options.onFinding?.(finding)
     }
   }
-  await take(checkLayout(layout, options.uid), undefined)
+  await take(checkLayout(layout, options.uid), options.repair ? (mend) => mend() : undefined)
   const store = options.repair ? await options.open() : undefined
   try {
-    for (const check of checks) await take(check(scan), store)
+    for (const check of checks) await take(check(scan), store && ((mend) => mend(store)))
   } finally {
     await store?.close()
   }
@@ -70,8 +70,10 @@ export async function verifyStore(options: VerifyOptions): Promise<VerifyReport>
   return { sound, findings, checked: scan.checked }
 }
 
-/** Damage of the layout is mended before a store can be open, and needs none. */
-async function settle({ mend, ...finding }: Found, store: Store | undefined, repair: boolean): Promise<Finding> {
-  if (!repair || mend === undefined) return finding
-  return { ...finding, outcome: await mend(store) }
+async function settle<M>(
+  { mend, ...finding }: Found<M>,
+  run: ((mend: M) => Promise<Outcome> | Outcome) | undefined,
+): Promise<Finding> {
+  if (run === undefined || mend === undefined) return finding
+  return { ...finding, outcome: await run(mend) }
 }
