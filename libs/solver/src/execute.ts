@@ -84,6 +84,8 @@ async function execute<R>(run: Run<R>, state: State<R>, op: StepOp<R>, plan: Pla
     const { vertex } = state
     const executed = await op.execute(plan.results, { vertex, signal: run.signal, events: run.events })
     run.executed++
+    if (state.found) run.cached--
+    state.found = false
     const createdAt = run.now()
     const record: CacheRecord = {
       outputKey: outputOf(state, op, plan, executed),
