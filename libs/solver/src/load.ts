@@ -58,7 +58,8 @@ export function load<R>(
   // Said once, also of a step that is looked up once more.
   if (!state.found) {
     run.cached++
-    run.events({ type: 'vertex.cached', vertex: state.vertex.digest, from: 'local', at: run.now() })
+    const { durationMs: savedMs } = record
+    run.events({ type: 'vertex.cached', vertex: state.vertex.digest, from: 'local', savedMs, at: run.now() })
   }
   state.found = true
   return { resolved: { result, input: { kind: 'result', key: record.outputKey } } }
