@@ -1,6 +1,7 @@
 import { setMaxListeners } from 'node:events'
 import { EnvironmentError, isBuildError, redact, UserError } from '@tsbuild/errors'
 import { createEventQueue, type EventSink, teeSinks } from '@tsbuild/events'
+import type { VerifyReport } from '@tsbuild/fsck'
 import {
   formatPlatform,
   formatReference,
@@ -12,6 +13,7 @@ import {
   withDefaultTag,
 } from '@tsbuild/oci'
 import type { NamedImage } from '@tsbuild/store'
+import { createInUse } from './in-use.ts'
 import { imagesOf } from './local-image.ts'
 import { type Machine, openMachine, randomId } from './machine.ts'
 import { recordBuild } from './record-build.ts'
@@ -19,7 +21,15 @@ import { type BuildRun, runBuild } from './run-build.ts'
 import { runImage } from './run-image.ts'
 import { withSshAgents } from './ssh.ts'
 import { startTimeLimit } from './time-limit.ts'
-import type { Builder, BuilderOptions, BuildHandle, BuildOptions, BuildResult, LocalImage } from './types.ts'
+import type {
+  Builder,
+  BuilderOptions,
+  BuildHandle,
+  BuildOptions,
+  BuildResult,
+  LocalImage,
+  VerifyOptions,
+} from './types.ts'
 import { whyEnded } from './why-ended.ts'
 
 type StartOptions = Parameters<Builder['build']>[0]
@@ -31,10 +41,13 @@ type StartOptions = Parameters<Builder['build']>[0]
  */
 export async function createBuilder(options: BuilderOptions): Promise<Builder> {
   const machine = await openMachine(options)
+  const { during } = createInUse(machine.store)
   const history = async () => (await import('./history-calls.ts')).historyOf(machine)
   return {
     build: (build) =>
-      startBuild(build, machine.now, (started) => recordBuild({ machine, ...started }, runWithAgents)),
+      startBuild(build, machine.now, (started) =>
+        during(() => recordBuild({ machine, ...started }, runWithAgents)),
+      ),
     images: async () =>
       await Promise.all((await machine.store.images.list()).map((image) => describeImage(machine, image))),
     async removeImage(name) {
@@ -49,8 +62,11 @@ export async function createBuilder(options: BuilderOptions): Promise<Builder> {
     check: async (call) => (await frontendCalls()).check(machine, call),
     outline: async (call) => (await frontendCalls()).outline(machine, call),
     targets: async (call) => (await frontendCalls()).targets(machine, call),
-    runImage: (run) => runImage(machine, run),
-    shell: async (options) => (await import('./shell.ts')).shell(machine, options),
+    runImage: (run) => during(() => runImage(machine, run)),
+    shell: async (options) => {
+      const { shell } = await import('./shell.ts')
+      return await during(() => shell(machine, options))
+    },
     failures: async () => (await import('./shell.ts')).failedSteps(machine),
     builds: async () => (await history()).builds(),
     buildRecord: async (...args) => await (await history()).buildRecord(...args),
@@ -62,7 +78,9 @@ export async function createBuilder(options: BuilderOptions): Promise<Builder> {
       const host = hostPlatform(process.arch)
       const { platform } = bootstrap
       const wanted = platform === undefined ? host : parsePlatform(platform, host)
-      return await describeImage(machine, await bootstrapImage(machine, bootstrap), wanted)
+      return await during(async () =>
+        describeImage(machine, await bootstrapImage(machine, bootstrap), wanted),
+      )
     },
     async doctor() {
       const { doctor } = await import('./doctor.ts')
@@ -87,6 +105,23 @@ export function build(options: BuilderOptions & StartOptions): BuildHandle {
 }
 
 const runWithAgents = (run: Omit<BuildRun, 'ssh'>) => withSshAgents(run, runBuild)
+
+/**
+ * Reads everything in a store and says what is damaged; with `repair`, mends it. A function of its own, because a store may be
+ * too damaged to be opened, and because it writes nothing without `repair`. Safe beside builds.
+ *
+ * @throws {EnvironmentError} `ERR_STORE_OPEN` where there is no store, `ERR_STORE_FORMAT`, `ERR_PERMISSION`, `ERR_STORE_IO`
+ * @throws {UserError} `ERR_CANCELLED`
+ * @see docs/reference/verify.md
+ */
+export async function verify(options: VerifyOptions): Promise<VerifyReport> {
+  const { verifyWith } = await import('./verify.ts')
+  try {
+    return await verifyWith(options)
+  } catch (error) {
+    throw options.signal === undefined ? error : whyEnded(error, options.signal)
+  }
+}
 
 interface Started {
   readonly ref: string

@@ -60,12 +60,17 @@ export class Layout {
   readonly sourceWork: string
   readonly failures: string
   readonly cache: string
+  /** Both may be missing: they are made again from the records. */
+  readonly stepIndex: string
+  readonly evicted: string
   readonly locks: string
   readonly quarantine: string
   readonly mounts: string
   /** Bytes of it are the locks of cache mounts. */
   readonly mountLocks: string
   readonly builds: string
+  /** How much the store took when somebody last counted; part of the index. */
+  readonly account: string
 
   constructor(root: string) {
     const v1 = join(root, 'v1')
@@ -84,11 +89,14 @@ export class Layout {
     this.sourceWork = join(v1, 'sources', 'work')
     this.failures = join(v1, 'failures')
     this.cache = join(v1, 'cache')
+    this.stepIndex = join(v1, 'index', 'steps')
+    this.evicted = join(v1, 'index', 'evicted')
     this.locks = join(v1, 'locks')
     this.quarantine = join(v1, 'quarantine')
     this.mounts = join(v1, 'mounts')
     this.mountLocks = join(this.locks, 'mounts')
     this.builds = join(v1, 'builds')
+    this.account = join(v1, 'index', 'account.json')
   }
 
   /** Every directory of a complete store. */
