@@ -2,7 +2,7 @@ import { lstatSync, readdirSync, type Stats } from 'node:fs'
 import { join, relative } from 'node:path'
 import { readSmallFile } from './disk.ts'
 import { onDiskSync, unlessErrno } from './fs-failure.ts'
-import { isCacheMountNumber, isBuildRef, isSnapshotId, isSourceId, type Layout } from './layout.ts'
+import { isBuildRef, isCacheMountNumber, isSnapshotId, isSourceId, type Layout } from './layout.ts'
 import type { StoreEntry, StoreEntryKind } from './types.ts'
 
 /** An entry whose size is not known yet. */
