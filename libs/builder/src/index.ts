@@ -1,11 +1,23 @@
+export type {
+  BuildFailure,
+  BuildList,
+  BuildOutcome,
+  BuildRecord,
+  BuildStep,
+  HistoryLimits,
+  LogChunk,
+  ReadLogOptions,
+} from '@tsbuild/history'
 export { build, createBuilder } from './create-builder.ts'
 export type {
   BootstrapOptions,
   Builder,
   BuilderOptions,
   BuildHandle,
+  BuildLog,
   BuildOptions,
   BuildResult,
+  BuildSelection,
   CallOptions,
   Capability,
   CheckReport,
@@ -16,6 +28,7 @@ export type {
   LocalImage,
   OutlineReport,
   OutputSpec,
+  RemovedBuild,
   ReportSource,
   RunImageOptions,
   ShellOptions,

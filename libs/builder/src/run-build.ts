@@ -1,11 +1,12 @@
-import { createLocalCache, type ExplainOptions } from '@tsbuild/cache'
+import { createLocalCache } from '@tsbuild/cache'
 import { type DockerfileText, openTreeContext, type SecretSource } from '@tsbuild/context'
-import type { Digest } from '@tsbuild/digest'
+import type { Digest, KeyValue } from '@tsbuild/digest'
 import { isBuildError, redact, UserError, withDetails } from '@tsbuild/errors'
 import type { EventSink } from '@tsbuild/events'
 import { createExecutor, type Executor } from '@tsbuild/executor'
 import { assertOutputPlace } from '@tsbuild/exporter'
 import type { Graph, Vertex } from '@tsbuild/graph'
+import type { BuildRecorder } from '@tsbuild/history'
 import type { Compression } from '@tsbuild/native'
 import { formatReference, parseReference, withDefaultTag } from '@tsbuild/oci'
 import { createOps, type FailureKeeping, type OpResult } from '@tsbuild/ops'
@@ -35,8 +36,8 @@ export interface BuildRun {
   readonly events: EventSink
   readonly signal: AbortSignal
   readonly ssh: SshAgents
-  /** Takes the whole comparison behind the miss of a step. Must not throw. */
-  readonly explained?: ExplainOptions['onExplained'] | undefined
+  /** Absent where nothing is built. */
+  readonly recorder?: BuildRecorder | undefined
 }
 
 /** Runs a build from the Dockerfile's text to its last output. See `Builder.build` for what it throws. */
@@ -141,7 +142,7 @@ async function solveGraph(
     vertices: frontend.graph.vertices,
     forcedBy: run.options.noCache === true ? '--no-cache' : '--no-cache-filter',
     now: machine.now,
-    onExplained: (vertex, explanation) => run.explained?.(vertex, explanation),
+    onExplained: (vertex, explanation) => run.recorder?.explain(vertex, explanation as unknown as KeyValue),
   })
   const op = createOps({
     native: machine.native,

@@ -155,8 +155,11 @@ export interface BuildRecorder {
   readonly events: EventSink
   /** Keeps the full comparison behind the reason of a step's miss. */
   explain(vertex: Digest, explanation: KeyValue): void
-  /** Writes down how it ended, and makes room. Nothing is taken after that. */
-  end(end: BuildEnd): Promise<void>
+  /**
+   * Writes down how it ended, and makes room. Nothing is taken after that.
+   * @returns what there is to know of the build, also where it cannot be written
+   */
+  end(end: BuildEnd): Promise<BuildRecord>
 }
 
 /** How much history is kept. */

@@ -1,4 +1,4 @@
-import { mkdirSync, readdirSync, renameSync, statSync } from 'node:fs'
+import { mkdirSync, readdirSync, renameSync, type Stats, statSync } from 'node:fs'
 import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { InternalError } from '@tsbuild/errors'
@@ -6,7 +6,7 @@ import { onDiskSync, unlessErrno } from './fs-failure.ts'
 import { isBuildRef, type Layout, shortHash } from './layout.ts'
 import { type HeldRange, type RangeAccess, rangeOf, tryRangeLock } from './range-lock.ts'
 import type { Session } from './session.ts'
-import type { BuildStore, OpenBuild, Removal, StoredBuild } from './types.ts'
+import type { BuildStore, HeldBuild, OpenBuild, Removal, StoredBuild } from './types.ts'
 
 /** `stat` counts in these, whatever the file system's own blocks are. */
 const blockBytes = 512
@@ -46,10 +46,10 @@ export class DirectoryBuildStore implements BuildStore {
 
   list(): readonly StoredBuild[] {
     const { builds } = this.#layout
-    const names = onDiskSync('read', builds, () => unlessErrno(['ENOENT'], () => readdirSync(builds))) ?? []
+    const names =
+      onDiskSync('read', builds, () => unlessErrno(['ENOENT', 'ENOTDIR'], () => readdirSync(builds))) ?? []
     const stored = names.filter(isBuildRef).flatMap((ref) => {
-      const path = this.#layout.build(ref)
-      const stats = onDiskSync('look up', path, () => statSync(path, { throwIfNoEntry: false }))
+      const stats = lookUp(this.#layout.build(ref))
       return stats === undefined ? [] : [{ ref, changedMs: stats.mtimeMs }]
     })
     return stored.sort((a, b) => b.changedMs - a.changedMs || (a.ref < b.ref ? -1 : 1))
@@ -58,8 +58,7 @@ export class DirectoryBuildStore implements BuildStore {
   directory(ref: string): string | undefined {
     if (!isBuildRef(ref)) return undefined
     const path = this.#layout.build(ref)
-    const stats = onDiskSync('look up', path, () => statSync(path, { throwIfNoEntry: false }))
-    return stats?.isDirectory() === true ? path : undefined
+    return lookUp(path)?.isDirectory() === true ? path : undefined
   }
 
   isRunning(ref: string): boolean {
@@ -98,24 +97,23 @@ export class DirectoryBuildStore implements BuildStore {
     return answers
   }
 
-  async use<T>(
-    ref: string,
-    body: (directory: string) => Promise<T>,
-  ): Promise<{ readonly value: T } | undefined> {
+  hold(ref: string): HeldBuild | undefined {
     if (!isBuildRef(ref)) return undefined
     // Undefined for one that runs: its own lock keeps it.
     const held = this.#lock(ref, 'shared')
-    try {
-      const directory = this.directory(ref)
-      return directory === undefined ? undefined : { value: await body(directory) }
-    } finally {
-      held?.release()
-    }
+    const directory = this.directory(ref)
+    if (directory !== undefined) return { directory, release: () => held?.release() }
+    held?.release()
+    return undefined
   }
 
   #lock(ref: string, access: RangeAccess): HeldRange | undefined {
     return tryRangeLock(join(this.#layout.locks, 'builds'), rangeOf(shortHash(ref)), access)
   }
+}
+
+function lookUp(path: string): Stats | undefined {
+  return onDiskSync('look up', path, () => unlessErrno(['ENOENT', 'ENOTDIR'], () => statSync(path)))
 }
 
 /** Of a tree that may change meanwhile. */

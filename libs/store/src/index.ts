@@ -14,6 +14,7 @@ export type {
   FailureStore,
   FetchedSource,
   IndexedRecord,
+  HeldBuild,
   Ingest,
   KeptFailure,
   LayerInfo,

@@ -253,12 +253,12 @@ export interface BuildStore {
   sizeBytes(ref: string): number
   /**
    * Takes builds away, each by one rename; the files are deleted before the promise resolves, or with the session. One that
-   * runs, or that somebody reads in {@link use}, stays.
+   * runs, or that somebody {@link hold}s, stays.
    * @returns one answer for each ref, in order
    */
   remove(refs: readonly string[]): Promise<readonly Exclude<Removal, 'changed'>[]>
-  /** Runs `body` while the build is not removed. @returns undefined where there is none */
-  use<T>(ref: string, body: (directory: string) => Promise<T>): Promise<{ readonly value: T } | undefined>
+  /** Keeps a build from being removed until it is let go of. @returns undefined where there is none */
+  hold(ref: string): HeldBuild | undefined
 }
 
 /** A build under way. */
@@ -267,6 +267,12 @@ export interface OpenBuild {
   readonly directory: string
   /** Lets go of the lock: nothing more is written. Safe to call more than once. */
   end(): void
+}
+
+/** A build that is read. One that runs is not removed anyway, until it has ended. */
+export interface HeldBuild {
+  readonly directory: string
+  release(): void
 }
 
 /** See {@link BuildStore.list}. */
