@@ -1,6 +1,7 @@
 import { setMaxListeners } from 'node:events'
 import { EnvironmentError, isBuildError, redact, UserError } from '@tsbuild/errors'
 import { createEventQueue, type EventSink, teeSinks } from '@tsbuild/events'
+import type { VerifyReport } from '@tsbuild/fsck'
 import {
   formatPlatform,
   formatReference,
@@ -20,7 +21,15 @@ import { type BuildRun, runBuild } from './run-build.ts'
 import { runImage } from './run-image.ts'
 import { withSshAgents } from './ssh.ts'
 import { startTimeLimit } from './time-limit.ts'
-import type { Builder, BuilderOptions, BuildHandle, BuildOptions, BuildResult, LocalImage } from './types.ts'
+import type {
+  Builder,
+  BuilderOptions,
+  BuildHandle,
+  BuildOptions,
+  BuildResult,
+  LocalImage,
+  VerifyOptions,
+} from './types.ts'
 import { whyEnded } from './why-ended.ts'
 
 type StartOptions = Parameters<Builder['build']>[0]
@@ -96,6 +105,23 @@ export function build(options: BuilderOptions & StartOptions): BuildHandle {
 }
 
 const runWithAgents = (run: Omit<BuildRun, 'ssh'>) => withSshAgents(run, runBuild)
+
+/**
+ * Reads everything in a store and says what is damaged; with `repair`, mends it. A function of its own, because a store may be
+ * too damaged to be opened, and because it writes nothing without `repair`. Safe beside builds.
+ *
+ * @throws {EnvironmentError} `ERR_STORE_OPEN` where there is no store, `ERR_STORE_FORMAT`, `ERR_PERMISSION`, `ERR_STORE_IO`
+ * @throws {UserError} `ERR_CANCELLED`
+ * @see docs/reference/verify.md
+ */
+export async function verify(options: VerifyOptions): Promise<VerifyReport> {
+  const { verifyWith } = await import('./verify.ts')
+  try {
+    return await verifyWith(options)
+  } catch (error) {
+    throw options.signal === undefined ? error : whyEnded(error, options.signal)
+  }
+}
 
 interface Started {
   readonly ref: string

@@ -1,3 +1,4 @@
+export type { Checked, Finding, FindingKind, VerifyReport } from '@tsbuild/fsck'
 export type {
   BuildFailure,
   BuildList,
@@ -8,7 +9,7 @@ export type {
   LogChunk,
   ReadLogOptions,
 } from '@tsbuild/history'
-export { build, createBuilder } from './create-builder.ts'
+export { build, createBuilder, verify } from './create-builder.ts'
 export type {
   BootstrapOptions,
   Builder,
@@ -35,5 +36,6 @@ export type {
   SshSource,
   StepLimits,
   TargetsReport,
+  VerifyOptions,
   Volume,
 } from './types.ts'

@@ -3,6 +3,7 @@ import type { Digest } from '@tsbuild/digest'
 import type { BuildError, SourceRange } from '@tsbuild/errors'
 import type { BuildEvent, EventSink } from '@tsbuild/events'
 import type { Outline, Target } from '@tsbuild/frontend'
+import type { Finding } from '@tsbuild/fsck'
 import type { Entitlement, Ulimit } from '@tsbuild/graph'
 import type {
   BuildList,
@@ -40,6 +41,15 @@ export interface BuilderOptions {
   readonly history?: Partial<HistoryLimits> | undefined
   /** Of the program, for the history of builds. */
   readonly version?: string | undefined
+}
+
+/** See `verify`. */
+export interface VerifyOptions extends BuilderOptions {
+  /** Mends what is damaged; without it nothing is written. */
+  readonly repair?: boolean | undefined
+  readonly signal?: AbortSignal | undefined
+  /** Called with each finding as soon as it is complete. */
+  readonly onFinding?: ((finding: Finding) => void) | undefined
 }
 
 /** What to build. Names and defaults are those of `docker buildx build`. */

@@ -123,6 +123,9 @@ export const errorCodes = {
   ERR_CGROUP: environment('A limit of steps cannot be enforced on this machine.'),
   ERR_OVERLAY_MOUNT: environment('The kernel refuses an overlayfs mount.'),
   ERR_HELPER_MISSING: environment('The native helper cannot be found or started.'),
+  ERR_HELPER_KILLED: environment(
+    'The native helper was killed from outside, for example because memory ran out.',
+  ),
   ERR_HELPER_SYSCALL: environment('A system call of the native helper failed.'),
   ERR_TOOL_MISSING: environment('A program that this command needs is not installed.'),
   ERR_BOOTSTRAP: environment('A base image could not be made from the distribution.'),

@@ -4,6 +4,7 @@ import { readSmallFile } from './disk.ts'
 import { onDiskSync, unlessErrno } from './fs-failure.ts'
 import { isBuildRef, type Layout, shortHash } from './layout.ts'
 import { type HeldRange, type RangeAccess, rangeOf, tryRangeLock } from './range-lock.ts'
+import { seal, unsealedText } from './seal.ts'
 import type { Session } from './session.ts'
 import type { FailureStore, KeptFailure, Locks, StoreOptions } from './types.ts'
 
@@ -64,7 +65,7 @@ export class DirectoryFailureStore implements FailureStore {
     const marker = join(directory, basename(layout.failure(ref).marker))
     const taken = onDiskSync('keep', target, () => {
       mkdirSync(layout.failures, { recursive: true, mode: 0o700 })
-      writeFileSync(marker, text, { flag: 'wx', mode: 0o600 })
+      writeFileSync(marker, seal(ref, text), { flag: 'wx', mode: 0o600 })
       // The order of failures is that of these times.
       utimesSync(marker, options.now() / 1000, options.now() / 1000)
       return unlessErrno(['EEXIST', 'ENOTEMPTY'], () => renameSync(directory, target) ?? true) ?? false
@@ -125,7 +126,8 @@ export class DirectoryFailureStore implements FailureStore {
   #read(ref: string): KeptFailure | undefined {
     const { fs, marker } = this.#parts.layout.failure(ref)
     const bytes = onDiskSync('read', marker, () => readSmallFile(marker))
-    return bytes === undefined ? undefined : { ref, path: fs, text: bytes.toString() }
+    const text = unsealedText(ref, bytes)
+    return text === undefined ? undefined : { ref, path: fs, text }
   }
 
   #lock(ref: string, access: RangeAccess): HeldRange | undefined {

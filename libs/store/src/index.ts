@@ -1,6 +1,13 @@
 export { onDisk } from './fs-failure.ts'
-export { isSnapshotId } from './layout.ts'
+export type { CacheMountPaths, FailurePaths, SnapshotPaths, SourceId, SourcePaths } from './layout.ts'
+export { isBuildRef, isCacheMountNumber, isSnapshotId, isSourceId, Layout, layoutVersion } from './layout.ts'
+export { parseImageList } from './local-images.ts'
 export { openStore } from './open-store.ts'
+export type { Sealed } from './seal.ts'
+export { unseal } from './seal.ts'
+export { isSessionAlive } from './session.ts'
+export { parseLayerInfo } from './snapshot-store.ts'
+export { parseSourcePointer } from './source-store.ts'
 export type {
   BlobStore,
   BuildStore,
@@ -13,8 +20,8 @@ export type {
   Eviction,
   FailureStore,
   FetchedSource,
-  IndexedRecord,
   HeldBuild,
+  IndexedRecord,
   Ingest,
   KeptFailure,
   LayerInfo,

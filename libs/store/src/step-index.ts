@@ -4,6 +4,7 @@ import { type Digest, digestFromHex, digestHex, isDigest } from '@tsbuild/digest
 import { readSmallFile, removeFile } from './disk.ts'
 import { unlessErrno } from './fs-failure.ts'
 import type { Layout } from './layout.ts'
+import { unsealedText } from './seal.ts'
 import type { Session } from './session.ts'
 import type { DescribeRecord, Eviction, IndexedRecord, StepIndex } from './types.ts'
 
@@ -128,7 +129,8 @@ export class DirectoryStepIndex implements StepIndex {
   async #rebuild(describe: DescribeRecord): Promise<void> {
     const shards = new Map<string, { readonly line: string; readonly at: number }[]>()
     for (const key of recordKeys(this.#layout)) {
-      const text = quietly(() => readSmallFile(this.#layout.record(key).path))?.toString()
+      const bytes = quietly(() => readSmallFile(this.#layout.record(key).path))
+      const text = unsealedText(digestHex(key), bytes)
       const described = text === undefined ? undefined : describe(text)
       for (const identity of described?.identities ?? []) {
         const shard = shardOf(identity)

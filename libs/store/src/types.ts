@@ -106,6 +106,8 @@ export interface Ingest {
 /** The local image list: `v1/index.json`, an OCI image index with `org.opencontainers.image.ref.name` annotations. */
 export interface LocalImages {
   list(): Promise<readonly NamedImage[]>
+  /** As `list`, and entries without a name: other tools may have put them into the layout. Synchronous. */
+  all(): readonly (Pick<NamedImage, 'descriptor'> & { readonly name: string | undefined })[]
   /** @param name in full form, `docker.io/library/debian:bookworm` */
   get(name: string): Promise<Descriptor | undefined>
   /** Sets names to one image, atomically with regard to other processes; durable when it resolves. */
@@ -342,6 +344,8 @@ export interface RecordWrite {
 export interface RecordStore {
   /** The text of the record with this key. Synchronous and cheap. */
   get(key: Digest): string | undefined
+  /** As `get`, but no use of the record: for whoever only compares. No text: what is there is damaged. */
+  peek(key: Digest): { readonly text: string | undefined } | undefined
   /** Writes records that need no snapshot; durable when it resolves. A later record of one key replaces the earlier. */
   put(records: readonly RecordWrite[]): Promise<void>
 }
@@ -419,9 +423,17 @@ export interface StoreSpace {
    * Deletes entries, each atomically for readers and `kill -9`: it is there, or it is gone. What another process or this one
    * uses stays: whoever found a snapshot, blob or source through this API holds a shared kernel lock on it until its store
    * is closed, `releaseUses` is called or it dies.
+   * @param still asked of each blob while nobody else can have it: whether it is to go after all. It may have been named since the list was
+   *   made, by somebody who does not use it any more; `changed` then
    * @returns one answer for each entry, in order; `changed`: it is no longer what was listed (a record under the same key)
    */
-  remove(entries: readonly StoreEntry[]): Promise<readonly Removal[]>
+  remove(entries: readonly StoreEntry[], still?: (blob: StoreEntry) => boolean): Promise<readonly Removal[]>
+  /** Whether a process of this machine uses an entry, as far as can be seen; a guess, and `remove` knows. In order. */
+  inUse(entries: readonly StoreEntry[]): readonly boolean[]
+  /** What {@link StoreSpace.setAccount} wrote, by whatever process; undefined where there is nothing that can be read. */
+  account(): string | undefined
+  /** Keeps a short text beside the index of records. Atomic for readers, not synced, best effort. */
+  setAccount(text: string): void
   /** Of the file system the store is on. */
   disk(): { readonly totalBytes: number; readonly freeBytes: number }
 }

@@ -26,6 +26,7 @@ export interface MemoryHostOptions {
   readonly stdoutIsTTY?: boolean
   readonly stdin?: Pick<Host['stdin'], 'isTTY' | 'setRawMode'>
   readonly builder?: Partial<Builder>
+  readonly verifyStore?: Host['verifyStore']
 }
 
 /** Makes a host; what the builder is not given fails the test when it is called. */
@@ -57,6 +58,11 @@ export function memoryHost(options: MemoryHostOptions = {}): MemoryHost {
     async openBuilder(settings) {
       opened.push(settings)
       return memoryBuilder(options.builder ?? {})
+    },
+    async verifyStore(settings) {
+      opened.push(settings)
+      if (options.verifyStore === undefined) throw new TypeError('The test did not expect this call')
+      return await options.verifyStore(settings)
     },
     out,
     err,

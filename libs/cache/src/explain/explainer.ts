@@ -100,7 +100,7 @@ function simpleReason(miss: Miss, { store, forcedBy, now }: ExplainerOptions): M
   if (eviction !== undefined && unusable?.why !== 'other-base') return evictedReason(eviction, now())
   if (unusable?.why === 'gone') return { code: 'damaged', text: 'its files are gone' }
   // The solver found nothing under these keys: what is there is no record.
-  const damaged = unusable === undefined && keys.some((key) => isDamaged(store.records.get(key)))
+  const damaged = unusable === undefined && keys.some((key) => isDamaged(store.records.peek(key)))
   return damaged ? { code: 'damaged', text: 'its record is damaged' } : undefined
 }
 
@@ -112,8 +112,8 @@ function evictedReason(
   return { code: 'evicted', text: `evicted ${ageWords(now - at)}${why}` }
 }
 
-function isDamaged(text: string | undefined): boolean {
-  return text !== undefined && decodeRecord(text) === undefined
+function isDamaged(found: { readonly text: string | undefined } | undefined): boolean {
+  return found !== undefined && (found.text === undefined || decodeRecord(found.text) === undefined)
 }
 
 /** What is found of a step. */
@@ -139,7 +139,7 @@ function createSearch({ store, vertices, now }: ExplainerOptions): Search {
   }
   const read = (keys: readonly Digest[]) => {
     for (const key of keys) {
-      const text = store.records.get(key)
+      const text = store.records.peek(key)?.text
       const record = text === undefined ? undefined : decodeRecord(text)
       if (record !== undefined) return record
     }
