@@ -83,7 +83,7 @@ async function print(
   }
   for (const { step, chunks } of steps) {
     if (isAll) await outlet.write(`${step === first.step ? '' : '\n'}==> ${titleOf(step)} <==\n`)
-    const endsLine = await printStep(step, chunks, { outlet, flags, host })
+    const endsLine = await printStep(chunks, { outlet, flags, host })
     // What comes next is ours, or the shell's.
     if (!endsLine && (isAll || host.stdout.isTTY === true)) await outlet.write('\n')
     if (outlet.isClosed()) return
@@ -99,7 +99,6 @@ interface Printing {
 
 /** @returns whether the step wrote a whole line last */
 async function printStep(
-  step: BuildStep,
   chunks: AsyncIterable<LogChunk>,
   { outlet, flags, host }: Printing,
 ): Promise<boolean> {
