@@ -11,6 +11,16 @@ export type {
 } from '@tsbuild/history'
 export { build, createBuilder, verify } from './create-builder.ts'
 export type {
+  DiskUsageReport,
+  PruneChoice,
+  PrunedItem,
+  PruneRequest,
+  PruneResult,
+  SpaceItem,
+  SpaceLimit,
+  SpaceLimits,
+} from './space-types.ts'
+export type {
   BootstrapOptions,
   Builder,
   BuilderOptions,
