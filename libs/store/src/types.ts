@@ -344,6 +344,8 @@ export interface RecordWrite {
 export interface RecordStore {
   /** The text of the record with this key. Synchronous and cheap. */
   get(key: Digest): string | undefined
+  /** As `get`, but no use of the record: for whoever only compares. No text: what is there is damaged. */
+  peek(key: Digest): { readonly text: string | undefined } | undefined
   /** Writes records that need no snapshot; durable when it resolves. A later record of one key replaces the earlier. */
   put(records: readonly RecordWrite[]): Promise<void>
 }
