@@ -1,12 +1,24 @@
 export type { Checked, Finding, FindingKind, VerifyReport } from '@tsbuild/fsck'
+export type {
+  BuildFailure,
+  BuildList,
+  BuildOutcome,
+  BuildRecord,
+  BuildStep,
+  HistoryLimits,
+  LogChunk,
+  ReadLogOptions,
+} from '@tsbuild/history'
 export { build, createBuilder, verify } from './create-builder.ts'
 export type {
   BootstrapOptions,
   Builder,
   BuilderOptions,
   BuildHandle,
+  BuildLog,
   BuildOptions,
   BuildResult,
+  BuildSelection,
   CallOptions,
   Capability,
   CheckReport,
@@ -17,6 +29,7 @@ export type {
   LocalImage,
   OutlineReport,
   OutputSpec,
+  RemovedBuild,
   ReportSource,
   RunImageOptions,
   ShellOptions,

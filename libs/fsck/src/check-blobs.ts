@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto'
-import { chmodSync, type Stats, constants, lstatSync } from 'node:fs'
+import { chmodSync, constants, lstatSync, type Stats } from 'node:fs'
 import { open } from 'node:fs/promises'
 import { join } from 'node:path'
 import { digestFromHex } from '@tsbuild/digest'
@@ -40,7 +40,9 @@ async function checkBlob(scan: Scan, name: string, buffer: Buffer): Promise<read
   if (stats === undefined) return []
   scan.checked.blobs++
   scan.checked.blobBytes += stats.isFile() ? stats.size : 0
-  const problem = stats.isFile() ? await wrongBytes(path, name, buffer, scan.signal) : `it is ${kindOf(stats)}`
+  const problem = stats.isFile()
+    ? await wrongBytes(path, name, buffer, scan.signal)
+    : `it is ${kindOf(stats)}`
   if (problem === undefined) {
     scan.blobs.set(digest, stats.size)
     return (stats.mode & 0o222) === 0 ? [] : [writable(path, stats)]

@@ -2,7 +2,7 @@ import { lstatSync } from 'node:fs'
 import { join } from 'node:path'
 import { digestBytes, digestFromHex, digestHex, digestKey, type KeyValue } from '@tsbuild/digest'
 import { isRecord } from '@tsbuild/shape'
-import { isCacheMountNumber, isFailureRef } from '@tsbuild/store'
+import { isBuildRef, isCacheMountNumber } from '@tsbuild/store'
 import { type Check, damage, foreign } from './found.ts'
 import { entriesOf, isStill, jsonOf, kindOf, lookAt, sealedJson } from './look.ts'
 import { removeAt, removeUnlessUsed } from './mend.ts'
@@ -78,7 +78,7 @@ export async function* checkFailures({ layout }: Scan): Check {
     const path = join(layout.failures, name)
     const stats = lstatSync(path, { throwIfNoEntry: false })
     if (stats === undefined) continue
-    if (!isFailureRef(name) || !stats.isDirectory()) {
+    if (!isBuildRef(name) || !stats.isDirectory()) {
       yield foreign(path)
       continue
     }

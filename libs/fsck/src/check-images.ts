@@ -1,11 +1,6 @@
 import { join } from 'node:path'
 import { digestBytes, digestHex } from '@tsbuild/digest'
-import {
-  type Descriptor,
-  isAttestation,
-  parseImageConfig,
-  parseManifestOrIndex,
-} from '@tsbuild/oci'
+import { type Descriptor, isAttestation, parseImageConfig, parseManifestOrIndex } from '@tsbuild/oci'
 import type { Layout, NamedImage } from '@tsbuild/store'
 import { parseImageList } from '@tsbuild/store'
 import { type Check, damage } from './found.ts'
@@ -40,7 +35,9 @@ function read(bytes: Buffer, path: string): readonly NamedImage[] | { readonly p
   try {
     return parseImageList(bytes.toString(), path)
   } catch (error) {
-    return { problem: error instanceof Error ? (error.message.split(': ').at(-1) ?? error.message) : String(error) }
+    return {
+      problem: error instanceof Error ? (error.message.split(': ').at(-1) ?? error.message) : String(error),
+    }
   }
 }
 
@@ -68,7 +65,8 @@ function imageProblem(scan: Scan, descriptor: Descriptor): string | undefined {
   if (typeof bytes === 'string') return bytes
   try {
     const document = parseManifestOrIndex(bytes, descriptor.mediaType)
-    if (document.type === 'manifest') return configProblem(scan, document.manifest.config, document.manifest.layers)
+    if (document.type === 'manifest')
+      return configProblem(scan, document.manifest.config, document.manifest.layers)
     const entries = document.index.manifests.filter((entry) => !isAttestation(entry))
     return entries.map((entry) => imageProblem(scan, entry)).find((problem) => problem !== undefined)
   } catch (error) {

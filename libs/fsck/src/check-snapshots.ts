@@ -1,7 +1,13 @@
 import { lstatSync, type Stats } from 'node:fs'
 import { join } from 'node:path'
 import { count, objectOf } from '@tsbuild/shape'
-import { isSnapshotId, type Layout, parseLayerInfo, type SnapshotId, type SnapshotPaths } from '@tsbuild/store'
+import {
+  isSnapshotId,
+  type Layout,
+  parseLayerInfo,
+  type SnapshotId,
+  type SnapshotPaths,
+} from '@tsbuild/store'
 import { type Check, damage, foreign } from './found.ts'
 import { leftover, underWay } from './leftovers.ts'
 import { entriesOf, isStill, kindOf, lookAt, sealedJson, sealedText } from './look.ts'
@@ -69,5 +75,8 @@ async function* checkLayerForm({ layer }: SnapshotPaths, id: SnapshotId): Check 
   if (isGood || stats === undefined || !isStill(layer, stats)) return
   const problem = 'problem' in sealed ? sealed.problem : 'it describes no layer'
   const mend = removeAt(layer, stats)
-  yield damage({ kind: 'layer-form', path: layer, problem, loses: 'nothing', mend }, 'is removed and made again')
+  yield damage(
+    { kind: 'layer-form', path: layer, problem, loses: 'nothing', mend },
+    'is removed and made again',
+  )
 }

@@ -67,7 +67,10 @@ async function* checkName(scan: Scan, path: string, whole: ReadonlySet<string>):
         ? 'it names no tree'
         : `it names tree ${pointer.tree}, which is missing or damaged`
   const mend = removeAt(path, stats)
-  yield damage({ kind: 'source-name', path, problem, loses: 'nothing', mend }, 'is removed; it is fetched again')
+  yield damage(
+    { kind: 'source-name', path, problem, loses: 'nothing', mend },
+    'is removed; it is fetched again',
+  )
 }
 
 /** A tree that a build has committed since the trees were listed. */

@@ -19,7 +19,8 @@ export async function* checkSessions({ layout }: Scan): Check {
 export function underWay(layout: Layout, mark: string): boolean {
   return entriesOf(layout.ingest).some(
     ({ name }) =>
-      lstatSync(join(layout.ingest, name, mark), { throwIfNoEntry: false }) !== undefined && isAlive(layout, name),
+      lstatSync(join(layout.ingest, name, mark), { throwIfNoEntry: false }) !== undefined &&
+      isAlive(layout, name),
   )
 }
 

@@ -90,6 +90,7 @@ export class DirectoryBlobStore implements BlobStore {
   /** Makes the bytes durable, then gives them their name. The first writer's file stays; it holds the same bytes. */
   async #name(temporary: string, written: FileHandle, { digest, size, synced }: Stored): Promise<void> {
     const path = this.#layout.blob(digest)
+    await this.#uses.holdSurely(digestHex(digest))
     await onDisk('write blob', path, async () => {
       const actual = (await written.stat()).size
       if (actual !== size) throw sizeMismatch(digest, `${actual} bytes were written, expected ${size}`)

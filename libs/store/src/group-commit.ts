@@ -150,8 +150,7 @@ export class GroupCommit {
     }
     if (source !== undefined) {
       const { marker, directory } = this.#layout.source(source.id)
-      if (source.marker !== undefined)
-        yield { path: marker, directory, text: seal(source.id, source.marker) }
+      if (source.marker !== undefined) yield { path: marker, directory, text: seal(source.id, source.marker) }
       const nameText = seal(basename(source.namePath, '.json'), source.nameText)
       yield { path: source.namePath, directory: this.#layout.sourceNames, text: nameText }
     }

@@ -39,6 +39,10 @@ export class IndexFileImages implements LocalImages {
     return named(this.#read())
   }
 
+  all(): readonly { readonly name: string | undefined; readonly descriptor: Descriptor }[] {
+    return this.#read()
+  }
+
   async get(name: string): Promise<Descriptor | undefined> {
     return this.#read().findLast((entry) => entry.name === name)?.descriptor
   }

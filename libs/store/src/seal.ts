@@ -46,5 +46,7 @@ export function unsealedText(name: string, bytes: Buffer | undefined): string | 
 }
 
 function checksum(name: string, head: Buffer): string {
-  return crc32(head, crc32(`${name}\n`)).toString(16).padStart(8, '0')
+  return crc32(head, crc32(`${name}\n`))
+    .toString(16)
+    .padStart(8, '0')
 }

@@ -2,7 +2,7 @@ import { lstatSync, readdirSync, type Stats } from 'node:fs'
 import { basename, join, relative } from 'node:path'
 import { readSmallFile } from './disk.ts'
 import { onDiskSync, unlessErrno } from './fs-failure.ts'
-import { isCacheMountNumber, isFailureRef, isSnapshotId, isSourceId, type Layout } from './layout.ts'
+import { isBuildRef, isCacheMountNumber, isSnapshotId, isSourceId, type Layout } from './layout.ts'
 import { unsealedText } from './seal.ts'
 import type { StoreEntry, StoreEntryKind } from './types.ts'
 
@@ -39,7 +39,7 @@ class Lister {
       this.#trees('snapshot', layout.snapshots, isSnapshotId, 'snapshot.json', 'layer.json'),
       ...this.#files('blob', join(layout.v1, 'blobs'), [layout.blobs], (name) => hex64.test(name)),
       ...this.#sources(),
-      this.#trees('failure', layout.failures, isFailureRef, 'failure.json', 'failure.json'),
+      this.#trees('failure', layout.failures, isBuildRef, 'failure.json', 'failure.json'),
       ...this.#files('file-list', layout.files, [], (name) => hex64.test(name)),
       ...this.#files('cache-file', layout.cache, this.#children(layout.cache), () => true),
       this.#cacheMounts(),

@@ -1,5 +1,6 @@
 import { statSync, utimesSync } from 'node:fs'
 import { join } from 'node:path'
+import { setTimeout } from 'node:timers/promises'
 import { isBuildError } from '@tsbuild/errors'
 import { errnoOf } from './fs-failure.ts'
 import { type Layout, shortHash } from './layout.ts'
@@ -14,13 +15,14 @@ const touchAfterMs = 60_000
  * The byte is taken before one looks: what is there then stays there.
  */
 export class Uses {
-  readonly #path: string
+  /** The lock file. */
+  readonly path: string
   readonly #now: () => number
   #ranges: SharedRanges | undefined
   #readOnly = false
 
   constructor(layout: Layout, now: () => number) {
-    this.#path = join(layout.locks, 'uses')
+    this.path = join(layout.locks, 'uses')
     this.#now = now
   }
 
@@ -33,7 +35,7 @@ export class Uses {
   hold(id: string): boolean {
     if (this.#readOnly) return true
     try {
-      this.#ranges ??= new SharedRanges(this.#path)
+      this.#ranges ??= new SharedRanges(this.path)
       return this.#ranges.hold(rangeOf(id))
     } catch (error) {
       // Where nobody can write, nobody deletes.
@@ -43,6 +45,14 @@ export class Uses {
     }
   }
 
+  /**
+   * As {@link Uses.hold}, for who is about to give a thing its name: a deletion under way is waited for, or it would take the
+   * new one. It is one system call long.
+   */
+  async holdSurely(id: string): Promise<void> {
+    while (!this.hold(id)) await setTimeout(1)
+  }
+
   /** As {@link Uses.hold}, for what has a name of any form. */
   holdName(name: string): boolean {
     return this.hold(shortHash(name))
@@ -50,7 +60,7 @@ export class Uses {
 
   /** For who deletes. @returns undefined while somebody, of this process too, uses it */
   tryTake(id: string): HeldRange | undefined {
-    return tryRangeLock(this.#path, rangeOf(id))
+    return tryRangeLock(this.path, rangeOf(id))
   }
 
   /** As {@link Uses.tryTake}. */
