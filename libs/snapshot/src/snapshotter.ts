@@ -249,12 +249,13 @@ function chainKey(chain: string): Digest {
 }
 
 async function unpack(
-  { store, native, fetch }: SnapshotterOptions,
+  options: SnapshotterOptions,
   chain: string,
   layer: ImageLayerRef,
   lower: readonly string[],
   signal: AbortSignal,
 ): Promise<SnapshotId> {
+  const { store, fetch } = options
   const key = chainKey(chain)
   const known = unpackedSnapshot(store, key)
   if (known !== undefined) return known
@@ -264,21 +265,39 @@ async function unpack(
       const made = unpackedSnapshot(store, key)
       if (made !== undefined) return made
       if ((await store.blobs.size(layer.digest)) === undefined) await fetch(layer, signal)
-      const draft = await store.snapshots.draft()
       try {
-        await applyLayer(store, native, layer, { target: draft.upper, lower }, signal)
-        await draft.commit([
-          { keys: [key], text: JSON.stringify({ format: 1, snapshot: draft.id, diffId: layer.diffId }) },
-        ])
-        await store.snapshots.setLayer(draft.id, layerInfo(layer))
+        return await unpackStored(options, key, layer, lower, signal)
       } catch (error) {
-        await draft.release()
-        throw error
+        // A blob that was damaged on disk is in quarantine now; a new one may be whole.
+        if (signal.aborted || (await store.blobs.verify(layer.digest))) throw error
+        await fetch(layer, signal)
+        return await unpackStored(options, key, layer, lower, signal)
       }
-      return draft.id
     },
     { signal },
   )
+}
+
+/** From the blob in the store. */
+async function unpackStored(
+  { store, native }: SnapshotterOptions,
+  key: Digest,
+  layer: ImageLayerRef,
+  lower: readonly string[],
+  signal: AbortSignal,
+): Promise<SnapshotId> {
+  const draft = await store.snapshots.draft()
+  try {
+    await applyLayer(store, native, layer, { target: draft.upper, lower }, signal)
+    await draft.commit([
+      { keys: [key], text: JSON.stringify({ format: 1, snapshot: draft.id, diffId: layer.diffId }) },
+    ])
+    await store.snapshots.setLayer(draft.id, layerInfo(layer))
+  } catch (error) {
+    await draft.release()
+    throw error
+  }
+  return draft.id
 }
 
 function unpackedRecord(key: Digest, snapshot: SnapshotId, diffId: DiffId): RecordWrite {
