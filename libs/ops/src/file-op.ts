@@ -101,14 +101,15 @@ async function execute(
       op.actions.map((action) => nativeAction(action, results, options, context)),
     )
     const lists = keepFileLists(op, results, context.seen)
-    const { outcome, finished } = options.native.copy(snapshot.root, actions, {
+    const { outcome, content, finished } = options.native.copy(snapshot.root, actions, {
       ...snapshot.finishing,
       owners: await ownersOf(op, results, options, context.signal),
       signal: context.signal,
       onWarning: warner(context, options.now),
     })
     await Promise.all([outcome, lists])
-    return executedLayer(base, snapshot, { createdAt: options.now(), finished })
+    // Nobody waits for the content: what reads a copy's sources counts by their content already.
+    return executedLayer(base, snapshot, { createdAt: options.now(), content, finished })
   } catch (error) {
     await snapshot.release()
     throw error

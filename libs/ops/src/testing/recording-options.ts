@@ -52,7 +52,7 @@ export function recordingOptions(behave: Behaviour, more: Partial<OpsOptions> = 
     id: snapshotId,
     root,
     finishing: { layerFd: 9 },
-    commit: async (writes, finished) => {
+    commit: async (writes, { finished }) => {
       await finished
       calls.push('commit')
       records.push(...writes)
@@ -101,7 +101,9 @@ export function recordingOptions(behave: Behaviour, more: Partial<OpsOptions> = 
         }))
         const finished = outcome.then(() => undefined)
         finished.catch(() => {})
-        return { outcome, finished }
+        const content = finished.then(() => undefined)
+        content.catch(() => {})
+        return { outcome, content, finished }
       },
       limitOf: ({ resource }: Exceeded) => ({ resource, amount: 1024, owner: 'build' }),
     },
