@@ -51,10 +51,7 @@ export interface Native {
    * The content digests of committed layers' trees, in their order: what each holds but for times. Undefined for one that no
    * layer can hold. @see docs/dev/cache-keys.md
    */
-  content(
-    trees: readonly string[],
-    options?: Cancellable,
-  ): Promise<readonly (string | undefined)[]>
+  content(trees: readonly string[], options?: Cancellable): Promise<readonly (string | undefined)[]>
   sync(paths: readonly string[]): Promise<void>
   remove(paths: readonly string[]): Promise<void>
   usage(paths: readonly string[]): Promise<readonly number[]>

@@ -158,6 +158,6 @@ describe('createNative()', () => {
     )
     expect(results).toEqual(ops)
     expect(ops.size).toBe(13)
-    expect(new Set(replies.map(([, { event }]) => event)).size).toBe(9)
+    expect(new Set(replies.map(([, { event }]) => event)).size).toBe(10)
   })
 })

@@ -40,8 +40,7 @@ function writtenLayer(
     replies.at(-1)?.event === 'durable' &&
     layers.length === (finish.layer === null ? 0 : 1) &&
     contents.length === (finish.content ? 1 : 0)
-  if (!done)
-    throw new InternalError('ERR_HELPER_PROTOCOL', `The helper did not finish "${outcome.op}"`)
+  if (!done) throw new InternalError('ERR_HELPER_PROTOCOL', `The helper did not finish "${outcome.op}"`)
   const [layer] = layers
   if (layer === undefined) return undefined
   const { digest, sizeBytes, diffId } = layer

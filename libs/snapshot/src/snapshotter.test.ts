@@ -114,7 +114,10 @@ describe('Snapshotter.prepare()', () => {
     const snapshotter = createSnapshotter({ store, native: noHelper, fetch })
     const { id, root, finishing, commit } = await snapshotter.prepare(emptyFilesystem, signal)
     expect(root).toMatchObject({ lower: [], upper: store.snapshots.path(id) })
-    expect(finishing).toEqual({ finish: { content: true, layer: null, sync: store.durable }, layerFd: undefined })
+    expect(finishing).toEqual({
+      finish: { content: true, layer: null, sync: store.durable },
+      layerFd: undefined,
+    })
     expect(store.snapshots.has(id)).toBe(false)
     await commit([], nothing)
     expect(store.snapshots.has(id)).toBe(true)

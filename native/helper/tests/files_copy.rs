@@ -564,6 +564,6 @@ fn finish_tells_the_content_between_the_result_and_the_layer() {
     let (before, last) = files_support::call_in_shell(&script, &request);
     let events: Vec<&str> = before.iter().chain([&last]).map(|reply| reply["event"].as_str().unwrap()).collect();
     assert_eq!(events, ["result", "content", "layer", "durable"]);
-    let alone = call(&json!({"op": "content", "trees": [bench.path("upper")]}));
+    let alone = files_support::call(&json!({"op": "content", "trees": [bench.path("upper")]}));
     assert_eq!(expect_result(alone)["digests"], json!([before[1]["digest"]]));
 }
