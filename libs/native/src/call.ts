@@ -202,6 +202,14 @@ function cancellation(child: ChildProcess, signal: AbortSignal | undefined, pati
 
 function assertEnd(op: string, hasResult: boolean, status: ExitStatus, complaint: string): void {
   if (hasResult && status.code === 0) return
+  // Nothing in it sends itself this one: the kernel did, as memory ran out, or somebody's hand.
+  if (status.signal === 'SIGKILL') {
+    throw new EnvironmentError(
+      'ERR_HELPER_KILLED',
+      `Cannot finish "${op}": the helper was killed from outside`,
+      { hints: ['Look for "Out of memory" in the messages of the kernel (`dmesg`), and build again.'] },
+    )
+  }
   const end = status.signal === null ? `exit code ${status.code}` : `signal ${status.signal}`
   throw new InternalError(
     'ERR_HELPER_PROTOCOL',

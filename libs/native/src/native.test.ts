@@ -72,7 +72,7 @@ describe('Native', () => {
   })
 
   it.each([
-    ['dies', `process.kill(process.pid, 'SIGKILL'); await new Promise(() => {})`, /signal SIGKILL/],
+    ['dies', `process.kill(process.pid, 'SIGSEGV'); await new Promise(() => {})`, /signal SIGSEGV/],
     [
       'says why it dies',
       `process.stderr.write('out of cheese'); process.exitCode = 3`,
@@ -94,6 +94,16 @@ describe('Native', () => {
       kind: 'internal',
       code: 'ERR_HELPER_PROTOCOL',
       message: expect.stringMatching(message),
+    })
+  })
+
+  it('throws ERR_HELPER_KILLED when the helper is killed from outside', async () => {
+    const body = `process.kill(process.pid, 'SIGKILL'); await new Promise(() => {})`
+    await expect(usage(body)).rejects.toMatchObject({
+      kind: 'environment',
+      code: 'ERR_HELPER_KILLED',
+      message: expect.stringMatching(/Cannot finish "usage"/),
+      hints: [expect.stringContaining('memory')],
     })
   })
 

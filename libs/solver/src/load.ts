@@ -56,7 +56,8 @@ export function load<R>(
   )
   if (result === undefined) return { unusable: { record, why: 'gone' } }
   run.cached++
-  run.events({ type: 'vertex.cached', vertex: state.vertex.digest, from: 'local', at: run.now() })
+  const { durationMs: savedMs } = record
+  run.events({ type: 'vertex.cached', vertex: state.vertex.digest, from: 'local', savedMs, at: run.now() })
   return { resolved: { result, input: { kind: 'result', key: record.outputKey } } }
 }
 

@@ -5,7 +5,7 @@ import pLimit from 'p-limit'
 import { lookUp } from './look-up.ts'
 import { resolve } from './resolve.ts'
 import type { Run, State } from './run.ts'
-import type { Solution, SolveOptions } from './types.ts'
+import type { Solution, SolveOptions, SolverOp } from './types.ts'
 
 /**
  * Makes the result of a graph's target: looks every step up from the sources on, runs those that are not recorded, each
@@ -61,8 +61,7 @@ function createStates<R>(run: Run<R>): ReadonlyMap<Digest, State<R>> {
     const op = run.op(vertex)
     states.set(vertex.digest, { vertex, op, inputs, keyed: undefined, resolved: undefined })
     const { digest, name, source } = vertex
-    const view = op.kind === 'view' ? ({ view: true } as const) : {}
-    const planned = { vertex: digest, name, inputs: vertex.inputs, source, ...view }
+    const planned = { vertex: digest, name, inputs: vertex.inputs, source, ...roleOf(op) }
     run.events({ type: 'vertex.planned', ...planned, at: run.now() })
   }
   // In topological order, so that no chain of steps is as deep as the stack.
@@ -71,6 +70,11 @@ function createStates<R>(run: Run<R>): ReadonlyMap<Digest, State<R>> {
     state.keyed.catch(() => {})
   }
   return states
+}
+
+function roleOf<R>({ kind }: SolverOp<R>) {
+  if (kind === 'step') return {}
+  return kind === 'view' ? ({ view: true, role: 'view' } as const) : ({ role: 'source' } as const)
 }
 
 /** After a failure: waits until nothing runs any more. */

@@ -1,5 +1,6 @@
 import { join } from 'node:path'
 import { DirectoryBlobStore } from './blob-store.ts'
+import { DirectoryBuildStore } from './build-store.ts'
 import { DirectoryCacheMountStore } from './cache-mount-store.ts'
 import { ensureLayout } from './create-layout.ts'
 import { Disk } from './disk.ts'
@@ -14,6 +15,7 @@ import { Session, sessionNames, sweepSessions } from './session.ts'
 import { DirectorySnapshotStore } from './snapshot-store.ts'
 import { DirectorySourceStore } from './source-store.ts'
 import { DirectoryStoreSpace } from './space.ts'
+import { DirectoryStepIndex } from './step-index.ts'
 import type { Store, StoreOptions } from './types.ts'
 import { Uses } from './uses.ts'
 
@@ -51,9 +53,11 @@ export async function openStore(options: StoreOptions): Promise<Store> {
     images: new IndexFileImages(layout, disk, session, locks),
     snapshots: new DirectorySnapshotStore({ layout, disk, session, commits, locks, failures, uses, options }),
     failures,
+    builds: new DirectoryBuildStore(layout, session),
     sources: new DirectorySourceStore({ layout, session, commits, uses, options }),
     cacheMounts,
     records: new DirectoryRecordStore(layout, commits, uses),
+    steps: new DirectoryStepIndex(layout, session, options.now),
     locks,
     space: new DirectoryStoreSpace({ layout, session, uses, failures, cacheMounts, options }),
     releaseUses: () => uses.release(),

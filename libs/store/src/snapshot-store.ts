@@ -8,6 +8,7 @@ import type { DirectoryFailureStore } from './failure-store.ts'
 import { onDiskSync } from './fs-failure.ts'
 import type { GroupCommit } from './group-commit.ts'
 import type { Layout } from './layout.ts'
+import { seal, unsealedText } from './seal.ts'
 import type { Session } from './session.ts'
 import type {
   DraftCommitOptions,
@@ -72,7 +73,8 @@ export class DirectorySnapshotStore implements SnapshotStore {
   layer(id: SnapshotId): LayerInfo | undefined {
     const { layer } = this.#parts.layout.snapshot(id)
     const bytes = onDiskSync('read', layer, () => readSmallFile(layer))
-    return bytes === undefined ? undefined : parseLayer(bytes.toString())
+    const text = unsealedText(id, bytes)
+    return text === undefined ? undefined : parseLayerInfo(text)
   }
 
   content(id: SnapshotId): Digest | undefined {
@@ -88,7 +90,8 @@ export class DirectorySnapshotStore implements SnapshotStore {
     const paths = layout.snapshot(id)
     await locks.withLock(`layer/${id}`, async () => {
       const merged = mergeLayers(this.layer(id), layer)
-      await disk.replaceFile(session.temporaryFile(), paths.layer, paths.directory, layerText(merged))
+      const text = seal(id, layerText(merged))
+      await disk.replaceFile(session.temporaryFile(), paths.layer, paths.directory, text)
     })
   }
 }
@@ -148,8 +151,8 @@ function layerText({ diffId, blobs }: LayerInfo): string {
   return JSON.stringify({ diffId, blobs: blobs.map(writeDescriptor) })
 }
 
-/** @returns undefined for text that is no layer: it can be made again */
-function parseLayer(text: string): LayerInfo | undefined {
+/** Reads the text of a `layer.json`. @returns undefined for text that is no layer: it can be made again */
+export function parseLayerInfo(text: string): LayerInfo | undefined {
   let value: unknown
   try {
     value = JSON.parse(text)
