@@ -1,6 +1,7 @@
 export type { Filesystem, LayerRef } from './layers.ts'
 export { emptyFilesystem, withLayer } from './layers.ts'
 export type {
+  Following,
   ImageLayerRef,
   LayerBlob,
   Overlay,
