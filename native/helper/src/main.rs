@@ -17,6 +17,7 @@ mod export_tar;
 mod fingerprint;
 mod finish;
 mod maintenance;
+mod merge;
 mod overlay;
 mod owner;
 mod pattern;
@@ -121,6 +122,7 @@ fn act(request: Request, marks: Marks) -> Fallible<Reply> {
             apply::apply(&apply::Layer { target, lower, compression, digest, size_bytes, diff_id, limits }, marks)
         }
         Request::Diff { upper, compression, clamp_mtime } => diff::diff(&upper, compression, clamp_mtime, marks),
+        Request::Merge { lower, target } => merge::merge(&lower, &target, marks),
         Request::Export { root, dest } => export::export(&root, &dest, marks),
         Request::Sync { paths } => maintenance::sync(&paths),
         Request::Remove { paths } => maintenance::remove(&paths),
