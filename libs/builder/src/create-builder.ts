@@ -12,6 +12,7 @@ import {
   withDefaultTag,
 } from '@tsbuild/oci'
 import type { NamedImage } from '@tsbuild/store'
+import { createInUse } from './in-use.ts'
 import { imagesOf } from './local-image.ts'
 import { type Machine, openMachine, randomId } from './machine.ts'
 import { runBuild } from './run-build.ts'
@@ -29,9 +30,12 @@ type StartOptions = Parameters<Builder['build']>[0]
  */
 export async function createBuilder(options: BuilderOptions): Promise<Builder> {
   const machine = await openMachine(options)
+  const { during } = createInUse(machine.store)
   return {
     build: (build) =>
-      startBuild(build, machine.now, (started) => withSshAgents({ machine, ...started }, runBuild)),
+      startBuild(build, machine.now, (started) =>
+        during(() => withSshAgents({ machine, ...started }, runBuild)),
+      ),
     images: async () =>
       await Promise.all((await machine.store.images.list()).map((image) => describeImage(machine, image))),
     async removeImage(name) {
@@ -46,15 +50,20 @@ export async function createBuilder(options: BuilderOptions): Promise<Builder> {
     check: async (call) => (await frontendCalls()).check(machine, call),
     outline: async (call) => (await frontendCalls()).outline(machine, call),
     targets: async (call) => (await frontendCalls()).targets(machine, call),
-    runImage: (run) => runImage(machine, run),
-    shell: async (options) => (await import('./shell.ts')).shell(machine, options),
+    runImage: (run) => during(() => runImage(machine, run)),
+    shell: async (options) => {
+      const { shell } = await import('./shell.ts')
+      return await during(() => shell(machine, options))
+    },
     failures: async () => (await import('./shell.ts')).failedSteps(machine),
     async bootstrap(bootstrap) {
       const { bootstrapImage } = await import('./bootstrap.ts')
       const host = hostPlatform(process.arch)
       const { platform } = bootstrap
       const wanted = platform === undefined ? host : parsePlatform(platform, host)
-      return await describeImage(machine, await bootstrapImage(machine, bootstrap), wanted)
+      return await during(async () =>
+        describeImage(machine, await bootstrapImage(machine, bootstrap), wanted),
+      )
     },
     async doctor() {
       const { doctor } = await import('./doctor.ts')

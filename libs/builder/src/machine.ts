@@ -39,6 +39,7 @@ export async function openMachine(options: BuilderOptions): Promise<Machine> {
     randomId,
     sync: (path) => native.sync([path]),
     removeTrees: (paths) => native.remove(paths),
+    measureTrees: (paths) => native.usage(paths),
     durability: options.durability ?? 'full',
   })
   let client: RegistryClient | undefined

@@ -82,6 +82,8 @@ export interface Executed<R> {
    * counts as this one, so what stands upon it is found. Not used for a forced run.
    */
   readonly content?: Digest | undefined
+  /** In the place of {@link StepOp.about}, where there is more to say of a step that ran. */
+  readonly about?: KeyValue | undefined
   /** Makes the result and the record durable, in this order. */
   commit(keys: readonly Digest[], record: CacheRecord): Promise<void>
 }

@@ -15,6 +15,7 @@ import type {
   CacheMountStore,
   LockOptions,
   Locks,
+  Removal,
   StoreOptions,
 } from './types.ts'
 
@@ -65,6 +66,25 @@ export class DirectoryCacheMountStore implements CacheMountStore {
       if (isLive(paths)) return this.#opened(request, { paths, lock })
       lock.release()
     }
+  }
+
+  /**
+   * Takes a directory away that nobody uses or waits for.
+   * @param id `<name>/<number>`
+   * @param moveAway takes it out of sight
+   */
+  async remove(id: string, moveAway: (path: string) => Removal): Promise<Removal> {
+    const [name, number] = id.split('/')
+    if (name === undefined || number === undefined || !isCacheMountNumber(number)) return 'gone'
+    return await this.#underLock(name, {}, async () => {
+      const lock = this.#tryLock(name, Number(number), 'exclusive')
+      if (lock === undefined) return 'in-use'
+      try {
+        return moveAway(this.#paths(name, Number(number)).directory)
+      } finally {
+        lock.release()
+      }
+    })
   }
 
   /** What a sharing mode can have without waiting; else the number of the directory to wait for. */

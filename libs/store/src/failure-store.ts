@@ -76,6 +76,11 @@ export class DirectoryFailureStore implements FailureStore {
     return taken
   }
 
+  /** For who deletes it. @returns undefined while somebody looks around in it */
+  tryTake(ref: string): HeldRange | undefined {
+    return this.#lock(ref, 'exclusive')
+  }
+
   /** Resolves when the trees of older failures are deleted; never rejects. */
   async settled(): Promise<void> {
     await this.#removal

@@ -13,7 +13,9 @@ import { DirectoryRecordStore } from './record-store.ts'
 import { Session, sessionNames, sweepSessions } from './session.ts'
 import { DirectorySnapshotStore } from './snapshot-store.ts'
 import { DirectorySourceStore } from './source-store.ts'
+import { DirectoryStoreSpace } from './space.ts'
 import type { Store, StoreOptions } from './types.ts'
+import { Uses } from './uses.ts'
 
 /**
  * Opens the store at a root, and makes it where there is none. What dead processes left half done is swept while the
@@ -30,6 +32,7 @@ export async function openStore(options: StoreOptions): Promise<Store> {
   await ensureLayout(layout, disk, session)
   const sweep = sweepInBackground(layout, options)
 
+  const uses = new Uses(layout, options.now)
   const commits = new GroupCommit(layout, disk, session)
   const locks = new FileLocks(join(layout.locks, 'steps'))
   const failures = new DirectoryFailureStore({
@@ -39,18 +42,21 @@ export async function openStore(options: StoreOptions): Promise<Store> {
     options,
     newest: options.keptFailures ?? 5,
   })
+  const cacheMounts = new DirectoryCacheMountStore({ layout, disk, session, locks, options })
   const files = new FileLists(layout, session)
   return {
     root: options.root,
     durable: options.durability === 'full',
-    blobs: new DirectoryBlobStore(layout, disk, session, options.randomId),
+    blobs: new DirectoryBlobStore({ layout, disk, session, uses, randomId: options.randomId }),
     images: new IndexFileImages(layout, disk, session, locks),
-    snapshots: new DirectorySnapshotStore({ layout, disk, session, commits, locks, failures, options }),
+    snapshots: new DirectorySnapshotStore({ layout, disk, session, commits, locks, failures, uses, options }),
     failures,
-    sources: new DirectorySourceStore({ layout, session, commits, options }),
-    cacheMounts: new DirectoryCacheMountStore({ layout, disk, session, locks, options }),
-    records: new DirectoryRecordStore(layout, commits),
+    sources: new DirectorySourceStore({ layout, session, commits, uses, options }),
+    cacheMounts,
+    records: new DirectoryRecordStore(layout, commits, uses),
     locks,
+    space: new DirectoryStoreSpace({ layout, session, uses, failures, cacheMounts, options }),
+    releaseUses: () => uses.release(),
     cacheFile: (kind, name) => join(layout.cache, kind, shortHash(name)),
     putFileList: (digest, text) => files.put(digest, text),
     getFileList: (digest) => files.get(digest),
@@ -59,6 +65,7 @@ export async function openStore(options: StoreOptions): Promise<Store> {
       await sweep
       await failures.settled()
       await session.close()
+      uses.release()
     },
   }
 }

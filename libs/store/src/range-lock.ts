@@ -40,6 +40,49 @@ export function tryRangeLock(
   })
 }
 
+/**
+ * Shared locks on any number of bytes of one file, all with one opening of it. They do not exclude each other or those of
+ * other openings; exclusive ones they do.
+ */
+export class SharedRanges {
+  readonly #path: string
+  readonly #calls: LockCalls
+  readonly #fd: number
+  readonly #held = new Set<number>()
+
+  /** The file is made if missing. */
+  constructor(path: string) {
+    this.#path = path
+    loaded ??= loadCalls()
+    this.#calls = loaded
+    this.#fd = onDiskSync('lock', path, () => openSync(path, constants.O_RDWR | constants.O_CREAT, 0o600))
+  }
+
+  /** @returns false where somebody holds the byte exclusively */
+  hold(offset: number): boolean {
+    if (this.#held.has(offset)) return true
+    const held = onDiskSync('lock', this.#path, () => {
+      try {
+        return this.#calls.tryLock(this.#fd, offset, 'shared')
+      } catch (error) {
+        throw asSystemError(error)
+      }
+    })
+    if (held) this.#held.add(offset)
+    return held
+  }
+
+  /** Lets go of every byte. As in {@link HeldRange.release}, unlocking comes first. */
+  close(): void {
+    try {
+      for (const offset of this.#held) this.#calls.unlock(this.#fd, offset)
+    } finally {
+      this.#held.clear()
+      closeSync(this.#fd)
+    }
+  }
+}
+
 /** The byte that stands for a name: 52 bits of its hash, which a JavaScript number and an `off_t` both hold. */
 export function rangeOf(hashHex: string): number {
   return Number.parseInt(hashHex.slice(0, 13), 16)

@@ -110,6 +110,11 @@ export class Session {
   }
 }
 
+/** Whether a text is 32 lowercase hex digits. */
+export function isSessionName(text: string): boolean {
+  return isSnapshotId(text)
+}
+
 /** The names of sessions, live or dead: one readdir. */
 export function sessionNames(layout: Layout): readonly string[] {
   return onDiskSync('read', layout.ingest, () => readdirSync(layout.ingest)).filter(isSnapshotId)

@@ -18,6 +18,7 @@ import type {
   SnapshotStore,
   StoreOptions,
 } from './types.ts'
+import type { Uses } from './uses.ts'
 
 /** What the snapshot store works with. */
 export interface SnapshotStoreParts {
@@ -27,6 +28,7 @@ export interface SnapshotStoreParts {
   readonly commits: GroupCommit
   readonly locks: Locks
   readonly failures: DirectoryFailureStore
+  readonly uses: Uses
   readonly options: Pick<StoreOptions, 'now' | 'removeTrees'>
 }
 
@@ -39,8 +41,9 @@ export class DirectorySnapshotStore implements SnapshotStore {
   }
 
   async draft(): Promise<SnapshotDraft> {
-    const { layout, session } = this.#parts
+    const { layout, session, uses } = this.#parts
     const id = session.noteDraft()
+    uses.hold(id)
     const paths = layout.snapshot(id)
     onDiskSync('make directory', paths.directory, () => {
       mkdirSync(paths.directory, 0o700)
@@ -57,8 +60,12 @@ export class DirectorySnapshotStore implements SnapshotStore {
   }
 
   has(id: SnapshotId): boolean {
-    const { marker } = this.#parts.layout.snapshot(id)
-    return onDiskSync('look up', marker, () => statSync(marker, { throwIfNoEntry: false })) !== undefined
+    const { layout, uses } = this.#parts
+    if (!uses.hold(id)) return false
+    const { marker } = layout.snapshot(id)
+    const stat = onDiskSync('look up', marker, () => statSync(marker, { throwIfNoEntry: false }))
+    if (stat !== undefined) uses.note(marker, stat.mtimeMs)
+    return stat !== undefined
   }
 
   layer(id: SnapshotId): LayerInfo | undefined {

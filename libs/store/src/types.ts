@@ -18,6 +18,11 @@ export interface StoreOptions {
   readonly sync: (path: string) => Promise<void>
   /** Deletes trees, also those whose files belong to subordinate ids. */
   readonly removeTrees: (paths: readonly string[]) => Promise<void>
+  /**
+   * The bytes that trees take on disk, as `du` counts them: allocated blocks, what has several names once, in whatever tree;
+   * 0 for what is gone. Also trees that the caller itself may not read. Default: a walk of our own.
+   */
+  readonly measureTrees?: ((paths: readonly string[]) => Promise<readonly number[]>) | undefined
   readonly durability: 'full' | 'none'
   /** How many failed steps are kept; default 5. */
   readonly keptFailures?: number | undefined
@@ -36,6 +41,12 @@ export interface Store {
   readonly failures: FailureStore
   readonly cacheMounts: CacheMountStore
   readonly locks: Locks
+  readonly space: StoreSpace
+  /**
+   * Lets go of everything this opening has used: see {@link StoreSpace.remove}. For a process that lives on between builds;
+   * to be called while none is under way.
+   */
+  releaseUses(): void
   /** The file in which a component keeps what it can always make again; its directory exists. `name` is hashed. */
   cacheFile(kind: 'fingerprints' | 'probe', name: string): string
   /** Lists of files with their digests, by their own digest: the readable part of a COPY's cache key. Idempotent. */
@@ -334,8 +345,13 @@ export interface StoreEntry {
   readonly createdMs: number
   /** When a build last found it, to the minute. */
   readonly usedMs: number
-  /** Of a record or a source's name: its text. Of a snapshot: its `layer.json`. Undefined where there is none. */
-  readonly text?: string | undefined
+  /** Tells it from a later one of the same name. */
+  readonly inode: number
+  /**
+   * Of a record or a source's name: its text. Of a snapshot: its `layer.json`. Of a cache mount, failure or build: its metadata.
+   * Undefined where there is none (any more). Read when asked for.
+   */
+  text(): string | undefined
 }
 
 /** What lies in a store. */
