@@ -34,9 +34,10 @@ impl Random {
     fn change(&mut self, who: As) -> String {
         let (path, other) = (self.path(), self.path());
         let owner = if who == As::SingleId { "0:0" } else { self.of(&["0:0", "7:9", "1000:1001"]) };
-        match self.below(13) {
+        match self.below(15) {
             0 | 1 => format!("mkdir -p {path}; echo {} > {path}/{}", self.below(99), self.of(&["x", "y", "z"])),
-            2 => format!("echo {} > {path}", self.below(99)),
+            // A FIFO would wait for a reader.
+            2 => format!("[ -p {path} ] || echo {} > {path}", self.below(99)),
             3 | 4 => format!("rm -rf {path}"),
             5 => format!("rm -rf {path}; mkdir -p {path}; echo new > {path}/x"),
             6 => format!("mv -T {path} {other}"),
@@ -44,7 +45,8 @@ impl Random {
             8 => format!("ln -sfn {other} {path}"),
             9 => format!("rm -f {path}; mkfifo {path}"),
             10 => format!("chmod {} {path}", self.of(&["0700", "4755", "1777", "0000", "2750"])),
-            11 => format!("chown -h {owner} {path}"),
+            11 | 12 => format!("rm -f {path}/x {path}/y"),
+            13 => format!("chown -h {owner} {path}"),
             _ => format!("touch -hd @{} {path}", 1_000_000_000 + self.below(1000)),
         }
     }
@@ -101,7 +103,7 @@ fn merge_means_the_same_as_its_run_wherever_it_lies() {
         // Two directories at least make an overlay of every stack.
         let ground = [empty(&sandbox, "ground-1"), empty(&sandbox, "ground-2")];
         let (mut opaque, mut whiteouts) = (0, 0);
-        for seed in 1..=3 {
+        for seed in 1..=5 {
             let layers = stack(&sandbox, who, seed, HEIGHT);
             for (from, to) in [(0, HEIGHT), (3, 6), (2, HEIGHT - 1), (6, 7)] {
                 let run: Vec<PathBuf> = layers[from..to].iter().rev().cloned().collect();
@@ -123,7 +125,7 @@ fn merge_means_the_same_as_its_run_wherever_it_lies() {
             }
         }
         // Else the stacks above would have shown nothing.
-        assert!(opaque > 5 && whiteouts > 20, "{who:?}: {opaque} opaque directories, {whiteouts} whiteouts");
+        assert!(opaque > 5 && whiteouts > 5, "{who:?}: {opaque} opaque directories, {whiteouts} whiteouts");
     }
 }
 
