@@ -57,6 +57,8 @@ export async function runBuild(run: BuildRun): Promise<BuildResult> {
     return await solveAndWrite({ run, internal, snapshotter, remote, secrets, tags }, definition)
   } catch (error) {
     throw withText(withPlatformHints(error), main.file)
+  } finally {
+    await snapshotter.close()
   }
 }
 

@@ -1,5 +1,5 @@
 import { open } from 'node:fs/promises'
-import { type ChainId, type DiffId, type Digest, digestBytes, digestKey } from '@tsbuild/digest'
+import { type ChainId, chainUpon, type DiffId, type Digest, digestKey } from '@tsbuild/digest'
 import { isBuildError } from '@tsbuild/errors'
 import type { Native } from '@tsbuild/native'
 import { objectOf, oneOf, parseJson, text } from '@tsbuild/shape'
@@ -57,11 +57,10 @@ export function createLowerDirectories(options: LowerDirectoriesOptions, runs: M
 function createChains(): (chain: ChainId | undefined, diffId: DiffId) => ChainId {
   const known = new Map<string, ChainId>()
   return (chain, diffId) => {
-    if (chain === undefined) return diffId as string as ChainId
-    const text = `${chain} ${diffId}`
-    const found = known.get(text) ?? (digestBytes(text) as string as ChainId)
-    known.set(text, found)
-    return found
+    const stack = `${chain} ${diffId}`
+    const next = known.get(stack) ?? chainUpon(chain, diffId)
+    known.set(stack, next)
+    return next
   }
 }
 
