@@ -112,6 +112,8 @@ function perform(native: Native, { request, joinUserNamespace }: Envelope, out: 
       const { op: _op, ...layer } = request
       return native.diff(layer, 1)
     }
+    case 'merge':
+      return native.merge(request.lower, request.target)
     case 'export': {
       const { root, dest } = request
       return dest.kind === 'tar' ? native.exportTar(root, out) : native.exportDirectory(root, dest.path)
