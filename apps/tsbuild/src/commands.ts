@@ -43,6 +43,18 @@ export const commands: readonly CommandRow[] = [
     load: () => import('./commands/shell.ts'),
   },
   {
+    name: 'history',
+    usage: 'history [ls|show|logs|rm]',
+    summary: 'Show what earlier builds did',
+    load: () => import('./commands/history.ts'),
+  },
+  {
+    name: 'logs',
+    usage: 'logs [REF [STEP]]',
+    summary: 'Print what a step wrote, all of it',
+    load: () => import('./commands/logs.ts'),
+  },
+  {
     name: 'images',
     usage: 'images',
     summary: 'List local images',

@@ -64,6 +64,7 @@ export async function runBuild(run: BuildRun): Promise<BuildResult> {
   } catch (error) {
     throw withText(withPlatformHints(error), main.file)
   } finally {
+    await snapshotter.close()
     // Also after a failure: it may have been for want of room.
     if (!signal.aborted) await collector.afterBuild()
   }
@@ -178,7 +179,7 @@ async function solveGraph(
     scratch: () => store.sources.scratch(),
     failure: keepingOf(run),
     putFileList: (digest, list) => store.putFileList(digest, list),
-    build: buildName(run.options),
+    build: placeOfBuild(run.options),
     cacheMounts: store.cacheMounts,
     scope: machine.options.scope ?? 'main',
     secrets,
@@ -214,11 +215,13 @@ function withRoom<R>(op: SolverOp<R>, collector: Collector): SolverOp<R> {
   }
 }
 
-/** Names what is built, whatever its arguments and targets are: where the records of its steps look for each other. */
-function buildName({ context, dockerfile, cwd }: BuildOptions): string {
+/** What is built, whatever its arguments and targets are: the steps of it are compared with each other. */
+function placeOfBuild({ context, dockerfile = 'Dockerfile', cwd }: BuildOptions) {
   const source = mainContextSource(context, cwd)
-  const folder = source.kind === 'directory' ? source.path : redact(context)
-  return `${folder} ${redact(dockerfile ?? 'Dockerfile')}`
+  return {
+    context: source.kind === 'directory' ? source.path : redact(context),
+    dockerfile: redact(dockerfile),
+  }
 }
 
 /** What looks at a failed step may take this long where steps have no limit of their own. */

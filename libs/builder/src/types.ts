@@ -394,7 +394,8 @@ export interface BuildLog {
 /** See {@link Builder.removeBuilds}. */
 export type BuildSelection =
   | { readonly refs: readonly string[] }
-  /** All that are at least so old; those that cannot be read too. */
+  | { readonly all: true }
+  /** All that ended so long ago or earlier; those that cannot be read too. */
   | { readonly olderThanMs: number }
 
 /** See {@link Builder.removeBuilds}. */
