@@ -63,7 +63,11 @@ export async function inTrial<T>(
 }
 
 /** What is left of a build that died, a second after that. */
-export async function findLeft(trial: Trial, seconds = 1): Promise<readonly string[]> {
+export async function findLeft(
+  trial: Trial,
+  seconds = 1,
+  mayStay: (what: string) => boolean = () => false,
+): Promise<readonly string[]> {
   const look = () => [
     ...trial.corral.processes().map((pid) => `process ${describeProcess(pid)}`),
     ...trial.corral.cgroups().map((path) => `cgroup ${path}`),
@@ -71,7 +75,7 @@ export async function findLeft(trial: Trial, seconds = 1): Promise<readonly stri
       .split('\n')
       .filter((line) => line.includes(trial.folder)),
   ]
-  for (let attempt = 0; attempt < seconds * 50 && look().length > 0; attempt += 1)
+  for (let attempt = 0; attempt < seconds * 50 && !look().every(mayStay); attempt += 1)
     await new Promise((resolve) => setTimeout(resolve, 20))
   return look()
 }

@@ -44,9 +44,13 @@ export function tallyOf(verdicts: readonly Verdict[]): Tally {
   }
 }
 
-/** The verdicts that a test must not accept: everything that did not survive though it was reached. */
-export function failures(verdicts: readonly Verdict[]): readonly Verdict[] {
-  return verdicts.filter((verdict) => verdict.reached && !survived(verdict))
+/** What a test must not accept, a line each: whatever did not survive. A fault that did not happen hides nothing. */
+export function failures(verdicts: readonly Verdict[]): readonly string[] {
+  return verdicts.flatMap(({ point, lost, corrupt, leaked }) => [
+    ...lost.map((what) => `${point}: lost: ${what}`),
+    ...corrupt.map((what) => `${point}: corrupt: ${what}`),
+    ...leaked.map((what) => `${point}: leaked: ${what}`),
+  ])
 }
 
 /** Where the figures of a soak wait for the table. */
