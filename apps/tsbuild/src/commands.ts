@@ -61,6 +61,12 @@ export const commands: readonly CommandRow[] = [
     load: () => import('./commands/bootstrap.ts'),
   },
   {
+    name: 'verify',
+    usage: 'verify [--repair]',
+    summary: 'Check everything in the store, and mend what is damaged',
+    load: () => import('./commands/verify.ts'),
+  },
+  {
     name: 'doctor',
     usage: 'doctor',
     summary: 'Say what this machine can do and what it lacks',

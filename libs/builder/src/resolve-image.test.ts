@@ -11,8 +11,8 @@ import {
 } from '@tsbuild/oci'
 import { createRegistryClient, type RegistryClient } from '@tsbuild/registry'
 import { type FakeRegistry, reply, startFakeRegistry } from '@tsbuild/registry/testing'
-import type { Store } from '@tsbuild/store'
-import { temporaryStore } from '@tsbuild/store/testing'
+import { openStore, type Store } from '@tsbuild/store'
+import { storeOptions, temporaryStore } from '@tsbuild/store/testing'
 import { beforeEach, describe, expect, it, onTestFinished } from 'vitest'
 import { createImageSource, type ImageSource } from './resolve-image.ts'
 
@@ -107,6 +107,17 @@ describe('ImageSource.resolve()', () => {
     expect(
       registry.requests.map(({ method, path }) => `${method} ${path.replace(/@.*|sha256:\w+/, '')}`),
     ).toEqual(['GET /v2/app/manifests/1', 'GET /v2/app/blobs/'])
+  })
+
+  it('keeps the layers of a local image from being deleted, though they are read later', async () => {
+    await keep(image('local'))
+    await store.blobs.put(layer('local', 0))
+    const deleter = await openStore(storeOptions(store.root))
+    onTestFinished(() => deleter.close())
+    store.releaseUses()
+    await resolve()
+    const blobs = (await deleter.space.list()).filter(({ kind }) => kind === 'blob')
+    expect(await deleter.space.remove(blobs)).toEqual(['in-use', 'in-use', 'in-use'])
   })
 
   it('does not fetch a config again that is in the store', async () => {

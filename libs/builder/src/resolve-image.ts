@@ -101,6 +101,8 @@ async function resolveLocal(
     if (selectPlatform(index, platform) === undefined) return { platforms: listPlatforms(index) }
   }
   const image = await describe(name, bytes, { descriptor, platform, read })
+  // No registry may have it: from here on its layers are in use, though it may be long until they are read.
+  await Promise.all(image.layers.map(({ digest }) => store.blobs.size(digest)))
   return runsFor(image.config.platform, platform) ? { image } : { platforms: [image.config.platform] }
 }
 

@@ -1,16 +1,18 @@
 import { createLocalCache } from '@tsbuild/cache'
 import { type DockerfileText, openTreeContext, type SecretSource } from '@tsbuild/context'
-import type { Digest } from '@tsbuild/digest'
-import { isBuildError, UserError, withDetails } from '@tsbuild/errors'
+import type { Digest, KeyValue } from '@tsbuild/digest'
+import { isBuildError, redact, UserError, withDetails } from '@tsbuild/errors'
 import type { EventSink } from '@tsbuild/events'
 import { createExecutor, type Executor } from '@tsbuild/executor'
 import { assertOutputPlace } from '@tsbuild/exporter'
 import type { Graph, Vertex } from '@tsbuild/graph'
+import type { BuildRecorder } from '@tsbuild/history'
 import type { Compression } from '@tsbuild/native'
 import { formatReference, parseReference, withDefaultTag } from '@tsbuild/oci'
 import { createOps, type FailureKeeping, type OpResult } from '@tsbuild/ops'
 import { createSnapshotter, emptyFilesystem, type Snapshotter } from '@tsbuild/snapshot'
 import { solve } from '@tsbuild/solver'
+import { mainContextSource } from './contexts/context-source.ts'
 import { loadMainContext } from './contexts/main-context.ts'
 import { executionOptions } from './execution-options.ts'
 import { withPlatformHints } from './foreign-platform.ts'
@@ -34,6 +36,8 @@ export interface BuildRun {
   readonly events: EventSink
   readonly signal: AbortSignal
   readonly ssh: SshAgents
+  /** Absent where nothing is built. */
+  readonly recorder?: BuildRecorder | undefined
 }
 
 /** Runs a build from the Dockerfile's text to its last output. See `Builder.build` for what it throws. */
@@ -134,7 +138,12 @@ async function solveGraph(
 ) {
   const { machine, events, signal } = run
   const { store } = machine
-  const cache = createLocalCache(store)
+  const cache = createLocalCache(store, {
+    vertices: frontend.graph.vertices,
+    forcedBy: run.options.noCache === true ? '--no-cache' : '--no-cache-filter',
+    now: machine.now,
+    onExplained: (vertex, explanation) => run.recorder?.explain(vertex, explanation as unknown as KeyValue),
+  })
   const op = createOps({
     native: machine.native,
     snapshotter,
@@ -146,6 +155,8 @@ async function solveGraph(
       openTreeContext(await fetchRemote(remote.forSteps, source, fetching), machine),
     scratch: () => store.sources.scratch(),
     failure: keepingOf(run),
+    putFileList: (digest, list) => store.putFileList(digest, list),
+    build: buildName(run.options),
     cacheMounts: store.cacheMounts,
     scope: machine.options.scope ?? 'main',
     secrets,
@@ -167,6 +178,13 @@ async function solveGraph(
   // An output may fail first, and then nobody waits for it.
   durable.catch(() => {})
   return { ...solution, durable }
+}
+
+/** Names what is built, whatever its arguments and targets are: where the records of its steps look for each other. */
+function buildName({ context, dockerfile, cwd }: BuildOptions): string {
+  const source = mainContextSource(context, cwd)
+  const folder = source.kind === 'directory' ? source.path : redact(context)
+  return `${folder} ${redact(dockerfile ?? 'Dockerfile')}`
 }
 
 /** What looks at a failed step may take this long where steps have no limit of their own. */

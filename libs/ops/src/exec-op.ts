@@ -16,6 +16,10 @@ export function execOp(op: ExecOp, inputCount: number, options: OpsOptions): Ste
   return {
     kind: 'step',
     key: execKey(op),
+    // Asked for where the step has to run, and for nothing that is cached.
+    get about() {
+      return { build: options.build, args: op.argNames ?? [] }
+    },
     inputs: execInputs(op, inputCount, options),
     pure: false,
     bases: op.rootfs === undefined ? [] : [op.rootfs],

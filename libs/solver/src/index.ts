@@ -1,4 +1,4 @@
-export { contentKey, definitionKey, outputKey } from './keys.ts'
+export { contentKey, definitionKey, layerKey, outputKey } from './keys.ts'
 export { solve } from './solve.ts'
 export type {
   CacheRecord,
@@ -7,6 +7,7 @@ export type {
   ExecuteContext,
   Executed,
   InputKeying,
+  Miss,
   RecordedInput,
   Solution,
   SolveOptions,

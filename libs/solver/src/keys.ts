@@ -6,7 +6,8 @@ import type { RecordedInput } from './types.ts'
  *
  *   definition  tsbuild.definition.v1  {"inputs":[input…],"op":<StepOp.key>}
  *   content     tsbuild.content.v1     the same, with content digests for every input that has them
- *   output      tsbuild.output.v1      {"definition":<definition key>,"result":<stored result>}
+ *   output      tsbuild.output.v2      {"bases":[input…],"content":<digest of what was put upon them>}, where that is known
+ *               tsbuild.output.v1      {"definition":<definition key>,"result":<stored result>}, else and after forced runs
  *
  * where an input is {"key":<output key>} for a step, {"source":<SourceOp.key>} for a source, both with "selector" where
  * only a part is read, and {"content":<digest>} for what is read of an input. docs/dev/cache-keys.md says what each op puts into its key.
@@ -25,6 +26,11 @@ export function contentKey(op: KeyValue, inputs: readonly RecordedInput[]): Dige
 /** Names one result of a step that may give another result each time. */
 export function outputKey(definition: Digest, stored: KeyValue): Digest {
   return digestKey('tsbuild.output.v1', { definition, result: stored })
+}
+
+/** Names a result by what was put upon which bases: whoever makes the same, in whatever way, counts as the same. */
+export function layerKey(bases: readonly RecordedInput[], content: Digest): Digest {
+  return digestKey('tsbuild.output.v2', { bases: bases.map(encode), content })
 }
 
 function encode(input: RecordedInput): KeyValue {

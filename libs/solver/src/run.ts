@@ -1,8 +1,9 @@
 import type { Digest } from '@tsbuild/digest'
-import { UserError, withSource } from '@tsbuild/errors'
+import { InternalError, UserError, withSource } from '@tsbuild/errors'
 import type { Vertex } from '@tsbuild/graph'
 import type { LimitFunction } from 'p-limit'
-import type { CacheRecord, RecordedInput, SolveOptions, SolverOp } from './types.ts'
+import { definitionKey } from './keys.ts'
+import type { CacheRecord, Miss, RecordedInput, SolveOptions, SolverOp, StepOp, ViewOp } from './types.ts'
 
 /** How a vertex counts in the keys of its readers, as far as that is known without running it. */
 export interface Keyed {
@@ -11,6 +12,8 @@ export interface Keyed {
   readonly definition?: Digest
   readonly inputs?: readonly RecordedInput[]
   readonly record?: CacheRecord | undefined
+  /** Of a step: a record found under it that does not count. */
+  readonly unusable?: Miss['unusable']
 }
 
 /** What a vertex gave, and how it counts. */
@@ -42,6 +45,32 @@ export interface Run<R> extends SolveOptions<R> {
   cached: number
   executed: number
   failure: unknown
+}
+
+/** How a vertex counts. Its look-up is under way before anything is resolved. */
+export function keyedOf<R>(state: State<R>): Promise<Keyed> {
+  return (
+    state.keyed ??
+    Promise.reject(new InternalError('ERR_INTERNAL', `"${state.vertex.name}" is not looked up`))
+  )
+}
+
+/** What a view counts as: its inputs. Undefined while one of them has no key. */
+export function viewInput<R>(
+  op: ViewOp<R>,
+  inputs: readonly { readonly input: KeyedInput | undefined }[],
+): KeyedInput | undefined {
+  const keyed = inputs.flatMap(({ input }) => (input === undefined ? [] : [input]))
+  return keyed.length < inputs.length ? undefined : { kind: 'result', key: definitionKey(op.key, keyed) }
+}
+
+/** Of what there is for each input, what there is for those that a stored result builds upon. */
+export function basesOf<R, T>(state: State<R>, op: StepOp<R>, ofInputs: readonly T[]): readonly T[] {
+  return op.bases.map((index) => {
+    const base = ofInputs[index]
+    if (base !== undefined) return base
+    throw new InternalError('ERR_INTERNAL', `"${state.vertex.name}" has no input ${index}`)
+  })
 }
 
 /** Notes the first failure, cancels the rest, and gives the error its place in the Dockerfile. Idempotent. */

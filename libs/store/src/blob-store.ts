@@ -11,23 +11,35 @@ import { errnoOf, onDisk, onDiskSync, unlessErrno } from './fs-failure.ts'
 import type { Layout } from './layout.ts'
 import type { Session } from './session.ts'
 import type { BlobStore, Ingest, StoreOptions } from './types.ts'
+import type { Uses } from './uses.ts'
 
 const defaultMaxBytes = 8 * 1024 * 1024
 
 type Expected = { readonly digest: Digest; readonly size?: number | undefined }
 type Stored = { readonly digest: Digest; readonly size: number; readonly synced?: boolean | undefined }
 
+/** What the blob store works with. */
+export interface BlobStoreParts {
+  readonly layout: Layout
+  readonly disk: Disk
+  readonly session: Session
+  readonly uses: Uses
+  readonly randomId: StoreOptions['randomId']
+}
+
 /** {@link BlobStore} in the `blobs/sha256` of an OCI image layout. */
 export class DirectoryBlobStore implements BlobStore {
   readonly #layout: Layout
   readonly #disk: Disk
   readonly #session: Session
+  readonly #uses: Uses
   readonly #randomId: StoreOptions['randomId']
 
-  constructor(layout: Layout, disk: Disk, session: Session, randomId: StoreOptions['randomId']) {
+  constructor({ layout, disk, session, uses, randomId }: BlobStoreParts) {
     this.#layout = layout
     this.#disk = disk
     this.#session = session
+    this.#uses = uses
     this.#randomId = randomId
   }
 
@@ -78,6 +90,7 @@ export class DirectoryBlobStore implements BlobStore {
   /** Makes the bytes durable, then gives them their name. The first writer's file stays; it holds the same bytes. */
   async #name(temporary: string, written: FileHandle, { digest, size, synced }: Stored): Promise<void> {
     const path = this.#layout.blob(digest)
+    await this.#uses.holdSurely(digestHex(digest))
     await onDisk('write blob', path, async () => {
       const actual = (await written.stat()).size
       if (actual !== size) throw sizeMismatch(digest, `${actual} bytes were written, expected ${size}`)
@@ -107,9 +120,12 @@ export class DirectoryBlobStore implements BlobStore {
   }
 
   #sizeOf(digest: Digest): number | undefined {
+    if (!this.#uses.hold(digestHex(digest))) return undefined
     const path = this.#layout.blob(digest)
     const stat = onDiskSync('look up blob', path, () => lstatSync(path, { throwIfNoEntry: false }))
-    return stat?.isFile() ? stat.size : undefined
+    if (stat?.isFile() !== true) return undefined
+    this.#uses.note(path, stat.mtimeMs)
+    return stat.size
   }
 
   /** @returns undefined where there is something other than a regular file, or nothing */

@@ -15,6 +15,7 @@ import type {
   CacheMountStore,
   LockOptions,
   Locks,
+  Removal,
   StoreOptions,
 } from './types.ts'
 
@@ -65,6 +66,25 @@ export class DirectoryCacheMountStore implements CacheMountStore {
       if (isLive(paths)) return this.#opened(request, { paths, lock })
       lock.release()
     }
+  }
+
+  /**
+   * Takes a directory away that nobody uses or waits for.
+   * @param id `<name>/<number>`
+   * @param moveAway takes it out of sight
+   */
+  async remove(id: string, moveAway: (path: string) => Removal): Promise<Removal> {
+    const [name, number] = id.split('/')
+    if (name === undefined || number === undefined || !isCacheMountNumber(number)) return 'gone'
+    return await this.#underLock(name, {}, async () => {
+      const lock = this.#tryLock(name, Number(number), 'exclusive')
+      if (lock === undefined) return 'in-use'
+      try {
+        return moveAway(this.#paths(name, Number(number)).directory)
+      } finally {
+        lock.release()
+      }
+    })
   }
 
   /** What a sharing mode can have without waiting; else the number of the directory to wait for. */
@@ -207,7 +227,7 @@ export class DirectoryCacheMountStore implements CacheMountStore {
   }
 
   #tryLock(name: string, number: number, access: RangeAccess): HeldRange | undefined {
-    return tryRangeLock(this.#parts.layout.mountLocks, rangeOf(shortHash(lockName(name, number))), access)
+    return tryRangeLock(this.#parts.layout.mountLocks, cacheMountRange(lockName(name, number)), access)
   }
 
   #paths(name: string, number: number): CacheMountPaths {
@@ -243,6 +263,11 @@ export class DirectoryCacheMountStore implements CacheMountStore {
  */
 function nameHash({ scope, id, base }: CacheMountName): string {
   return digestHex(digestKey('tsbuild.mount.v1', { base, id, scope }))
+}
+
+/** The byte of `v1/locks/mounts` that stands for a directory. @param id `<name>/<number>` */
+export function cacheMountRange(id: string): number {
+  return rangeOf(shortHash(id))
 }
 
 function lockName(name: string, number: number): string {

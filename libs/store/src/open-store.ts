@@ -1,5 +1,6 @@
 import { join } from 'node:path'
 import { DirectoryBlobStore } from './blob-store.ts'
+import { DirectoryBuildStore } from './build-store.ts'
 import { DirectoryCacheMountStore } from './cache-mount-store.ts'
 import { ensureLayout } from './create-layout.ts'
 import { Disk } from './disk.ts'
@@ -13,7 +14,10 @@ import { DirectoryRecordStore } from './record-store.ts'
 import { Session, sessionNames, sweepSessions } from './session.ts'
 import { DirectorySnapshotStore } from './snapshot-store.ts'
 import { DirectorySourceStore } from './source-store.ts'
+import { DirectoryStoreSpace } from './space.ts'
+import { DirectoryStepIndex } from './step-index.ts'
 import type { Store, StoreOptions } from './types.ts'
+import { Uses } from './uses.ts'
 
 /**
  * Opens the store at a root, and makes it where there is none. What dead processes left half done is swept while the
@@ -30,6 +34,7 @@ export async function openStore(options: StoreOptions): Promise<Store> {
   await ensureLayout(layout, disk, session)
   const sweep = sweepInBackground(layout, options)
 
+  const uses = new Uses(layout, options.now)
   const commits = new GroupCommit(layout, disk, session)
   const locks = new FileLocks(join(layout.locks, 'steps'))
   const failures = new DirectoryFailureStore({
@@ -39,18 +44,23 @@ export async function openStore(options: StoreOptions): Promise<Store> {
     options,
     newest: options.keptFailures ?? 5,
   })
+  const cacheMounts = new DirectoryCacheMountStore({ layout, disk, session, locks, options })
   const files = new FileLists(layout, session)
   return {
     root: options.root,
     durable: options.durability === 'full',
-    blobs: new DirectoryBlobStore(layout, disk, session, options.randomId),
+    blobs: new DirectoryBlobStore({ layout, disk, session, uses, randomId: options.randomId }),
     images: new IndexFileImages(layout, disk, session, locks),
-    snapshots: new DirectorySnapshotStore({ layout, disk, session, commits, locks, failures, options }),
+    snapshots: new DirectorySnapshotStore({ layout, disk, session, commits, locks, failures, uses, options }),
     failures,
-    sources: new DirectorySourceStore({ layout, session, commits, options }),
-    cacheMounts: new DirectoryCacheMountStore({ layout, disk, session, locks, options }),
-    records: new DirectoryRecordStore(layout, commits),
+    builds: new DirectoryBuildStore(layout, session),
+    sources: new DirectorySourceStore({ layout, session, commits, uses, options }),
+    cacheMounts,
+    records: new DirectoryRecordStore(layout, commits, uses),
+    steps: new DirectoryStepIndex(layout, session, options.now),
     locks,
+    space: new DirectoryStoreSpace({ layout, session, uses, failures, cacheMounts, options }),
+    releaseUses: () => uses.release(),
     cacheFile: (kind, name) => join(layout.cache, kind, shortHash(name)),
     putFileList: (digest, text) => files.put(digest, text),
     getFileList: (digest) => files.get(digest),
@@ -59,6 +69,7 @@ export async function openStore(options: StoreOptions): Promise<Store> {
       await sweep
       await failures.settled()
       await session.close()
+      uses.release()
     },
   }
 }

@@ -1,7 +1,7 @@
 import { closeSync, constants, openSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { dirname, join } from 'node:path'
-import { errnoOf, onDiskSync } from './fs-failure.ts'
+import { errnoOf, onDiskSync, unlessErrno } from './fs-failure.ts'
 
 /** A held lock. */
 export interface HeldRange {
@@ -37,6 +37,70 @@ export function tryRangeLock(
     }
     closeSync(fd)
     return undefined
+  })
+}
+
+/**
+ * Shared locks on any number of bytes of one file, all with one opening of it. They do not exclude each other or those of
+ * other openings; exclusive ones they do.
+ */
+export class SharedRanges {
+  readonly #path: string
+  readonly #calls: LockCalls
+  readonly #fd: number
+  readonly #held = new Set<number>()
+
+  /** The file is made if missing. */
+  constructor(path: string) {
+    this.#path = path
+    loaded ??= loadCalls()
+    this.#calls = loaded
+    this.#fd = onDiskSync('lock', path, () => openSync(path, constants.O_RDWR | constants.O_CREAT, 0o600))
+  }
+
+  /** @returns false where somebody holds the byte exclusively */
+  hold(offset: number): boolean {
+    if (this.#held.has(offset)) return true
+    const held = onDiskSync('lock', this.#path, () => {
+      try {
+        return this.#calls.tryLock(this.#fd, offset, 'shared')
+      } catch (error) {
+        throw asSystemError(error)
+      }
+    })
+    if (held) this.#held.add(offset)
+    return held
+  }
+
+  /** Lets go of every byte. As in {@link HeldRange.release}, unlocking comes first. */
+  close(): void {
+    try {
+      for (const offset of this.#held) this.#calls.unlock(this.#fd, offset)
+    } finally {
+      this.#held.clear()
+      closeSync(this.#fd)
+    }
+  }
+}
+
+/**
+ * Whether somebody holds a byte exclusively. Asks with a shared lock of an instant, on a file opened for reading: nothing is
+ * written, so it works on a read-only file system.
+ */
+export function isRangeHeld(path: string, offset: number): boolean {
+  return onDiskSync('look at lock', path, () => {
+    const fd = unlessErrno(['ENOENT'], () => openSync(path, constants.O_RDONLY | constants.O_NONBLOCK))
+    if (fd === undefined) return false
+    try {
+      loaded ??= loadCalls()
+      if (!loaded.tryLock(fd, offset, 'shared')) return true
+      loaded.unlock(fd, offset)
+      return false
+    } catch (error) {
+      throw asSystemError(error)
+    } finally {
+      closeSync(fd)
+    }
   })
 }
 

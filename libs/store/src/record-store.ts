@@ -1,25 +1,34 @@
-import type { Digest } from '@tsbuild/digest'
+import { type Digest, digestHex } from '@tsbuild/digest'
 import { readSmallFile } from './disk.ts'
 import { onDiskSync } from './fs-failure.ts'
 import type { GroupCommit } from './group-commit.ts'
 import type { Layout } from './layout.ts'
+import { unsealedText } from './seal.ts'
 import type { RecordStore, RecordWrite } from './types.ts'
+import type { Uses } from './uses.ts'
 
 /** {@link RecordStore} in `v1/records`. */
 export class DirectoryRecordStore implements RecordStore {
   readonly #layout: Layout
   readonly #commits: GroupCommit
 
-  constructor(layout: Layout, commits: GroupCommit) {
+  readonly #uses: Uses
+
+  constructor(layout: Layout, commits: GroupCommit, uses: Uses) {
     this.#layout = layout
     this.#commits = commits
+    this.#uses = uses
   }
 
   get(key: Digest): string | undefined {
     const { path } = this.#layout.record(key)
     const bytes = onDiskSync('read record', path, () => readSmallFile(path))
     // An empty file is what a power cut leaves of one that a careless copy of the store made.
-    return bytes === undefined || bytes.length === 0 ? undefined : bytes.toString()
+    if (bytes === undefined || bytes.length === 0) return undefined
+    const text = unsealedText(digestHex(key), bytes)
+    if (text === undefined) return undefined
+    this.#uses.noteFile(path)
+    return text
   }
 
   async put(records: readonly RecordWrite[]): Promise<void> {

@@ -7,6 +7,7 @@ import type { DirectoryFailureStore } from './failure-store.ts'
 import { onDiskSync } from './fs-failure.ts'
 import type { GroupCommit } from './group-commit.ts'
 import type { Layout } from './layout.ts'
+import { seal, unsealedText } from './seal.ts'
 import type { Session } from './session.ts'
 import type {
   DraftCommitOptions,
@@ -18,6 +19,7 @@ import type {
   SnapshotStore,
   StoreOptions,
 } from './types.ts'
+import type { Uses } from './uses.ts'
 
 /** What the snapshot store works with. */
 export interface SnapshotStoreParts {
@@ -27,6 +29,7 @@ export interface SnapshotStoreParts {
   readonly commits: GroupCommit
   readonly locks: Locks
   readonly failures: DirectoryFailureStore
+  readonly uses: Uses
   readonly options: Pick<StoreOptions, 'now' | 'removeTrees'>
 }
 
@@ -39,8 +42,9 @@ export class DirectorySnapshotStore implements SnapshotStore {
   }
 
   async draft(): Promise<SnapshotDraft> {
-    const { layout, session } = this.#parts
+    const { layout, session, uses } = this.#parts
     const id = session.noteDraft()
+    uses.hold(id)
     const paths = layout.snapshot(id)
     onDiskSync('make directory', paths.directory, () => {
       mkdirSync(paths.directory, 0o700)
@@ -57,14 +61,19 @@ export class DirectorySnapshotStore implements SnapshotStore {
   }
 
   has(id: SnapshotId): boolean {
-    const { marker } = this.#parts.layout.snapshot(id)
-    return onDiskSync('look up', marker, () => statSync(marker, { throwIfNoEntry: false })) !== undefined
+    const { layout, uses } = this.#parts
+    if (!uses.hold(id)) return false
+    const { marker } = layout.snapshot(id)
+    const stat = onDiskSync('look up', marker, () => statSync(marker, { throwIfNoEntry: false }))
+    if (stat !== undefined) uses.note(marker, stat.mtimeMs)
+    return stat !== undefined
   }
 
   layer(id: SnapshotId): LayerInfo | undefined {
     const { layer } = this.#parts.layout.snapshot(id)
     const bytes = onDiskSync('read', layer, () => readSmallFile(layer))
-    return bytes === undefined ? undefined : parseLayer(bytes.toString())
+    const text = unsealedText(id, bytes)
+    return text === undefined ? undefined : parseLayerInfo(text)
   }
 
   async setLayer(id: SnapshotId, layer: LayerInfo): Promise<void> {
@@ -72,7 +81,8 @@ export class DirectorySnapshotStore implements SnapshotStore {
     const paths = layout.snapshot(id)
     await locks.withLock(`layer/${id}`, async () => {
       const merged = mergeLayers(this.layer(id), layer)
-      await disk.replaceFile(session.temporaryFile(), paths.layer, paths.directory, layerText(merged))
+      const text = seal(id, layerText(merged))
+      await disk.replaceFile(session.temporaryFile(), paths.layer, paths.directory, text)
     })
   }
 }
@@ -132,8 +142,8 @@ function layerText({ diffId, blobs }: LayerInfo): string {
   return JSON.stringify({ diffId, blobs: blobs.map(writeDescriptor) })
 }
 
-/** @returns undefined for text that is no layer: it can be made again */
-function parseLayer(text: string): LayerInfo | undefined {
+/** Reads the text of a `layer.json`. @returns undefined for text that is no layer: it can be made again */
+export function parseLayerInfo(text: string): LayerInfo | undefined {
   let value: unknown
   try {
     value = JSON.parse(text)

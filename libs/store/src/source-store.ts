@@ -6,14 +6,17 @@ import { readSmallFile } from './disk.ts'
 import { onDiskSync } from './fs-failure.ts'
 import type { GroupCommit } from './group-commit.ts'
 import { isSourceId, type Layout, type SourceId } from './layout.ts'
+import { unsealedText } from './seal.ts'
 import type { Session } from './session.ts'
 import type { FetchedSource, SourceDraft, SourceStore, StoreOptions } from './types.ts'
+import type { Uses } from './uses.ts'
 
 /** What the source store works with. */
 export interface SourceStoreParts {
   readonly layout: Layout
   readonly session: Session
   readonly commits: GroupCommit
+  readonly uses: Uses
   readonly options: Pick<StoreOptions, 'now' | 'removeTrees'>
 }
 
@@ -29,20 +32,24 @@ export class DirectorySourceStore implements SourceStore {
   }
 
   get(name: string): FetchedSource | undefined {
-    const { layout } = this.#parts
+    const { layout, uses } = this.#parts
     const path = layout.sourceName(name)
     const bytes = onDiskSync('read', path, () => readSmallFile(path))
-    const pointer = bytes === undefined ? undefined : parsePointer(bytes.toString())
-    if (pointer === undefined) return undefined
+    const written = unsealedText(basename(path, '.json'), bytes)
+    const pointer = written === undefined ? undefined : parseSourcePointer(written)
+    if (pointer === undefined || !uses.hold(pointer.tree)) return undefined
     const { fs, marker } = layout.source(pointer.tree)
     // After a power cut the name may be there without its tree, and a prune may have been here.
     const committed = onDiskSync('look up', marker, () => statSync(marker, { throwIfNoEntry: false }))
-    return committed === undefined ? undefined : { path: fs, text: pointer.text }
+    if (committed === undefined) return undefined
+    uses.note(marker, committed.mtimeMs)
+    return { path: fs, text: pointer.text }
   }
 
   async draft(): Promise<SourceDraft> {
-    const { layout, session } = this.#parts
+    const { layout, session, uses } = this.#parts
     const id = session.noteSource()
+    uses.hold(id)
     const { directory, fs } = layout.source(id)
     onDiskSync('make directory', directory, () => {
       mkdirSync(layout.sourceTrees, { recursive: true, mode: 0o700 })
@@ -64,7 +71,9 @@ export class DirectorySourceStore implements SourceStore {
   }
 
   async workDirectory(name: string): Promise<string> {
-    const path = this.#parts.layout.sourceWorkDirectory(name)
+    const { layout, uses } = this.#parts
+    const path = layout.sourceWorkDirectory(name)
+    uses.holdName(workUse(basename(path)))
     onDiskSync('make directory', path, () => mkdirSync(path, { recursive: true, mode: 0o700 }))
     return path
   }
@@ -72,6 +81,11 @@ export class DirectorySourceStore implements SourceStore {
   async scratch(): Promise<string> {
     return this.#parts.session.scratch()
   }
+}
+
+/** What a work directory is held as. @param name of the directory */
+export function workUse(name: string): string {
+  return `source work ${name}`
 }
 
 class Draft implements SourceDraft {
@@ -113,8 +127,10 @@ async function giveName(
   return { path: layout.source(tree.id).fs, text }
 }
 
-/** @returns undefined for text that is no pointer: what it named can be fetched again */
-function parsePointer(text: string): { readonly tree: SourceId; readonly text: string } | undefined {
+/** Reads the text of a name. @returns undefined for text that is no pointer: what it named can be fetched again */
+export function parseSourcePointer(
+  text: string,
+): { readonly tree: SourceId; readonly text: string } | undefined {
   let value: unknown
   try {
     value = JSON.parse(text)

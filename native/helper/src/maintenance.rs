@@ -39,12 +39,14 @@ pub(crate) fn remove(paths: &[String]) -> Fallible<Outcome> {
     Ok(Outcome::Remove {})
 }
 
-/// Adds up the blocks of trees. Follows no symlink, enters no mount.
+/// Adds up the blocks of trees: what has several names counts once, in the first tree that has one; what is gone is nothing.
+/// Follows no symlink, enters no mount.
 pub(crate) fn usage(paths: &[String]) -> Fallible<Outcome> {
+    let mut links = HashSet::new();
     let bytes = paths
         .iter()
         .map(|path| {
-            tree_bytes(path).map_err(|errno| Failure::syscall(format!("getdents64({path:?}, recursive)"), errno))
+            tree_bytes(path, &mut links).map_err(|errno| Failure::syscall(format!("getdents64({path:?}, recursive)"), errno))
         })
         .collect::<Fallible<Vec<u64>>>()?;
     Ok(Outcome::Usage { bytes })
@@ -189,15 +191,20 @@ fn open_dir(parent: BorrowedFd<'_>, name: &CStr) -> Result<OwnedFd, Errno> {
     }
 }
 
-fn tree_bytes(path: &str) -> Result<u64, Errno> {
-    let mut links = HashSet::new();
-    let stat = rustix::fs::statat(CWD, path, AtFlags::SYMLINK_NOFOLLOW)?;
-    let mut bytes = allocated(&stat, &mut links);
+fn tree_bytes(path: &str, links: &mut HashSet<(u64, u64)>) -> Result<u64, Errno> {
+    let stat = match rustix::fs::statat(CWD, path, AtFlags::SYMLINK_NOFOLLOW) {
+        Err(Errno::NOENT) => return Ok(0),
+        other => other?,
+    };
+    let mut bytes = allocated(&stat, links);
     if FileType::from_raw_mode(stat.st_mode) != FileType::Directory {
         return Ok(bytes);
     }
-    let root = rustix::fs::open(path, DIR, Mode::empty())?;
-    let subdirs = measure(root.as_fd(), &mut bytes, &mut links)?;
+    let root = match rustix::fs::open(path, DIR, Mode::empty()) {
+        Err(Errno::NOENT) => return Ok(0),
+        other => other?,
+    };
+    let subdirs = measure(root.as_fd(), &mut bytes, links)?;
     let mut levels = vec![Measured { dir: Some(root), inode: (stat.st_dev, stat.st_ino), subdirs }];
     while let Some(level) = levels.last_mut() {
         let Some(name) = level.subdirs.pop() else {
@@ -210,7 +217,7 @@ fn tree_bytes(path: &str) -> Result<u64, Errno> {
             other => other?,
         };
         let stat = rustix::fs::fstat(&next)?;
-        let subdirs = measure(next.as_fd(), &mut bytes, &mut links)?;
+        let subdirs = measure(next.as_fd(), &mut bytes, links)?;
         if let Some(above) = levels.len().checked_sub(MAX_DEPTH).and_then(|at| levels.get_mut(at)) {
             above.dir = None;
         }

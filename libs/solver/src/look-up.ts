@@ -1,0 +1,50 @@
+import { InternalError } from '@tsbuild/errors'
+import { definitionKey } from './keys.ts'
+import { find } from './load.ts'
+import { resolve } from './resolve.ts'
+import { fail, type Keyed, keyedOf, type Run, type State, viewInput } from './run.ts'
+import type { RecordedInput, StepOp } from './types.ts'
+
+/**
+ * What a vertex counts as for its readers, and the record found under its key. Asked once of each vertex, inputs first.
+ */
+export async function lookUp<R>(run: Run<R>, state: State<R>): Promise<Keyed> {
+  const { op } = state
+  if (op.kind === 'source')
+    return { input: op.key === undefined ? undefined : { kind: 'source', key: op.key } }
+  if (op.kind === 'view') {
+    const inputs = await Promise.all(state.inputs.map((input) => keyedOf(input)))
+    return { input: viewInput(op, inputs) }
+  }
+  try {
+    const inputs = await Promise.all(state.inputs.map((input, index) => keyOfInput(run, op, input, index)))
+    const definition = definitionKey(op.key, inputs)
+    const { record, unusable } = find(run, state, op, definition)
+    const input = record === undefined ? undefined : ({ kind: 'result', key: record.outputKey } as const)
+    return { input, definition, inputs, record, unusable }
+  } catch (error) {
+    throw fail(run, state, error)
+  }
+}
+
+/** What one input counts as; runs it where nothing less can tell. */
+async function keyOfInput<R>(
+  run: Run<R>,
+  op: StepOp<R>,
+  input: State<R>,
+  index: number,
+): Promise<RecordedInput> {
+  const selector = op.inputs[index]?.selector
+  const keyed = await keyedOf(input)
+  if (keyed.input !== undefined) return { ...keyed.input, selector }
+  const resolved = await resolve(run, input)
+  if (resolved.input !== undefined) return { ...resolved.input, selector }
+  const content = op.inputs[index]?.content
+  if (content === undefined) {
+    throw new InternalError(
+      'ERR_INTERNAL',
+      `"${input.vertex.name}" has no key and its reader digests no content`,
+    )
+  }
+  return { kind: 'content', ...(await content(resolved.result, run.signal)) }
+}

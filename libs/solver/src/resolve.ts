@@ -1,0 +1,122 @@
+import { InternalError } from '@tsbuild/errors'
+import { executeOnce } from './execute.ts'
+import { contentKey, definitionKey } from './keys.ts'
+import { find, graver, load } from './load.ts'
+import {
+  basesOf,
+  complete,
+  fail,
+  keyedOf,
+  type Resolved,
+  type Run,
+  type State,
+  started,
+  viewInput,
+} from './run.ts'
+import type { RecordedInput, SourceOp, StepOp, ViewOp } from './types.ts'
+
+/** The result of a vertex: brought back, or made. Asked once of each. */
+export function resolve<R>(run: Run<R>, state: State<R>): Promise<Resolved<R>> {
+  if (state.resolved === undefined) {
+    state.resolved = start(run, state).catch((error) => {
+      throw fail(run, state, error)
+    })
+    state.resolved.catch(() => {})
+  }
+  return state.resolved
+}
+
+function start<R>(run: Run<R>, state: State<R>): Promise<Resolved<R>> {
+  switch (state.op.kind) {
+    case 'source':
+      return describe(run, state, state.op)
+    case 'view':
+      return combine(run, state, state.op)
+    case 'step':
+      return make(run, state, state.op)
+  }
+}
+
+/** It counts as what its inputs are now: one of them may have run again since the key was asked for. */
+async function combine<R>(run: Run<R>, state: State<R>, op: ViewOp<R>): Promise<Resolved<R>> {
+  // A step waits for its key before it asks for its inputs; a view upon a view upon a view must not fill the stack.
+  await keyedOf(state)
+  const inputs = await Promise.all(state.inputs.map((input) => resolve(run, input)))
+  const vertex = state.vertex.digest
+  started(run, vertex)
+  const result = op.combine(inputs.map((input) => input.result))
+  complete(run, vertex)
+  return { result, input: viewInput(op, inputs) }
+}
+
+async function describe<R>(run: Run<R>, state: State<R>, op: SourceOp<R>): Promise<Resolved<R>> {
+  const { vertex } = state
+  started(run, vertex.digest)
+  const result = await op.describe({ vertex, signal: run.signal, events: run.events })
+  complete(run, vertex.digest)
+  return { result, input: (await keyedOf(state)).input }
+}
+
+async function make<R>(run: Run<R>, state: State<R>, op: StepOp<R>): Promise<Resolved<R>> {
+  const keyed = await keyedOf(state)
+  if (keyed.definition === undefined || keyed.inputs === undefined)
+    throw new InternalError('ERR_INTERNAL', 'a step has no key')
+  let { unusable } = keyed
+  if (keyed.record !== undefined) {
+    const bases = await Promise.all(basesOf(state, op, state.inputs).map((base) => resolve(run, base)))
+    const loaded = load(run, state, op, keyed.record, bases)
+    if ('resolved' in loaded) return loaded.resolved
+    unusable = loaded.unusable
+  }
+  const resolved = await Promise.all(state.inputs.map((input) => resolve(run, input)))
+  const bases = basesOf(state, op, resolved)
+  const results = resolved.map(({ result }) => result)
+  const inputs = keyed.inputs.map((input, index) => asResolved(input, resolved[index]))
+  const definition = definitionKey(op.key, inputs)
+  const byContent = await contentInputs(run, op, inputs, results)
+  if (byContent === undefined)
+    return await executeOnce(run, state, op, { keys: [definition], inputs, results, bases, unusable })
+  const content = contentKey(op.key, byContent)
+  const found = find(run, state, op, content)
+  unusable = graver(unusable, found.unusable)
+  if (found.record !== undefined) {
+    const loaded = load(run, state, op, found.record, bases)
+    if ('resolved' in loaded) {
+      run.cache.link(definition, found.record)
+      return loaded.resolved
+    }
+    unusable = graver(unusable, loaded.unusable)
+  }
+  const keys = [definition, content] as const
+  return await executeOnce(run, state, op, { keys, inputs: byContent, results, bases, unusable })
+}
+
+/**
+ * An input was keyed by its record, but ran again because what the record names is gone: it counts as what it is now, so
+ * that nothing is recorded over a result that no longer exists.
+ */
+function asResolved<R>(input: RecordedInput, resolved: Resolved<R> | undefined): RecordedInput {
+  if (input.kind !== 'result' || resolved?.input?.kind !== 'result') return input
+  return { ...input, key: resolved.input.key }
+}
+
+/** The inputs with content in the place of keys, or undefined if that changes nothing. */
+async function contentInputs<R>(
+  run: Run<R>,
+  op: StepOp<R>,
+  inputs: readonly RecordedInput[],
+  results: readonly R[],
+): Promise<readonly RecordedInput[] | undefined> {
+  const replaceable = inputs.some(
+    (input, index) => input.kind !== 'content' && op.inputs[index]?.content !== undefined,
+  )
+  if (!replaceable) return undefined
+  return await Promise.all(
+    inputs.map(async (input, index): Promise<RecordedInput> => {
+      const content = op.inputs[index]?.content
+      const result = results[index]
+      if (input.kind === 'content' || content === undefined || result === undefined) return input
+      return { kind: 'content', ...(await content(result, run.signal)) }
+    }),
+  )
+}
