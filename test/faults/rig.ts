@@ -43,6 +43,8 @@ export async function inTrial<T>(
   const path = (...parts: readonly string[]) => join(folder, ...parts)
   try {
     await check('cp', ['-a', '--reflink=auto', template, store])
+    // What a trial begins with is on the disk, whatever happens to the disk.
+    if (given !== undefined) await check('sync', ['-f', store])
     return await use({
       folder,
       store,
@@ -58,6 +60,7 @@ export async function inTrial<T>(
     })
   } finally {
     await corral.remove()
+    rmSync(store, { recursive: true, force: true })
     rmSync(folder, { recursive: true, force: true })
   }
 }

@@ -39,7 +39,7 @@ export function straceWords(
 }
 
 /** A call as a log has it. */
-interface LoggedCall extends SyscallPoint {
+export interface LoggedCall extends SyscallPoint {
   readonly program: string
   readonly text: string
 }
