@@ -23,8 +23,8 @@ export interface Trial {
 
 /** How a trial's folder and store are made. */
 export interface TrialOptions {
-  /** A store to copy. */
-  readonly template: string
+  /** A store to copy; undefined where one is there already. */
+  readonly template: string | undefined
   /** Where the store is; below the trial's folder if not given. */
   readonly store?: string
 }
@@ -42,9 +42,9 @@ export async function inTrial<T>(
   const store = given ?? join(folder, 'store')
   const path = (...parts: readonly string[]) => join(folder, ...parts)
   try {
-    await check('cp', ['-a', '--reflink=auto', template, store])
+    if (template !== undefined) await check('cp', ['-a', '--reflink=auto', template, store])
     // What a trial begins with is on the disk, whatever happens to the disk.
-    if (given !== undefined) await check('sync', ['-f', store])
+    if (template !== undefined && given !== undefined) await check('sync', ['-f', store])
     return await use({
       folder,
       store,
