@@ -69,6 +69,8 @@ export class Layout {
   /** Bytes of it are the locks of cache mounts. */
   readonly mountLocks: string
   readonly builds: string
+  /** Bytes of it are the locks of builds. */
+  readonly buildLocks: string
   /** How much the store took when somebody last counted; part of the index. */
   readonly account: string
   /** See {@link Store.secretKey}. */
@@ -99,6 +101,7 @@ export class Layout {
     this.mountLocks = join(this.locks, 'mounts')
     this.builds = join(v1, 'builds')
     this.secretKey = join(v1, 'secret-key')
+    this.buildLocks = join(this.locks, 'builds')
     this.account = join(v1, 'index', 'account.json')
   }
 
