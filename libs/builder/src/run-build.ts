@@ -17,6 +17,7 @@ import { mainContextSource } from './contexts/context-source.ts'
 import { loadMainContext } from './contexts/main-context.ts'
 import { executionOptions } from './execution-options.ts'
 import { withPlatformHints } from './foreign-platform.ts'
+import { holderName } from './holder-name.ts'
 import { createInternalVertices, type InternalVertices } from './internal-vertex.ts'
 import { type Definition, loadDefinition } from './load-definition.ts'
 import type { Machine } from './machine.ts'
@@ -192,7 +193,11 @@ async function solveGraph(
     op: (vertex) => withRoom(op(vertex), collector),
     cache,
     exclusive: (key, body, onWait, aborted) =>
-      store.locks.withLock(`step ${key}`, body, { onWait, signal: aborted }),
+      store.locks.withLock(`step ${key}`, body, {
+        onWait: (holder) => onWait(holderName(holder)),
+        label: run.ref,
+        signal: aborted,
+      }),
     events,
     now: machine.now,
     signal,
