@@ -12,6 +12,7 @@ import { formatReference, parseReference, withDefaultTag } from '@tsbuild/oci'
 import { createOps, digestSecrets, type FailureKeeping, type OpResult } from '@tsbuild/ops'
 import { createSnapshotter, emptyFilesystem, type Snapshotter } from '@tsbuild/snapshot'
 import { type SolverOp, solve } from '@tsbuild/solver'
+import { withStoreSpace } from '@tsbuild/store'
 import { type Collector, createCollector } from './collector.ts'
 import { mainContextSource } from './contexts/context-source.ts'
 import { loadMainContext } from './contexts/main-context.ts'
@@ -63,7 +64,7 @@ export async function runBuild(run: BuildRun): Promise<BuildResult> {
     signal.throwIfAborted()
     return await solveAndWrite({ run, internal, snapshotter, remote, secrets, tags, collector }, definition)
   } catch (error) {
-    throw withText(withPlatformHints(error), main.file)
+    throw withText(withStoreSpace(withPlatformHints(error), machine.store.root), main.file)
   } finally {
     await snapshotter.close()
     // Also after a failure: it may have been for want of room.
