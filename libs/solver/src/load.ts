@@ -59,7 +59,9 @@ export function load<R>(
   if (!state.found) {
     run.cached++
     const { durationMs: savedMs } = record
-    run.events({ type: 'vertex.cached', vertex: state.vertex.digest, from: 'local', savedMs, at: run.now() })
+    const { vertex } = state
+    run.events({ type: 'vertex.cached', vertex: vertex.digest, from: 'local', savedMs, at: run.now() })
+    op.found?.(record, { vertex, signal: run.signal, events: run.events })
   }
   state.found = true
   return { resolved: { result, input: { kind: 'result', key: record.outputKey } } }

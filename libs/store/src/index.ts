@@ -26,6 +26,7 @@ export type {
   KeptFailure,
   LayerInfo,
   LocalImages,
+  LockHolder,
   LockOptions,
   Locks,
   NamedImage,

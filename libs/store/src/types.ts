@@ -58,6 +58,8 @@ export interface Store {
   putFileList(digest: Digest, text: Uint8Array): Promise<void>
   /** @returns undefined where it is not kept any more */
   getFileList(digest: Digest): Promise<string | undefined>
+  /** 32 random bytes of this store, for digests of secrets; made when first asked for, and readable by the owner alone. */
+  secretKey(): Promise<Uint8Array>
   /** Waits for commits under way and lets go of the session. */
   close(): Promise<void>
 }
@@ -413,16 +415,27 @@ export interface Eviction {
 export interface Locks {
   /**
    * Runs `body` while this process holds the lock.
-   * @param onWait called once if another process has held it for `waitNoticeMs`
+   * @param onWait called once if another process has held it for `waitNoticeMs`, with who that is, where that is known
    * @throws {UserError} `ERR_CANCELLED` if the signal fires before the lock is had
    */
   withLock<T>(name: string, body: () => Promise<T>, options?: LockOptions): Promise<T>
 }
 
+/** Who holds a lock, as far as it says so. */
+export interface LockHolder {
+  readonly pid: number
+  /** See {@link LockOptions.label}. */
+  readonly label: string
+  /** Whether it does nothing until somebody sends it SIGCONT. */
+  readonly stopped: boolean
+}
+
 /** See {@link Locks}. */
 export interface LockOptions {
   readonly signal?: AbortSignal | undefined
-  readonly onWait?: (() => void) | undefined
+  readonly onWait?: ((holder?: LockHolder) => void) | undefined
+  /** What others are told of this process while it holds the lock; undefined: nothing. */
+  readonly label?: string | undefined
   /** Default 5,000. */
   readonly waitNoticeMs?: number | undefined
 }
