@@ -67,6 +67,18 @@ export const commands: readonly CommandRow[] = [
     load: () => import('./commands/rmi.ts'),
   },
   {
+    name: 'du',
+    usage: 'du',
+    summary: 'Say what images and the cache take on the disk',
+    load: () => import('./commands/du.ts'),
+  },
+  {
+    name: 'prune',
+    usage: 'prune',
+    summary: 'Remove cache that is not needed',
+    load: () => import('./commands/prune.ts'),
+  },
+  {
     name: 'bootstrap',
     usage: 'bootstrap IMAGE',
     summary: "Make a base image from a distribution's packages",

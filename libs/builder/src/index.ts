@@ -12,6 +12,16 @@ export type {
 export { historyFormat } from '@tsbuild/history'
 export { build, createBuilder, verify } from './create-builder.ts'
 export type {
+  DiskUsageReport,
+  PruneChoice,
+  PrunedItem,
+  PruneRequest,
+  PruneResult,
+  SpaceItem,
+  SpaceLimit,
+  SpaceLimits,
+} from './space-types.ts'
+export type {
   BootstrapOptions,
   Builder,
   BuilderOptions,

@@ -2,6 +2,7 @@ import { join, resolve } from 'node:path'
 import type { BuilderOptions } from '@tsbuild/builder'
 import { UserError } from '@tsbuild/errors'
 import type { GlobalFlags } from '../argv/global-flags.ts'
+import { parseSpaceLimit } from '../argv/space-limit.ts'
 import type { Host } from '../host.ts'
 import { version } from '../version.ts'
 import { type ConfigFile, readConfigFile } from './config-file.ts'
@@ -36,7 +37,17 @@ export async function builderOptions(flags: GlobalFlags, host: Host): Promise<Bu
     ...(durability === undefined ? {} : { durability }),
     ...(Object.keys(history).length === 0 ? {} : { history }),
     version: version(),
+    ...spaceOf(flags, host.env, config),
   }
+}
+
+/** The limits of the store: `--max-used-space`, TSBUILD_MAX_USED_SPACE, the configuration; nothing where none says. */
+function spaceOf(flags: GlobalFlags, env: Host['env'], config: ConfigFile): Pick<BuilderOptions, 'space'> {
+  const { TSBUILD_MAX_USED_SPACE: fromEnv } = env
+  const name = 'TSBUILD_MAX_USED_SPACE'
+  const maxUsed = flags.maxUsedSpace ?? (fromEnv ? parseSpaceLimit(name, fromEnv) : config.maxUsedSpace)
+  const { minFreeSpace: minFree } = config
+  return maxUsed === undefined && minFree === undefined ? {} : { space: { maxUsed, minFree } }
 }
 
 /**

@@ -1,7 +1,9 @@
 import { join } from 'node:path'
-import { didYouMean, UserError } from '@tsbuild/errors'
+import type { SpaceLimit } from '@tsbuild/builder'
+import { didYouMean, isBuildError, UserError } from '@tsbuild/errors'
 import { parseAge } from '../argv/age.ts'
 import { parseSize } from '../argv/sizes.ts'
+import { parseSpaceLimit } from '../argv/space-limit.ts'
 import type { Host } from '../host.ts'
 import { readIfThere } from './read-if-there.ts'
 
@@ -15,6 +17,10 @@ export interface ConfigFile {
   readonly historyBuilds?: number
   readonly historyAge?: string
   readonly historySize?: string
+  /** How much the store may take. */
+  readonly maxUsedSpace?: SpaceLimit
+  /** How much of the disk stays free. */
+  readonly minFreeSpace?: SpaceLimit
 }
 
 const keys = [
@@ -25,6 +31,8 @@ const keys = [
   'historyBuilds',
   'historyAge',
   'historySize',
+  'maxUsedSpace',
+  'minFreeSpace',
 ] as const
 
 /**
@@ -81,6 +89,9 @@ function checkSetting(path: string, key: string, value: unknown): unknown {
     case 'insecureRegistries':
       if (Array.isArray(value) && value.every((one) => typeof one === 'string')) return value
       throw wrong(path, `key "${key}" is a list of strings`)
+    case 'maxUsedSpace':
+    case 'minFreeSpace':
+      return checkSpace(path, key, value)
     case undefined:
       throw wrong(path, `key "${key}" is not known`, didYouMean(key, keys))
   }
@@ -94,6 +105,17 @@ function checked(path: string, key: string, parse: () => unknown, value: string)
     throw wrong(path, `key "${key}" cannot be "${value}"`)
   }
   return value
+}
+
+function checkSpace(path: string, key: string, value: unknown): SpaceLimit {
+  const state = `key "${key}" is a size such as "100g", a share such as "80%", or "unlimited"`
+  if (typeof value !== 'string') throw wrong(path, state)
+  try {
+    return parseSpaceLimit(key, value)
+  } catch (error) {
+    if (!isBuildError(error)) throw error
+    throw wrong(path, state)
+  }
 }
 
 function wrong(path: string, state: string, hints: readonly string[] = []): UserError {
