@@ -1,7 +1,8 @@
 import type { Readable, Writable } from 'node:stream'
+import type { Difference, Explanation } from '@tsbuild/cache'
 import type { Digest } from '@tsbuild/digest'
 import type { BuildError, SourceRange } from '@tsbuild/errors'
-import type { BuildEvent, EventSink } from '@tsbuild/events'
+import type { BuildEvent, CacheSource, EventSink, MissReason, TransferOutcome } from '@tsbuild/events'
 import type { Outline, Target } from '@tsbuild/frontend'
 import type { Finding } from '@tsbuild/fsck'
 import type { Entitlement, Ulimit } from '@tsbuild/graph'
@@ -376,12 +377,82 @@ export interface Builder {
    * @throws {UserError} `ERR_BUILD_NOT_FOUND`; nothing is removed then
    */
   removeBuilds(which: BuildSelection): Promise<readonly RemovedBuild[]>
+  /**
+   * Says why the steps of a build had to run, where the others came from, what it read and what it sent.
+   * @throws {UserError} `ERR_BUILD_NOT_FOUND`, `ERR_STEP_NOT_FOUND`
+   */
+  explain(options: ExplainOptions): Promise<ExplainReport>
   /** Makes a base image from the distribution's packages and stores it under its name. */
   bootstrap(options: BootstrapOptions): Promise<LocalImage>
   /** What this machine can do and lacks. */
   doctor(): Promise<DoctorReport>
   /** Waits for what must be durable and lets go of the store. */
   close(): Promise<void>
+}
+
+/** See {@link Builder.explain}. */
+export interface ExplainOptions {
+  /** As of {@link Builder.buildRecord}. */
+  readonly ref?: string | undefined
+  /** Only this step; as of {@link Builder.buildLog}. */
+  readonly step?: string | undefined
+  /** Names the largest files that were read of contexts. */
+  readonly context?: boolean | undefined
+}
+
+/** See {@link Builder.explain}. */
+export interface ExplainReport {
+  readonly build: Pick<BuildRecord, 'ref' | 'name' | 'startedAt' | 'outcome'>
+  readonly misses: readonly ExplainedMiss[]
+  readonly hits: readonly ExplainedHit[]
+  /** What pushes did with the blobs of images. */
+  readonly exports: readonly ExplainedTransfer[]
+  /** The largest first. Of a step that was cached when no list of its files was kept any more, nothing is known. */
+  readonly context?: readonly ContextFile[] | undefined
+}
+
+/** A step that had to run. */
+export interface ExplainedMiss {
+  readonly number: number
+  readonly vertex: Digest
+  readonly name: string
+  readonly reason: MissReason
+  /** What it was compared with; null where there was nothing, or nothing is kept of it. */
+  readonly earlier: Explanation['earlier']
+  /** The step that it comes from, where that is another one. */
+  readonly cause: Explanation['cause']
+  /** Null where no comparison is kept. */
+  readonly differences: readonly Difference[] | null
+  /** The differences as lines to be read. */
+  readonly text: readonly string[]
+}
+
+/** A step that was found. */
+export interface ExplainedHit {
+  readonly number: number
+  readonly vertex: Digest
+  readonly name: string
+  readonly from: CacheSource
+  /** How long it took when it was made. */
+  readonly savedMs: number | null
+}
+
+/** A blob of a push. */
+export interface ExplainedTransfer {
+  /** Of the export, as shown to the user. */
+  readonly step: string
+  readonly blob: string
+  readonly bytes: number | null
+  readonly outcome: TransferOutcome
+}
+
+/** A file that a step read. */
+export interface ContextFile {
+  readonly path: string
+  readonly bytes: number
+  readonly step: string
+  /** What it was read of, as shown to the user. */
+  readonly from: string
 }
 
 /** See {@link Builder.buildLog}. */

@@ -1,4 +1,5 @@
 import type { Digest } from '@tsbuild/digest'
+import type { ContentRead } from '@tsbuild/events'
 import type { KeyedInput, Resolved, Run, State } from './run.ts'
 import type { CacheRecord, Miss, RecordedInput, StepOp } from './types.ts'
 
@@ -59,10 +60,29 @@ export function load<R>(
   if (!state.found) {
     run.cached++
     const { durationMs: savedMs } = record
-    run.events({ type: 'vertex.cached', vertex: state.vertex.digest, from: 'local', savedMs, at: run.now() })
+    run.events({
+      type: 'vertex.cached',
+      vertex: state.vertex.digest,
+      from: 'local',
+      savedMs,
+      ...readsOf(state, record.inputs),
+      at: run.now(),
+    })
   }
   state.found = true
   return { resolved: { result, input: { kind: 'result', key: record.outputKey } } }
+}
+
+/** What a step reads of its inputs by content, for those who look on. */
+export function readsOf<R>(
+  { vertex }: State<R>,
+  inputs: readonly RecordedInput[],
+): { readonly reads?: readonly ContentRead[] } {
+  const reads = inputs.flatMap((recorded, index) => {
+    const input = vertex.inputs[index]
+    return recorded.kind === 'content' && input !== undefined ? [{ input, content: recorded.digest }] : []
+  })
+  return reads.length === 0 ? {} : { reads }
 }
 
 /**
