@@ -171,13 +171,13 @@ const changes: readonly Change[] = [
     title: 'the shell',
     dockerfile: [from, 'RUN echo shell'],
     change: dockerfile(from, 'SHELL ["/bin/sh", "-ec"]', 'RUN echo shell'),
-    expected: { 'RUN echo shell': 'instruction: SHELL was /bin/sh -c' },
+    expected: { 'RUN echo shell': 'instruction: SHELL was "/bin/sh -c"' },
   },
   {
     title: 'the command',
     dockerfile: [from, 'RUN echo one'],
     change: dockerfile(from, 'RUN echo two'),
-    expected: { 'RUN echo two': 'instruction: the command was echo one' },
+    expected: { 'RUN echo two': 'instruction: the command was "echo one"' },
   },
   {
     title: 'a line inserted before others',
@@ -192,13 +192,13 @@ const changes: readonly Change[] = [
     title: 'a line of a heredoc',
     dockerfile: [from, 'RUN <<EOF', 'set -e', 'echo one', 'echo last', 'EOF'],
     change: dockerfile(from, 'RUN <<EOF', 'set -e', 'echo two', 'echo last', 'EOF'),
-    expected: { 'RUN <<EOF': 'instruction: line 2 was echo one' },
+    expected: { 'RUN <<EOF': 'instruction: line 2 was "echo one"' },
   },
   {
     title: 'a file in the Dockerfile',
     dockerfile: [from, 'COPY <<EOF /motd', 'one', 'EOF'],
     change: dockerfile(from, 'COPY <<EOF /motd', 'two', 'EOF'),
-    expected: { 'COPY <<EOF /motd': 'instruction: line 1 was one' },
+    expected: { 'COPY <<EOF /motd': 'instruction: line 1 was "one"' },
   },
   {
     title: 'an option of a mount',
@@ -269,8 +269,8 @@ const changes: readonly Change[] = [
     dockerfile: [`${from} AS low`, 'RUN echo low > /low', 'FROM low', 'RUN cat /low'],
     change: dockerfile(`${from} AS low`, 'RUN echo lower > /low', 'FROM low', 'RUN cat /low'),
     expected: {
-      'RUN echo lower > /low': 'instruction: the command was echo low > /low',
-      'RUN cat /low': 'input: after RUN echo lower > /l… (the command was echo low > /low)',
+      'RUN echo lower > /low': 'instruction: the command was "echo low > /low"',
+      'RUN cat /low': 'input: after RUN echo lower > … (the command was "echo low > /low")',
     },
   },
   {
