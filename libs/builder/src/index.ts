@@ -9,6 +9,7 @@ export type {
   LogChunk,
   ReadLogOptions,
 } from '@tsbuild/history'
+export { historyFormat } from '@tsbuild/history'
 export { build, createBuilder, verify } from './create-builder.ts'
 export type {
   DiskUsageReport,

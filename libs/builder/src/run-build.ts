@@ -64,6 +64,7 @@ export async function runBuild(run: BuildRun): Promise<BuildResult> {
   } catch (error) {
     throw withText(withPlatformHints(error), main.file)
   } finally {
+    await snapshotter.close()
     // Also after a failure: it may have been for want of room.
     if (!signal.aborted) await collector.afterBuild()
   }

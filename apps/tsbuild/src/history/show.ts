@@ -1,4 +1,4 @@
-import type { Builder } from '@tsbuild/builder'
+import type { Builder, BuildRecord } from '@tsbuild/builder'
 import { Command, Option } from 'commander'
 import { helpText, parseArguments } from '../argv/command-line.ts'
 import { addGlobalFlags, type GlobalFlags } from '../argv/global-flags.ts'
@@ -20,12 +20,15 @@ export const show: CommandModule = {
     const flags = command.opts<ShowFlags>()
     const [ref] = command.args
     const build = await withBuilder(flags, host, (builder: Builder) => builder.buildRecord(ref))
-    host.stdout.write(
-      flags.format === 'json' ? `${JSON.stringify(build, undefined, 2)}\n` : showText(build, host.now()),
-    )
+    host.stdout.write(flags.format === 'json' ? await jsonOf(build) : showText(build, host.now()))
     return exitCodes.success
   },
   help: () => helpText(showCommand()),
+}
+
+async function jsonOf(build: BuildRecord): Promise<string> {
+  const { historyFormat } = await import('@tsbuild/builder')
+  return `${JSON.stringify({ format: historyFormat, ...build }, undefined, 2)}\n`
 }
 
 function showCommand(): Command {
