@@ -50,7 +50,7 @@ export const commands: readonly CommandRow[] = [
   },
   {
     name: 'history',
-    usage: 'history [ls|show|logs|rm]',
+    usage: 'history [ls|show|logs|export|rm]',
     summary: 'Show what earlier builds did',
     load: () => import('./commands/history.ts'),
   },
