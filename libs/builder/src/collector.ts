@@ -31,6 +31,8 @@ export interface CollectorOptions {
 
 /** Collects down to this share of a limit, so that it is not done again for the next step. */
 const downTo = 0.9
+/** And until so many times what is to be free is free: the step that is about to run has to find room, and its layer. */
+const freeUpTo = 2
 
 /**
  * The automatic collection of one build. Where nothing is to do it costs one `statfs` for each step, and one small file at the end.
@@ -103,7 +105,7 @@ async function countAndCollect(
   const policy: PrunePolicy = {
     reach: 'everything',
     ...(isOver ? { maxUsedBytes: Math.floor(limits.maxUsedBytes * downTo) } : {}),
-    ...(isShort ? { minFreeBytes: Math.ceil(limits.minFreeBytes / downTo) } : {}),
+    ...(isShort ? { minFreeBytes: limits.minFreeBytes * freeUpTo } : {}),
     keepBytes: Math.min(limits.keepBytes, limits.maxUsedBytes * downTo),
   }
   await show(async (say) => {

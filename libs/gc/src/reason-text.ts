@@ -24,7 +24,7 @@ export function reasonText(reason: Reason): string {
     case 'garbage':
       return garbageTexts[reason.garbage]
     case 'unused':
-      return `no image needs it, unused for ${timeText(reason.unusedMs)}`
+      return `unused for ${timeText(reason.unusedMs)}`
     case 'least-valuable':
       return `least valuable: ${timeText(reason.rebuildMs)} to make again, ${bytesText(reason.bytes)}, unused for ${timeText(reason.unusedMs)}`
     case 'part-of-removed':
