@@ -9,7 +9,7 @@ import type { Graph, Vertex } from '@tsbuild/graph'
 import type { BuildRecorder } from '@tsbuild/history'
 import type { Compression } from '@tsbuild/native'
 import { formatReference, parseReference, withDefaultTag } from '@tsbuild/oci'
-import { createOps, type FailureKeeping, type OpResult } from '@tsbuild/ops'
+import { createOps, digestSecrets, type FailureKeeping, type OpResult } from '@tsbuild/ops'
 import { createSnapshotter, emptyFilesystem, type Snapshotter } from '@tsbuild/snapshot'
 import { type SolverOp, solve } from '@tsbuild/solver'
 import { type Collector, createCollector } from './collector.ts'
@@ -183,6 +183,7 @@ async function solveGraph(
     cacheMounts: store.cacheMounts,
     scope: machine.options.scope ?? 'main',
     secrets,
+    secretDigests: await digestSecrets(frontend.graph, { secrets }, () => store.secretKey()),
     ssh: run.ssh.forStep,
     now: machine.now,
   })

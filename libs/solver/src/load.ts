@@ -59,15 +59,10 @@ export function load<R>(
   // Said once, also of a step that is looked up once more.
   if (!state.found) {
     run.cached++
-    const { durationMs: savedMs } = record
-    run.events({
-      type: 'vertex.cached',
-      vertex: state.vertex.digest,
-      from: 'local',
-      savedMs,
-      ...readsOf(state, record.inputs),
-      at: run.now(),
-    })
+    const { vertex } = state
+    const facts = { savedMs: record.durationMs, ...readsOf(state, record.inputs) }
+    run.events({ type: 'vertex.cached', vertex: vertex.digest, from: 'local', ...facts, at: run.now() })
+    op.found?.(record, { vertex, signal: run.signal, events: run.events })
   }
   state.found = true
   return { resolved: { result, input: { kind: 'result', key: record.outputKey } } }

@@ -11,6 +11,7 @@ import { Layout, shortHash } from './layout.ts'
 import { IndexFileImages } from './local-images.ts'
 import { FileLocks } from './locks.ts'
 import { DirectoryRecordStore } from './record-store.ts'
+import { readSecretKey } from './secret-key.ts'
 import { Session, sessionNames, sweepSessions } from './session.ts'
 import { DirectorySnapshotStore } from './snapshot-store.ts'
 import { DirectorySourceStore } from './source-store.ts'
@@ -65,6 +66,7 @@ export async function openStore(options: StoreOptions): Promise<Store> {
     cacheFile: (kind, name) => join(layout.cache, kind, shortHash(name)),
     putFileList: (digest, text) => files.put(digest, text),
     getFileList: (digest) => files.get(digest),
+    secretKey: () => readSecretKey(layout, disk, session),
     close: async () => {
       await commits.drain()
       await sweep

@@ -55,6 +55,8 @@ export interface Store {
   putFileList(digest: Digest, text: Uint8Array): Promise<void>
   /** @returns undefined where it is not kept any more */
   getFileList(digest: Digest): Promise<string | undefined>
+  /** 32 random bytes of this store, for digests of secrets; made when first asked for, and readable by the owner alone. */
+  secretKey(): Promise<Uint8Array>
   /** Waits for commits under way and lets go of the session. */
   close(): Promise<void>
 }
