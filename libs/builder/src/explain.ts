@@ -1,7 +1,5 @@
 import { describeDifference, type Explanation, largestFiles, readExplanation } from '@tsbuild/cache'
 import { type BuildRecord, type BuildStep, createHistory, type History } from '@tsbuild/history'
-import { findBuild, oneStep } from './history-calls.ts'
-import type { Machine } from './machine.ts'
 import type {
   ContextFile,
   ExplainedHit,
@@ -9,7 +7,9 @@ import type {
   ExplainedTransfer,
   ExplainOptions,
   ExplainReport,
-} from './types.ts'
+} from './explain-types.ts'
+import { findBuild, oneStep } from './history-calls.ts'
+import type { Machine } from './machine.ts'
 
 /** How many files of a build context are named. */
 const namedFiles = 10

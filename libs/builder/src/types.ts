@@ -1,8 +1,7 @@
 import type { Readable, Writable } from 'node:stream'
-import type { Difference, Explanation } from '@tsbuild/cache'
 import type { Digest } from '@tsbuild/digest'
 import type { BuildError, SourceRange } from '@tsbuild/errors'
-import type { BuildEvent, CacheSource, EventSink, MissReason, TransferOutcome } from '@tsbuild/events'
+import type { BuildEvent, EventSink } from '@tsbuild/events'
 import type { Outline, Target } from '@tsbuild/frontend'
 import type { Finding } from '@tsbuild/fsck'
 import type { Entitlement, Ulimit } from '@tsbuild/graph'
@@ -16,6 +15,7 @@ import type {
 } from '@tsbuild/history'
 import type { Port, ProcessOptions, SessionCgroup } from '@tsbuild/native'
 import type { Descriptor } from '@tsbuild/oci'
+import type { ExplainOptions, ExplainReport } from './explain-types.ts'
 import type { DiskUsageReport, PruneRequest, PruneResult, SpaceLimits } from './space-types.ts'
 
 /** Where a builder keeps its data and how it reaches the outside. Nothing is read from the environment. */
@@ -388,71 +388,6 @@ export interface Builder {
   doctor(): Promise<DoctorReport>
   /** Waits for what must be durable and lets go of the store. */
   close(): Promise<void>
-}
-
-/** See {@link Builder.explain}. */
-export interface ExplainOptions {
-  /** As of {@link Builder.buildRecord}. */
-  readonly ref?: string | undefined
-  /** Only this step; as of {@link Builder.buildLog}. */
-  readonly step?: string | undefined
-  /** Names the largest files that were read of contexts. */
-  readonly context?: boolean | undefined
-}
-
-/** See {@link Builder.explain}. */
-export interface ExplainReport {
-  readonly build: Pick<BuildRecord, 'ref' | 'name' | 'startedAt' | 'outcome'>
-  readonly misses: readonly ExplainedMiss[]
-  readonly hits: readonly ExplainedHit[]
-  /** What pushes did with the blobs of images. */
-  readonly exports: readonly ExplainedTransfer[]
-  /** The largest first. Of a step that was cached when no list of its files was kept any more, nothing is known. */
-  readonly context?: readonly ContextFile[] | undefined
-}
-
-/** A step that had to run. */
-export interface ExplainedMiss {
-  readonly number: number
-  readonly vertex: Digest
-  readonly name: string
-  readonly reason: MissReason
-  /** What it was compared with; null where there was nothing, or nothing is kept of it. */
-  readonly earlier: Explanation['earlier']
-  /** The step that it comes from, where that is another one. */
-  readonly cause: Explanation['cause']
-  /** Null where no comparison is kept. */
-  readonly differences: readonly Difference[] | null
-  /** The differences as lines to be read. */
-  readonly text: readonly string[]
-}
-
-/** A step that was found. */
-export interface ExplainedHit {
-  readonly number: number
-  readonly vertex: Digest
-  readonly name: string
-  readonly from: CacheSource
-  /** How long it took when it was made. */
-  readonly savedMs: number | null
-}
-
-/** A blob of a push. */
-export interface ExplainedTransfer {
-  /** Of the export, as shown to the user. */
-  readonly step: string
-  readonly blob: string
-  readonly bytes: number | null
-  readonly outcome: TransferOutcome
-}
-
-/** A file that a step read. */
-export interface ContextFile {
-  readonly path: string
-  readonly bytes: number
-  readonly step: string
-  /** What it was read of, as shown to the user. */
-  readonly from: string
 }
 
 /** See {@link Builder.buildLog}. */
