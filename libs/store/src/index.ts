@@ -8,6 +8,7 @@ export { unseal } from './seal.ts'
 export { isSessionAlive } from './session.ts'
 export { parseLayerInfo } from './snapshot-store.ts'
 export { parseSourcePointer } from './source-store.ts'
+export type { DescribeRecord, Eviction, IndexedRecord, StepIndex } from './step-index-types.ts'
 export type {
   BlobStore,
   BuildStore,
@@ -15,13 +16,10 @@ export type {
   CacheMountName,
   CacheMountRequest,
   CacheMountStore,
-  DescribeRecord,
   DraftCommitOptions,
-  Eviction,
   FailureStore,
   FetchedSource,
   HeldBuild,
-  IndexedRecord,
   Ingest,
   KeptFailure,
   LayerInfo,
@@ -39,7 +37,6 @@ export type {
   SnapshotStore,
   SourceDraft,
   SourceStore,
-  StepIndex,
   Store,
   StoredBuild,
   StoreEntry,
