@@ -53,6 +53,7 @@ async function* checkSnapshot(scan: Scan, id: SnapshotId, stats: Stats): Check {
     const found = { kind: 'snapshot', path: paths.directory, problem, mend } as const
     return yield damage({ ...found, loses: 'work' }, 'is removed with the records that name it')
   }
+  if (problem === undefined) noteLayers(scan, id)
   yield* checkLayerForm(paths, id)
   for (const { name } of entriesOf(paths.directory))
     if (!members.includes(name)) yield foreign(join(paths.directory, name))
@@ -64,6 +65,14 @@ async function treeProblem(scan: Scan, { fs }: SnapshotPaths): Promise<string | 
   if (!tree.isDirectory()) return `its tree is ${kindOf(tree)}`
   scan.checked.withoutDigest++
   return undefined
+}
+
+/** What its blobs were can be made again from its files. */
+function noteLayers({ layout, layers }: Scan, id: SnapshotId): void {
+  const looked = lookAt(layout.snapshot(id).layer)
+  const sealed = looked.is === 'missing' ? undefined : sealedText(looked, id)
+  const layer = sealed !== undefined && 'text' in sealed ? parseLayerInfo(sealed.text) : undefined
+  for (const { digest, mediaType } of layer?.blobs ?? []) layers.set(digest, { snapshot: id, mediaType })
 }
 
 async function* checkLayerForm({ layer }: SnapshotPaths, id: SnapshotId): Check {

@@ -74,7 +74,9 @@ export interface VerifyOptions {
   readonly repair: boolean
   /** Opens the store; called with `repair` only, once its layout is whole. */
   readonly open: () => Promise<Store>
-  readonly native: Pick<Native, 'remove'>
+  readonly native: Pick<Native, 'diff'>
+  /** Unix ms. */
+  readonly now: () => number
   /** Of who runs this. */
   readonly uid: number
   readonly signal: AbortSignal

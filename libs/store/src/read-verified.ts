@@ -46,7 +46,8 @@ async function* readChunks(path: string): AsyncGenerator<Buffer | undefined, voi
       await file.close()
     }
   } catch (error) {
-    if (!unreadable.includes(errnoOf(error) ?? '')) await onDisk('read blob', path, () => Promise.reject(error))
+    if (!unreadable.includes(errnoOf(error) ?? ''))
+      await onDisk('read blob', path, () => Promise.reject(error))
     yield undefined
   }
 }

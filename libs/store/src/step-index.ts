@@ -171,6 +171,13 @@ export class DirectoryStepIndex implements StepIndex {
   }
 }
 
+/** Whether the text of a file of the step index, or of the evictions, is one; what is none is made anew or forgotten. */
+export function isIndexFile(kind: 'steps' | 'evicted', text: string): boolean {
+  const lines = linesOf(text, kind === 'steps' ? stepsFormat : evictedFormat)
+  const parse = kind === 'steps' ? parseStep : parseTombstone
+  return lines !== 'damaged' && lines.every((line) => parse(line) !== undefined)
+}
+
 interface StepLine {
   /** 64 hex digits. */
   readonly identity: string
@@ -204,7 +211,10 @@ function parseTombstone(text: string): Tombstone | undefined {
 /** No lines where there is no file. */
 function readLines(path: string, format: string): readonly string[] | 'damaged' {
   const text = quietly(() => readSmallFile(path))?.toString()
-  if (text === undefined) return []
+  return text === undefined ? [] : linesOf(text, format)
+}
+
+function linesOf(text: string, format: string): readonly string[] | 'damaged' {
   const [first, ...lines] = text.split('\n')
   // The last line feed says that nothing is missing.
   return first === format && lines.pop() === '' ? lines : 'damaged'
