@@ -13,7 +13,7 @@ import type { Scan } from './scan.ts'
 export async function* checkIndex({ layout }: Scan): Check {
   const isFileOf = (kind: 'steps' | 'evicted') => (looked: Looked) =>
     looked.is === 'file' && isIndexFile(kind, looked.bytes.toString())
-  yield* checkFiles(layout.stepIndex, /^([0-9a-f]{3}|whole)$/, 'index', isFileOf('steps'))
+  yield* checkFiles(layout.stepIndex, /^([0-9a-f]{2}|whole)$/, 'index', isFileOf('steps'))
   yield* checkFiles(layout.evicted, /^[0-9a-f]{2}$/, 'index', isFileOf('evicted'))
   if (lookAt(layout.account).is !== 'missing')
     yield* checkFile(layout.account, 'index', (looked) => isRecord(jsonOf(looked)))

@@ -1,5 +1,5 @@
 export { isBuildRunning } from './build-store.ts'
-export { onDisk } from './fs-failure.ts'
+export { onDisk, withStoreSpace } from './fs-failure.ts'
 export type { CacheMountPaths, FailurePaths, SnapshotPaths, SourceId, SourcePaths } from './layout.ts'
 export { isBuildRef, isCacheMountNumber, isSnapshotId, isSourceId, Layout, layoutVersion } from './layout.ts'
 export { parseImageList, salvageImageList } from './local-images.ts'

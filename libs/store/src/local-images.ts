@@ -73,7 +73,8 @@ export class IndexFileImages implements LocalImages {
   async #update(change: (entries: readonly Entry[]) => readonly Entry[]): Promise<void> {
     await this.#locks.withLock('index.json', async () => {
       const text = formatIndex(change(this.#read()))
-      await this.#disk.replaceFile(this.#session.temporaryFile(), this.#layout.index, this.#layout.v1, text)
+      const temporary = () => this.#session.temporaryFile()
+      await this.#disk.replaceFile(temporary, this.#layout.index, this.#layout.v1, text)
     })
   }
 

@@ -161,6 +161,8 @@ export interface DraftCommitOptions {
   readonly synced?: boolean | undefined
   /** What is known of its layer form; the blobs are in the store. */
   readonly layer?: LayerInfo | undefined
+  /** See {@link SnapshotStore.content}. */
+  readonly content?: Digest | undefined
 }
 
 /** How a committed snapshot looks as a layer, once somebody asked. */
@@ -178,6 +180,8 @@ export interface SnapshotStore {
   /** Whether it is committed. Synchronous and cheap: asked for each cached step. */
   has(id: SnapshotId): boolean
   layer(id: SnapshotId): LayerInfo | undefined
+  /** The content digest that its tree had when it was committed, where that is known: not of a layer that came with an image. */
+  content(id: SnapshotId): Digest | undefined
   /** Adds what is known of its layer form; blobs of other compressions are kept. */
   setLayer(id: SnapshotId, layer: LayerInfo): Promise<void>
 }
@@ -355,6 +359,8 @@ export interface RecordWrite {
 export interface RecordStore {
   /** The text of the record with this key. Synchronous and cheap. */
   get(key: Digest): string | undefined
+  /** As `get`, but no use of the record: for whoever only compares. No text: what is there is damaged. */
+  peek(key: Digest): { readonly text: string | undefined } | undefined
   /** Writes records that need no snapshot; durable when it resolves. A later record of one key replaces the earlier. */
   put(records: readonly RecordWrite[]): Promise<void>
 }

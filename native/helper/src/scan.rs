@@ -6,7 +6,7 @@ mod hash;
 mod manifest;
 
 pub(crate) use hash::{Hasher, fill, open_dir, open_file, stat};
-pub(crate) use manifest::encode;
+pub(crate) use manifest::{encode, escape, hex};
 
 use crate::beneath::Links;
 use crate::error::{Failure, Fallible};
