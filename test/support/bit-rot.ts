@@ -207,7 +207,10 @@ export interface Rot {
   readonly again: VerifyReport
   /** Of the same build after it. */
   readonly digest: string | undefined
-  /** Of the same build on another damaged copy that nobody verified: its image, or the code of its error. */
+  /**
+   * Of the same build on another damaged copy that nobody verified: its image, or the code of its error. After a damaged blob
+   * was found it is built once more, as the error says.
+   */
   readonly unverified: string | undefined
 }
 
@@ -221,13 +224,30 @@ export async function rot(store: RottingStore, file: string, damage: Damage): Pr
   const repaired = await verify({ root, repair: true })
   const again = await verify({ root })
   const { image } = await store.rebuild(root)
-  const unverified = await store.rebuild(other).then(
-    (built) => built.image?.digest,
-    (error) => (isBuildError(error) ? error.code : String(error)),
-  )
+  const first = await imageOrCode(store, other)
+  const unverified =
+    first === 'ERR_STORE_CORRUPT' && /blob$/.test(file) ? await imageOrCode(store, other) : first
   await check('rm', ['-rf', root, other])
   return { found: findings.map(({ kind }) => kind), repaired, again, digest: image?.digest, unverified }
 }
+
+async function imageOrCode(store: RottingStore, root: string): Promise<string | undefined> {
+  return await store.rebuild(root).then(
+    (built) => built.image?.digest,
+    (error) => (isBuildError(error) ? error.code : String(error)),
+  )
+}
+
+/** What a build says that nobody verified the store for: it makes the right image, or it says what is damaged. */
+export function expectedUnverified(file: string, damage: Damage, digest: string): string {
+  if (file === 'version' && damage !== 'truncate' && damage !== 'delete')
+    return versionErrors[damage] ?? 'ERR_STORE_CORRUPT'
+  if (file === 'image list' && ['flip', 'truncate', 'extend', 'zero'].includes(damage))
+    return 'ERR_STORE_CORRUPT'
+  return digest
+}
+
+const versionErrors: Partial<Readonly<Record<Damage, string>>> = {}
 
 /** What `verify` calls a damaged file of each kind. */
 const kinds: Readonly<Record<string, readonly FindingKind[]>> = {
@@ -245,8 +265,9 @@ const kinds: Readonly<Record<string, readonly FindingKind[]>> = {
   'file list': ['file-list'],
   fingerprints: ['cache-file'],
   'name of a source': ['source-name'],
-  'marker of a source': ['source', 'source-name'],
-  'file of a source': ['source', 'source-name'],
+  // It has the name of its URL, and that of its digest.
+  'marker of a source': ['source', 'source-name', 'source-name'],
+  'file of a source': ['source', 'source-name', 'source-name'],
   'facts of a cache mount': ['cache-mount'],
   failure: ['failure'],
   'record of a build': ['build'],
@@ -267,7 +288,7 @@ const exceptions: Readonly<Record<string, readonly FindingKind[]>> = {
   'file list delete': [],
   'fingerprints delete': [],
   'name of a source delete': [],
-  'marker of a source delete': ['leftover', 'source-name'],
+  'marker of a source delete': ['leftover', 'source-name', 'source-name'],
   'facts of a cache mount delete': [],
   'index of steps delete': [],
 }

@@ -38,12 +38,7 @@ export class Disk {
    * Puts a whole new file in the place of an old one: readers see one or the other, also after a power cut.
    * @param temporary gives new paths of the session
    */
-  async replaceFile(
-    temporary: () => string,
-    path: string,
-    directory: string,
-    text: string,
-  ): Promise<void> {
+  async replaceFile(temporary: () => string, path: string, directory: string, text: string): Promise<void> {
     const draft = temporary()
     await onDisk('write', path, async () => {
       try {

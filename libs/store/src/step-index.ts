@@ -175,7 +175,8 @@ export class DirectoryStepIndex implements StepIndex {
 /** Whether the text of a file of the step index, or of the evictions, is one; what is none is made anew or forgotten. */
 export function isIndexFile(kind: 'steps' | 'evicted', text: string): boolean {
   const lines = linesOf(text, kind === 'steps' ? stepsFormat : evictedFormat)
-  const isGood = (line: string) => (kind === 'steps' ? stepForm.test(line) : parseTombstone(line) !== undefined)
+  const isGood = (line: string) =>
+    kind === 'steps' ? stepForm.test(line) : parseTombstone(line) !== undefined
   return lines?.every(isGood) === true
 }
 
