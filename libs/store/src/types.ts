@@ -27,6 +27,11 @@ export interface StoreOptions {
    * 0 for what is gone. Also trees that the caller itself may not read. Default: a walk of our own.
    */
   readonly measureTrees?: ((paths: readonly string[]) => Promise<readonly number[]>) | undefined
+  /**
+   * The content digest of a tree, kept with a fetched source so that damage is noticed; undefined for one that has none.
+   * Default: none is kept.
+   */
+  readonly contentOf?: ((path: string) => Promise<string | undefined>) | undefined
   readonly durability: 'full' | 'none'
   /** How many failed steps are kept; default 5. */
   readonly keptFailures?: number | undefined
