@@ -109,7 +109,8 @@ describe('a Dockerfile of many steps', () => {
     expect(executed).toHaveLength(601)
     const again = await workspace.tsbuild.build(['--network', 'none', context])
     expect(again.executed).toEqual([])
-    expect(again.cached.length).toBeGreaterThan(0)
+    // And no line of the progress is lost when the reader is slower than the build.
+    expect(again.cached).toHaveLength(601)
   })
 
   it('of 500 stages, 300 of them upon each other, and 200 that one copies from', async () => {

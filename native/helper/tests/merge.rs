@@ -122,7 +122,7 @@ fn merge_means_the_same_as_its_run_wherever_it_lies() {
                         middle().chain(layers[to..].iter().cloned()).chain(ground()).collect();
                     [whole, alone, on_another].map(|lower| shown(&sandbox, &lower))
                 };
-                assert!(stacks(&run) == stacks(&[merged.clone()]), "{who:?}: seed {seed}, layers {from} to {to}");
+                assert!(stacks(&run) == stacks(std::slice::from_ref(&merged)), "{who:?}: seed {seed}, layers {from} to {to}");
                 opaque += count(&merged, &|path| has_mark(path, "opaque"));
                 whiteouts += count(&merged, &is_whiteout);
             }
