@@ -43,6 +43,18 @@ export const commands: readonly CommandRow[] = [
     load: () => import('./commands/shell.ts'),
   },
   {
+    name: 'history',
+    usage: 'history [ls|show|logs|rm]',
+    summary: 'Show what earlier builds did',
+    load: () => import('./commands/history.ts'),
+  },
+  {
+    name: 'logs',
+    usage: 'logs [REF [STEP]]',
+    summary: 'Print what a step wrote, all of it',
+    load: () => import('./commands/logs.ts'),
+  },
+  {
     name: 'images',
     usage: 'images',
     summary: 'List local images',
@@ -55,10 +67,28 @@ export const commands: readonly CommandRow[] = [
     load: () => import('./commands/rmi.ts'),
   },
   {
+    name: 'du',
+    usage: 'du',
+    summary: 'Say what images and the cache take on the disk',
+    load: () => import('./commands/du.ts'),
+  },
+  {
+    name: 'prune',
+    usage: 'prune',
+    summary: 'Remove cache that is not needed',
+    load: () => import('./commands/prune.ts'),
+  },
+  {
     name: 'bootstrap',
     usage: 'bootstrap IMAGE',
     summary: "Make a base image from a distribution's packages",
     load: () => import('./commands/bootstrap.ts'),
+  },
+  {
+    name: 'verify',
+    usage: 'verify [--repair]',
+    summary: 'Check everything in the store, and mend what is damaged',
+    load: () => import('./commands/verify.ts'),
   },
   {
     name: 'doctor',

@@ -4,6 +4,8 @@ import { isBuildError } from '@tsbuild/errors'
 export const exitCodes = {
   success: 0,
   user: 1,
+  /** `tsbuild verify` found damage that is still there. */
+  damaged: 1,
   usage: 2,
   environment: 3,
   /** As `EX_SOFTWARE` of sysexits.h. */

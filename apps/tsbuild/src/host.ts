@@ -1,5 +1,5 @@
 import type { Readable, Writable } from 'node:stream'
-import type { Builder, BuilderOptions } from '@tsbuild/builder'
+import type { Builder, BuilderOptions, VerifyOptions, VerifyReport } from '@tsbuild/builder'
 
 /** A stream that may be a terminal. */
 export type Terminal = Writable & {
@@ -30,6 +30,8 @@ export interface Host {
   /** Leaves at once, without waiting for anything. */
   readonly exitNow: (code: number) => void
   readonly openBuilder: (options: BuilderOptions) => Promise<Builder>
+  /** Apart from the builder, which cannot open a damaged store. */
+  readonly verifyStore: (options: VerifyOptions) => Promise<VerifyReport>
 }
 
 const signals = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const
@@ -59,6 +61,10 @@ export function processHost(): Host {
     async openBuilder(options) {
       const { createBuilder } = await import('@tsbuild/builder')
       return await createBuilder(options)
+    },
+    async verifyStore(options) {
+      const { verify } = await import('@tsbuild/builder')
+      return await verify(options)
     },
   }
 }

@@ -1,6 +1,7 @@
 import { setMaxListeners } from 'node:events'
 import { EnvironmentError, isBuildError, redact, UserError } from '@tsbuild/errors'
 import { createEventQueue, type EventSink, teeSinks } from '@tsbuild/events'
+import type { VerifyReport } from '@tsbuild/fsck'
 import {
   formatPlatform,
   formatReference,
@@ -15,11 +16,21 @@ import type { NamedImage } from '@tsbuild/store'
 import { createInUse } from './in-use.ts'
 import { imagesOf } from './local-image.ts'
 import { type Machine, openMachine, randomId } from './machine.ts'
-import { runBuild } from './run-build.ts'
+import { recordBuild } from './record-build.ts'
+import { type BuildRun, runBuild } from './run-build.ts'
 import { runImage } from './run-image.ts'
 import { withSshAgents } from './ssh.ts'
 import { startTimeLimit } from './time-limit.ts'
-import type { Builder, BuilderOptions, BuildHandle, BuildOptions, BuildResult, LocalImage } from './types.ts'
+import type {
+  Builder,
+  BuilderOptions,
+  BuildHandle,
+  BuildOptions,
+  BuildResult,
+  LocalImage,
+  VerifyOptions,
+} from './types.ts'
+import { whyEnded } from './why-ended.ts'
 
 type StartOptions = Parameters<Builder['build']>[0]
 
@@ -31,10 +42,11 @@ type StartOptions = Parameters<Builder['build']>[0]
 export async function createBuilder(options: BuilderOptions): Promise<Builder> {
   const machine = await openMachine(options)
   const { during } = createInUse(machine.store)
+  const history = async () => (await import('./history-calls.ts')).historyOf(machine)
   return {
     build: (build) =>
       startBuild(build, machine.now, (started) =>
-        during(() => withSshAgents({ machine, ...started }, runBuild)),
+        during(() => recordBuild({ machine, ...started }, runWithAgents)),
       ),
     images: async () =>
       await Promise.all((await machine.store.images.list()).map((image) => describeImage(machine, image))),
@@ -56,6 +68,13 @@ export async function createBuilder(options: BuilderOptions): Promise<Builder> {
       return await during(() => shell(machine, options))
     },
     failures: async () => (await import('./shell.ts')).failedSteps(machine),
+    diskUsage: async (request) => (await import('./space.ts')).usage(machine, request),
+    prune: async (request) => (await import('./space.ts')).pruneStore(machine, request),
+    builds: async () => (await history()).builds(),
+    buildRecord: async (...args) => await (await history()).buildRecord(...args),
+    buildExplanation: async (...args) => await (await history()).buildExplanation(...args),
+    buildLog: async (...args) => await (await history()).buildLog(...args),
+    removeBuilds: async (...args) => await (await history()).removeBuilds(...args),
     async bootstrap(bootstrap) {
       const { bootstrapImage } = await import('./bootstrap.ts')
       const host = hostPlatform(process.arch)
@@ -80,15 +99,36 @@ export function build(options: BuilderOptions & StartOptions): BuildHandle {
   return startBuild(options, Date.now, async (started) => {
     const machine = await openMachine(options)
     try {
-      return await withSshAgents({ machine, ...started }, runBuild)
+      return await recordBuild({ machine, ...started }, runWithAgents)
     } finally {
       await machine.close()
     }
   })
 }
 
+const runWithAgents = (run: Omit<BuildRun, 'ssh'>) => withSshAgents(run, runBuild)
+
+/**
+ * Reads everything in a store and says what is damaged; with `repair`, mends it. A function of its own, because a store may be
+ * too damaged to be opened, and because it writes nothing without `repair`. Safe beside builds.
+ *
+ * @throws {EnvironmentError} `ERR_STORE_OPEN` where there is no store, `ERR_STORE_FORMAT`, `ERR_PERMISSION`, `ERR_STORE_IO`
+ * @throws {UserError} `ERR_CANCELLED`
+ * @see docs/reference/verify.md
+ */
+export async function verify(options: VerifyOptions): Promise<VerifyReport> {
+  const { verifyWith } = await import('./verify.ts')
+  try {
+    return await verifyWith(options)
+  } catch (error) {
+    throw options.signal === undefined ? error : whyEnded(error, options.signal)
+  }
+}
+
 interface Started {
   readonly ref: string
+  readonly name: string
+  readonly startedAt: number
   readonly options: BuildOptions
   readonly events: EventSink
   readonly signal: AbortSignal
@@ -106,9 +146,9 @@ function startBuild(
   const limit = options.timeoutMs === undefined ? undefined : startTimeLimit(options.timeoutMs)
   const sinks = [queue.push, options.onEvent, limit?.note].filter((sink) => sink !== undefined)
   const signal = composed([abort.signal, options.signal, limit?.signal])
-  const result = watch({ ref, options, events: teeSinks(...sinks), signal }, now, perform).finally(() =>
-    limit?.stop(),
-  )
+  const name = options.tags?.[0] ?? redact(options.context)
+  const started = { ref, name, startedAt: now(), options, events: teeSinks(...sinks), signal }
+  const result = watch(started, now, perform).finally(() => limit?.stop())
   result.catch(() => {})
   return { ref, events: queue.events, result, cancel: () => abort.abort() }
 }
@@ -126,26 +166,20 @@ async function watch(
   now: () => number,
   perform: (started: Started) => Promise<BuildResult>,
 ): Promise<BuildResult> {
-  const { ref, options, events, signal } = started
-  const name = options.tags?.[0] ?? redact(options.context)
-  events({ type: 'build.started', ref, name, at: now() })
+  const { ref, name, startedAt, events, signal } = started
+  events({ type: 'build.started', ref, name, at: startedAt })
   try {
     signal.throwIfAborted()
     const result = await perform(started)
     events({ type: 'build.completed', ref, at: now() })
     return result
   } catch (error) {
-    const failure = signal.aborted ? whyStopped(signal) : error
+    const failure = whyEnded(error, signal)
     const code = isBuildError(failure) ? failure.code : 'ERR_INTERNAL'
     const message = failure instanceof Error ? failure.message : String(failure)
     events({ type: 'build.failed', ref, code, message, at: now() })
     throw failure
   }
-}
-
-/** The end of its time comes with its own error. */
-function whyStopped({ reason }: AbortSignal): Error {
-  return isBuildError(reason) ? reason : new UserError('ERR_CANCELLED', 'The build was cancelled')
 }
 
 /** Of a name for images of several platforms what is said is of the wanted one, else of the first. */

@@ -1,11 +1,35 @@
-export { build, createBuilder } from './create-builder.ts'
+export type { Checked, Finding, FindingKind, VerifyReport } from '@tsbuild/fsck'
+export type {
+  BuildFailure,
+  BuildList,
+  BuildOutcome,
+  BuildRecord,
+  BuildStep,
+  HistoryLimits,
+  LogChunk,
+  ReadLogOptions,
+} from '@tsbuild/history'
+export { historyFormat } from '@tsbuild/history'
+export { build, createBuilder, verify } from './create-builder.ts'
+export type {
+  DiskUsageReport,
+  PruneChoice,
+  PrunedItem,
+  PruneRequest,
+  PruneResult,
+  SpaceItem,
+  SpaceLimit,
+  SpaceLimits,
+} from './space-types.ts'
 export type {
   BootstrapOptions,
   Builder,
   BuilderOptions,
   BuildHandle,
+  BuildLog,
   BuildOptions,
   BuildResult,
+  BuildSelection,
   CallOptions,
   Capability,
   CheckReport,
@@ -16,11 +40,13 @@ export type {
   LocalImage,
   OutlineReport,
   OutputSpec,
+  RemovedBuild,
   ReportSource,
   RunImageOptions,
   ShellOptions,
   SshSource,
   StepLimits,
   TargetsReport,
+  VerifyOptions,
   Volume,
 } from './types.ts'

@@ -20,7 +20,15 @@ export function createInternalVertices(ref: string, events: EventSink, now: () =
   return {
     async run(name, body) {
       const vertex = digestKey('tsbuild.internal.v1', { ref, name, count: count++ })
-      events({ type: 'vertex.planned', vertex, name, inputs: [], source: null, at: now() })
+      events({
+        type: 'vertex.planned',
+        vertex,
+        name,
+        inputs: [],
+        source: null,
+        role: 'internal',
+        at: now(),
+      })
       events({ type: 'vertex.started', vertex, at: now() })
       try {
         const result = await body(vertex)

@@ -28,20 +28,11 @@ export function randomId(): string {
   return randomBytes(16).toString('hex')
 }
 
-/** Opens the store and finds the helper. As an ordinary user it also finds out which ids may be mapped. */
+/** Opens the store and finds the helper. */
 export async function openMachine(options: BuilderOptions): Promise<Machine> {
-  const helperPath = options.helperPath ?? findHelper()
-  const native = createNative({ helperPath, idMap: await idMapOf(helperPath) })
+  const { helperPath, native } = await openNative(options)
   const now = () => Date.now()
-  const store = await openStore({
-    root: options.root,
-    now,
-    randomId,
-    sync: (path) => native.sync([path]),
-    removeTrees: (paths) => native.remove(paths),
-    measureTrees: (paths) => native.usage(paths),
-    durability: options.durability ?? 'full',
-  })
+  const store = await openStoreOf(options, native)
   let client: RegistryClient | undefined
   const registry = () => {
     client ??= createClient(options)
@@ -63,6 +54,27 @@ export async function openMachine(options: BuilderOptions): Promise<Machine> {
       await store.close()
     },
   }
+}
+
+/** Finds the helper. As an ordinary user it also finds out which ids may be mapped. */
+export async function openNative(
+  options: BuilderOptions,
+): Promise<{ readonly helperPath: string; readonly native: Native }> {
+  const helperPath = options.helperPath ?? findHelper()
+  return { helperPath, native: createNative({ helperPath, idMap: await idMapOf(helperPath) }) }
+}
+
+/** Opens the store, with the helper for what only it can do. */
+export async function openStoreOf(options: BuilderOptions, native: Native): Promise<Store> {
+  return await openStore({
+    root: options.root,
+    now: () => Date.now(),
+    randomId,
+    sync: (path) => native.sync([path]),
+    removeTrees: (paths) => native.remove(paths),
+    measureTrees: (paths) => native.usage(paths),
+    durability: options.durability ?? 'full',
+  })
 }
 
 async function idMapOf(helperPath: string): Promise<IdMap | undefined> {

@@ -208,6 +208,7 @@ function opsOptions(
     contexts: unused,
     fetch: unused,
     scratch: () => store.sources.scratch(),
+    putFileList: unused,
     cacheMounts: store.cacheMounts,
     // Not the caller's: in these files runs what the build brought.
     scope: failure.scope,

@@ -3,9 +3,19 @@ import type { Digest } from '@tsbuild/digest'
 import type { BuildError, SourceRange } from '@tsbuild/errors'
 import type { BuildEvent, EventSink } from '@tsbuild/events'
 import type { Outline, Target } from '@tsbuild/frontend'
+import type { Finding } from '@tsbuild/fsck'
 import type { Entitlement, Ulimit } from '@tsbuild/graph'
+import type {
+  BuildList,
+  BuildRecord,
+  BuildStep,
+  HistoryLimits,
+  LogChunk,
+  ReadLogOptions,
+} from '@tsbuild/history'
 import type { Port, ProcessOptions, SessionCgroup } from '@tsbuild/native'
 import type { Descriptor } from '@tsbuild/oci'
+import type { DiskUsageReport, PruneRequest, PruneResult, SpaceLimits } from './space-types.ts'
 
 /** Where a builder keeps its data and how it reaches the outside. Nothing is read from the environment. */
 export interface BuilderOptions {
@@ -28,6 +38,21 @@ export interface BuilderOptions {
   readonly scope?: string | undefined
   /** `none` gives up power-loss safety of the cache, for throw-away machines. Default `full`. */
   readonly durability?: 'full' | 'none' | undefined
+  /** How much the store may take; builds collect what is beyond. @see docs/guide/disk-space.md */
+  readonly space?: SpaceLimits | undefined
+  /** How much history is kept. Default 100 builds, 30 days, 1 GiB; with no build at all nothing is written down. */
+  readonly history?: Partial<HistoryLimits> | undefined
+  /** Of the program, for the history of builds. */
+  readonly version?: string | undefined
+}
+
+/** See `verify`. */
+export interface VerifyOptions extends BuilderOptions {
+  /** Mends what is damaged; without it nothing is written. */
+  readonly repair?: boolean | undefined
+  readonly signal?: AbortSignal | undefined
+  /** Called with each finding as soon as it is complete. */
+  readonly onFinding?: ((finding: Finding) => void) | undefined
 }
 
 /** What to build. Names and defaults are those of `docker buildx build`. */
@@ -319,12 +344,64 @@ export interface Builder {
   shell(options: ShellOptions): Promise<number>
   /** The failed steps that are kept, newest first: of each build one, of the store the newest five. */
   failures(): Promise<readonly FailedStep[]>
+  /** What the store takes on its disk. @throws {UserError} `ERR_USAGE` for a filter that is none */
+  diskUsage(request?: { readonly filters?: readonly string[] | undefined }): Promise<DiskUsageReport>
+  /**
+   * Removes what can be made again. What a build uses stays, and so do named images.
+   * @throws {UserError} `ERR_USAGE` for a filter or time that is none, `ERR_CANCELLED`
+   */
+  prune(request?: PruneRequest): Promise<PruneResult>
+  /** What is known of earlier builds, of this and other processes, and of those under way. */
+  builds(): Promise<BuildList>
+  /**
+   * What is known of one build.
+   * @param ref of it, or a beginning that no other has; `^1` for the one before the newest, and no ref for the newest
+   * @throws {UserError} `ERR_BUILD_NOT_FOUND`
+   */
+  buildRecord(ref?: string): Promise<BuildRecord>
+  /**
+   * The comparison behind the miss of a step, as it was kept; undefined where there is none.
+   * @throws {UserError} `ERR_BUILD_NOT_FOUND`, `ERR_STEP_NOT_FOUND`; see {@link Builder.buildLog}
+   */
+  buildExplanation(ref: string | undefined, step: string): Promise<unknown>
+  /**
+   * What the steps of a build wrote, in the order of the plan.
+   * @param step its number, a beginning of its digest, or a part of its name; all steps with output where it is not given
+   * @throws {UserError} `ERR_BUILD_NOT_FOUND`; `ERR_STEP_NOT_FOUND` for none, and for several where one is meant
+   */
+  buildLog(ref: string | undefined, step: string | undefined, options?: ReadLogOptions): Promise<BuildLog>
+  /**
+   * Takes builds out of the history. One that runs, or that somebody reads, stays.
+   * @returns one answer for each, in order
+   * @throws {UserError} `ERR_BUILD_NOT_FOUND`; nothing is removed then
+   */
+  removeBuilds(which: BuildSelection): Promise<readonly RemovedBuild[]>
   /** Makes a base image from the distribution's packages and stores it under its name. */
   bootstrap(options: BootstrapOptions): Promise<LocalImage>
   /** What this machine can do and lacks. */
   doctor(): Promise<DoctorReport>
   /** Waits for what must be durable and lets go of the store. */
   close(): Promise<void>
+}
+
+/** See {@link Builder.buildLog}. */
+export interface BuildLog {
+  readonly build: BuildRecord
+  /** Each with what it wrote; to be read in order, or not at all. */
+  readonly steps: readonly { readonly step: BuildStep; readonly chunks: AsyncIterable<LogChunk> }[]
+}
+
+/** See {@link Builder.removeBuilds}. */
+export type BuildSelection =
+  | { readonly refs: readonly string[] }
+  | { readonly all: true }
+  /** All that ended so long ago or earlier; those that cannot be read too. */
+  | { readonly olderThanMs: number }
+
+/** See {@link Builder.removeBuilds}. */
+export interface RemovedBuild {
+  readonly ref: string
+  readonly removal: 'removed' | 'in-use' | 'gone'
 }
 
 /** `tsbuild doctor`. */

@@ -27,6 +27,19 @@ describe('decodeRecord()', () => {
     expect(decodeRecord(encodeRecord({ ...record, inputs: [] }))).toEqual({ ...record, inputs: [] })
   })
 
+  it('decodeRecord() gives back what explains a record, and passes over names that make no sense', () => {
+    const explained = {
+      ...record,
+      inputNames: ['FROM a', 'FROM b', 'c', 'd'],
+      about: { args: ['VERSION'], build: '/src Dockerfile' },
+    }
+    expect(decodeRecord(encodeRecord(explained))).toEqual(explained)
+    const { inputNames: _, ...unnamed } = explained
+    for (const inputNames of [['one'], [1, 2, 3, 4], 'x', null]) {
+      expect(decodeRecord(JSON.stringify({ format: 1, ...explained, inputNames }))).toEqual(unnamed)
+    }
+  })
+
   it('encodeRecord() writes its format, readable lines, and drops members that are undefined', () => {
     expect(text).toMatch(/^\{\n "format": 1,\n "outputKey": "sha256:/)
     const selector = encodeRecord({

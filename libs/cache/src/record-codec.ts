@@ -21,7 +21,25 @@ export function decodeRecord(text: string): CacheRecord | undefined {
   if (typeof outputKey !== 'string' || !isDigest(outputKey) || typeof name !== 'string') return undefined
   if (!isMillis(createdAt) || !isMillis(durationMs) || !Array.isArray(inputs)) return undefined
   if (op === undefined || stored === undefined || !inputs.every(isInput)) return undefined
-  return { outputKey, name, op: op as KeyValue, inputs, stored: stored as KeyValue, createdAt, durationMs }
+  const record = {
+    outputKey,
+    name,
+    op: op as KeyValue,
+    inputs,
+    stored: stored as KeyValue,
+    createdAt,
+    durationMs,
+  }
+  return { ...record, ...explaining(value, inputs.length) }
+}
+
+/** What counts in no key: a record of before has none of it, and one whose names make no sense is a record all the same. */
+function explaining({ inputNames, about }: Record<string, unknown>, inputs: number) {
+  const isNames = Array.isArray(inputNames) && inputNames.every((name) => typeof name === 'string')
+  return {
+    ...(isNames && inputNames.length === inputs ? { inputNames } : {}),
+    ...(about === undefined ? {} : { about: about as KeyValue }),
+  }
 }
 
 function parse(text: string): unknown {

@@ -17,7 +17,7 @@ export interface BuildContext {
    * @throws {UserError} `ERR_COPY_SOURCE_NOT_FOUND` naming the ignore rule that hides the source, if one does
    */
   digest(selection: Selection, signal: AbortSignal): Promise<Digest>
-  /** Keeps the list of files behind a digest, so that a later miss can be explained. Best effort: not of archives. */
+  /** Keeps the list of files behind a digest that `digest` gave, so that a later miss can be explained. */
   keepFileList(selection: Selection, digest: Digest): Promise<void>
   /** The ignore rule that hides a path, as `.dockerignore:3`; undefined if none does. */
   hiddenBy(path: string, signal: AbortSignal): Promise<string | undefined>
@@ -52,7 +52,13 @@ export interface ContextParts {
 /** Makes a context of a tree. */
 export function createContext(parts: ContextParts, { native, store }: ContextHost): BuildContext {
   const { shown, tree, ignoreFile } = parts
-  const batch = createScanBatch(native, tree)
+  // Without fingerprints every byte would be read once more for a list: it is taken with the first walk.
+  const isCheap = tree.kind === 'directory' && tree.fingerprints !== null
+  const lists = new Map<string, Uint8Array>()
+  const keep = (found: ReadonlyMap<string, Uint8Array>) => {
+    for (const [digest, list] of found) lists.set(digest, list)
+  }
+  const batch = createScanBatch(native, tree, isCheap ? undefined : keep)
   return {
     shown,
     tree,
@@ -63,10 +69,8 @@ export function createContext(parts: ContextParts, { native, store }: ContextHos
       return parseDigest(digest)
     },
     async keepFileList(selection, digest) {
-      // Without fingerprints every byte would be read once more for it.
-      if (tree.kind !== 'directory' || tree.fingerprints === null) return
-      const { manifests } = await native.scan(tree, [selection], { manifests: true })
-      const list = manifests.get(digest)
+      const found = isCheap ? (await native.scan(tree, [selection], { manifests: true })).manifests : lists
+      const list = found.get(digest)
       if (list !== undefined) await store.putFileList(digest, list)
     },
     async hiddenBy(path, signal) {

@@ -1,12 +1,19 @@
 import type { Native, Selection, Tree } from '@tsbuild/native'
 
+/** Takes the readable form of digests. */
+export type ListSink = (manifests: ReadonlyMap<string, Uint8Array>) => void
+
 /** What the helper found of one selection. */
 export type Scanned = Awaited<ReturnType<Native['scan']>>['selections'][number]
 
-/** Collects the selections asked for in one turn of the event loop into one walk of the tree. */
+/**
+ * Collects the selections asked for in one turn of the event loop into one walk of the tree.
+ * @param onLists asks for the lists of files too
+ */
 export function createScanBatch(
   native: Native,
   tree: Tree,
+  onLists?: ListSink,
 ): (selection: Selection, signal: AbortSignal) => Promise<Scanned> {
   let pending: { readonly selections: Selection[]; readonly result: Promise<readonly Scanned[]> } | undefined
   return async (selection, signal) => {
@@ -14,7 +21,9 @@ export function createScanBatch(
       const selections: Selection[] = []
       const result = new Promise<void>((resume) => setImmediate(resume)).then(async () => {
         pending = undefined
-        return (await native.scan(tree, selections, { signal })).selections
+        const scanned = await native.scan(tree, selections, { signal, manifests: onLists !== undefined })
+        onLists?.(scanned.manifests)
+        return scanned.selections
       })
       result.catch(() => {})
       pending = { selections, result }

@@ -57,6 +57,9 @@ export const errorCodes = {
   ERR_ENTITLEMENT: user('A step asks for something that needs `--allow`.'),
   ERR_SSH: user('An ssh agent or key is not given, or cannot be used.'),
   ERR_FAILURE_NOT_FOUND: user('There is no failed step to open a shell in.'),
+  ERR_BUILD_NOT_FOUND: user('The history has no such build, or several.'),
+  ERR_BUILD_IN_USE: user('A build of the history cannot be removed now.'),
+  ERR_STEP_NOT_FOUND: user('A build has no such step, or several.'),
   ERR_STEP_FAILED: user('A RUN step ended with a non-zero exit code.'),
   ERR_ROOTFS_INVALID: user('The image has something unusable where a mount point belongs.'),
 
@@ -120,6 +123,9 @@ export const errorCodes = {
   ERR_CGROUP: environment('A limit of steps cannot be enforced on this machine.'),
   ERR_OVERLAY_MOUNT: environment('The kernel refuses an overlayfs mount.'),
   ERR_HELPER_MISSING: environment('The native helper cannot be found or started.'),
+  ERR_HELPER_KILLED: environment(
+    'The native helper was killed from outside, for example because memory ran out.',
+  ),
   ERR_HELPER_SYSCALL: environment('A system call of the native helper failed.'),
   ERR_TOOL_MISSING: environment('A program that this command needs is not installed.'),
   ERR_BOOTSTRAP: environment('A base image could not be made from the distribution.'),

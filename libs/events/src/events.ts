@@ -36,6 +36,12 @@ export type MissCode =
   /** It was recorded, and what is on the disk is no longer that. */
   | 'damaged'
 
+/**
+ * What a vertex is: a step, which is looked up in the cache; a source, which exists already and is brought in; a view, see
+ * `vertex.planned`; or work of the builder's own.
+ */
+export type VertexRole = 'step' | 'source' | 'view' | 'internal'
+
 /** Where a cached result came from. */
 export type CacheSource = 'local' | 'remote'
 
@@ -55,6 +61,8 @@ export type BuildEvent =
       readonly source: SourceRange | null
       /** It has no work of its own, like the merge behind a linked copy: a display for people leaves it out. */
       readonly view?: true
+      /** Absent for a step. */
+      readonly role?: Exclude<VertexRole, 'step'>
       readonly at: Millis
     }
   | { readonly type: 'vertex.started'; readonly vertex: Digest; readonly at: Millis }

@@ -1,6 +1,14 @@
 export type { EventQueue } from './event-queue.ts'
 export { createEventQueue } from './event-queue.ts'
-export type { BuildEvent, CacheSource, EventSink, Millis, MissCode, MissReason } from './events.ts'
+export type {
+  BuildEvent,
+  CacheSource,
+  EventSink,
+  Millis,
+  MissCode,
+  MissReason,
+  VertexRole,
+} from './events.ts'
 export { ndjsonFormat, toNdjson } from './ndjson.ts'
 export { createRawJsonWriter } from './raw-json.ts'
 export { teeSinks } from './tee-sinks.ts'

@@ -197,9 +197,10 @@ describe('exportToStore()', () => {
       written.push(stale)
       return store.images.set(stale, descriptor)
     }
-    const { list, get, remove } = store.images
+    const { list, all, get, remove } = store.images
     const images = {
       list: list.bind(store.images),
+      all: all.bind(store.images),
       get: get.bind(store.images),
       remove: remove.bind(store.images),
       set,

@@ -6,6 +6,7 @@ import { argvOf, history } from './history.ts'
 import { shellOf } from './metadata-instructions.ts'
 import { addMounts } from './mounts.ts'
 import { isFileName } from './paths.ts'
+import { splitAssignment } from './scope.ts'
 import type { StageBuilder } from './stage-builder.ts'
 import { nextStepName, type StageState } from './stage-state.ts'
 import type { FrontendOptions } from './types.ts'
@@ -35,6 +36,7 @@ export async function addRun(
     args,
     ...(instruction.command.form === 'exec' ? {} : { shell }),
     env: state.scope.environment(),
+    argNames: state.scope.args().map((entry) => splitAssignment(entry)[0]),
     cwd: state.config.workingDir || '/',
     user: state.config.user ?? '',
     ...asked,

@@ -95,6 +95,8 @@ export interface ExecOp {
   readonly shell?: readonly string[] | undefined
   /** `NAME=value`, in order. */
   readonly env: readonly string[]
+  /** Which of them are build arguments, for whoever explains the step. Counts in no key. */
+  readonly argNames?: readonly string[] | undefined
   readonly cwd: string
   readonly user: string
   readonly network: 'default' | 'none' | 'host'

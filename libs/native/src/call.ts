@@ -19,6 +19,8 @@ export interface CallOptions {
   readonly extraFds?: readonly (number | 'pipe' | 'ignore')[] | undefined
   readonly onProcess?: ((child: ChildProcess) => void) | undefined
   readonly onReply?: ((reply: Reply) => void) | undefined
+  /** Of those that come after the result. */
+  readonly onLaterReply?: ((reply: Reply) => void) | undefined
   /** The helper enters the user namespace on its descriptor 8 in place of one of its own. */
   readonly joinUserNamespace?: boolean | undefined
 }
@@ -109,7 +111,10 @@ async function perform<O extends Outcome['op']>(
       if (reply.event === 'error') throw toError(reply)
       if (reply.event !== 'result') {
         if (result === undefined) options.onReply?.(reply)
-        else after.push(reply)
+        else {
+          options.onLaterReply?.(reply)
+          after.push(reply)
+        }
       } else if (result === undefined && reply.result.op === request.op) {
         result = reply.result as OutcomeOf<O>
         usable(result)
@@ -197,6 +202,14 @@ function cancellation(child: ChildProcess, signal: AbortSignal | undefined, pati
 
 function assertEnd(op: string, hasResult: boolean, status: ExitStatus, complaint: string): void {
   if (hasResult && status.code === 0) return
+  // Nothing in it sends itself this one: the kernel did, as memory ran out, or somebody's hand.
+  if (status.signal === 'SIGKILL') {
+    throw new EnvironmentError(
+      'ERR_HELPER_KILLED',
+      `Cannot finish "${op}": the helper was killed from outside`,
+      { hints: ['Look for "Out of memory" in the messages of the kernel (`dmesg`), and build again.'] },
+    )
+  }
   const end = status.signal === null ? `exit code ${status.code}` : `signal ${status.signal}`
   throw new InternalError(
     'ERR_HELPER_PROTOCOL',

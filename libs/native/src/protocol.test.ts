@@ -126,6 +126,8 @@ function perform(native: Native, { request, joinUserNamespace }: Envelope, out: 
       const namespaces = joinUserNamespace ? { userFd: 0 } : undefined
       return native.run(program, output, { finish: finish ?? undefined, namespaces }).finished
     }
+    case 'content':
+      return native.content(request.trees)
     case 'sync':
       return native.sync(request.paths)
     case 'remove':
@@ -135,11 +137,16 @@ function perform(native: Native, { request, joinUserNamespace }: Envelope, out: 
   }
 }
 
+/** What follows a result where no layer is asked for. */
+function following(request: Envelope['request']): readonly unknown[] {
+  if (!('finish' in request) || request.finish === null) return []
+  return [...(request.finish.content ? [{ event: 'content', digest: null }] : []), { event: 'durable' }]
+}
+
 describe('createNative()', () => {
   it.each(envelopes)('writes golden %s', async (_, envelope) => {
     const result = goldens('reply').find(({ name }) => name === `reply-result-${envelope.request.op}`)?.value
-    const isFinished = 'finish' in envelope.request && envelope.request.finish !== null
-    const helper = fakeHelper(answering(result, ...(isFinished ? [{ event: 'durable' }] : [])))
+    const helper = fakeHelper(answering(result, ...following(envelope.request)))
     const native = createNative({ helperPath: helper.path, idMap: envelope.idMap ?? undefined })
     const { PassThrough } = await import('node:stream')
     await perform(native, envelope, new PassThrough())
@@ -153,6 +160,6 @@ describe('createNative()', () => {
     )
     expect(results).toEqual(ops)
     expect(ops.size).toBe(13)
-    expect(new Set(replies.map(([, { event }]) => event)).size).toBe(9)
+    expect(new Set(replies.map(([, { event }]) => event)).size).toBe(10)
   })
 })

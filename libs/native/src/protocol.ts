@@ -214,6 +214,8 @@ export interface SessionRequest {
 
 /** What follows the result of an operation that changed a snapshot, while others use the snapshot already. */
 export interface Finish {
+  /** Digests what the snapshot's layer holds, times left out. */
+  readonly content: boolean
   /** Writes the changes as a layer to fd 6. */
   readonly layer: Compression | null
   /** Makes the snapshot and the layer durable. */
@@ -309,6 +311,7 @@ export type Request =
     }
   | RunRequest
   | SessionRequest
+  | { readonly op: 'content'; readonly trees: readonly string[] }
   | { readonly op: 'sync'; readonly paths: readonly string[] }
   | { readonly op: 'remove'; readonly paths: readonly string[] }
   | { readonly op: 'usage'; readonly paths: readonly string[] }
@@ -420,6 +423,8 @@ export type Outcome =
       readonly writtenBytes: number
     }
   | { readonly op: 'session' }
+  /** Null for a tree that no layer can hold. */
+  | { readonly op: 'content'; readonly digests: readonly (string | null)[] }
   | { readonly op: 'sync' }
   | { readonly op: 'remove' }
   | { readonly op: 'usage'; readonly bytes: readonly number[] }
@@ -440,6 +445,7 @@ export type Reply =
   | { readonly event: 'progress'; readonly bytes: number }
   | { readonly event: 'warning'; readonly code: string; readonly message: string }
   | { readonly event: 'result'; readonly result: Outcome }
+  | { readonly event: 'content'; readonly digest: string | null }
   | { readonly event: 'layer'; readonly digest: string; readonly sizeBytes: number; readonly diffId: string }
   | { readonly event: 'durable' }
   | {

@@ -88,7 +88,7 @@ describe('Native.session()', () => {
   })
 
   it.each([
-    ['is killed', `process.kill(process.pid, 'SIGKILL')`, 'ERR_HELPER_PROTOCOL'],
+    ['is killed', `process.kill(process.pid, 'SIGKILL')`, 'ERR_HELPER_KILLED'],
     [
       'ends by itself',
       `reply({ event: 'result', result: { op: 'session' } }); process.exit(0)`,

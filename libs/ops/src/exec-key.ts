@@ -2,7 +2,7 @@ import { digestBytes, digestKey, type KeyValue } from '@tsbuild/digest'
 import { UserError } from '@tsbuild/errors'
 import type { ExecMount, ExecOp } from '@tsbuild/graph'
 import type { InputKeying } from '@tsbuild/solver'
-import { refuseSharedInputs, scanSelections } from './input-content.ts'
+import { keepFileList, refuseSharedInputs, type ScannedSelection, scanSelections } from './input-content.ts'
 import { itselfAt, literalAt } from './literal-selection.ts'
 import type { OpResult, OpsOptions } from './types.ts'
 
@@ -71,9 +71,17 @@ export function execInputs(op: ExecOp, count: number, options: OpsOptions): read
     if (reader === undefined) return {}
     const { source } = reader
     if (reader.kind === 'cache') return { selector: { source } }
+    let scanned: ScannedSelection | undefined
     return {
       selector: { source },
-      content: (result, signal) => bindContent(source, result, options, signal),
+      content: async (result, signal) => {
+        const { read, ...key } = await bindContent(source, result, options, signal)
+        scanned = read
+        return key
+      },
+      keepList: async (result) => {
+        if (scanned !== undefined) await keepFileList(result, scanned, options)
+      },
     }
   })
 }
@@ -87,12 +95,14 @@ const nothing = digestBytes('tsbuild-content-v1\n')
  */
 async function bindContent(source: string, result: OpResult, options: OpsOptions, signal: AbortSignal) {
   const itself = itselfAt(source)
-  const selections = [literalAt(source), ...(itself === undefined ? [] : [itself])]
-  const { digests, missing } = await scanSelections(result, selections, options, signal)
+  const selection = literalAt(source)
+  const selections = [selection, ...(itself === undefined ? [] : [itself])]
+  const { digests, missing, lists } = await scanSelections(result, selections, options, signal)
   const [content, of] = digests
-  if (missing.length > 0 || content === nothing) throw missingSource(source)
+  if (missing.length > 0 || content === undefined || content === nothing) throw missingSource(source)
   const preimage = { source, content, itself: of }
-  return { digest: digestKey('tsbuild.bind.v1', { content, itself: of }), preimage }
+  const read: ScannedSelection = { selection, digest: content, lists }
+  return { digest: digestKey('tsbuild.bind.v1', { content, itself: of }), preimage, read }
 }
 
 /** The error of a mount whose source is not there. */

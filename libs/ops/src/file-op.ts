@@ -1,9 +1,9 @@
-import type { Digest, KeyValue } from '@tsbuild/digest'
+import type { KeyValue } from '@tsbuild/digest'
 import { InternalError, UserError } from '@tsbuild/errors'
 import type { FileAction, FileOp } from '@tsbuild/graph'
 import type { FileAction as NativeAction, Root, Selection, Tree } from '@tsbuild/native'
 import type { ContentKey, ExecuteContext, InputKeying, StepOp } from '@tsbuild/solver'
-import { refuseSharedInputs, scanSelections } from './input-content.ts'
+import { keepFileList, refuseSharedInputs, type ScannedSelection, scanSelections } from './input-content.ts'
 import { ownersKeying } from './owner-names.ts'
 import { executedLayer, filesystemOf, loadLayer } from './stored-layer.ts'
 import type { OpResult, OpsOptions } from './types.ts'
@@ -18,7 +18,7 @@ type CopyAction = Extract<FileAction, { kind: 'copy' }>
  * count, see owner-names.ts. spec/dockerfile.md 2.6 and 3.5; its golden digest is in file-op.test.ts.
  */
 export function fileOp(op: FileOp, inputCount: number, options: OpsOptions): StepOp<OpResult> {
-  const seen = new Map<number, Digest>()
+  const seen = new Map<number, ScannedSelection>()
   const copies = op.actions.filter((action): action is CopyAction => action.kind === 'copy')
   refuseSharedInputs([...copies.map(({ input }) => input), op.rootfs, op.owners])
   const inputs = Array.from({ length: inputCount }, (_, index): InputKeying<OpResult> => {
@@ -26,16 +26,23 @@ export function fileOp(op: FileOp, inputCount: number, options: OpsOptions): Ste
     const copy = copies.find((action) => action.input === index)
     if (copy === undefined) return {}
     const content = async (result: OpResult, signal: AbortSignal) => {
-      const key = await digestOf(copy, result, options, signal)
-      seen.set(index, key.digest)
+      const { lists, ...key } = await digestOf(copy, result, options, signal)
+      seen.set(index, { selection: selectionOf(copy), digest: key.digest, lists })
       return key
     }
-    return { selector: selectionOf(copy) as unknown as KeyValue, content }
+    const keepList = async (result: OpResult) => {
+      const scanned = seen.get(index)
+      if (scanned !== undefined) await keepFileList(result, scanned, options)
+    }
+    return { selector: selectionOf(copy) as unknown as KeyValue, content, keepList }
   })
   const { rootfs, owners } = op
   return {
     kind: 'step',
     key: { kind: 'file.v2', rootfs, owners, actions: op.actions.map(actionKey) },
+    get about() {
+      return { build: options.build }
+    },
     inputs,
     pure: true,
     bases: rootfs === undefined ? [] : [rootfs],
@@ -71,10 +78,10 @@ async function digestOf(
   result: OpResult,
   options: OpsOptions,
   signal: AbortSignal,
-): Promise<ContentKey> {
+): Promise<ContentKey & Pick<ScannedSelection, 'lists'>> {
   const selection = selectionOf(copy)
   const preimage = { ...selection, files: 'see the file list of this digest' }
-  const { digests, missing } = await scanSelections(result, [selection], options, signal)
+  const { digests, missing, lists } = await scanSelections(result, [selection], options, signal)
   const [digest] = digests
   if (digest === undefined)
     throw new InternalError('ERR_HELPER_PROTOCOL', 'the helper did not answer a selection')
@@ -85,14 +92,14 @@ async function digestOf(
       `Cannot copy "${source}": it is not in the stage or image that --from names`,
     )
   }
-  return { digest, preimage }
+  return { digest, preimage, lists }
 }
 
 async function execute(
   op: FileOp,
   options: OpsOptions,
   results: readonly OpResult[],
-  context: ExecuteContext & { readonly seen: ReadonlyMap<number, Digest> },
+  context: ExecuteContext & { readonly seen: ReadonlyMap<number, ScannedSelection> },
 ) {
   const base = filesystemOf(op.rootfs === undefined ? undefined : results[op.rootfs])
   const snapshot = await options.snapshotter.prepare(base, context.signal, options.layerOf(context.vertex))
@@ -100,15 +107,15 @@ async function execute(
     const actions = await Promise.all(
       op.actions.map((action) => nativeAction(action, results, options, context)),
     )
-    const lists = keepFileLists(op, results, context.seen)
-    const { outcome, finished } = options.native.copy(snapshot.root, actions, {
+    const { outcome, content, finished } = options.native.copy(snapshot.root, actions, {
       ...snapshot.finishing,
       owners: await ownersOf(op, results, options, context.signal),
       signal: context.signal,
       onWarning: warner(context, options.now),
     })
-    await Promise.all([outcome, lists])
-    return executedLayer(base, snapshot, { createdAt: options.now(), finished })
+    await outcome
+    // Nobody waits for the content: what a copy reads counts by its own already.
+    return executedLayer(base, snapshot, { createdAt: options.now(), content, finished })
   } catch (error) {
     await snapshot.release()
     throw error
@@ -133,7 +140,7 @@ async function nativeAction(
   action: FileAction,
   results: readonly OpResult[],
   options: OpsOptions,
-  context: ExecuteContext & { readonly seen: ReadonlyMap<number, Digest> },
+  context: ExecuteContext & { readonly seen: ReadonlyMap<number, ScannedSelection> },
 ): Promise<NativeAction> {
   switch (action.kind) {
     case 'mkdir':
@@ -159,7 +166,7 @@ async function nativeAction(
         dest: action.dest,
         chown: action.chown ?? null,
         chmod: action.chmod ?? null,
-        expect: context.seen.get(action.input) ?? null,
+        expect: context.seen.get(action.input)?.digest ?? null,
         unpack: action.unpack,
       }
     }
@@ -169,21 +176,4 @@ async function nativeAction(
 async function treeOf(result: OpResult, options: OpsOptions, signal: AbortSignal): Promise<Tree> {
   if (result.kind === 'context') return result.context.tree
   return { kind: 'snapshot', root: await options.snapshotter.view(result.filesystem, signal) }
-}
-
-/** So that a later miss can name the file that changed. A list that cannot be kept costs an explanation, not a build. */
-async function keepFileLists(
-  op: FileOp,
-  results: readonly OpResult[],
-  seen: ReadonlyMap<number, Digest>,
-): Promise<void> {
-  await Promise.all(
-    op.actions.map(async (action) => {
-      if (action.kind !== 'copy') return
-      const result = results[action.input]
-      const digest = seen.get(action.input)
-      if (result?.kind !== 'context' || digest === undefined) return
-      await result.context.keepFileList(selectionOf(action), digest).catch(() => {})
-    }),
-  )
 }

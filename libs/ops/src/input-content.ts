@@ -9,19 +9,50 @@ export async function scanSelections(
   selections: readonly Selection[],
   options: Pick<OpsOptions, 'native' | 'snapshotter'>,
   signal: AbortSignal,
-): Promise<{ readonly digests: readonly Digest[]; readonly missing: readonly string[] }> {
+): Promise<ScannedInput> {
   if (result.kind === 'context') {
     const digests = await Promise.all(selections.map((selection) => result.context.digest(selection, signal)))
-    return { digests, missing: [] }
+    return { digests, missing: [], lists: new Map() }
   }
   const tree = { kind: 'snapshot', root: await options.snapshotter.view(result.filesystem, signal) } as const
-  const scanned = (await options.native.scan(tree, selections, { signal })).selections
+  // Their bytes are read now and would be once more for a list.
+  const { selections: scanned, manifests: lists } = await options.native.scan(tree, selections, {
+    signal,
+    manifests: true,
+  })
   if (scanned.length !== selections.length)
     throw new InternalError('ERR_HELPER_PROTOCOL', 'the helper did not answer every selection')
   return {
     digests: scanned.map(({ digest }) => parseDigest(digest)),
     missing: scanned.flatMap(({ missing }) => missing.map(({ source }) => source)),
+    lists,
   }
+}
+
+/** What {@link scanSelections} gives. */
+export interface ScannedInput {
+  readonly digests: readonly Digest[]
+  readonly missing: readonly string[]
+  /** The lists of files behind the digests; none of a context, which can give them later. */
+  readonly lists: ReadonlyMap<string, Uint8Array>
+}
+
+/** Keeps the list of files behind a digest, so that a later miss can name the file that changed. */
+export async function keepFileList(
+  result: OpResult,
+  { selection, digest, lists }: ScannedSelection,
+  { putFileList }: Pick<OpsOptions, 'putFileList'>,
+): Promise<void> {
+  if (result.kind === 'context') return await result.context.keepFileList(selection, digest)
+  const list = lists.get(digest)
+  if (list !== undefined) await putFileList(digest, list)
+}
+
+/** A selection of {@link scanSelections}. */
+export interface ScannedSelection {
+  readonly selection: Selection
+  readonly digest: Digest
+  readonly lists: ScannedInput['lists']
 }
 
 /** @throws {InternalError} `ERR_INTERNAL`: an input has one selector and one content digest, so a second reader would not count */

@@ -1,4 +1,5 @@
 import type { BuildContext, FetchOptions } from '@tsbuild/context'
+import type { Digest } from '@tsbuild/digest'
 import type { Executor } from '@tsbuild/executor'
 import type { GitOp, HttpOp, Vertex } from '@tsbuild/graph'
 import type { Compression, Native } from '@tsbuild/native'
@@ -28,6 +29,10 @@ export interface OpsOptions {
   readonly scratch: () => Promise<string>
   /** What becomes of steps that fail; undefined: they leave nothing. */
   readonly failure: FailureKeeping | undefined
+  /** Keeps a list of files by its digest. */
+  readonly putFileList: (digest: Digest, list: Uint8Array) => Promise<void>
+  /** Whose steps they are: the context and the Dockerfile, for whoever explains a later miss. */
+  readonly build?: { readonly context: string; readonly dockerfile: string } | undefined
   readonly cacheMounts: CacheMountStore
   /** The trust scope of cache mounts. @see spec/security.md MNT-08 */
   readonly scope: string

@@ -115,7 +115,7 @@ function unpack(
     const body = async () => {
       const made = unpackedSnapshot(store, chain)
       if (made !== undefined) return usable({ id: made, committed: Promise.resolve() })
-      const unpacked = await unpackNow(options, unpacking, signal)
+      const unpacked = await fetchAndUnpack(options, unpacking, signal)
       usable(unpacked)
       await unpacked.committed
     }
@@ -123,12 +123,30 @@ function unpack(
   })
 }
 
-async function unpackNow(
-  { store, native, fetch }: LowerDirectoriesOptions,
+async function fetchAndUnpack(
+  options: LowerDirectoriesOptions,
+  unpacking: Unpacking,
+  signal: AbortSignal,
+): Promise<Unpacked> {
+  const { store, fetch } = options
+  const { layer } = unpacking
+  if ((await store.blobs.size(layer.digest)) === undefined) await fetch(layer, signal)
+  try {
+    return await unpackStored(options, unpacking, signal)
+  } catch (error) {
+    // A blob that was damaged on disk is in quarantine now; a new one may be whole.
+    if (signal.aborted || (await store.blobs.verify(layer.digest))) throw error
+    await fetch(layer, signal)
+    return await unpackStored(options, unpacking, signal)
+  }
+}
+
+/** From the blob in the store. */
+async function unpackStored(
+  { store, native }: LowerDirectoriesOptions,
   { chain, layer, lower }: Unpacking,
   signal: AbortSignal,
 ): Promise<Unpacked> {
-  if ((await store.blobs.size(layer.digest)) === undefined) await fetch(layer, signal)
   const draft = await store.snapshots.draft()
   const orReleased = async (work: Promise<void>) => {
     try {
@@ -143,7 +161,7 @@ async function unpackNow(
   await orReleased(apply())
   const record = unpackedRecord(chain, draft.id, layer.diffId)
   const committed = orReleased(draft.commit([record], { layer: layerInfo(layer) }))
-  // Whoever used the layer looks at it too, but maybe not before it fails.
+  // Whoever uses the layer waits for it too, but maybe not before it fails.
   committed.catch(() => {})
   return { id: draft.id, committed }
 }

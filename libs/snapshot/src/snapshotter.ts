@@ -1,6 +1,6 @@
 import { type ChainId, type DiffId, parseDiffId, parseDigest } from '@tsbuild/digest'
 import { InternalError } from '@tsbuild/errors'
-import type { Cancellable, Compression, Finishing, Native, Root, WrittenLayer } from '@tsbuild/native'
+import type { Cancellable, Compression, Finishing, Native, Root, Staged, WrittenLayer } from '@tsbuild/native'
 import type { RecordWrite, SnapshotId, Store } from '@tsbuild/store'
 import { type LayerBlob, layerInfo, layerMediaType } from './layer-format.ts'
 import type { Filesystem, ImageLayerRef } from './layers.ts'
@@ -24,16 +24,16 @@ export interface PreparedSnapshot {
   readonly root: Root
   /** For the operation of {@link Native} that changes it. */
   readonly finishing: Pick<Finishing, 'finish' | 'layerFd'>
-  /**
-   * Makes the snapshot, its layer and its records durable.
-   * @param finished of the operation
-   */
-  commit(records: readonly RecordWrite[], finished: Promise<WrittenLayer | undefined>): Promise<void>
+  /** Makes the snapshot, its layer and its records durable. */
+  commit(records: readonly RecordWrite[], following: Following): Promise<void>
   /** Keeps it as a failure; see `SnapshotDraft.keep`. @returns whether it was kept; deleted otherwise */
   keep(ref: string, text: string): Promise<boolean>
   /** Deletes it. */
   release(): Promise<void>
 }
+
+/** What follows the outcome of the operation that changes a snapshot. */
+export type Following = Pick<Staged<'copy' | 'run'>, 'content' | 'finished'>
 
 /** See {@link Snapshotter.overlay}. */
 export type Overlay = Pick<PreparedSnapshot, 'root' | 'release'>
@@ -131,16 +131,24 @@ async function prepareSnapshot(
   return {
     id: draft.id,
     root: { lower, upper: draft.upper, work: draft.work },
-    finishing: { finish: { layer: layer ?? null, sync: store.durable }, layerFd: ingest?.fd },
+    finishing: {
+      finish: { content: true, layer: layer ?? null, sync: store.durable },
+      layerFd: ingest?.fd,
+    },
     blob,
     keep: (ref, text) => end(() => draft.keep(ref, text)),
     release: () => end(() => draft.release()),
-    async commit(records, finished) {
+    async commit(records, following) {
       try {
-        const made = layerBlob(await finished, layer)
+        const made = layerBlob(await following.finished, layer)
+        const content = await following.content
         if (made === undefined) await ingest?.abort()
         else await ingest?.commit({ digest: made.digest, size: made.size, synced: true })
-        await draft.commit(records, { synced: true, layer: made === undefined ? undefined : layerInfo(made) })
+        await draft.commit(records, {
+          synced: true,
+          layer: made === undefined ? undefined : layerInfo(made),
+          content: content === undefined ? undefined : parseDigest(content),
+        })
         if (made !== undefined) settle(made)
       } catch (error) {
         fail(error)

@@ -2,7 +2,7 @@ import type { Digest } from '@tsbuild/digest'
 import { layerKey, outputKey } from './keys.ts'
 import { find, graver, isForced, load, type Unusable } from './load.ts'
 import { basesOf, complete, fail, type Resolved, type Run, type State, started } from './run.ts'
-import type { CacheRecord, Executed, RecordedInput, StepOp } from './types.ts'
+import type { CacheRecord, Executed, Miss, RecordedInput, StepOp } from './types.ts'
 
 /** A step that is to run. */
 export interface Plan<R> {
@@ -80,10 +80,19 @@ function madeMeanwhile<R>(
 async function execute<R>(run: Run<R>, state: State<R>, op: StepOp<R>, plan: Plan<R>) {
   return await run.limit(async () => {
     run.signal.throwIfAborted()
+    const keepList = listKeeper(run, op, plan)
+    await explain(run, state, op, { ...plan, keepList })
     const startedAt = started(run, state.vertex.digest)
     const { vertex } = state
-    const executed = await op.execute(plan.results, { vertex, signal: run.signal, events: run.events })
+    const lists = Promise.all(plan.inputs.map((_, index) => keepList(index)))
+    const executing = op.execute(plan.results, { vertex, signal: run.signal, events: run.events })
+    const executed = await executing.catch(async (error) => {
+      await lists
+      throw error
+    })
     run.executed++
+    if (state.found) run.cached--
+    state.found = false
     const createdAt = run.now()
     const record: CacheRecord = {
       outputKey: outputOf(state, op, plan, executed),
@@ -100,9 +109,50 @@ async function execute<R>(run: Run<R>, state: State<R>, op: StepOp<R>, plan: Pla
       result: executed.result,
       input: { kind: 'result', key: record.outputKey },
     }
-    const keys = plan.keys.filter((key) => key !== undefined)
-    return { resolved, commit: () => executed.commit(keys, record), ranAt: createdAt }
+    const keys = keysOf(plan)
+    const commit = async () => {
+      // They only explain a later miss; nobody waits for them who wants the result.
+      await lists
+      await executed.commit(keys, record)
+      run.cache.recorded?.(keys, record)
+    }
+    return { resolved, commit, ranAt: createdAt }
   })
+}
+
+function keysOf<R>({ keys }: Plan<R>): readonly Digest[] {
+  return keys.filter((key) => key !== undefined)
+}
+
+type KeepList = Miss['keepList']
+
+/** Keeps the list of an input once, for the explanation of this miss or of the next one. */
+function listKeeper<R>(run: Run<R>, op: StepOp<R>, { results }: Plan<R>): KeepList {
+  const kept = new Map<number, Promise<void>>()
+  return (index) => {
+    const known = kept.get(index)
+    if (known !== undefined) return known
+    const result = results[index]
+    const keep = result === undefined ? undefined : op.inputs[index]?.keepList?.(result, run.signal)
+    const keeping = (keep ?? Promise.resolve()).catch(() => {})
+    kept.set(index, keeping)
+    return keeping
+  }
+}
+
+/** Says why the step has to run, where anybody can say. */
+async function explain<R>(
+  run: Run<R>,
+  { vertex, inputs: states }: State<R>,
+  { key, about, maxAgeMs }: StepOp<R>,
+  plan: Plan<R> & { readonly keepList: KeepList },
+): Promise<void> {
+  const { inputs, unusable, keepList } = plan
+  const inputNames = states.map((input) => input.vertex.name)
+  const what = { vertex, op: key, about, maxAgeMs, inputs, inputNames }
+  const reason = await run.cache.explain?.({ ...what, keys: keysOf(plan), unusable, keepList })
+  if (reason !== undefined)
+    run.events({ type: 'vertex.missed', vertex: vertex.digest, reason, at: run.now() })
 }
 
 /**

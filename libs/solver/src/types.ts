@@ -55,6 +55,8 @@ export interface InputKeying<R> {
   readonly selector?: KeyValue | undefined
   /** Whether the step reads of this input only what `content` digests, so that equal content is an equal input. */
   readonly content?: ((result: R, signal: AbortSignal) => Promise<ContentKey>) | undefined
+  /** Keeps what a digest of `content` is made of in readable form, so that a miss can be explained; best effort. */
+  readonly keepList?: ((result: R, signal: AbortSignal) => Promise<void>) | undefined
 }
 
 /** What a step reads of an input. */
@@ -119,8 +121,12 @@ export interface Miss {
   /** See {@link StepOp.key} and {@link StepOp.about}. */
   readonly op: KeyValue
   readonly about: KeyValue | undefined
+  /** See {@link StepOp.maxAgeMs}. */
+  readonly maxAgeMs?: number | undefined
   /** As they are looked up by content, where they can be, else by key. */
   readonly inputs: readonly RecordedInput[]
+  /** Makes the readable form of an input's content findable, where its op can: see {@link InputKeying.keepList}. Does not throw. */
+  readonly keepList: (input: number) => Promise<void>
   readonly inputNames: readonly string[]
   /** Under which it was looked for. */
   readonly keys: readonly Digest[]
@@ -133,8 +139,13 @@ export interface Miss {
 /** Where records are looked up. */
 export interface CacheStore {
   load(key: Digest): CacheRecord | undefined
-  /** Says why a step has to run: compares it with what was recorded. Must not throw; asked for each step that runs. */
-  explain?(miss: Miss): MissReason
+  /**
+   * Says why a step has to run: compares it with what was recorded. Asked for each step before it runs, after those that it
+   * stands on; must not throw. Undefined where nobody can say.
+   */
+  explain?(miss: Miss): Promise<MissReason | undefined>
+  /** A record is durable: it is what the next miss of this step is compared with. Must not throw. */
+  recorded?(keys: readonly Digest[], record: CacheRecord): void
   /** Makes a record of another key found under `key` too; best effort, durable later. */
   link(key: Digest, record: CacheRecord): void
 }

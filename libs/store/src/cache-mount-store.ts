@@ -227,7 +227,7 @@ export class DirectoryCacheMountStore implements CacheMountStore {
   }
 
   #tryLock(name: string, number: number, access: RangeAccess): HeldRange | undefined {
-    return tryRangeLock(this.#parts.layout.mountLocks, rangeOf(shortHash(lockName(name, number))), access)
+    return tryRangeLock(this.#parts.layout.mountLocks, cacheMountRange(lockName(name, number)), access)
   }
 
   #paths(name: string, number: number): CacheMountPaths {
@@ -263,6 +263,11 @@ export class DirectoryCacheMountStore implements CacheMountStore {
  */
 function nameHash({ scope, id, base }: CacheMountName): string {
   return digestHex(digestKey('tsbuild.mount.v1', { base, id, scope }))
+}
+
+/** The byte of `v1/locks/mounts` that stands for a directory. @param id `<name>/<number>` */
+export function cacheMountRange(id: string): number {
+  return rangeOf(shortHash(id))
 }
 
 function lockName(name: string, number: number): string {

@@ -2,8 +2,9 @@ import { mkdirSync, readdirSync, renameSync, statSync, utimesSync, writeFileSync
 import { basename, join } from 'node:path'
 import { readSmallFile } from './disk.ts'
 import { onDiskSync, unlessErrno } from './fs-failure.ts'
-import { isFailureRef, type Layout, shortHash } from './layout.ts'
+import { isBuildRef, type Layout, shortHash } from './layout.ts'
 import { type HeldRange, type RangeAccess, rangeOf, tryRangeLock } from './range-lock.ts'
+import { seal, unsealedText } from './seal.ts'
 import type { Session } from './session.ts'
 import type { FailureStore, KeptFailure, Locks, StoreOptions } from './types.ts'
 
@@ -41,7 +42,7 @@ export class DirectoryFailureStore implements FailureStore {
     ref: string,
     body: (failure: KeptFailure) => Promise<T>,
   ): Promise<{ readonly value: T } | undefined> {
-    if (!isFailureRef(ref)) return undefined
+    if (!isBuildRef(ref)) return undefined
     // The lock is held exclusively for no longer than one rename takes, and then there is no failure any more.
     const held = this.#lock(ref, 'shared')
     if (held === undefined) return undefined
@@ -59,12 +60,12 @@ export class DirectoryFailureStore implements FailureStore {
    */
   async take(directory: string, ref: string, text: string): Promise<boolean> {
     const { layout, locks, options } = this.#parts
-    if (!isFailureRef(ref)) throw new RangeError(`Cannot keep failure ${JSON.stringify(ref)}`)
+    if (!isBuildRef(ref)) throw new RangeError(`Cannot keep failure ${JSON.stringify(ref)}`)
     const target = layout.failure(ref).directory
     const marker = join(directory, basename(layout.failure(ref).marker))
     const taken = onDiskSync('keep', target, () => {
       mkdirSync(layout.failures, { recursive: true, mode: 0o700 })
-      writeFileSync(marker, text, { flag: 'wx', mode: 0o600 })
+      writeFileSync(marker, seal(ref, text), { flag: 'wx', mode: 0o600 })
       // The order of failures is that of these times.
       utimesSync(marker, options.now() / 1000, options.now() / 1000)
       return unlessErrno(['EEXIST', 'ENOTEMPTY'], () => renameSync(directory, target) ?? true) ?? false
@@ -114,7 +115,7 @@ export class DirectoryFailureStore implements FailureStore {
     const names = onDiskSync('read', layout.failures, () =>
       unlessErrno(['ENOENT'], () => readdirSync(layout.failures)),
     )
-    const entries = (names ?? []).filter(isFailureRef).map((ref): Entry => {
+    const entries = (names ?? []).filter(isBuildRef).map((ref): Entry => {
       const { marker } = layout.failure(ref)
       const stats = onDiskSync('look up', marker, () => statSync(marker, { throwIfNoEntry: false }))
       return { ref, keptMs: stats?.mtimeMs }
@@ -125,7 +126,8 @@ export class DirectoryFailureStore implements FailureStore {
   #read(ref: string): KeptFailure | undefined {
     const { fs, marker } = this.#parts.layout.failure(ref)
     const bytes = onDiskSync('read', marker, () => readSmallFile(marker))
-    return bytes === undefined ? undefined : { ref, path: fs, text: bytes.toString() }
+    const text = unsealedText(ref, bytes)
+    return text === undefined ? undefined : { ref, path: fs, text }
   }
 
   #lock(ref: string, access: RangeAccess): HeldRange | undefined {

@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import { type Digest, digestBytes, digestHex } from '@tsbuild/digest'
 import { describe, expect, it } from 'vitest'
 import { openStore } from './open-store.ts'
+import { seal } from './seal.ts'
 import { storeOptions, temporaryDirectory, temporaryStore } from './testing/temporary-store.ts'
 import { recordText } from './testing/writer-protocol.ts'
 import type { Store } from './types.ts'
@@ -54,7 +55,11 @@ describe('GroupCommit', () => {
     const contents = readdirSync(ingest, { recursive: true, withFileTypes: true })
       .filter((entry) => entry.isFile() && !entry.name.startsWith('draft-'))
       .map((entry) => readFileSync(join(entry.parentPath, entry.name), 'utf8'))
-    expect(contents.toSorted()).toEqual(['{"createdMs":1700000000000}', text, text])
+    const sealed = [
+      seal(draft.id, '{"createdMs":1700000000000}'),
+      ...['a', 'b'].map((name) => seal(digestHex(key(name)), text)),
+    ]
+    expect(contents.toSorted()).toEqual(sealed.toSorted())
     expect(store.snapshots.has(draft.id)).toBe(false)
     expect(store.records.get(key('a'))).toBeUndefined()
 

@@ -1,7 +1,10 @@
 import { renameSync, writeFileSync } from 'node:fs'
+import { basename } from 'node:path'
+import { digestHex } from '@tsbuild/digest'
 import { type Disk, makeDirectory, removeFile } from './disk.ts'
 import { onDiskSync, storeFailure } from './fs-failure.ts'
 import type { Layout, SourceId } from './layout.ts'
+import { seal } from './seal.ts'
 import type { Session } from './session.ts'
 import type { RecordWrite, SnapshotId } from './types.ts'
 
@@ -141,19 +144,21 @@ export class GroupCommit {
   }: CommitJob): Generator<{ path: string; directory: string; text: string }> {
     if (snapshot !== undefined) {
       const { marker, layer, directory } = this.#layout.snapshot(snapshot.id)
-      if (snapshot.layer !== undefined) yield { path: layer, directory, text: snapshot.layer }
-      yield { path: marker, directory, text: snapshot.text }
+      const { id } = snapshot
+      if (snapshot.layer !== undefined) yield { path: layer, directory, text: seal(id, snapshot.layer) }
+      yield { path: marker, directory, text: seal(id, snapshot.text) }
     }
     if (source !== undefined) {
       const { marker, directory } = this.#layout.source(source.id)
-      if (source.marker !== undefined) yield { path: marker, directory, text: source.marker }
-      yield { path: source.namePath, directory: this.#layout.sourceNames, text: source.nameText }
+      if (source.marker !== undefined) yield { path: marker, directory, text: seal(source.id, source.marker) }
+      const nameText = seal(basename(source.namePath, '.json'), source.nameText)
+      yield { path: source.namePath, directory: this.#layout.sourceNames, text: nameText }
     }
     for (const { keys, text } of records) {
       for (const key of new Set(keys)) {
         const { path, directory } = this.#layout.record(key)
         this.#makeShard(directory)
-        yield { path, directory, text }
+        yield { path, directory, text: seal(digestHex(key), text) }
       }
     }
   }

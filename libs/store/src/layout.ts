@@ -22,8 +22,8 @@ export function isSourceId(text: string): text is SourceId {
   return idForm.test(text)
 }
 
-/** Whether a text is 24 lowercase hex digits: the form of a build's ref, which names the failure of a build. */
-export function isFailureRef(text: string): boolean {
+/** Whether a text is 24 lowercase hex digits: the form of a build's ref, which names its history and its failure. */
+export function isBuildRef(text: string): boolean {
   return /^[0-9a-f]{24}$/.test(text)
 }
 
@@ -60,12 +60,19 @@ export class Layout {
   readonly sourceWork: string
   readonly failures: string
   readonly cache: string
+  /** Both may be missing: they are made again from the records. */
+  readonly stepIndex: string
+  readonly evicted: string
   readonly locks: string
   readonly quarantine: string
   readonly mounts: string
   /** Bytes of it are the locks of cache mounts. */
   readonly mountLocks: string
   readonly builds: string
+  /** Bytes of it are the locks of builds. */
+  readonly buildLocks: string
+  /** How much the store took when somebody last counted; part of the index. */
+  readonly account: string
 
   constructor(root: string) {
     const v1 = join(root, 'v1')
@@ -84,11 +91,15 @@ export class Layout {
     this.sourceWork = join(v1, 'sources', 'work')
     this.failures = join(v1, 'failures')
     this.cache = join(v1, 'cache')
+    this.stepIndex = join(v1, 'index', 'steps')
+    this.evicted = join(v1, 'index', 'evicted')
     this.locks = join(v1, 'locks')
     this.quarantine = join(v1, 'quarantine')
     this.mounts = join(v1, 'mounts')
     this.mountLocks = join(this.locks, 'mounts')
     this.builds = join(v1, 'builds')
+    this.buildLocks = join(this.locks, 'builds')
+    this.account = join(v1, 'index', 'account.json')
   }
 
   /** Every directory of a complete store. */
@@ -142,10 +153,15 @@ export class Layout {
     return join(this.sourceWork, longHash(name))
   }
 
-  /** The failed step of a build. @param ref see {@link isFailureRef} */
+  /** The failed step of a build. @param ref see {@link isBuildRef} */
   failure(ref: string): FailurePaths {
     const directory = join(this.failures, ref)
     return { directory, fs: join(directory, 'fs'), marker: join(directory, 'failure.json') }
+  }
+
+  /** The history of a build. @param ref see {@link isBuildRef} */
+  build(ref: string): string {
+    return join(this.builds, ref)
   }
 
   /** The directories of a cache mount. @param name 64 hex digits */

@@ -36,7 +36,11 @@ export class IndexFileImages implements LocalImages {
   }
 
   async list(): Promise<readonly NamedImage[]> {
-    return this.#read().flatMap(({ name, descriptor }) => (name === undefined ? [] : [{ name, descriptor }]))
+    return named(this.#read())
+  }
+
+  all(): readonly { readonly name: string | undefined; readonly descriptor: Descriptor }[] {
+    return this.#read()
   }
 
   async get(name: string): Promise<Descriptor | undefined> {
@@ -78,6 +82,19 @@ export class IndexFileImages implements LocalImages {
     const bytes = onDiskSync('read', path, () => readSmallFile(path))
     return bytes === undefined ? [] : parseEntries(bytes.toString(), path)
   }
+}
+
+/**
+ * Reads the text of an image list.
+ * @param path named in the error
+ * @throws {EnvironmentError} `ERR_STORE_CORRUPT`
+ */
+export function parseImageList(text: string, path: string): readonly NamedImage[] {
+  return named(parseEntries(text, path))
+}
+
+function named(entries: readonly Entry[]): readonly NamedImage[] {
+  return entries.flatMap(({ name, descriptor }) => (name === undefined ? [] : [{ name, descriptor }]))
 }
 
 function newEntry(name: string, descriptor: Descriptor): Entry {

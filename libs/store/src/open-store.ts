@@ -1,5 +1,6 @@
 import { join } from 'node:path'
 import { DirectoryBlobStore } from './blob-store.ts'
+import { DirectoryBuildStore } from './build-store.ts'
 import { DirectoryCacheMountStore } from './cache-mount-store.ts'
 import { ensureLayout } from './create-layout.ts'
 import { Disk } from './disk.ts'
@@ -14,6 +15,7 @@ import { Session, sessionNames, sweepSessions } from './session.ts'
 import { DirectorySnapshotStore } from './snapshot-store.ts'
 import { DirectorySourceStore } from './source-store.ts'
 import { DirectoryStoreSpace } from './space.ts'
+import { DirectoryStepIndex } from './step-index.ts'
 import type { Store, StoreOptions } from './types.ts'
 import { Uses } from './uses.ts'
 
@@ -42,6 +44,7 @@ export async function openStore(options: StoreOptions): Promise<Store> {
     options,
     newest: options.keptFailures ?? 5,
   })
+  const builds = new DirectoryBuildStore(layout, session)
   const cacheMounts = new DirectoryCacheMountStore({ layout, disk, session, locks, options })
   const files = new FileLists(layout, session)
   return {
@@ -51,11 +54,13 @@ export async function openStore(options: StoreOptions): Promise<Store> {
     images: new IndexFileImages(layout, disk, session, locks),
     snapshots: new DirectorySnapshotStore({ layout, disk, session, commits, locks, failures, uses, options }),
     failures,
+    builds,
     sources: new DirectorySourceStore({ layout, session, commits, uses, options }),
     cacheMounts,
     records: new DirectoryRecordStore(layout, commits, uses),
+    steps: new DirectoryStepIndex(layout, session, options.now),
     locks,
-    space: new DirectoryStoreSpace({ layout, session, uses, failures, cacheMounts, options }),
+    space: new DirectoryStoreSpace({ layout, session, uses, builds, failures, cacheMounts, options }),
     releaseUses: () => uses.release(),
     cacheFile: (kind, name) => join(layout.cache, kind, shortHash(name)),
     putFileList: (digest, text) => files.put(digest, text),

@@ -1,7 +1,7 @@
 import { closeSync, constants, openSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { dirname, join } from 'node:path'
-import { errnoOf, onDiskSync } from './fs-failure.ts'
+import { errnoOf, onDiskSync, unlessErrno } from './fs-failure.ts'
 
 /** A held lock. */
 export interface HeldRange {
@@ -81,6 +81,27 @@ export class SharedRanges {
       closeSync(this.#fd)
     }
   }
+}
+
+/**
+ * Whether somebody holds a byte exclusively. Asks with a shared lock of an instant, on a file opened for reading: nothing is
+ * written, so it works on a read-only file system.
+ */
+export function isRangeHeld(path: string, offset: number): boolean {
+  return onDiskSync('look at lock', path, () => {
+    const fd = unlessErrno(['ENOENT'], () => openSync(path, constants.O_RDONLY | constants.O_NONBLOCK))
+    if (fd === undefined) return false
+    try {
+      loaded ??= loadCalls()
+      if (!loaded.tryLock(fd, offset, 'shared')) return true
+      loaded.unlock(fd, offset)
+      return false
+    } catch (error) {
+      throw asSystemError(error)
+    } finally {
+      closeSync(fd)
+    }
+  })
 }
 
 /** The byte that stands for a name: 52 bits of its hash, which a JavaScript number and an `off_t` both hold. */

@@ -1,8 +1,9 @@
-import type { Digest } from '@tsbuild/digest'
+import { type Digest, digestHex } from '@tsbuild/digest'
 import { readSmallFile } from './disk.ts'
 import { onDiskSync } from './fs-failure.ts'
 import type { GroupCommit } from './group-commit.ts'
 import type { Layout } from './layout.ts'
+import { unsealedText } from './seal.ts'
 import type { RecordStore, RecordWrite } from './types.ts'
 import type { Uses } from './uses.ts'
 
@@ -24,8 +25,16 @@ export class DirectoryRecordStore implements RecordStore {
     const bytes = onDiskSync('read record', path, () => readSmallFile(path))
     // An empty file is what a power cut leaves of one that a careless copy of the store made.
     if (bytes === undefined || bytes.length === 0) return undefined
+    const text = unsealedText(digestHex(key), bytes)
+    if (text === undefined) return undefined
     this.#uses.noteFile(path)
-    return bytes.toString()
+    return text
+  }
+
+  peek(key: Digest): { readonly text: string | undefined } | undefined {
+    const { path } = this.#layout.record(key)
+    const bytes = onDiskSync('read record', path, () => readSmallFile(path))
+    return bytes && { text: bytes.length === 0 ? undefined : unsealedText(digestHex(key), bytes) }
   }
 
   async put(records: readonly RecordWrite[]): Promise<void> {

@@ -4,7 +4,7 @@ import { InternalError } from '@tsbuild/errors'
 import { makeDirectory, removeFile } from './disk.ts'
 import { onDisk, onDiskSync, unlessErrno } from './fs-failure.ts'
 import { isSnapshotId, isSourceId, type Layout, type SourceId } from './layout.ts'
-import { type HeldRange, rangeOf, tryRangeLock } from './range-lock.ts'
+import { type HeldRange, isRangeHeld, rangeOf, tryRangeLock } from './range-lock.ts'
 import type { SnapshotId, StoreOptions } from './types.ts'
 
 const draftPrefix = 'draft-'
@@ -113,6 +113,11 @@ export class Session {
 /** Whether a text is 32 lowercase hex digits. */
 export function isSessionName(text: string): boolean {
   return isSnapshotId(text)
+}
+
+/** Whether the process of a session is alive. Writes nothing. */
+export function isSessionAlive(layout: Layout, name: string): boolean {
+  return isRangeHeld(sessionLocks(layout), rangeOf(name))
 }
 
 /** The names of sessions, live or dead: one readdir. */

@@ -1,12 +1,14 @@
 import { chmodSync, mkdirSync, statSync } from 'node:fs'
-import { isDigest, parseDiffId } from '@tsbuild/digest'
+import { type Digest, isDigest, parseDiffId } from '@tsbuild/digest'
 import type { Descriptor } from '@tsbuild/oci'
+import { isRecord, parseJson } from '@tsbuild/shape'
 import { readDescriptor, writeDescriptor } from './descriptor-json.ts'
 import { type Disk, readSmallFile } from './disk.ts'
 import type { DirectoryFailureStore } from './failure-store.ts'
 import { onDiskSync } from './fs-failure.ts'
 import type { GroupCommit } from './group-commit.ts'
 import type { Layout } from './layout.ts'
+import { seal, unsealedText } from './seal.ts'
 import type { Session } from './session.ts'
 import type {
   DraftCommitOptions,
@@ -71,7 +73,16 @@ export class DirectorySnapshotStore implements SnapshotStore {
   layer(id: SnapshotId): LayerInfo | undefined {
     const { layer } = this.#parts.layout.snapshot(id)
     const bytes = onDiskSync('read', layer, () => readSmallFile(layer))
-    return bytes === undefined ? undefined : parseLayer(bytes.toString())
+    const text = unsealedText(id, bytes)
+    return text === undefined ? undefined : parseLayerInfo(text)
+  }
+
+  content(id: SnapshotId): Digest | undefined {
+    const { marker } = this.#parts.layout.snapshot(id)
+    const bytes = onDiskSync('read', marker, () => readSmallFile(marker))
+    const value = bytes === undefined ? undefined : parseJson(bytes.toString())
+    const content = isRecord(value) ? value.content : undefined
+    return typeof content === 'string' && isDigest(content) ? content : undefined
   }
 
   async setLayer(id: SnapshotId, layer: LayerInfo): Promise<void> {
@@ -79,7 +90,8 @@ export class DirectorySnapshotStore implements SnapshotStore {
     const paths = layout.snapshot(id)
     await locks.withLock(`layer/${id}`, async () => {
       const merged = mergeLayers(this.layer(id), layer)
-      await disk.replaceFile(session.temporaryFile(), paths.layer, paths.directory, layerText(merged))
+      const text = seal(id, layerText(merged))
+      await disk.replaceFile(session.temporaryFile(), paths.layer, paths.directory, text)
     })
   }
 }
@@ -99,7 +111,7 @@ class Draft implements SnapshotDraft {
   }
 
   commit(records: readonly RecordWrite[], options: DraftCommitOptions = {}): Promise<void> {
-    const text = JSON.stringify({ createdMs: this.#parts.options.now() })
+    const text = JSON.stringify({ createdMs: this.#parts.options.now(), content: options.content })
     const layer = options.layer === undefined ? undefined : layerText(options.layer)
     const { synced } = options
     return this.#parts.commits.enqueue({ snapshot: { id: this.id, text, layer }, records, synced })
@@ -139,8 +151,8 @@ function layerText({ diffId, blobs }: LayerInfo): string {
   return JSON.stringify({ diffId, blobs: blobs.map(writeDescriptor) })
 }
 
-/** @returns undefined for text that is no layer: it can be made again */
-function parseLayer(text: string): LayerInfo | undefined {
+/** Reads the text of a `layer.json`. @returns undefined for text that is no layer: it can be made again */
+export function parseLayerInfo(text: string): LayerInfo | undefined {
   let value: unknown
   try {
     value = JSON.parse(text)

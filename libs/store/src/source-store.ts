@@ -6,6 +6,7 @@ import { readSmallFile } from './disk.ts'
 import { onDiskSync } from './fs-failure.ts'
 import type { GroupCommit } from './group-commit.ts'
 import { isSourceId, type Layout, type SourceId } from './layout.ts'
+import { unsealedText } from './seal.ts'
 import type { Session } from './session.ts'
 import type { FetchedSource, SourceDraft, SourceStore, StoreOptions } from './types.ts'
 import type { Uses } from './uses.ts'
@@ -34,7 +35,8 @@ export class DirectorySourceStore implements SourceStore {
     const { layout, uses } = this.#parts
     const path = layout.sourceName(name)
     const bytes = onDiskSync('read', path, () => readSmallFile(path))
-    const pointer = bytes === undefined ? undefined : parsePointer(bytes.toString())
+    const written = unsealedText(basename(path, '.json'), bytes)
+    const pointer = written === undefined ? undefined : parseSourcePointer(written)
     if (pointer === undefined || !uses.hold(pointer.tree)) return undefined
     const { fs, marker } = layout.source(pointer.tree)
     // After a power cut the name may be there without its tree, and a prune may have been here.
@@ -125,8 +127,10 @@ async function giveName(
   return { path: layout.source(tree.id).fs, text }
 }
 
-/** @returns undefined for text that is no pointer: what it named can be fetched again */
-function parsePointer(text: string): { readonly tree: SourceId; readonly text: string } | undefined {
+/** Reads the text of a name. @returns undefined for text that is no pointer: what it named can be fetched again */
+export function parseSourcePointer(
+  text: string,
+): { readonly tree: SourceId; readonly text: string } | undefined {
   let value: unknown
   try {
     value = JSON.parse(text)

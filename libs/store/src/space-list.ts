@@ -1,8 +1,9 @@
 import { lstatSync, readdirSync, type Stats } from 'node:fs'
-import { join, relative } from 'node:path'
+import { basename, join, relative } from 'node:path'
 import { readSmallFile } from './disk.ts'
 import { onDiskSync, unlessErrno } from './fs-failure.ts'
-import { isCacheMountNumber, isFailureRef, isSnapshotId, isSourceId, type Layout } from './layout.ts'
+import { isBuildRef, isCacheMountNumber, isSnapshotId, isSourceId, type Layout } from './layout.ts'
+import { unsealedText } from './seal.ts'
 import type { StoreEntry, StoreEntryKind } from './types.ts'
 
 /** An entry whose size is not known yet. */
@@ -38,7 +39,7 @@ class Lister {
       this.#trees('snapshot', layout.snapshots, isSnapshotId, 'snapshot.json', 'layer.json'),
       ...this.#files('blob', join(layout.v1, 'blobs'), [layout.blobs], (name) => hex64.test(name)),
       ...this.#sources(),
-      this.#trees('failure', layout.failures, isFailureRef, 'failure.json', 'failure.json'),
+      this.#trees('failure', layout.failures, isBuildRef, 'failure.json', 'failure.json'),
       ...this.#files('file-list', layout.files, [], (name) => hex64.test(name)),
       ...this.#files('cache-file', layout.cache, this.#children(layout.cache), () => true),
       this.#cacheMounts(),
@@ -169,7 +170,7 @@ class Lister {
       inode: itself.ino,
       createdMs: Math.round(itself.birthtimeMs),
       usedMs: Math.round(marked.mtimeMs),
-      text: () => (more.text === undefined ? undefined : textOf(more.text)),
+      text: () => (more.text === undefined ? undefined : textOf(more.text, basename(more.id ?? ''))),
     })
   }
 }
@@ -180,8 +181,12 @@ function idOf(kind: StoreEntryKind, area: string, path: string): string {
   return name.replace(/^.*\//, '').replace(/\.json$/, '')
 }
 
-function textOf(path: string): string | undefined {
-  return onDiskSync('read', path, () => readSmallFile(path))?.toString()
+/** A damaged text counts as none. */
+function textOf(path: string, name: string): string | undefined {
+  return unsealedText(
+    name,
+    onDiskSync('read', path, () => readSmallFile(path)),
+  )
 }
 
 function names(directory: string): readonly string[] {

@@ -1,5 +1,14 @@
 import { execFileSync } from 'node:child_process'
-import { existsSync, linkSync, mkdirSync, readFileSync, statSync, utimesSync, writeFileSync } from 'node:fs'
+import {
+  existsSync,
+  linkSync,
+  mkdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout } from 'node:timers/promises'
 import { digestBytes, digestHex } from '@tsbuild/digest'
@@ -216,5 +225,51 @@ describe('StoreSpace', () => {
     const { totalBytes, freeBytes } = space.disk()
     expect(freeBytes).toBeGreaterThan(0)
     expect(totalBytes).toBeGreaterThan(freeBytes)
+  })
+
+  it('remove() leaves a blob that somebody has named since', async () => {
+    const store = await temporaryStore()
+    await store.blobs.put(Buffer.from('blob'))
+    store.releaseUses()
+    const entry = await entryOf(store, 'blob')
+    const asked: StoreEntry[] = []
+    const still = (blob: StoreEntry) => {
+      // Nobody can take it into use meanwhile.
+      expect(tryRangeLock(join(store.root, 'v1/locks/uses'), rangeOf(blob.id), 'shared')).toBeUndefined()
+      asked.push(blob)
+      return asked.length > 1
+    }
+    expect(await store.space.remove([entry], still)).toEqual(['changed'])
+    expect(await store.space.remove([entry], still)).toEqual(['removed'])
+  })
+
+  it('inUse() sees what another opening of the store uses, and takes nothing itself', async () => {
+    const store = await temporaryStore()
+    const { id } = await committed(store)
+    const make = async (directory: string) => writeFileSync(join(directory, 'fs'), '')
+    const request = { scope: 'main', id: 'id', base: null, sharing: 'shared', make } as const
+    const mount = await store.cacheMounts.open(request)
+    await store.sources.workDirectory('name')
+    const kinds = ['snapshot', 'cache-mount', 'source-work', 'record'] as const
+    const entries = await Promise.all(kinds.map((kind) => entryOf(store, kind)))
+    const other = await reopened(store)
+    expect(other.space.inUse(entries)).toEqual([true, true, true, false])
+    await mount.release()
+    store.releaseUses()
+    expect(other.space.inUse(entries)).toEqual([false, false, false, false])
+    expect(other.snapshots.has(id)).toBe(true)
+  })
+
+  it('account() is what setAccount() wrote last, and nothing where that is no file', async () => {
+    const store = await temporaryStore()
+    expect(store.space.account()).toBeUndefined()
+    store.space.setAccount('one')
+    store.space.setAccount('two')
+    expect((await reopened(store)).space.account()).toBe('two')
+    const path = join(store.root, 'v1/index/account.json')
+    rmSync(path)
+    mkdirSync(path)
+    expect(store.space.account()).toBeUndefined()
+    expect(() => store.space.setAccount('three')).not.toThrow()
   })
 })

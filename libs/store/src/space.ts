@@ -1,11 +1,14 @@
-import { existsSync, lstatSync, renameSync, statfsSync, unlinkSync } from 'node:fs'
-import { basename, join } from 'node:path'
-import type { DirectoryCacheMountStore } from './cache-mount-store.ts'
+import { existsSync, lstatSync, mkdirSync, renameSync, statfsSync, unlinkSync, writeFileSync } from 'node:fs'
+import { basename, dirname, join } from 'node:path'
+import { buildRange, type DirectoryBuildStore } from './build-store.ts'
+import { cacheMountRange, type DirectoryCacheMountStore } from './cache-mount-store.ts'
+import { readSmallFile } from './disk.ts'
 import type { DirectoryFailureStore } from './failure-store.ts'
 import { onDiskSync, unlessErrno } from './fs-failure.ts'
-import type { Layout } from './layout.ts'
+import { heldOffsets } from './held-ranges.ts'
+import { type Layout, shortHash } from './layout.ts'
 import { measureTrees } from './measure-trees.ts'
-import type { HeldRange } from './range-lock.ts'
+import { type HeldRange, rangeOf } from './range-lock.ts'
 import { isSessionName, type Session, sweepSessions } from './session.ts'
 import { workUse } from './source-store.ts'
 import { type Found, listStore } from './space-list.ts'
@@ -17,6 +20,7 @@ export interface SpaceParts {
   readonly layout: Layout
   readonly session: Session
   readonly uses: Uses
+  readonly builds: DirectoryBuildStore
   readonly failures: DirectoryFailureStore
   readonly cacheMounts: DirectoryCacheMountStore
   readonly options: Pick<StoreOptions, 'removeTrees' | 'measureTrees'>
@@ -39,7 +43,10 @@ export class DirectoryStoreSpace implements StoreSpace {
     return found.map((entry) => sized(entry, sizes.get(entry.path) ?? ownBlocks(entry.path)))
   }
 
-  async remove(entries: readonly StoreEntry[]): Promise<readonly Removal[]> {
+  async remove(
+    entries: readonly StoreEntry[],
+    still: (blob: StoreEntry) => boolean = () => true,
+  ): Promise<readonly Removal[]> {
     const { session, options } = this.#parts
     let scratch: string | undefined
     /** Out of sight first: half a thing must not look like a whole one, and what dies here is swept with its session. */
@@ -56,10 +63,30 @@ export class DirectoryStoreSpace implements StoreSpace {
     }
     const removals: Removal[] = []
     for (const [index, entry] of entries.entries()) {
-      removals.push(await this.#remove(entry, (path) => moveAway(path, index)))
+      removals.push(await this.#remove(entry, { still, moveAway: (path) => moveAway(path, index) }))
     }
     if (scratch !== undefined) await options.removeTrees([scratch])
     return removals
+  }
+
+  account(): string | undefined {
+    try {
+      return readSmallFile(this.#parts.layout.account)?.toString()
+    } catch {
+      return undefined
+    }
+  }
+
+  setAccount(text: string): void {
+    const { layout, session } = this.#parts
+    try {
+      const temporary = session.temporaryFile()
+      writeFileSync(temporary, text, { flag: 'wx', mode: 0o600 })
+      mkdirSync(dirname(layout.account), { recursive: true, mode: 0o700 })
+      renameSync(temporary, layout.account)
+    } catch {
+      // It is made again by whoever misses it.
+    }
   }
 
   disk(): { readonly totalBytes: number; readonly freeBytes: number } {
@@ -68,8 +95,33 @@ export class DirectoryStoreSpace implements StoreSpace {
     return { totalBytes: bsize * blocks, freeBytes: bsize * bavail }
   }
 
-  async #remove(entry: StoreEntry, moveAway: (path: string) => Removal): Promise<Removal> {
-    const { layout, uses, failures, cacheMounts } = this.#parts
+  inUse(entries: readonly StoreEntry[]): readonly boolean[] {
+    const used = heldOffsets(this.#parts.uses.path)
+    const mounted = heldOffsets(this.#parts.layout.mountLocks)
+    const builds = heldOffsets(this.#parts.layout.buildLocks)
+    return entries.map(({ kind, id }) => {
+      switch (kind) {
+        case 'snapshot':
+        case 'source':
+        case 'blob':
+          return used.has(rangeOf(id))
+        case 'source-work':
+          return used.has(rangeOf(shortHash(workUse(id))))
+        case 'cache-mount':
+          return mounted.has(cacheMountRange(id))
+        case 'build':
+          return builds.has(buildRange(id))
+        default:
+          return false
+      }
+    })
+  }
+
+  async #remove(
+    entry: StoreEntry,
+    { moveAway, still }: { moveAway(path: string): Removal; still(blob: StoreEntry): boolean },
+  ): Promise<Removal> {
+    const { layout, uses, builds, failures, cacheMounts } = this.#parts
     const path = pathOf(layout, entry)
     const id = basename(entry.id)
     switch (entry.kind) {
@@ -79,7 +131,7 @@ export class DirectoryStoreSpace implements StoreSpace {
       case 'source-name':
         return isStill(path, entry) ? unlinked(path) : missing(path)
       case 'blob':
-        return whileHeld(uses.tryTake(id), () => unlinked(path))
+        return whileHeld(uses.tryTake(id), () => (still(entry) ? unlinked(path) : 'changed'))
       case 'snapshot':
       case 'source':
         return whileHeld(uses.tryTake(id), () => moveAway(path))
@@ -94,6 +146,7 @@ export class DirectoryStoreSpace implements StoreSpace {
       case 'session':
         return await this.#removeSession(entry.id, path)
       case 'build':
+        return whileHeld(builds.tryTake(id), () => moveAway(path))
       case 'quarantine':
       case 'index':
       case 'file-list':

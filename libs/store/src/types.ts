@@ -37,8 +37,10 @@ export interface Store {
   readonly images: LocalImages
   readonly snapshots: SnapshotStore
   readonly records: RecordStore
+  readonly steps: StepIndex
   readonly sources: SourceStore
   readonly failures: FailureStore
+  readonly builds: BuildStore
   readonly cacheMounts: CacheMountStore
   readonly locks: Locks
   readonly space: StoreSpace
@@ -70,6 +72,17 @@ export interface BlobStore {
    * @throws {UserError} `ERR_SIZE_MISMATCH` if it is larger than `maxBytes` (default 8 MiB)
    */
   read(digest: Digest, maxBytes?: number): Promise<Buffer>
+  /**
+   * The bytes of a blob, verified on the way: where they are not those of its name, or cannot be read, the stream ends with an
+   * error and the blob is moved to quarantine. Who reads it must not count on its bytes before its end.
+   * Errors of the stream: {EnvironmentError} `ERR_STORE_CORRUPT`
+   */
+  stream(descriptor: { readonly digest: Digest; readonly size: number }): Readable
+  /**
+   * Reads a blob of any size and says whether it is there and whole; one that is damaged is moved to quarantine, so that it
+   * is fetched or made again.
+   */
+  verify(digest: Digest): Promise<boolean>
   /**
    * Stores the bytes and returns their digest and size. Idempotent. Durable when it resolves. A stream is used up or
    * destroyed in any case; its own errors leave as they are.
@@ -104,6 +117,8 @@ export interface Ingest {
 /** The local image list: `v1/index.json`, an OCI image index with `org.opencontainers.image.ref.name` annotations. */
 export interface LocalImages {
   list(): Promise<readonly NamedImage[]>
+  /** As `list`, and entries without a name: other tools may have put them into the layout. Synchronous. */
+  all(): readonly (Pick<NamedImage, 'descriptor'> & { readonly name: string | undefined })[]
   /** @param name in full form, `docker.io/library/debian:bookworm` */
   get(name: string): Promise<Descriptor | undefined>
   /** Sets names to one image, atomically with regard to other processes; durable when it resolves. */
@@ -146,6 +161,8 @@ export interface DraftCommitOptions {
   readonly synced?: boolean | undefined
   /** What is known of its layer form; the blobs are in the store. */
   readonly layer?: LayerInfo | undefined
+  /** See {@link SnapshotStore.content}. */
+  readonly content?: Digest | undefined
 }
 
 /** How a committed snapshot looks as a layer, once somebody asked. */
@@ -163,6 +180,8 @@ export interface SnapshotStore {
   /** Whether it is committed. Synchronous and cheap: asked for each cached step. */
   has(id: SnapshotId): boolean
   layer(id: SnapshotId): LayerInfo | undefined
+  /** The content digest that its tree had when it was committed, where that is known: not of a layer that came with an image. */
+  content(id: SnapshotId): Digest | undefined
   /** Adds what is known of its layer form; blobs of other compressions are kept. */
   setLayer(id: SnapshotId, layer: LayerInfo): Promise<void>
 }
@@ -228,6 +247,58 @@ export interface KeptFailure {
   readonly text: string
 }
 
+/**
+ * The directories that hold the history of builds: `v1/builds/<ref>`. What is in them is for whoever writes and reads history.
+ * Nothing is synced: history is a help, and a build does not wait for it. Safe for any number of processes.
+ */
+export interface BuildStore {
+  /**
+   * Makes the directory of a build and takes its lock, a byte of `v1/locks/builds`, for as long as this process lives or until
+   * the build ends. So whether a build runs is for the kernel to say, and no process id counts.
+   *
+   * @param ref 24 lowercase hex digits, of no other build
+   * @throws {EnvironmentError} `ERR_STORE_NO_SPACE`, `ERR_PERMISSION`, `ERR_STORE_IO`
+   */
+  begin(ref: string): OpenBuild
+  /** What is there, whatever its state: that which changed last comes first. */
+  list(): readonly StoredBuild[]
+  /** The directory of a build; undefined where there is none. */
+  directory(ref: string): string | undefined
+  /** Whether a process is at work on it. */
+  isRunning(ref: string): boolean
+  /** What the files of a build take, in bytes as `du` counts them; 0 where there is none. */
+  sizeBytes(ref: string): number
+  /**
+   * Takes builds away, each by one rename; the files are deleted before the promise resolves, or with the session. One that
+   * runs, or that somebody {@link hold}s, stays.
+   * @returns one answer for each ref, in order
+   */
+  remove(refs: readonly string[]): Promise<readonly Exclude<Removal, 'changed'>[]>
+  /** Keeps a build from being removed until it is let go of. @returns undefined where there is none */
+  hold(ref: string): HeldBuild | undefined
+}
+
+/** A build under way. */
+export interface OpenBuild {
+  /** An empty directory of its own, 0700. */
+  readonly directory: string
+  /** Lets go of the lock: nothing more is written. Safe to call more than once. */
+  end(): void
+}
+
+/** A build that is read. One that runs is not removed anyway, until it has ended. */
+export interface HeldBuild {
+  readonly directory: string
+  release(): void
+}
+
+/** See {@link BuildStore.list}. */
+export interface StoredBuild {
+  readonly ref: string
+  /** Unix ms, when something last came or went in its directory: about when it ended. */
+  readonly changedMs: number
+}
+
 /** Directories that outlive builds and that steps write to: `v1/mounts`. Safe for any number of processes. */
 export interface CacheMountStore {
   /**
@@ -288,8 +359,51 @@ export interface RecordWrite {
 export interface RecordStore {
   /** The text of the record with this key. Synchronous and cheap. */
   get(key: Digest): string | undefined
+  /** As `get`, but no use of the record: for whoever only compares. No text: what is there is damaged. */
+  peek(key: Digest): { readonly text: string | undefined } | undefined
   /** Writes records that need no snapshot; durable when it resolves. A later record of one key replaces the earlier. */
   put(records: readonly RecordWrite[]): Promise<void>
+}
+
+/**
+ * Which records a step has had, so that a miss can be compared with them, and what became of records that were pruned. It only
+ * explains: whatever is missing or damaged is made again from the records, and no method throws.
+ */
+export interface StepIndex {
+  /**
+   * The latest records of an identity, newest first; some may be gone by now. The first call in a store of before the index, and
+   * one that meets a damaged file, reads every record.
+   * @param identity see `libs/cache/src/explain/identities.ts`
+   * @param describe gives what a record's text is found by
+   */
+  find(identity: Digest, describe: DescribeRecord): Promise<readonly IndexedRecord[]>
+  /** Puts a record in front of its identities. Best effort, not synced. */
+  add(identities: readonly Digest[], record: IndexedRecord): void
+  /** Notes that records were removed on purpose. Best effort; the oldest are forgotten. */
+  evicted(keys: readonly Digest[], eviction: Eviction): void
+  /** What is noted of the first of these keys that has something. */
+  eviction(keys: readonly Digest[]): Eviction | undefined
+}
+
+/** A record of {@link StepIndex}. */
+export interface IndexedRecord {
+  /** Under which it was written; at least one. */
+  readonly keys: readonly Digest[]
+  /** Unix ms, when its step had run. */
+  readonly at: number
+}
+
+/** See {@link StepIndex.find}; undefined for a text that is no record. */
+export type DescribeRecord = (
+  text: string,
+) => { readonly identities: readonly Digest[]; readonly at: number } | undefined
+
+/** Why a record is no more. */
+export interface Eviction {
+  /** Unix ms. */
+  readonly at: number
+  /** A few words on one line: `unused for 60 days`; may be empty. */
+  readonly reason: string
 }
 
 /** Kernel locks by name: released when their holder dies, in whatever way. */
@@ -324,9 +438,17 @@ export interface StoreSpace {
    * Deletes entries, each atomically for readers and `kill -9`: it is there, or it is gone. What another process or this one
    * uses stays: whoever found a snapshot, blob or source through this API holds a shared kernel lock on it until its store
    * is closed, `releaseUses` is called or it dies.
+   * @param still asked of each blob while nobody else can have it: whether it is to go after all. It may have been named since the list was
+   *   made, by somebody who does not use it any more; `changed` then
    * @returns one answer for each entry, in order; `changed`: it is no longer what was listed (a record under the same key)
    */
-  remove(entries: readonly StoreEntry[]): Promise<readonly Removal[]>
+  remove(entries: readonly StoreEntry[], still?: (blob: StoreEntry) => boolean): Promise<readonly Removal[]>
+  /** Whether a process of this machine uses an entry, as far as can be seen; a guess, and `remove` knows. In order. */
+  inUse(entries: readonly StoreEntry[]): readonly boolean[]
+  /** What {@link StoreSpace.setAccount} wrote, by whatever process; undefined where there is nothing that can be read. */
+  account(): string | undefined
+  /** Keeps a short text beside the index of records. Atomic for readers, not synced, best effort. */
+  setAccount(text: string): void
   /** Of the file system the store is on. */
   disk(): { readonly totalBytes: number; readonly freeBytes: number }
 }

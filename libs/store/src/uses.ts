@@ -15,13 +15,14 @@ const touchAfterMs = 60_000
  * The byte is taken before one looks: what is there then stays there.
  */
 export class Uses {
-  readonly #path: string
+  /** The lock file. */
+  readonly path: string
   readonly #now: () => number
   #ranges: SharedRanges | undefined
   #readOnly = false
 
   constructor(layout: Layout, now: () => number) {
-    this.#path = join(layout.locks, 'uses')
+    this.path = join(layout.locks, 'uses')
     this.#now = now
   }
 
@@ -34,7 +35,7 @@ export class Uses {
   hold(id: string): boolean {
     if (this.#readOnly) return true
     try {
-      this.#ranges ??= new SharedRanges(this.#path)
+      this.#ranges ??= new SharedRanges(this.path)
       return this.#ranges.hold(rangeOf(id))
     } catch (error) {
       // Where nobody can write, nobody deletes.
@@ -59,7 +60,7 @@ export class Uses {
 
   /** For who deletes. @returns undefined while somebody, of this process too, uses it */
   tryTake(id: string): HeldRange | undefined {
-    return tryRangeLock(this.#path, rangeOf(id))
+    return tryRangeLock(this.path, rangeOf(id))
   }
 
   /** As {@link Uses.tryTake}. */

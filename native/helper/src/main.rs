@@ -8,7 +8,9 @@ mod apply;
 mod beneath;
 mod cgroup;
 mod compress;
+mod content;
 mod copy;
+mod descent;
 mod diff;
 mod digest;
 mod error;
@@ -124,6 +126,7 @@ fn act(request: Request, marks: Marks) -> Fallible<Reply> {
         Request::Diff { upper, compression, clamp_mtime } => diff::diff(&upper, compression, clamp_mtime, marks),
         Request::Merge { lower, target } => merge::merge(&lower, &target, marks),
         Request::Export { root, dest } => export::export(&root, &dest, marks),
+        Request::Content { trees } => content::digests(&trees, marks),
         Request::Sync { paths } => maintenance::sync(&paths),
         Request::Remove { paths } => maintenance::remove(&paths),
         Request::Usage { paths } => maintenance::usage(&paths),

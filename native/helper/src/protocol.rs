@@ -183,6 +183,12 @@ pub(crate) enum Request {
     /// and holds it until SIGTERM or the parent's death. Then it ends what is left in its cgroups and removes them.
     #[serde(rename_all = "camelCase")]
     Session(Box<Session>),
+    /// Digests the trees of committed layers, each in overlayfs form.
+    #[serde(rename_all = "camelCase")]
+    Content {
+        /// Absolute paths.
+        trees: Vec<String>,
+    },
     /// Makes everything written below these paths durable (one `syncfs` for each).
     #[serde(rename_all = "camelCase")]
     Sync {

@@ -115,20 +115,32 @@ fn session_removes_what_a_killed_one_left_and_nothing_of_a_living_one() {
     dead.child.kill().unwrap();
     dead.child.wait().unwrap();
     assert!(!left.is_empty() && left.iter().all(|path| path.exists()), "{left:?}");
-    // One that is just being made is not locked yet, so the young are spared.
-    let young = Session::start(&sandbox, &request("young", &json!({}), &Value::Null));
-    assert!(left.iter().all(|path| path.exists()), "{left:?}");
-    young.end();
-    let past = rustix::fs::Timespec { tv_sec: 1_000_000_000, tv_nsec: 0 };
-    let times = rustix::fs::Timestamps { last_access: past, last_modification: past };
-    for path in left.iter().chain(&alive) {
-        rustix::fs::utimensat(rustix::fs::CWD, path, &times, rustix::fs::AtFlags::empty()).unwrap();
-    }
     let next = Session::start(&sandbox, &request("next", &json!({}), &Value::Null));
     assert!(left.iter().all(|path| !path.exists()), "{left:?}");
     assert!(alive.iter().all(|path| path.exists()), "{alive:?}");
     next.end();
     living.end();
+}
+
+/// Each that begins removes what looks dead, and for a moment each that is being made does.
+#[test]
+fn sessions_that_begin_at_once_leave_each_other_their_cgroups() {
+    let Some(sandbox) = Sandbox::root() else { return };
+    std::thread::scope(|scope| {
+        for thread in 0..6 {
+            let sandbox = &sandbox;
+            scope.spawn(move || {
+                for round in 0..10 {
+                    let id = format!("crowd-{thread}-{round}");
+                    let session = Session::start(sandbox, &request(&id, &json!({}), &Value::Null));
+                    let all = session.cgroups();
+                    assert!(!all.is_empty() && all.iter().all(|path| path.exists()), "{id}: {all:?}");
+                    session.end();
+                    assert!(all.iter().all(|path| !path.exists()), "{id}: {all:?}");
+                }
+            });
+        }
+    });
 }
 
 #[test]

@@ -3,6 +3,7 @@ import type { BuildEvent, Millis } from '@tsbuild/events'
 import { visible, visibleLog } from '../visible.ts'
 import type { Display } from './display.ts'
 import { formatOffset, formatSeconds, formatTransfer } from './format.ts'
+import { savedNote, summaryOf } from './summary.ts'
 import { createTrace, type TraceStatus, type TraceVertex, updateTrace } from './trace.ts'
 import { notableUsage } from './usage.ts'
 
@@ -76,7 +77,7 @@ export function createPlainDisplay(write: (text: string) => void): Display {
   }
   const update = (event: BuildEvent): void => {
     const vertex = updateTrace(trace, event)
-    if (vertex === undefined || (vertex.startedAt === undefined && vertex.end === undefined)) return
+    if (vertex === undefined || !isShown(vertex)) return
     const block = blocks.get(vertex) ?? newBlock(vertex, event.at)
     blocks.set(vertex, block)
     if (block.lines.length === 0) block.since = event.at
@@ -98,8 +99,15 @@ export function createPlainDisplay(write: (text: string) => void): Display {
         flushPartial(block)
         if (block.lines.length > 0) show(block, now)
       }
+      const summary = summaryOf(trace)
+      if (summary !== undefined) write(`${first ? '' : '\n'}${summary}\n`)
     },
   }
+}
+
+/** A step is shown from the moment that it is known to run. */
+function isShown({ startedAt, miss, end }: TraceVertex): boolean {
+  return startedAt !== undefined || miss !== undefined || end !== undefined
 }
 
 function newBlock(vertex: TraceVertex, since: Millis): Block {
@@ -121,7 +129,8 @@ function addLines(block: Block, event: BuildEvent): void {
     flushPartial(block)
     const used = notableUsage(event)
     if (used !== undefined) block.lines.push(used)
-  } else if (event.type === 'vertex.waiting') block.lines.push(visible(`waiting: ${event.reason}`))
+  } else if (event.type === 'vertex.missed') block.lines.push(visible(`MISS: ${event.reason.text}`))
+  else if (event.type === 'vertex.waiting') block.lines.push(visible(`waiting: ${event.reason}`))
   else if (event.type === 'vertex.status') {
     const status = block.vertex.statuses.get(event.id)
     if (status === undefined || !isNews(status, block.shownStatuses.get(event.id))) return
@@ -175,7 +184,7 @@ function endLine(vertex: TraceVertex): string {
   const { end, startedAt } = vertex
   switch (end?.kind) {
     case 'cached':
-      return 'CACHED'
+      return `CACHED${savedNote(end.savedMs)}`
     case 'cancelled':
       return 'CANCELED'
     case 'failed':

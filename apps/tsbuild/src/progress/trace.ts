@@ -3,7 +3,9 @@ import type { BuildEvent, Millis } from '@tsbuild/events'
 
 /** How a vertex ended. */
 export type VertexEnd =
-  | { readonly kind: 'completed' | 'cached' | 'cancelled'; readonly at: Millis }
+  | { readonly kind: 'completed' | 'cancelled'; readonly at: Millis }
+  /** Saved: how long it took when it was made. */
+  | { readonly kind: 'cached'; readonly savedMs: number | undefined; readonly at: Millis }
   | { readonly kind: 'failed'; readonly error: string; readonly at: Millis }
 
 /** A part of a vertex with its own progress. */
@@ -24,6 +26,8 @@ export interface TraceVertex {
   end: VertexEnd | undefined
   readonly statuses: Map<string, TraceStatus>
   waiting: string | undefined
+  /** Why it has to run. */
+  miss: string | undefined
 }
 
 /** The state of a build as its events tell it. Changed by {@link updateTrace} only. */
@@ -76,7 +80,11 @@ function updateVertex(vertex: TraceVertex, event: VertexEvent): void {
       vertex.waiting = undefined
       return
     case 'vertex.cached':
-      vertex.end = { kind: 'cached', at: event.at }
+      vertex.end = { kind: 'cached', savedMs: event.savedMs, at: event.at }
+      return
+    case 'vertex.missed':
+      vertex.miss = event.reason.text
+      vertex.waiting = undefined
       return
     case 'vertex.completed':
       vertex.end = { kind: 'completed', at: event.at }
@@ -115,6 +123,7 @@ function addVertex(trace: Trace, digest: Digest, name: string): TraceVertex {
     end: undefined,
     statuses: new Map(),
     waiting: undefined,
+    miss: undefined,
   }
   trace.vertexes.set(digest, vertex)
   return vertex

@@ -2,6 +2,7 @@ import type { Digest } from '@tsbuild/digest'
 import type { Millis } from '@tsbuild/events'
 import { type Palette, paint, type Role } from './colors.ts'
 import { formatSeconds, formatTransfer, oneLine } from './format.ts'
+import { savedNote, summaryOf } from './summary.ts'
 import { cutToWidth, displayWidth } from './text-width.ts'
 import type { Trace, TraceVertex } from './trace.ts'
 
@@ -45,7 +46,9 @@ export function drawFrame(trace: Trace, options: FrameOptions): readonly string[
   const shown = options.final
     ? groups.map((group) => group.lines)
     : fit(groups, options.height - 2 - warnings.length)
-  return [headerLine(trace, options), ...shown.flat(), ...warnings]
+  const summary = options.final ? summaryOf(trace) : undefined
+  const last = summary === undefined ? [] : [cutToWidth(` ${summary}`, options.width)]
+  return [headerLine(trace, options), ...shown.flat(), ...warnings, ...last]
 }
 
 function startOf(vertex: TraceVertex): Millis {
@@ -99,7 +102,7 @@ function drawVertex(vertex: TraceVertex, options: FrameOptions): Group {
   const { end } = vertex
   const running = end === undefined
   const name = `${running ? '' : endWords[end.kind]}${oneLine(vertex.name)}`
-  const note = running && vertex.waiting !== undefined ? `waiting: ${oneLine(vertex.waiting)}` : ''
+  const note = noteOf(vertex)
   const ms = (end?.at ?? options.now) - startOf(vertex)
   const lines = [stepLine({ name, note, ms, role: running ? undefined : endRoles[end.kind] }, options)]
   for (const status of vertex.statuses.values()) {
@@ -110,6 +113,12 @@ function drawVertex(vertex: TraceVertex, options: FrameOptions): Group {
   }
   const logs = running ? (options.logs.get(vertex.digest) ?? []) : []
   return { running, lines, logs: logs.map((line) => logLine(line, options)) }
+}
+
+function noteOf({ end, waiting, miss }: TraceVertex): string {
+  if (end === undefined && waiting !== undefined) return `waiting: ${oneLine(waiting)}`
+  if (end?.kind === 'cached') return savedNote(end.savedMs).trim()
+  return miss === undefined ? '' : `MISS: ${oneLine(miss)}`
 }
 
 interface StepLine {
@@ -126,9 +135,12 @@ function stepLine({ name, note, ms, role }: StepLine, { width, palette }: FrameO
   const noteWidth = note === '' ? 0 : displayWidth(note) + 1
   const withNote = noteWidth > 0 && left - noteWidth >= 20
   const head = cutToWidth(` => ${name}`, withNote ? left - noteWidth : left)
-  const text = withNote ? `${head} ${note}` : head
-  const line = cutToWidth(`${text}${' '.repeat(Math.max(0, left - displayWidth(text)))} ${timer}`, width)
-  return role === undefined ? line : paint(palette, role, line)
+  const shownNote = withNote ? ` ${note}` : ''
+  const room = ' '.repeat(Math.max(0, left - displayWidth(head) - displayWidth(shownNote)))
+  const line = `${head}${shownNote}${room} ${timer}`
+  const colour = (text: string) => (role === undefined ? text : paint(palette, role, text))
+  if (displayWidth(line) > width || shownNote === '') return colour(cutToWidth(line, width))
+  return `${colour(head)}${paint(palette, 'faint', shownNote)}${colour(`${room} ${timer}`)}`
 }
 
 function logLine(line: string, { width, palette }: FrameOptions): string {

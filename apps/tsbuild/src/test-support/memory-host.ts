@@ -26,6 +26,7 @@ export interface MemoryHostOptions {
   readonly stdoutIsTTY?: boolean
   readonly stdin?: Pick<Host['stdin'], 'isTTY' | 'setRawMode'>
   readonly builder?: Partial<Builder>
+  readonly verifyStore?: Host['verifyStore']
 }
 
 /** Makes a host; what the builder is not given fails the test when it is called. */
@@ -58,6 +59,11 @@ export function memoryHost(options: MemoryHostOptions = {}): MemoryHost {
       opened.push(settings)
       return memoryBuilder(options.builder ?? {})
     },
+    async verifyStore(settings) {
+      opened.push(settings)
+      if (options.verifyStore === undefined) throw new TypeError('The test did not expect this call')
+      return await options.verifyStore(settings)
+    },
     out,
     err,
     signal: (name = 'SIGINT') => {
@@ -86,6 +92,13 @@ function memoryBuilder(methods: Partial<Builder>): Builder {
     runImage: unexpected,
     shell: unexpected,
     failures: unexpected,
+    diskUsage: unexpected,
+    prune: unexpected,
+    builds: unexpected,
+    buildRecord: unexpected,
+    buildExplanation: unexpected,
+    buildLog: unexpected,
+    removeBuilds: unexpected,
     bootstrap: unexpected,
     doctor: unexpected,
     close: async () => {},

@@ -1,8 +1,9 @@
 import { lstatSync, readdirSync, readFileSync } from 'node:fs'
-import { join } from 'node:path'
+import { basename, join } from 'node:path'
 import { digestBytes, parseDigest } from '@tsbuild/digest'
 import { expect } from 'vitest'
 import { isSnapshotId } from '../layout.ts'
+import { unseal } from '../seal.ts'
 import type { Store } from '../types.ts'
 import { failureData, failureText, recordText, sourceData, sourceText } from './writer-protocol.ts'
 
@@ -33,7 +34,7 @@ function verifySnapshots(store: Store, directory: string): ReadonlySet<string> {
   const names = readdirSync(directory)
   for (const name of names) {
     expect(isSnapshotId(name) && store.snapshots.has(name), `snapshot ${name} is committed`).toBe(true)
-    JSON.parse(readFileSync(join(directory, name, 'snapshot.json'), 'utf8'))
+    JSON.parse(whole(join(directory, name, 'snapshot.json'), name))
     expect(readFileSync(join(directory, name, 'fs', 'data'), 'utf8')).toBe(`data of ${name}`)
   }
   return new Set(names)
@@ -42,7 +43,7 @@ function verifySnapshots(store: Store, directory: string): ReadonlySet<string> {
 function verifyRecords(directory: string, committed: ReadonlySet<string>): void {
   for (const shard of readdirSync(directory)) {
     for (const name of readdirSync(join(directory, shard))) {
-      const text = readFileSync(join(directory, shard, name), 'utf8')
+      const text = whole(join(directory, shard, name))
       const { snapshot } = JSON.parse(text)
       expect(text).toBe(recordText(snapshot))
       expect(committed.has(snapshot), `record ${name} names a committed snapshot`).toBe(true)
@@ -54,11 +55,11 @@ function verifyRecords(directory: string, committed: ReadonlySet<string>): void 
 function verifySources(directory: string): void {
   const trees = readdirSync(join(directory, 'trees'))
   for (const id of trees) {
-    const marker = readFileSync(join(directory, 'trees', id, 'source.json'), 'utf8')
+    const marker = whole(join(directory, 'trees', id, 'source.json'), id)
     expect(JSON.parse(marker), `source ${id} is committed`).toHaveProperty('createdMs')
   }
   for (const name of readdirSync(join(directory, 'names'))) {
-    const { tree, text } = JSON.parse(readFileSync(join(directory, 'names', name), 'utf8'))
+    const { tree, text } = JSON.parse(whole(join(directory, 'names', name)))
     const source: string = JSON.parse(text).name
     expect(text).toBe(sourceText(source))
     expect(readFileSync(join(directory, 'trees', tree, 'fs', 'data'), 'utf8')).toBe(sourceData(source))
@@ -70,9 +71,16 @@ function verifyFailures(directory: string): void {
   const refs = readdirSync(directory)
   expect(refs.length).toBeLessThanOrEqual(2)
   for (const ref of refs) {
-    expect(readFileSync(join(directory, ref, 'failure.json'), 'utf8')).toBe(failureText(ref))
+    expect(whole(join(directory, ref, 'failure.json'), ref)).toBe(failureText(ref))
     expect(readFileSync(join(directory, ref, 'fs', 'data'), 'utf8')).toBe(failureData(ref))
   }
+}
+
+/** The text of a file that has its seal. */
+function whole(path: string, name: string = basename(path, '.json')): string {
+  const sealed = unseal(name, readFileSync(path))
+  if (sealed.is !== 'whole') throw new Error(`${path} is ${sealed.is}`)
+  return sealed.text
 }
 
 function verifyIndex(path: string): void {

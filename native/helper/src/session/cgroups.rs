@@ -9,6 +9,7 @@ use crate::error::{Failure, Fallible};
 use crate::protocol::{Session, SessionCgroup, Unlimited};
 use rustix::fd::OwnedFd;
 use rustix::fs::{FlockOperation, Mode, OFlags};
+use rustix::io::Errno;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -16,8 +17,9 @@ use std::time::Duration;
 /// What their names begin with. No unit of systemd has such a name: it would hold a dot.
 const PREFIX: &str = "tsbuild-session-";
 
-/// A directory this young may belong to a session that is just about to lock it.
-const YOUTH: Duration = Duration::from_secs(10);
+/// How often a directory is made again that somebody swept away before it was locked, and what lies between.
+const ATTEMPTS: u32 = 100;
+const PAUSE: Duration = Duration::from_millis(5);
 
 /// The directories, locked.
 #[derive(Debug)]
@@ -63,11 +65,8 @@ impl Cgroups {
         };
         sweep(&base);
         let base = hierarchy.directory(&base);
-        let mut made = base.child(&format!("{PREFIX}{id}"))?;
-        match lock(Path::new(&made.path)) {
-            Some(lock) => self._locks.push(lock),
-            None => return Err(Failure::internal(format!("{:?} is another session's", made.path))),
-        }
+        let (mut made, lock) = make_locked(&base, &format!("{PREFIX}{id}"))?;
+        self._locks.push(lock);
         if made.version == 2 {
             made.controllers = hand_down(Path::new(&made.path));
         }
@@ -179,11 +178,35 @@ fn hand_down(path: &Path) -> Vec<String> {
     list("cgroup.subtree_control").into_iter().filter(wanted).collect()
 }
 
-/// Locks a directory until the descriptor is closed; none where another process has it.
+/// Makes a directory and locks it.
+///
+/// Between the two it looks like a dead session's, and whoever begins at that moment may remove it: then it is made again.
+fn make_locked(base: &SessionCgroup, name: &str) -> Fallible<(SessionCgroup, OwnedFd)> {
+    let mut failure = Failure::internal(format!("{name:?} in {:?} is another session's", base.path));
+    for _ in 0..ATTEMPTS {
+        match base.child(name) {
+            Ok(made) => match lock(Path::new(&made.path)) {
+                Some(held) => return Ok((made, held)),
+                None => std::thread::sleep(PAUSE),
+            },
+            // It is just being removed, or was while it was given its processors.
+            Err(error) if matches!(error.errno, Some(Errno::EXIST | Errno::NOENT | Errno::NODEV)) => {
+                failure = error;
+                std::thread::sleep(PAUSE);
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    Err(failure)
+}
+
+/// Locks a directory until the descriptor is closed; none where another process has it, or has removed it.
 fn lock(path: &Path) -> Option<OwnedFd> {
     let fd = rustix::fs::open(path, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty()).ok()?;
     rustix::fs::flock(&fd, FlockOperation::NonBlockingLockExclusive).ok()?;
-    Some(fd)
+    let (held, there) = (rustix::fs::fstat(&fd).ok()?, rustix::fs::stat(path).ok()?);
+    // Who held it before may have removed it, and its name may be another's by now.
+    ((held.st_dev, held.st_ino) == (there.st_dev, there.st_ino)).then_some(fd)
 }
 
 /// Removes what dead sessions left: directories with our name that nobody holds and nothing runs in.
@@ -191,12 +214,7 @@ fn sweep(base: &Path) {
     for path in remove::children(base) {
         let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
         let ours = name.strip_prefix(PREFIX).is_some_and(cgroup::is_name);
-        let old = path
-            .metadata()
-            .and_then(|meta| meta.modified())
-            .is_ok_and(|made| made.elapsed().is_ok_and(|age| age > YOUTH));
         if ours
-            && old
             && let Some(_held) = lock(&path)
         {
             // What is busy stays for the next one: this is no place to kill.

@@ -1,0 +1,80 @@
+import { join } from 'node:path'
+import { decodeRecord } from '@tsbuild/cache'
+import { digestHex } from '@tsbuild/digest'
+import { count, isRecord, parseJson } from '@tsbuild/shape'
+import { definitionKey } from '@tsbuild/solver'
+import { isSnapshotId, type SnapshotId } from '@tsbuild/store'
+import { isCommitted } from './check-snapshots.ts'
+import { type Check, damage, foreign } from './found.ts'
+import { entriesOf, isStill, lookAt, sealedText } from './look.ts'
+import { removeAt } from './mend.ts'
+import type { Scan } from './scan.ts'
+
+/** Records of any other format are not read by this version, and are not damaged. */
+const format = 1
+
+/** Every record can be read, and what it names is there and whole. To be called when the snapshots are known. */
+export async function* checkRecords(scan: Scan): Check {
+  const { records } = scan.layout
+  for (const shard of entriesOf(records)) {
+    const directory = join(records, shard.name)
+    if (!/^[0-9a-f]{2}$/.test(shard.name) || !shard.isDirectory()) {
+      yield foreign(directory)
+      continue
+    }
+    scan.signal.throwIfAborted()
+    for (const { name } of entriesOf(directory)) yield* checkRecord(scan, join(directory, name), shard.name)
+  }
+}
+
+async function* checkRecord(scan: Scan, path: string, shard: string): Check {
+  const hex = /([0-9a-f]{64})\.json$/.exec(path)?.[1]
+  if (hex === undefined || !hex.startsWith(shard)) return yield foreign(path)
+  const looked = lookAt(path)
+  if (looked.is === 'missing') return
+  scan.checked.records++
+  const sealed = sealedText(looked, hex)
+  const problem = 'problem' in sealed ? sealed.problem : textProblem(scan, sealed, hex)
+  const { stats } = looked
+  if (problem === undefined || stats === undefined || !isStill(path, stats)) return
+  const mend = removeAt(path, stats)
+  yield damage({ kind: 'record', path, problem, loses: 'work', mend }, 'is removed; the step runs again')
+}
+
+function textProblem(
+  scan: Scan,
+  { text, isSealed }: { readonly text: string; readonly isSealed: boolean },
+  hex: string,
+): string | undefined {
+  const value = parseJson(text)
+  if (!isRecord(value) || !count(value.format)) return 'it is no record'
+  if (value.format !== format) {
+    scan.checked.foreignRecords++
+    return undefined
+  }
+  const snapshot = namedSnapshot(value, text)
+  if (snapshot === undefined) return 'it is no whole record'
+  if (!isSealed && hasOtherKey(text, hex)) return 'it is the record of another key'
+  // A build may have made it since the snapshots were listed.
+  const state = scan.snapshots.get(snapshot) ?? (isCommitted(scan.layout, snapshot) ? 'whole' : undefined)
+  if (state === 'whole') return undefined
+  return `it names snapshot ${snapshot}, which is ${state ?? 'missing'}`
+}
+
+/** A step's record names what the step stored, that of an unpacked layer its tree. */
+function namedSnapshot(value: Record<string, unknown>, text: string): SnapshotId | undefined {
+  const holder = 'outputKey' in value ? decodeRecord(text)?.stored : value
+  if (!isRecord(holder)) return undefined
+  const { snapshot } = holder
+  return typeof snapshot === 'string' && isSnapshotId(snapshot) ? snapshot : undefined
+}
+
+/**
+ * Of a step's record from before there were seals: whether its definition key is another. Where an input counts by content,
+ * the record does not say under which key of that input it was found, and so nothing can be said.
+ */
+function hasOtherKey(text: string, hex: string): boolean {
+  const record = decodeRecord(text)
+  if (record === undefined || record.inputs.some(({ kind }) => kind === 'content')) return false
+  return digestHex(definitionKey(record.op, record.inputs)) !== hex
+}

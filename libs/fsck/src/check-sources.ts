@@ -1,0 +1,79 @@
+import { lstatSync, type Stats } from 'node:fs'
+import { basename, join } from 'node:path'
+import { count, objectOf } from '@tsbuild/shape'
+import { isSourceId, parseSourcePointer, type SourceId } from '@tsbuild/store'
+import { type Check, damage, foreign } from './found.ts'
+import { leftover, underWay } from './leftovers.ts'
+import { entriesOf, isStill, kindOf, lookAt, sealedJson, sealedText } from './look.ts'
+import { removeAt, removeUnlessUsed } from './mend.ts'
+import type { Scan } from './scan.ts'
+
+const isMarker = objectOf({ createdMs: count })
+
+/** What was fetched from elsewhere: its trees, and the names that point to them. */
+export async function* checkSources(scan: Scan): Check {
+  const { layout } = scan
+  const whole = new Set<string>()
+  for (const { name } of entriesOf(layout.sourceTrees)) {
+    const path = join(layout.sourceTrees, name)
+    const stats = lstatSync(path, { throwIfNoEntry: false })
+    if (stats === undefined) continue
+    if (!isSourceId(name) || !stats.isDirectory()) yield foreign(path)
+    else yield* checkTree(scan, name, stats, whole)
+  }
+  for (const { name } of entriesOf(layout.sourceNames)) {
+    const path = join(layout.sourceNames, name)
+    if (/^[0-9a-f]{64}\.json$/.test(name)) yield* checkName(scan, path, whole)
+    else yield foreign(path)
+  }
+  for (const entry of entriesOf(layout.sourceWork))
+    if (!/^[0-9a-f]{64}$/.test(entry.name) || !entry.isDirectory())
+      yield foreign(join(layout.sourceWork, entry.name))
+}
+
+async function* checkTree(scan: Scan, id: SourceId, stats: Stats, whole: Set<string>): Check {
+  const { directory, fs, marker } = scan.layout.source(id)
+  const looked = lookAt(marker)
+  if (looked.is === 'missing') {
+    if (underWay(scan.layout, `source-${id}`) || lookAt(marker).is !== 'missing') return
+    return yield* leftover(scan.layout, directory, 'it was never committed')
+  }
+  const tree = lstatSync(fs, { throwIfNoEntry: false })
+  const problem = !isMarker(sealedJson(looked, id))
+    ? 'its marker is damaged'
+    : tree?.isDirectory() === true
+      ? undefined
+      : `its tree is ${tree === undefined ? 'missing' : kindOf(tree)}`
+  if (problem === undefined) whole.add(id)
+  else if (isStill(directory, stats)) {
+    const mend = removeUnlessUsed('source', id, stats)
+    const found = { kind: 'source', path: directory, problem, loses: 'nothing', mend } as const
+    yield damage(found, 'is removed; it is fetched again')
+  }
+}
+
+async function* checkName(scan: Scan, path: string, whole: ReadonlySet<string>): Check {
+  const looked = lookAt(path)
+  if (looked.is === 'missing') return
+  const sealed = sealedText(looked, basename(path, '.json'))
+  const pointer = 'text' in sealed ? parseSourcePointer(sealed.text) : undefined
+  const isThere = pointer !== undefined && (whole.has(pointer.tree) || isNew(scan, pointer.tree))
+  const { stats } = looked
+  if (isThere || stats === undefined || !isStill(path, stats)) return
+  const problem =
+    'problem' in sealed
+      ? sealed.problem
+      : pointer === undefined
+        ? 'it names no tree'
+        : `it names tree ${pointer.tree}, which is missing or damaged`
+  const mend = removeAt(path, stats)
+  yield damage(
+    { kind: 'source-name', path, problem, loses: 'nothing', mend },
+    'is removed; it is fetched again',
+  )
+}
+
+/** A tree that a build has committed since the trees were listed. */
+function isNew({ layout }: Scan, id: string): boolean {
+  return isSourceId(id) && isMarker(sealedJson(lookAt(layout.source(id).marker), id))
+}

@@ -1,0 +1,5 @@
+export { failureOf } from './failure-of.ts'
+export { createHistory } from './history.ts'
+export { createRecorder, type RecorderOptions } from './recorder.ts'
+export type * from './types.ts'
+export { historyFormat } from './types.ts'
