@@ -267,10 +267,8 @@ async function unpack(
       const draft = await store.snapshots.draft()
       try {
         await applyLayer(store, native, layer, { target: draft.upper, lower }, signal)
-        await draft.commit([
-          { keys: [key], text: JSON.stringify({ format: 1, snapshot: draft.id, diffId: layer.diffId }) },
-        ])
-        await store.snapshots.setLayer(draft.id, layerInfo(layer))
+        // With its layer form at once: what is committed has a name and readers, and is not released for want of it.
+        await draft.commit([unpackedRecord(key, draft.id, layer.diffId)], { layer: layerInfo(layer) })
       } catch (error) {
         await draft.release()
         throw error
