@@ -51,7 +51,7 @@ export interface Executor {
   /**
    * Runs a process to the end of everything it started. A non-zero exit code is a result, not an error.
    *
-   * @throws {UserError} (both promises) `ERR_ENTITLEMENT` for what is not allowed, `ERR_TIMEOUT`, `ERR_CANCELLED`
+   * @throws {UserError} (all promises) `ERR_ENTITLEMENT` for what is not allowed, `ERR_TIMEOUT`, `ERR_CANCELLED`
    * @throws {EnvironmentError} `ERR_CGROUP`, `ERR_SESSION_LOST`, and what the helper reports
    */
   run(process: Process, output: RunOutput, options: ProcessOptions): Staged<'run'>
@@ -118,10 +118,11 @@ export function createExecutor(options: ExecutorOptions): Executor {
     run(step, output, finishing) {
       const started = start(step, output, finishing)
       const outcome = started.then((running) => running.outcome)
+      const content = started.then((running) => running.content)
       const finished = started.then((running) => running.finished)
-      // Both reject when the process cannot be started, and one of the two may have no reader.
-      for (const promise of [outcome, finished]) promise.catch(() => {})
-      return { outcome, finished }
+      // All reject when the process cannot be started, and some may have no reader.
+      for (const promise of [outcome, content, finished]) promise.catch(() => {})
+      return { outcome, content, finished }
     },
     limitOf: (exceeded) => limitOf(exceeded, { limits, processLimits, defaults }),
     close: () => surroundings.end(),

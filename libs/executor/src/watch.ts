@@ -28,16 +28,15 @@ export function watch(options: WatchOptions, run: (signal: AbortSignal) => Stage
     if (lost.aborted) return lost.reason
     return late.signal.aborted && isCancelled(error) ? tooLate(command, timeoutMs ?? 0) : error
   }
-  const { outcome, finished } = run(AbortSignal.any(signals))
-  return {
-    outcome: outcome
-      .finally(() => clearTimeout(timer))
-      .catch((error) => {
-        throw explain(error)
-      }),
-    finished: finished.catch((error) => {
+  const explained = <T>(promise: Promise<T>) =>
+    promise.catch((error) => {
       throw explain(error)
-    }),
+    })
+  const { outcome, content, finished } = run(AbortSignal.any(signals))
+  return {
+    outcome: explained(outcome.finally(() => clearTimeout(timer))),
+    content: explained(content),
+    finished: explained(finished),
   }
 }
 

@@ -19,6 +19,8 @@ export interface CallOptions {
   readonly extraFds?: readonly (number | 'pipe' | 'ignore')[] | undefined
   readonly onProcess?: ((child: ChildProcess) => void) | undefined
   readonly onReply?: ((reply: Reply) => void) | undefined
+  /** Of those that come after the result. */
+  readonly onLaterReply?: ((reply: Reply) => void) | undefined
   /** The helper enters the user namespace on its descriptor 8 in place of one of its own. */
   readonly joinUserNamespace?: boolean | undefined
 }
@@ -109,7 +111,10 @@ async function perform<O extends Outcome['op']>(
       if (reply.event === 'error') throw toError(reply)
       if (reply.event !== 'result') {
         if (result === undefined) options.onReply?.(reply)
-        else after.push(reply)
+        else {
+          options.onLaterReply?.(reply)
+          after.push(reply)
+        }
       } else if (result === undefined && reply.result.op === request.op) {
         result = reply.result as OutcomeOf<O>
         usable(result)

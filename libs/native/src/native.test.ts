@@ -271,7 +271,7 @@ describe('Native.run()', () => {
     readBytes: 0,
     writtenBytes: 0,
   }
-  const finish = { layer: { format: 'gzip', level: 6 }, sync: true } as const
+  const finish = { content: false, layer: { format: 'gzip', level: 6 }, sync: true } as const
   const written = { digest: `sha256:${'a'.repeat(64)}`, sizeBytes: 3, diffId: `sha256:${'b'.repeat(64)}` }
 
   function running(body: string, options: Parameters<ReturnType<typeof nativeOf>['run']>[2] = {}) {
@@ -351,6 +351,49 @@ describe('Native.run()', () => {
     expect(await outcome).toEqual(zero)
     writeFileSync(go, '')
     expect(await finished).toEqual(written)
+  })
+
+  it('gives the content before it has finished', async () => {
+    const go = join(temporaryDirectory(), 'go')
+    const body = `fs.closeSync(3); fs.closeSync(4); setTimeout(() => process.exit(1), 20_000).unref()
+      ${answering({ event: 'result', result: zero }, { event: 'content', digest: 'sha256:c' })}
+      const timer = setInterval(() => {
+        if (!fs.existsSync(${JSON.stringify(go)})) return
+        clearInterval(timer)
+        ${answering({ event: 'durable' })}
+      }, 5)`
+    const { content, finished } = running(body, { finish: { content: true, layer: null, sync: true } })
+    expect(await content).toBe('sha256:c')
+    writeFileSync(go, '')
+    expect(await finished).toBeUndefined()
+  })
+
+  it('gives no content where the helper has none, where none was asked for and where the program failed', async () => {
+    const asked = { finish: { content: true, layer: null, sync: true } }
+    const none = [{ event: 'content', digest: null }, { event: 'durable' }]
+    const result = { event: 'result', result: zero }
+    const failed = { event: 'result', result: { ...zero, exitCode: 1 } }
+    const answers = [
+      running(answering(result, ...none), asked),
+      running(answering(result)),
+      running(answering(failed), asked),
+    ]
+    for (const { content } of answers) expect(await content).toBeUndefined()
+  })
+
+  it('rejects content and finished when the content cannot be told', async () => {
+    const asked = { finish: { content: true, layer: null, sync: true } }
+    const replies = [
+      { event: 'error', kind: 'environment', code: 'ERR_STORE_IO', message: 'm', errno: 'EIO' },
+    ]
+    const body = `${answering({ event: 'result', result: zero }, ...replies)}; process.exitCode = 1`
+    const { outcome, content, finished } = running(body, asked)
+    expect(await outcome).toEqual(zero)
+    await expect(content).rejects.toMatchObject({ code: 'ERR_STORE_IO' })
+    await expect(finished).rejects.toMatchObject({ code: 'ERR_STORE_IO' })
+    const silent = running(answering({ event: 'result', result: zero }, { event: 'durable' }), asked)
+    await expect(silent.content).rejects.toMatchObject({ code: 'ERR_HELPER_PROTOCOL' })
+    await expect(silent.finished).rejects.toMatchObject({ code: 'ERR_HELPER_PROTOCOL' })
   })
 
   it('rejects finished, not outcome, when what follows the result fails', async () => {

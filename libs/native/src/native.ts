@@ -1,7 +1,7 @@
 import type { Readable, Writable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import { InternalError } from '@tsbuild/errors'
-import { type CallOptions, call, type HelperTarget, start } from './call.ts'
+import { type CallOptions, call, type HelperTarget } from './call.ts'
 import type {
   ApplyLimits,
   Compression,
@@ -18,7 +18,7 @@ import type {
 } from './protocol.ts'
 import { run } from './run.ts'
 import { startSession } from './session.ts'
-import { staged } from './staged.ts'
+import { startStaged } from './staged.ts'
 
 /** The data plane. Every method starts one helper process, which ends with it. */
 export interface Native {
@@ -37,6 +37,11 @@ export interface Native {
   apply(layer: ApplyRequest, fd: number, options?: Cancellable): Promise<OutcomeOf<'apply'>>
   /** Writes the layer of a tree to `fd`. */
   diff(request: DiffRequest, fd: number, options?: Cancellable): Promise<OutcomeOf<'diff'>>
+  /**
+   * Makes one tree in the empty directory `target` that, as a lower layer, means the same as a run of trees (topmost first),
+   * out of hard links. What it left of `target` when it failed is for the caller to remove.
+   */
+  merge(lower: readonly string[], target: string, options?: Cancellable): Promise<OutcomeOf<'merge'>>
   exportDirectory(root: Root, path: string, options?: Cancellable): Promise<OutcomeOf<'export'>>
   /** Writes the file system as tar to a descriptor of this process, or into a stream, which is not ended. */
   exportTar(root: Root, dest: number | Writable, options?: Cancellable): Promise<OutcomeOf<'export'>>
@@ -47,6 +52,11 @@ export interface Native {
   ): Staged<'run'>
   /** Makes what the runs of one build share. */
   session(request: Omit<SessionRequest, 'op'>): NativeSession
+  /**
+   * The content digests of committed layers' trees, in their order: what each holds but for times. Undefined for one that no
+   * layer can hold. @see docs/dev/cache-keys.md
+   */
+  content(trees: readonly string[], options?: Cancellable): Promise<readonly (string | undefined)[]>
   sync(paths: readonly string[]): Promise<void>
   remove(paths: readonly string[]): Promise<void>
   usage(paths: readonly string[]): Promise<readonly number[]>
@@ -107,6 +117,11 @@ export interface Cancellable {
 /** An operation that changed a snapshot: what it made can be used before it is durable. */
 export interface Staged<O extends 'copy' | 'run'> {
   readonly outcome: Promise<OutcomeOf<O>>
+  /**
+   * Resolves before `finished`, to the content digest of what the snapshot holds now but for times; not parsed yet. Undefined
+   * where `finish` does not ask for it, the process failed, or no layer can hold it. Rejects when it cannot be told.
+   */
+  readonly content: Promise<string | undefined>
   /**
    * Resolves when what `finish` asked for is done: to the layer that is on `layerFd`, or undefined without one. Rejects
    * whenever `outcome` does.
@@ -208,11 +223,14 @@ export function createNative(target: HelperTarget): Native {
       call(target, { op: 'apply', ...layer }, { ...cancellable(options), extraFds: [fd] }),
     diff: (request, fd, options) =>
       call(target, { op: 'diff', ...request }, { ...cancellable(options), extraFds: [fd] }),
+    merge: (lower, mergeTarget, options) =>
+      call(target, { op: 'merge', lower, target: mergeTarget }, cancellable(options)),
     exportDirectory: (root, path, options) =>
       call(target, { op: 'export', root, dest: { kind: 'directory', path } }, cancellable(options)),
     exportTar: (root, dest, options) => exportTar(target, root, dest, options),
     run: (request, output, options) => run(target, request, output, options),
     session: (request) => startSession(target, request),
+    content: (trees, options) => content(target, trees, options),
     sync: async (paths) => void (await call(target, { op: 'sync', paths })),
     remove: async (paths) => void (await call(target, { op: 'remove', paths })),
     usage: async (paths) => (await call(target, { op: 'usage', paths })).bytes,
@@ -309,7 +327,18 @@ function copy(
   const request = { op: 'copy', root, owners, actions, finish } as const
   const extraFds =
     options.layerFd === undefined ? [] : (['ignore', 'ignore', 'ignore', options.layerFd] as const)
-  return staged(start(target, request, { ...cancellable(options), extraFds }), request.finish)
+  return startStaged(target, request, { ...cancellable(options), extraFds })
+}
+
+async function content(
+  target: HelperTarget,
+  trees: readonly string[],
+  options: Cancellable | undefined,
+): Promise<readonly (string | undefined)[]> {
+  const { digests } = await call(target, { op: 'content', trees }, cancellable(options))
+  if (digests.length !== trees.length)
+    throw new InternalError('ERR_HELPER_PROTOCOL', 'the helper did not answer every tree')
+  return digests.map((digest) => digest ?? undefined)
 }
 
 async function read(

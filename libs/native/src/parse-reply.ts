@@ -52,6 +52,7 @@ const outcomes: Readonly<Record<Outcome['op'], Members>> = {
   read: { op: text, files: listOf(orNull(text)) },
   apply: { op: text, diffId: text, unpackedBytes: count, entries: count },
   diff: { op: text, digest: text, sizeBytes: count, diffId: text, unpackedBytes: count, entries: count },
+  merge: { op: text, linked: count, copiedBytes: count, directories: count },
   export: { op: text, files: count, bytes: count },
   run: {
     op: text,
@@ -65,6 +66,7 @@ const outcomes: Readonly<Record<Outcome['op'], Members>> = {
     writtenBytes: count,
   },
   session: { op: text },
+  content: { op: text, digests: listOf(orNull(text)) },
   sync: { op: text },
   remove: { op: text },
   usage: { op: text, bytes: listOf(count) },
@@ -89,6 +91,7 @@ const replies: Readonly<Record<Reply['event'], Members>> = {
   progress: { event: text, bytes: count },
   warning: { event: text, code: text, message: text },
   result: { event: text, result: outcome },
+  content: { event: text, digest: orNull(text) },
   layer: { event: text, digest: text, sizeBytes: count, diffId: text },
   durable: { event: text },
   error: { event: text, kind, code: text, message: text, errno: orNull(text) },

@@ -112,6 +112,8 @@ function perform(native: Native, { request, joinUserNamespace }: Envelope, out: 
       const { op: _op, ...layer } = request
       return native.diff(layer, 1)
     }
+    case 'merge':
+      return native.merge(request.lower, request.target)
     case 'export': {
       const { root, dest } = request
       return dest.kind === 'tar' ? native.exportTar(root, out) : native.exportDirectory(root, dest.path)
@@ -124,6 +126,8 @@ function perform(native: Native, { request, joinUserNamespace }: Envelope, out: 
       const namespaces = joinUserNamespace ? { userFd: 0 } : undefined
       return native.run(program, output, { finish: finish ?? undefined, namespaces }).finished
     }
+    case 'content':
+      return native.content(request.trees)
     case 'sync':
       return native.sync(request.paths)
     case 'remove':
@@ -133,11 +137,16 @@ function perform(native: Native, { request, joinUserNamespace }: Envelope, out: 
   }
 }
 
+/** What follows a result where no layer is asked for. */
+function following(request: Envelope['request']): readonly unknown[] {
+  if (!('finish' in request) || request.finish === null) return []
+  return [...(request.finish.content ? [{ event: 'content', digest: null }] : []), { event: 'durable' }]
+}
+
 describe('createNative()', () => {
   it.each(envelopes)('writes golden %s', async (_, envelope) => {
     const result = goldens('reply').find(({ name }) => name === `reply-result-${envelope.request.op}`)?.value
-    const isFinished = 'finish' in envelope.request && envelope.request.finish !== null
-    const helper = fakeHelper(answering(result, ...(isFinished ? [{ event: 'durable' }] : [])))
+    const helper = fakeHelper(answering(result, ...following(envelope.request)))
     const native = createNative({ helperPath: helper.path, idMap: envelope.idMap ?? undefined })
     const { PassThrough } = await import('node:stream')
     await perform(native, envelope, new PassThrough())
@@ -150,7 +159,7 @@ describe('createNative()', () => {
       replies.flatMap(([, reply]) => (reply.event === 'result' ? [reply.result.op] : [])),
     )
     expect(results).toEqual(ops)
-    expect(ops.size).toBe(12)
-    expect(new Set(replies.map(([, { event }]) => event)).size).toBe(9)
+    expect(ops.size).toBe(14)
+    expect(new Set(replies.map(([, { event }]) => event)).size).toBe(10)
   })
 })

@@ -214,6 +214,8 @@ export interface SessionRequest {
 
 /** What follows the result of an operation that changed a snapshot, while others use the snapshot already. */
 export interface Finish {
+  /** Digests what the snapshot's layer holds, times left out. */
+  readonly content: boolean
   /** Writes the changes as a layer to fd 6. */
   readonly layer: Compression | null
   /** Makes the snapshot and the layer durable. */
@@ -296,12 +298,20 @@ export type Request =
       readonly clampMtime: number | null
     }
   | {
+      readonly op: 'merge'
+      /** Trees that never change, topmost first. */
+      readonly lower: readonly string[]
+      /** An empty directory on their file system. */
+      readonly target: string
+    }
+  | {
       readonly op: 'export'
       readonly root: Root
       readonly dest: { readonly kind: 'directory'; readonly path: string } | { readonly kind: 'tar' }
     }
   | RunRequest
   | SessionRequest
+  | { readonly op: 'content'; readonly trees: readonly string[] }
   | { readonly op: 'sync'; readonly paths: readonly string[] }
   | { readonly op: 'remove'; readonly paths: readonly string[] }
   | { readonly op: 'usage'; readonly paths: readonly string[] }
@@ -389,6 +399,15 @@ export type Outcome =
       readonly unpackedBytes: number
       readonly entries: number
     }
+  | {
+      readonly op: 'merge'
+      /** Entries that are hard links to those of the run. */
+      readonly linked: number
+      /** Bytes of files that could not be linked. */
+      readonly copiedBytes: number
+      /** Directories made, the root among them. */
+      readonly directories: number
+    }
   | { readonly op: 'export'; readonly files: number; readonly bytes: number }
   | {
       readonly op: 'run'
@@ -404,6 +423,8 @@ export type Outcome =
       readonly writtenBytes: number
     }
   | { readonly op: 'session' }
+  /** Null for a tree that no layer can hold. */
+  | { readonly op: 'content'; readonly digests: readonly (string | null)[] }
   | { readonly op: 'sync' }
   | { readonly op: 'remove' }
   | { readonly op: 'usage'; readonly bytes: readonly number[] }
@@ -424,6 +445,7 @@ export type Reply =
   | { readonly event: 'progress'; readonly bytes: number }
   | { readonly event: 'warning'; readonly code: string; readonly message: string }
   | { readonly event: 'result'; readonly result: Outcome }
+  | { readonly event: 'content'; readonly digest: string | null }
   | { readonly event: 'layer'; readonly digest: string; readonly sizeBytes: number; readonly diffId: string }
   | { readonly event: 'durable' }
   | {

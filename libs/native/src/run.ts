@@ -1,9 +1,9 @@
 import type { ChildProcess } from 'node:child_process'
 import type { Readable } from 'node:stream'
-import { type CallOptions, type HelperTarget, start } from './call.ts'
+import type { CallOptions, HelperTarget } from './call.ts'
 import { cancellable, type RunOptions, type RunOutput, type RunSignal, type Staged } from './native.ts'
 import type { Reply, RunRequest } from './protocol.ts'
-import { staged } from './staged.ts'
+import { startStaged } from './staged.ts'
 
 /** See `Native.run`. */
 export function run(
@@ -36,16 +36,16 @@ export function run(
     process = spawned
     for (const signal of early) spawned?.kill(signal)
   }
-  const started = start(target, full, { ...others, onReply, extraFds, onProcess, joinUserNamespace })
-  started.finished.then(stopped, stopped)
-  const { outcome, finished } = staged(started, full.finish)
+  const calling = { ...others, onReply, extraFds, onProcess, joinUserNamespace }
+  const { outcome, content, finished } = startStaged(target, full, calling)
+  finished.then(stopped, stopped)
   // The result and the output come on different descriptors: the last lines of a step may arrive after its end.
   const complete = outcome.then(async (result) => {
     await Promise.all(carried)
     return result
   })
   complete.catch(() => {})
-  return { outcome: complete, finished }
+  return { outcome: complete, content, finished }
 }
 
 /** Descriptors 3 to 8 of the helper: output, error output, input, layer, network and user namespace. */

@@ -27,8 +27,8 @@ const op: ExecOp = {
 const vertex = digestBytes('vertex')
 
 /** Runs the op over a process that behaves so. */
-function start(behave: Behaviour, changed: Partial<ExecOp> = {}) {
-  const recording = recordingOptions(behave)
+function start(behave: Behaviour, changed: Partial<ExecOp> = {}, content?: Promise<string>) {
+  const recording = recordingOptions(behave, {}, content)
   const events: BuildEvent[] = []
   const { signal } = new AbortController()
   const made = { ...op, ...changed }
@@ -88,6 +88,28 @@ describe('execOp() when it runs', () => {
     await commit(keys, record)
     expect(calls).toEqual(['prepare', 'run', 'commit'])
     expect(records).toEqual([{ keys, text: expect.stringContaining(digestBytes('output')) }])
+  })
+
+  it('execute() waits for the content of what the process left, and gives it', async () => {
+    let tell: (digest: string) => void = () => {}
+    const told = new Promise<string>((resolve) => {
+      tell = resolve
+    })
+    const { executed } = start(async () => ({}), {}, told)
+    const first = await Promise.race([executed, new Promise((resume) => setImmediate(resume, 'waiting'))])
+    expect(first).toBe('waiting')
+    tell(digestBytes('layer'))
+    expect((await executed).content).toBe(digestBytes('layer'))
+    expect((await start(async () => ({})).executed).content).toBeUndefined()
+  })
+
+  it('execute() fails, and deletes the snapshot, when the content cannot be told', async () => {
+    const failure = new Error('EIO')
+    const content = Promise.reject(failure)
+    content.catch(() => {})
+    const { executed, calls } = start(async () => ({}), {}, content)
+    await expect(executed).rejects.toBe(failure)
+    expect(calls).toEqual(['prepare', 'run', 'release'])
   })
 
   it('execute() sends what the process writes, in order, with its stream', async () => {

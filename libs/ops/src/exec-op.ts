@@ -1,3 +1,4 @@
+import { parseDigest } from '@tsbuild/digest'
 import type { ExecOp } from '@tsbuild/graph'
 import type { ExecuteContext, StepOp } from '@tsbuild/solver'
 import { execInputs, execKey } from './exec-key.ts'
@@ -44,11 +45,11 @@ async function execute(
     const run = async () => {
       const process = { ...processOf(op, mounts, secrets), root: snapshot.root }
       const finishing = { ...snapshot.finishing, signal: context.signal }
-      const { outcome, finished } = options.executor.run(process, output, finishing)
-      return { end: await outcome, finished }
+      const { outcome, content, finished } = options.executor.run(process, output, finishing)
+      return { end: await outcome, content, finished }
     }
     // They are free when the process has ended, in whatever way; its layer may still be written then.
-    const { end, finished } = await run().finally(() => mounts.close())
+    const { end, content, finished } = await run().finally(() => mounts.close())
     output.end()
     context.events(usageEvent(context.vertex.digest, end, options.now()))
     if (end.exitCode !== 0) {
@@ -56,7 +57,9 @@ async function execute(
       await finished
       throw stepFailed({ op, outcome: end, lastLines: output.lastLines(), executor: options.executor })
     }
-    return executedLayer(base, snapshot, { createdAt: options.now(), finished })
+    const executed = executedLayer(base, snapshot, { createdAt: options.now(), content, finished })
+    const digest = await content
+    return { ...executed, content: digest === undefined ? undefined : parseDigest(digest) }
   } catch (error) {
     throw await endFailedStep({ op, inputs, snapshot, output, context, error }, options)
   }

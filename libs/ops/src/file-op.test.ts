@@ -1,6 +1,6 @@
 import { type Digest, digestBytes } from '@tsbuild/digest'
 import type { FileAction, FileOp } from '@tsbuild/graph'
-import { contentKey, definitionKey, type RecordedInput } from '@tsbuild/solver'
+import { definitionKey, type RecordedInput } from '@tsbuild/solver'
 import { describe, expect, it } from 'vitest'
 import { fileOp } from './file-op.ts'
 import { untouchable } from './testing/untouchable.ts'
@@ -47,7 +47,7 @@ function definitionOf(actions: readonly FileAction[]): Digest {
 
 /** The key where the source counts by what is read of it. */
 const contentOf = (actions: readonly FileAction[], content = 'same') =>
-  contentKey(stepOf(actions).key, [base, read(content)])
+  definitionKey(stepOf(actions).key, [base, read(content)])
 
 describe('fileOp() and its key', () => {
   it('fileOp() has the pinned key file.v2', () => {
@@ -121,7 +121,7 @@ describe('fileOp() and its key', () => {
     const inputs = [base, read('x'), read('y')]
     const one = stepOf([copy, { ...other, input: 2 }], 3)
     const swapped = stepOf([{ ...copy, input: 2 }, other], 3)
-    expect(contentKey(one.key, inputs)).not.toBe(contentKey(swapped.key, inputs))
+    expect(definitionKey(one.key, inputs)).not.toBe(definitionKey(swapped.key, inputs))
   })
 
   const differentFiles: Readonly<Record<string, FileAction>> = {

@@ -107,14 +107,15 @@ async function execute(
     const actions = await Promise.all(
       op.actions.map((action) => nativeAction(action, results, options, context)),
     )
-    const { outcome, finished } = options.native.copy(snapshot.root, actions, {
+    const { outcome, content, finished } = options.native.copy(snapshot.root, actions, {
       ...snapshot.finishing,
       owners: await ownersOf(op, results, options, context.signal),
       signal: context.signal,
       onWarning: warner(context, options.now),
     })
     await outcome
-    return executedLayer(base, snapshot, { createdAt: options.now(), finished })
+    // Nobody waits for the content: what a copy reads counts by its own already.
+    return executedLayer(base, snapshot, { createdAt: options.now(), content, finished })
   } catch (error) {
     await snapshot.release()
     throw error

@@ -1,8 +1,7 @@
 import { encodeRecord } from '@tsbuild/cache'
 import type { KeyValue } from '@tsbuild/digest'
 import { InternalError } from '@tsbuild/errors'
-import type { WrittenLayer } from '@tsbuild/native'
-import type { Filesystem, LayerRef, PreparedSnapshot } from '@tsbuild/snapshot'
+import type { Filesystem, Following, LayerRef, PreparedSnapshot } from '@tsbuild/snapshot'
 import { emptyFilesystem, withLayer } from '@tsbuild/snapshot'
 import type { Executed } from '@tsbuild/solver'
 import { isSnapshotId, type SnapshotId } from '@tsbuild/store'
@@ -24,14 +23,14 @@ export function mountedFilesystem(inputs: readonly OpResult[], index: number): F
 export function executedLayer(
   base: Filesystem,
   snapshot: PreparedSnapshot,
-  made: { readonly createdAt: number; readonly finished: Promise<WrittenLayer | undefined> },
+  made: Following & { readonly createdAt: number },
 ): Executed<OpResult> {
   const { id } = snapshot
-  const { createdAt, finished } = made
+  const { createdAt } = made
   return {
     result: { kind: 'filesystem', filesystem: withLayer(base, { kind: 'snapshot', id, createdAt }) },
     stored: { snapshot: id, createdAt },
-    commit: (keys, record) => snapshot.commit([{ keys, text: encodeRecord(record) }], finished),
+    commit: (keys, record) => snapshot.commit([{ keys, text: encodeRecord(record) }], made),
   }
 }
 

@@ -1,4 +1,4 @@
-import { mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
+import { chmodSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { basename, dirname, join } from 'node:path'
 import { gunzipSync, gzipSync } from 'node:zlib'
 import { chainIdOf, digestBytes, parseDiffId } from '@tsbuild/digest'
@@ -101,7 +101,7 @@ function counting(native: Native) {
 }
 
 /** What an operation without a layer finishes with. */
-const nothing = Promise.resolve(undefined)
+const nothing = { content: Promise.resolve(undefined), finished: Promise.resolve(undefined) }
 const fail = () => Promise.reject(new Error('not to be called'))
 /** For tests that reach no helper. */
 const noHelper = { apply: fail, diff: fail } as Partial<Native> as Native
@@ -114,7 +114,10 @@ describe('Snapshotter.prepare()', () => {
     const snapshotter = createSnapshotter({ store, native: noHelper, fetch })
     const { id, root, finishing, commit } = await snapshotter.prepare(emptyFilesystem, signal)
     expect(root).toMatchObject({ lower: [], upper: store.snapshots.path(id) })
-    expect(finishing).toEqual({ finish: { layer: null, sync: store.durable }, layerFd: undefined })
+    expect(finishing).toEqual({
+      finish: { content: true, layer: null, sync: store.durable },
+      layerFd: undefined,
+    })
     expect(store.snapshots.has(id)).toBe(false)
     await commit([], nothing)
     expect(store.snapshots.has(id)).toBe(true)
@@ -162,13 +165,27 @@ describe('PreparedSnapshot', () => {
     const { native, diffed } = counting(realHelper(test))
     const snapshotter = createSnapshotter({ store, native, fetch })
     const prepared = await snapshotter.prepare(emptyFilesystem, signal, gzip)
-    const { finished } = native.copy(prepared.root, [mkdir], prepared.finishing)
-    await prepared.commit([], finished)
+    await prepared.commit([], native.copy(prepared.root, [mkdir], prepared.finishing))
     const blob = await snapshotter.layerBlob(prepared.id, gzip, { signal })
     expect(digestBytes(gunzipSync(await store.blobs.read(blob.digest)))).toBe(blob.diffId)
     const later = createSnapshotter({ store, native, fetch })
     expect(await later.layerBlob(prepared.id, gzip, { signal })).toEqual(blob)
     expect(diffed).toEqual([])
+  })
+
+  it('keeps the content digest that the tree had', async (test) => {
+    const native = realHelper(test)
+    const snapshotter = createSnapshotter({ store, native, fetch })
+    const contents: (string | undefined)[] = []
+    for (const path of ['/a', '/b', '/a']) {
+      const prepared = await snapshotter.prepare(emptyFilesystem, signal)
+      await prepared.commit([], native.copy(prepared.root, [{ ...mkdir, path }], prepared.finishing))
+      contents.push(store.snapshots.content(prepared.id))
+      expect(await native.content([store.snapshots.path(prepared.id)])).toEqual(contents.slice(-1))
+    }
+    const [a, b, again] = contents
+    expect(a).toMatch(/^sha256:/)
+    expect([again, b === a]).toEqual([a, false])
   })
 
   it('commits nothing, and gives no layer, when the step fails to finish', async () => {
@@ -177,7 +194,8 @@ describe('PreparedSnapshot', () => {
     const blob = snapshotter.layerBlob(prepared.id, gzip, { signal })
     blob.catch(() => {})
     const failure = new Error('the disk is full')
-    await expect(prepared.commit([], Promise.reject(failure))).rejects.toBe(failure)
+    const following = { ...nothing, finished: Promise.reject(failure) }
+    await expect(prepared.commit([], following)).rejects.toBe(failure)
     await expect(blob).rejects.toBe(failure)
     expect(store.snapshots.has(prepared.id)).toBe(false)
   })
@@ -261,6 +279,22 @@ describe('Snapshotter.view()', () => {
     const view = createSnapshotter({ store, native, fetch }).view({ layers: [wrong] }, signal)
     await expect(view).rejects.toMatchObject({ code: 'ERR_DIFFID_MISMATCH' })
     expect(snapshotNames()).toEqual([])
+  })
+
+  it('fetches a layer again whose blob was damaged on disk', async (test) => {
+    const native = realHelper(test)
+    await fetch(lower, signal)
+    const path = store.blobs.path(lower.digest)
+    chmodSync(path, 0o644)
+    const bytes = readFileSync(path)
+    bytes[bytes.length >> 1] = (bytes[bytes.length >> 1] ?? 0) ^ 1
+    writeFileSync(path, bytes)
+    const view = await createSnapshotter({ store, native, fetch }).view({ layers: [lower] }, signal)
+    expect(readFileSync(join(view.lower[0] ?? '', 'etc'), 'utf8')).toBe('lower')
+    expect(fetched).toEqual([lower.digest, lower.digest])
+    expect(await store.blobs.verify(lower.digest)).toBe(true)
+    expect(readdirSync(join(store.root, 'v1/quarantine'))).toHaveLength(1)
+    expect(snapshotNames()).toHaveLength(1)
   })
 
   it('does not give up the unpacking of one caller when another one is cancelled', async (test) => {

@@ -64,4 +64,19 @@ describe('DirectorySnapshotStore', () => {
       expect(snapshots.layer(draft.id), text).toBeUndefined()
     }
   })
+
+  it('content() is that of the commit, and undefined for garbage', async () => {
+    const { snapshots, root } = await temporaryStore()
+    const content = digestBytes('content')
+    const [known, unknown] = [await snapshots.draft(), await snapshots.draft()]
+    expect(snapshots.content(known.id)).toBeUndefined()
+    await known.commit([], { content })
+    await unknown.commit([])
+    expect([snapshots.content(known.id), snapshots.content(unknown.id)]).toEqual([content, undefined])
+    const path = join(root, 'v1', 'snapshots', known.id, 'snapshot.json')
+    for (const text of ['', '{', 'null', '[]', '{"content":1}', '{"content":"sha256:0"}']) {
+      writeFileSync(path, text)
+      expect(snapshots.content(known.id), text).toBeUndefined()
+    }
+  })
 })

@@ -1,6 +1,7 @@
 import { chmodSync, mkdirSync, statSync } from 'node:fs'
-import { isDigest, parseDiffId } from '@tsbuild/digest'
+import { type Digest, isDigest, parseDiffId } from '@tsbuild/digest'
 import type { Descriptor } from '@tsbuild/oci'
+import { isRecord, parseJson } from '@tsbuild/shape'
 import { readDescriptor, writeDescriptor } from './descriptor-json.ts'
 import { type Disk, readSmallFile } from './disk.ts'
 import type { DirectoryFailureStore } from './failure-store.ts'
@@ -76,6 +77,14 @@ export class DirectorySnapshotStore implements SnapshotStore {
     return text === undefined ? undefined : parseLayerInfo(text)
   }
 
+  content(id: SnapshotId): Digest | undefined {
+    const { marker } = this.#parts.layout.snapshot(id)
+    const bytes = onDiskSync('read', marker, () => readSmallFile(marker))
+    const value = bytes === undefined ? undefined : parseJson(bytes.toString())
+    const content = isRecord(value) ? value.content : undefined
+    return typeof content === 'string' && isDigest(content) ? content : undefined
+  }
+
   async setLayer(id: SnapshotId, layer: LayerInfo): Promise<void> {
     const { layout, disk, session, locks } = this.#parts
     const paths = layout.snapshot(id)
@@ -102,7 +111,7 @@ class Draft implements SnapshotDraft {
   }
 
   commit(records: readonly RecordWrite[], options: DraftCommitOptions = {}): Promise<void> {
-    const text = JSON.stringify({ createdMs: this.#parts.options.now() })
+    const text = JSON.stringify({ createdMs: this.#parts.options.now(), content: options.content })
     const layer = options.layer === undefined ? undefined : layerText(options.layer)
     const { synced } = options
     return this.#parts.commits.enqueue({ snapshot: { id: this.id, text, layer }, records, synced })

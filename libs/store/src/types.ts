@@ -73,6 +73,17 @@ export interface BlobStore {
    */
   read(digest: Digest, maxBytes?: number): Promise<Buffer>
   /**
+   * The bytes of a blob, verified on the way: where they are not those of its name, or cannot be read, the stream ends with an
+   * error and the blob is moved to quarantine. Who reads it must not count on its bytes before its end.
+   * Errors of the stream: {EnvironmentError} `ERR_STORE_CORRUPT`
+   */
+  stream(descriptor: { readonly digest: Digest; readonly size: number }): Readable
+  /**
+   * Reads a blob of any size and says whether it is there and whole; one that is damaged is moved to quarantine, so that it
+   * is fetched or made again.
+   */
+  verify(digest: Digest): Promise<boolean>
+  /**
    * Stores the bytes and returns their digest and size. Idempotent. Durable when it resolves. A stream is used up or
    * destroyed in any case; its own errors leave as they are.
    * @throws {UserError} `ERR_DIGEST_MISMATCH`, `ERR_SIZE_MISMATCH` if the bytes are not the expected ones
@@ -150,6 +161,8 @@ export interface DraftCommitOptions {
   readonly synced?: boolean | undefined
   /** What is known of its layer form; the blobs are in the store. */
   readonly layer?: LayerInfo | undefined
+  /** See {@link SnapshotStore.content}. */
+  readonly content?: Digest | undefined
 }
 
 /** How a committed snapshot looks as a layer, once somebody asked. */
@@ -167,6 +180,8 @@ export interface SnapshotStore {
   /** Whether it is committed. Synchronous and cheap: asked for each cached step. */
   has(id: SnapshotId): boolean
   layer(id: SnapshotId): LayerInfo | undefined
+  /** The content digest that its tree had when it was committed, where that is known: not of a layer that came with an image. */
+  content(id: SnapshotId): Digest | undefined
   /** Adds what is known of its layer form; blobs of other compressions are kept. */
   setLayer(id: SnapshotId, layer: LayerInfo): Promise<void>
 }
@@ -344,6 +359,8 @@ export interface RecordWrite {
 export interface RecordStore {
   /** The text of the record with this key. Synchronous and cheap. */
   get(key: Digest): string | undefined
+  /** As `get`, but no use of the record: for whoever only compares. No text: what is there is damaged. */
+  peek(key: Digest): { readonly text: string | undefined } | undefined
   /** Writes records that need no snapshot; durable when it resolves. A later record of one key replaces the earlier. */
   put(records: readonly RecordWrite[]): Promise<void>
 }

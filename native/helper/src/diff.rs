@@ -1,8 +1,10 @@
 //! `diff`: writes the tree of one layer, in overlayfs form, as a deterministic layer.
 
+pub(crate) mod limits;
 pub(crate) mod walk;
 
 use crate::compress::{Sink, threads};
+use crate::descent;
 use crate::error::Fallible;
 use crate::overlay::Marks;
 use crate::protocol::{Compression, Outcome};
@@ -46,9 +48,9 @@ pub(crate) fn write(
     clamp: Option<i64>,
     marks: Marks,
 ) -> Fallible<Layer> {
-    let root = walk::open_root(upper)?;
+    let root = descent::open_root(upper)?;
     let sink = Sink::new(out, compression, threads())?;
-    let (written, count) = Walker::new(sink, View::Layer { marks }, clamp).run(root)?;
+    let (written, count) = Walker::new(root, sink, View::Layer { marks }, clamp)?.run()?;
     Ok(Layer {
         size_bytes: written.blob.bytes(),
         digest: written.blob.digest(),

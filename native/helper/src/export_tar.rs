@@ -17,6 +17,6 @@ pub(crate) fn export_tar(root: &Root, marks: Marks) -> Fallible<Outcome> {
     let tree = rustix::fs::openat(&mount, ".", flags, Mode::empty())
         .map_err(|errno| Failure::syscall("openat(snapshot, \".\", O_DIRECTORY)", errno))?;
     let sink = Sink::new(out, Compression { format: LayerFormat::None, level: 0 }, threads())?;
-    let (_, count) = Walker::new(sink, View::Merged, None).run(tree)?;
+    let (_, count) = Walker::new(tree, sink, View::Merged, None)?.run()?;
     Ok(Outcome::Export { files: count.files, bytes: count.bytes })
 }

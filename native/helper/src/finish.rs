@@ -1,4 +1,4 @@
-//! What follows the result of `run` and `copy`: the layer and its durability, while others use the snapshot already.
+//! What follows the result of `run` and `copy`: the layer's content digest, the layer and its durability, while others use the snapshot already.
 //!
 //! It is the same process, so a step costs one process in all; and the one `syncfs` covers the snapshot and its layer.
 
@@ -6,7 +6,7 @@ use crate::error::{Failure, Fallible};
 use crate::overlay::Marks;
 use crate::protocol::{Finish, Outcome, Reply, Root};
 use crate::sys::process;
-use crate::{diff, maintenance, report, run};
+use crate::{content, diff, maintenance, report, run};
 
 /// Where the layer goes.
 const LAYER_FD: i32 = 6;
@@ -14,7 +14,7 @@ const LAYER_FD: i32 = 6;
 /// Reports the result, then does what was asked for. Nothing follows the result of a step that failed.
 ///
 /// # Errors
-/// Those of `diff` and `sync`. The result was reported before, so the caller learns of them separately.
+/// Those of `content`, `diff` and `sync`. The result was reported before, so the caller learns of them separately.
 pub(crate) fn finish(root: &Root, outcome: Outcome, finish: Option<Finish>, marks: Marks) -> Fallible<Reply> {
     let succeeded = !matches!(outcome, Outcome::Run { exit_code, .. } if exit_code != 0);
     let result = Reply::Result { outcome };
@@ -22,6 +22,10 @@ pub(crate) fn finish(root: &Root, outcome: Outcome, finish: Option<Finish>, mark
     report(&result);
     // The supervisor of a run kept them for the step. From here on they end this process, as they end any operation.
     process::unblock_signals(&run::SIGNALS);
+    // First: the next step may wait for it, and what it reads is in memory for the layer then.
+    if finish.content {
+        report(&Reply::Content { digest: content::digest(upper, marks)? });
+    }
     if let Some(compression) = finish.layer {
         let out = process::take_passed(LAYER_FD)
             .ok_or_else(|| Failure::internal("a layer is asked for, but fd 6 is not open"))?;

@@ -8,7 +8,9 @@ mod apply;
 mod beneath;
 mod cgroup;
 mod compress;
+mod content;
 mod copy;
+mod descent;
 mod diff;
 mod digest;
 mod error;
@@ -17,6 +19,7 @@ mod export_tar;
 mod fingerprint;
 mod finish;
 mod maintenance;
+mod merge;
 mod overlay;
 mod owner;
 mod pattern;
@@ -121,7 +124,9 @@ fn act(request: Request, marks: Marks) -> Fallible<Reply> {
             apply::apply(&apply::Layer { target, lower, compression, digest, size_bytes, diff_id, limits }, marks)
         }
         Request::Diff { upper, compression, clamp_mtime } => diff::diff(&upper, compression, clamp_mtime, marks),
+        Request::Merge { lower, target } => merge::merge(&lower, &target, marks),
         Request::Export { root, dest } => export::export(&root, &dest, marks),
+        Request::Content { trees } => content::digests(&trees, marks),
         Request::Sync { paths } => maintenance::sync(&paths),
         Request::Remove { paths } => maintenance::remove(&paths),
         Request::Usage { paths } => maintenance::usage(&paths),

@@ -159,6 +159,14 @@ pub(crate) enum Request {
         #[serde(deserialize_with = "given")]
         clamp_mtime: Option<i64>,
     },
+    /// Makes one tree that, as a lower layer, means the same as a run of trees.
+    #[serde(rename_all = "camelCase")]
+    Merge {
+        /// The run, topmost first: trees in overlayfs form that never change, on the file system of `target`.
+        lower: Vec<String>,
+        /// An empty directory that becomes the tree.
+        target: String,
+    },
     /// Writes the whole file system of a snapshot to a directory or, as tar, to fd 3.
     #[serde(rename_all = "camelCase")]
     Export {
@@ -175,6 +183,12 @@ pub(crate) enum Request {
     /// and holds it until SIGTERM or the parent's death. Then it ends what is left in its cgroups and removes them.
     #[serde(rename_all = "camelCase")]
     Session(Box<Session>),
+    /// Digests the trees of committed layers, each in overlayfs form.
+    #[serde(rename_all = "camelCase")]
+    Content {
+        /// Absolute paths.
+        trees: Vec<String>,
+    },
     /// Makes everything written below these paths durable (one `syncfs` for each).
     #[serde(rename_all = "camelCase")]
     Sync {

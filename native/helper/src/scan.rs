@@ -6,7 +6,7 @@ mod hash;
 mod manifest;
 
 pub(crate) use hash::{Hasher, fill, open_dir, open_file, stat};
-pub(crate) use manifest::encode;
+pub(crate) use manifest::{encode, escape, hex};
 
 use crate::beneath::Links;
 use crate::error::{Failure, Fallible};
@@ -49,7 +49,7 @@ pub(crate) fn scan(tree: &Tree, selections: &[Selection], manifest: bool, marks:
     tree.fingerprints.save(|dir| {
         let flags = OFlags::PATH | OFlags::DIRECTORY;
         tree.root.open(dir, flags, Mode::empty(), Links::Refuse).is_ok()
-    })?;
+    });
     let selections = answers.into_iter().map(|(selected, _)| selected).collect();
     Ok(Outcome::Scan { selections, hashed_bytes, entries })
 }

@@ -147,8 +147,9 @@ fn a_step_reaches_the_network_but_no_service_on_the_hosts_loopback() {
             // The same service, asked as everyone of the network may. Old versions of pasta lose what is sent at once now
             // and then, so it is asked again; and they may hold the end of the stream back until `timeout` ends it.
             let asked = (MACHINE.parse().unwrap(), MACHINE.to_owned());
-            let answered =
-                (0..5).map(|_| step(&session, &ask(&[MACHINE], canary.port))).any(|done| done.stdout.starts_with("canary\n"));
+            let answered = (0..5)
+                .map(|_| step(&session, &ask(&[MACHINE], canary.port)))
+                .any(|done| done.stdout.starts_with("canary\n"));
             let seen = canary.seen();
             assert!(answered && seen.contains(&asked), "{tool} {seen:?}");
             assert!(seen.iter().all(|(address, _)| *address == asked.0), "{tool} {seen:?}");

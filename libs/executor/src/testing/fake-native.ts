@@ -69,7 +69,7 @@ export function fakeNative(behaviour: FakeBehaviour = {}) {
       const outcome = behaviour.run?.(run) ?? Promise.resolve(succeeded)
       const finished = outcome.then(() => undefined)
       finished.catch(() => {})
-      return { outcome, finished }
+      return { outcome, content: finished, finished }
     },
     session(request) {
       const [session, native] = fakeSession(request, behaviour, sessions.length)

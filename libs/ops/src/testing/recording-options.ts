@@ -41,8 +41,13 @@ export function testId(text: string): SnapshotId {
 /**
  * Options with one snapshot and processes that behave as told; anything else of them cannot be used, unless it is in `more`.
  * A view of a file system is its snapshots' ids as directories.
+ * @param content of what processes leave; default none
  */
-export function recordingOptions(behave: Behaviour, more: Partial<OpsOptions> = {}): Recording {
+export function recordingOptions(
+  behave: Behaviour,
+  more: Partial<OpsOptions> = {},
+  content?: Promise<string>,
+): Recording {
   const calls: string[] = []
   const processes: Readonly<Record<string, unknown>>[] = []
   const records: RecordWrite[] = []
@@ -52,7 +57,7 @@ export function recordingOptions(behave: Behaviour, more: Partial<OpsOptions> = 
     id: snapshotId,
     root,
     finishing: { layerFd: 9 },
-    commit: async (writes, finished) => {
+    commit: async (writes, { finished }) => {
       await finished
       calls.push('commit')
       records.push(...writes)
@@ -101,7 +106,7 @@ export function recordingOptions(behave: Behaviour, more: Partial<OpsOptions> = 
         }))
         const finished = outcome.then(() => undefined)
         finished.catch(() => {})
-        return { outcome, finished }
+        return { outcome, content: content ?? finished, finished }
       },
       limitOf: ({ resource }: Exceeded) => ({ resource, amount: 1024, owner: 'build' }),
     },

@@ -52,6 +52,13 @@ pub(crate) enum Reply {
         #[serde(rename = "result")]
         outcome: Outcome,
     },
+    /// After the result: what [`super::Finish::content`] asked for.
+    #[serde(rename_all = "camelCase")]
+    Content {
+        /// SHA-256 of the manifest of the layer (docs/dev/cache-keys.md gives the encoding); null where no layer can hold
+        /// what there is.
+        digest: Option<String>,
+    },
     /// After the result: the layer that [`super::Finish`] asked for is on fd 6.
     #[serde(rename_all = "camelCase")]
     Layer {
@@ -177,6 +184,16 @@ pub(crate) enum Outcome {
         /// Entries.
         entries: u64,
     },
+    /// See [`super::Request::Merge`].
+    #[serde(rename_all = "camelCase")]
+    Merge {
+        /// Entries that are hard links to those of the run.
+        linked: u64,
+        /// Bytes of files that could not be linked.
+        copied_bytes: u64,
+        /// Directories made, the root among them.
+        directories: u64,
+    },
     /// See [`super::Request::Export`].
     #[serde(rename_all = "camelCase")]
     Export {
@@ -208,6 +225,12 @@ pub(crate) enum Outcome {
     /// See [`super::Request::Session`].
     #[serde(rename_all = "camelCase")]
     Session {},
+    /// See [`super::Request::Content`].
+    #[serde(rename_all = "camelCase")]
+    Content {
+        /// For each tree its digest, as [`Reply::Content`] has it.
+        digests: Vec<Option<String>>,
+    },
     /// See [`super::Request::Sync`].
     #[serde(rename_all = "camelCase")]
     Sync {},

@@ -88,11 +88,14 @@ pub(crate) struct Ulimit {
     pub(crate) hard: Option<u64>,
 }
 
-/// What follows the result of an operation that changed a snapshot, while others use the snapshot already: the layer
-/// on fd 6, then one `syncfs`. Told by [`super::Reply::Layer`] and, last, [`super::Reply::Durable`].
+/// What follows the result of an operation that changed a snapshot, while others use the snapshot already: its digest,
+/// the layer on fd 6, then one `syncfs`. Told by [`super::Reply::Content`], [`super::Reply::Layer`] and, last,
+/// [`super::Reply::Durable`].
 #[derive(Debug, Clone, Copy, Deserialize, Serialize, PartialEq, Eq)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(crate) struct Finish {
+    /// Digests what the snapshot's layer holds, times left out.
+    pub(crate) content: bool,
     /// Writes the snapshot's changes to fd 6, as `diff` does.
     #[serde(deserialize_with = "given")]
     pub(crate) layer: Option<Compression>,

@@ -84,14 +84,14 @@ impl Manifest {
 }
 
 /// Lower-case hex digits.
-pub(super) fn hex(bytes: &[u8]) -> String {
+pub(crate) fn hex(bytes: &[u8]) -> String {
     const DIGITS: [char; 16] = ['0', '1', '2', '3', '4', '5', '6', '7', '8', '9', 'a', 'b', 'c', 'd', 'e', 'f'];
     let digit = |nibble: u8| DIGITS.get(usize::from(nibble)).copied().unwrap_or('0');
     bytes.iter().flat_map(|&byte| [digit(byte >> 4), digit(byte & 15)]).collect()
 }
 
 /// Percent-encodes what would end a field or a line, `%` itself, and what is not ASCII: no two names look the same.
-fn escape(out: &mut Vec<u8>, bytes: &[u8]) {
+pub(crate) fn escape(out: &mut Vec<u8>, bytes: &[u8]) {
     for &byte in bytes {
         if byte < 0x21 || byte == b'%' || byte >= 0x7f {
             let _ = write!(out, "%{byte:02x}");

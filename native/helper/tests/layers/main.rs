@@ -3,6 +3,7 @@
 
 mod breakouts;
 mod changes;
+mod content;
 mod fixture;
 mod formats;
 mod malformed;
