@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process'
-import { existsSync, mkdirSync, readdirSync, statfsSync, statSync } from 'node:fs'
+import { existsSync, mkdirSync, readdirSync, statfsSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { needs } from '../support/capabilities.ts'
@@ -257,10 +257,10 @@ describe('the automatic collection', () => {
     expect(said[0]).not.toContain('free disk space')
   })
 
-  it('makes room for a build where the disk is full of what nobody needs (DISK-05)', async (t) => {
-    needs(t, 'root', 'loop devices')
-    const image = workspace.path('disk.img')
-    const mountPoint = workspace.path('disk')
+  /** A store on a file system of 96 MiB with 70 MiB of what nobody needs, and so much free. */
+  async function onFullDisk(name: string, freeBytes: number, use: (tsbuild: Tsbuild) => Promise<void>) {
+    const image = workspace.path(`${name}.img`)
+    const mountPoint = workspace.path(name)
     mkdirSync(mountPoint)
     await check('truncate', ['--size', '96M', image])
     await check('/sbin/mkfs.ext4', ['-q', '-m', '0', image])
@@ -269,26 +269,43 @@ describe('the automatic collection', () => {
       const tsbuild = tsbuildWith(join(mountPoint, 'store'))
       await addBusybox({ ...workspace, tsbuild })
       // Fills the disk: nobody collects.
-      const settings = workspace.context('settings', {
+      const settings = workspace.context(`${name}-settings`, {
         'tsbuild/config.json': '{"maxUsedSpace":"unlimited","minFreeSpace":"0"}',
       })
       for (const salt of [1, 2, 3]) {
-        const context = workspace.context(`disk-${salt}`, { Dockerfile: writing(10, salt) })
+        const context = workspace.context(`${name}-${salt}`, { Dockerfile: writing(10, salt) })
         await tsbuild.check(['-q', context], { env: { XDG_CONFIG_HOME: settings } })
       }
       const { bavail, bsize } = statfsSync(mountPoint)
-      await check('fallocate', ['-l', String(bavail * bsize - 6 * 2 ** 20), join(mountPoint, 'of others')])
-      const context = workspace.context('disk-last', { Dockerfile: writing(8, 5) })
+      await check('fallocate', ['-l', String(bavail * bsize - freeBytes), join(mountPoint, 'of others')])
+      await use(tsbuild)
+    } finally {
+      await check('umount', [mountPoint])
+    }
+  }
+
+  it('makes room before a step where the disk is full of what nobody needs (DISK-05)', async (t) => {
+    needs(t, 'root', 'loop devices')
+    await onFullDisk('short', 6 * 2 ** 20, async (tsbuild) => {
+      const context = workspace.context('short-last', { Dockerfile: writing(8, 5) })
       const { code, stderr } = await tsbuild.run(['--progress', 'plain', '-t', 'last:1.0', context])
       expect(stderr).toMatch(/freed \S+, \S+ items?: less than \S+ of the disk were free/)
       expect(stderr.indexOf('free disk space')).toBeLessThan(stderr.indexOf('exporting to image'))
       expect(code).toBe(0)
-      expect(statSync(image).size).toBe(96 * 2 ** 20)
-      expect((await tsbuild.check(['run', 'last:1.0', 'stat', '-c', '%s', '/big'])).trim()).toBe(
-        String(8 * 2 ** 20),
-      )
-    } finally {
-      await check('umount', [mountPoint])
-    }
+      const size = await tsbuild.check(['run', 'last:1.0', 'stat', '-c', '%s', '/big'])
+      expect(Number(size)).toBe(8 * 2 ** 20)
+    })
+  })
+
+  it('makes room for a step that found too little, and runs it again', async (t) => {
+    needs(t, 'root', 'loop devices')
+    await onFullDisk('full', 12 * 2 ** 20, async (tsbuild) => {
+      const context = workspace.context('full-last', { Dockerfile: 'FROM busybox:test\nCOPY big /big\n' })
+      await check('dd', ['if=/dev/urandom', `of=${join(context, 'big')}`, 'bs=1M', 'count=16', 'status=none'])
+      const { code, stderr } = await tsbuild.run(['--progress', 'plain', context])
+      expect(stderr).toMatch(/freed \S+, \S+ items?: a step found no room on the disk/)
+      expect(code).toBe(0)
+      expect((await tsbuild.build([context])).cached.map(instruction)).toEqual(['COPY big /big'])
+    })
   })
 })
