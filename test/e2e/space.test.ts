@@ -1,8 +1,9 @@
 import { execFileSync } from 'node:child_process'
-import { existsSync, mkdirSync, readdirSync, statfsSync } from 'node:fs'
+import { copyFileSync, existsSync, mkdirSync, readdirSync, statfsSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { needs } from '../support/capabilities.ts'
+import { userOf } from '../support/builder-user.ts'
+import { findProgram, needs } from '../support/capabilities.ts'
 import { check, type Tsbuild, tsbuildWith } from '../support/tsbuild.ts'
 import { addBusybox, openBusyboxWorkspace, type Workspace } from '../support/workspace.ts'
 
@@ -37,7 +38,7 @@ const pruned = async (tsbuild: Tsbuild, ...flags: readonly string[]): Promise<Pr
 /** What `du` says, which counts a file with two names once. */
 const onDisk = (root: string) =>
   Number(/^\d+/.exec(execFileSync('du', ['-s', '--block-size=1', root]).toString())?.[0])
-const snapshots = ({ root }: Tsbuild) => readdirSync(join(root, 'v1/snapshots'))
+const snapshots = ({ root }: Pick<Tsbuild, 'root'>) => readdirSync(join(root, 'v1/snapshots'))
 const records = ({ root }: Tsbuild) =>
   readdirSync(join(root, 'v1/records')).flatMap((shard) => readdirSync(join(root, 'v1/records', shard)))
 const instruction = (name: string) => /(RUN|COPY) .*/.exec(name)?.[0] ?? name
@@ -233,6 +234,40 @@ describe('tsbuild prune', () => {
     expect([snapshots(tsbuild), records(tsbuild)]).toEqual([[], []])
     expect(readdirSync(join(tsbuild.root, 'v1/ingest'))).toEqual([])
   }, 120_000)
+})
+
+describe('an ordinary user', () => {
+  it('counts and removes files of subordinate ids, which it may not even read', async (t) => {
+    const user = userOf('an ordinary user')
+    user.needed(t)
+    const folder = workspace.path('rootless')
+    mkdirSync(folder)
+    const context = workspace.context('rootless/context', {
+      Dockerfile: [
+        'FROM scratch',
+        'COPY --chmod=755 busybox /bin/busybox',
+        'RUN ["/bin/busybox", "--install", "-s", "/bin"]',
+        'RUN mkdir -m 700 /theirs && dd if=/dev/urandom of=/theirs/big bs=1M count=3 && chown -R 42:43 /theirs',
+      ].join('\n'),
+    })
+    copyFileSync(findProgram('busybox') ?? '/bin/busybox', join(context, 'busybox'))
+    await user.giveTo(folder)
+    const root = join(folder, 'store')
+    const options = { env: { TSBUILD_ROOT: root, HOME: folder }, cwd: folder }
+    const as = (...args: readonly string[]) => {
+      const [program, ...rest] = user.commandLine(args)
+      return check(program, rest, options)
+    }
+    await as('-q', '-t', 'theirs:1.0', context)
+    const whole: Usage = JSON.parse(await as('du', '--format', 'json'))
+    expect(Math.abs(whole.totalBytes / onDisk(root) - 1)).toBeLessThan(0.01)
+    await as('prune', '-af')
+    expect(snapshots({ root })).toEqual([])
+    expect(readdirSync(join(root, 'v1/ingest'))).toEqual([])
+    const left: Usage = JSON.parse(await as('du', '--format', 'json'))
+    expect(left.totalBytes).toBeLessThan(whole.totalBytes - 3 * 2 ** 20)
+    expect(await as('run', 'theirs:1.0', 'stat', '-c', '%u:%g', '/theirs')).toBe('42:43\n')
+  })
 })
 
 describe('the automatic collection', () => {
