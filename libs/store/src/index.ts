@@ -10,6 +10,7 @@ export { isSessionAlive } from './session.ts'
 export { parseLayerInfo } from './snapshot-store.ts'
 export { parseSourcePointer } from './source-store.ts'
 export { isIndexFile } from './step-index.ts'
+export type { DescribeRecord, Eviction, IndexedRecord, StepIndex } from './step-index-types.ts'
 export type {
   BlobStore,
   BuildStore,
@@ -17,17 +18,15 @@ export type {
   CacheMountName,
   CacheMountRequest,
   CacheMountStore,
-  DescribeRecord,
   DraftCommitOptions,
-  Eviction,
   FailureStore,
   FetchedSource,
   HeldBuild,
-  IndexedRecord,
   Ingest,
   KeptFailure,
   LayerInfo,
   LocalImages,
+  LockHolder,
   LockOptions,
   Locks,
   NamedImage,
@@ -40,7 +39,6 @@ export type {
   SnapshotStore,
   SourceDraft,
   SourceStore,
-  StepIndex,
   Store,
   StoredBuild,
   StoreEntry,

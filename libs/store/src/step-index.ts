@@ -6,7 +6,7 @@ import { unlessErrno } from './fs-failure.ts'
 import type { Layout } from './layout.ts'
 import { unsealedText } from './seal.ts'
 import type { Session } from './session.ts'
-import type { DescribeRecord, Eviction, IndexedRecord, StepIndex } from './types.ts'
+import type { DescribeRecord, Eviction, IndexedRecord, StepIndex } from './step-index-types.ts'
 
 /** The first line of a file of either index; a file with another one counts as damaged. */
 const stepsFormat = 'tsbuild-steps-v1'
