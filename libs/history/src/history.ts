@@ -43,19 +43,18 @@ function listBuilds(store: BuildStore, read: History['read']): BuildList {
 
 function readBuild(store: BuildStore, ref: string, directory: string): BuildRecord | undefined {
   const files = historyFiles(directory)
-  // Asked first: a build that ends meanwhile then has its record.
-  const running = store.isRunning(ref)
   const ended = readText(files.record)
   if (ended !== undefined) return ofRef(ref, parseRecord(ended))
+  const running = store.isRunning(ref)
   const journal = readText(files.journal)
-  if (journal !== undefined)
-    return ofRef(
-      ref,
-      readJournal(journal, running, (vertex) => sizeOfLog(files.log(vertex))),
-    )
-  // It ended between the two looks.
+  // Asked last: it may have ended between any two of these looks.
   const late = readText(files.record)
-  return late === undefined ? undefined : ofRef(ref, parseRecord(late))
+  if (late !== undefined) return ofRef(ref, parseRecord(late))
+  if (journal === undefined) return undefined
+  return ofRef(
+    ref,
+    readJournal(journal, running, (vertex) => sizeOfLog(files.log(vertex))),
+  )
 }
 
 /** A file that says it is of another build is in the wrong place. */
