@@ -27,6 +27,7 @@ const step = (number: number, change: Partial<BuildStep> = {}): BuildStep => ({
   from: null,
   savedMs: null,
   miss: null,
+  reads: [],
   explained: false,
   waitedFor: null,
   usage: null,

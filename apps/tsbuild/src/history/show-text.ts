@@ -1,6 +1,6 @@
 import type { BuildFailure, BuildRecord, BuildStep } from '@tsbuild/builder'
 import { sizeText } from '@tsbuild/errors'
-import { formatBytes, formatSeconds, formatTransfer } from '../progress/format.ts'
+import { formatBytes, formatSeconds, formatStatus } from '../progress/format.ts'
 import { formatAge, formatTable } from '../table.ts'
 import { visible } from '../visible.ts'
 import { buildMs, countSteps, formatDuration, stepMs } from './numbers.ts'
@@ -77,7 +77,8 @@ function stepsText({ steps, startedAt, outcome }: BuildRecord, now: number): str
 export function detailsOf(step: BuildStep, longest = longestName): readonly string[] {
   const { source, miss, savedMs, from, waitedFor, usage, transfers, log, error } = step
   const moved = transfers.filter(
-    ({ currentBytes, startedAt, at }) => currentBytes > 0 || at - startedAt >= notableTransferMs,
+    ({ currentBytes, startedAt, at, outcome }) =>
+      currentBytes > 0 || outcome !== undefined || at - startedAt >= notableTransferMs,
   )
   return [
     ...(source === null || step.role !== 'step' ? [] : [`at ${source.file}:${source.startLine}`]),
@@ -87,8 +88,8 @@ export function detailsOf(step: BuildStep, longest = longestName): readonly stri
     ...(waitedFor === null ? [] : [`waited: ${waitedFor}`]),
     ...(usage === null ? [] : [usageText(usage)]),
     ...moved.map((transfer) => {
-      const { id, currentBytes, totalBytes, startedAt, at, done } = transfer
-      const parts = [id, formatTransfer(currentBytes, totalBytes), formatSeconds(at - startedAt)]
+      const { id, startedAt, at, done } = transfer
+      const parts = [id, formatStatus(transfer), formatSeconds(at - startedAt)]
       return `${parts.filter((part) => part !== '').join(' ')}${done ? '' : ', not finished'}`
     }),
     ...(log.bytes === 0 ? [] : [`wrote ${sizeText(log.bytes)}`]),
