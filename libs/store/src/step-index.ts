@@ -6,7 +6,7 @@ import { unlessErrno } from './fs-failure.ts'
 import type { Layout } from './layout.ts'
 import { unsealedText } from './seal.ts'
 import type { Session } from './session.ts'
-import type { DescribeRecord, Eviction, IndexedRecord, StepIndex } from './types.ts'
+import type { DescribeRecord, Eviction, IndexedRecord, StepIndex } from './step-index-types.ts'
 
 /** The first line of a file of either index; a file with another one counts as damaged. */
 const stepsFormat = 'tsbuild-steps-v1'
@@ -172,6 +172,14 @@ export class DirectoryStepIndex implements StepIndex {
   }
 }
 
+/** Whether the text of a file of the step index, or of the evictions, is one; what is none is made anew or forgotten. */
+export function isIndexFile(kind: 'steps' | 'evicted', text: string): boolean {
+  const lines = linesOf(text, kind === 'steps' ? stepsFormat : evictedFormat)
+  const isGood = (line: string) =>
+    kind === 'steps' ? stepForm.test(line) : parseTombstone(line) !== undefined
+  return lines?.every(isGood) === true
+}
+
 interface Tombstone {
   readonly key: Digest
   readonly eviction: Eviction
@@ -210,7 +218,10 @@ function parseTombstone(text: string): Tombstone | undefined {
 /** No lines where there is no file; undefined for one of another format, or that ends early. */
 function readLines(path: string, format: string): readonly string[] | undefined {
   const text = quietly(() => readSmallFile(path))?.toString()
-  if (text === undefined) return []
+  return text === undefined ? [] : linesOf(text, format)
+}
+
+function linesOf(text: string, format: string): readonly string[] | undefined {
   const [first, ...lines] = text.split('\n')
   // The last line feed says that nothing is missing.
   return first === format && lines.pop() === '' ? lines : undefined
