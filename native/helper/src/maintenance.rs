@@ -46,7 +46,8 @@ pub(crate) fn usage(paths: &[String]) -> Fallible<Outcome> {
     let bytes = paths
         .iter()
         .map(|path| {
-            tree_bytes(path, &mut links).map_err(|errno| Failure::syscall(format!("getdents64({path:?}, recursive)"), errno))
+            tree_bytes(path, &mut links)
+                .map_err(|errno| Failure::syscall(format!("getdents64({path:?}, recursive)"), errno))
         })
         .collect::<Fallible<Vec<u64>>>()?;
     Ok(Outcome::Usage { bytes })
