@@ -46,17 +46,21 @@ describe('modes of a context', () => {
     const contexts = umasks.map((umask) => [umask, clone(umask)] as const)
     const seen = new Set(contexts.map(([, path]) => script(path, 'stat -c %a Dockerfile src src/run').trim()))
     expect(seen.size).toBe(umasks.length)
-    const executed: Record<string, number> = {}
-    for (const [umask, path] of contexts)
-      executed[umask] = (await build(path, '--build-context', `other=${path}`)).executed.length
-    expect(executed).toEqual({ '022': executed['022'], '002': 0, '027': 0, '077': 0, '000': 0 })
-    expect(executed['022']).toBeGreaterThanOrEqual(4)
+    const ran: Record<string, readonly string[]> = {}
+    for (const [umask, path] of contexts) {
+      const { executed } = await build(path, '--build-context', `other=${path}`)
+      // A list of layers is put together each time.
+      ran[umask] = executed.filter((name) => !name.includes(' LINK ')).map((name) => instruction(name))
+    }
+    const first = ran['022'] ?? []
+    expect(first.length).toBeGreaterThanOrEqual(4)
+    expect(ran).toEqual({ '022': first, '002': [], '027': [], '077': [], '000': [] })
   })
 
   it('give the same image, byte for byte, in a checkout under another umask', async () => {
     const clone = repository('bytes', {
       ...tree,
-      Dockerfile: 'FROM scratch\nCOPY . /\nCOPY --parents src/run /\n',
+      Dockerfile: 'FROM scratch\nCOPY . /\n',
     })
     const digests = []
     for (const umask of umasks) {
@@ -70,7 +74,8 @@ describe('modes of a context', () => {
   it('count, and are kept, where somebody chose them', async () => {
     const clone = repository('chosen', {
       ...tree,
-      Dockerfile: 'FROM busybox:test\nCOPY src /src\nRUN stat -c %a /src /src/run /src/deep/text > /modes\n',
+      Dockerfile:
+        'FROM busybox:test\nCOPY src /src\nRUN stat -c %a /src/deep /src/run /src/deep/text > /modes\n',
     })
     const built = async (umask: string, change: string) => {
       const context = workspace.path(`chosen-${umask}`)
@@ -87,7 +92,7 @@ describe('modes of a context', () => {
     expect(await built('022', 'chmod 600 src/deep/text')).toEqual([[], '755\n755\n600'])
     expect(await built('002', 'chmod 775 src/deep/text')).toEqual([both, '755\n755\n755'])
     expect(await built('022', 'chmod 755 src/deep/text')).toEqual([[], '755\n755\n755'])
-    expect(await built('002', 'chmod 4750 src/run; chmod 1777 src')).toEqual([both, '1777\n4750\n755'])
+    expect(await built('002', 'chmod 4750 src/run; chmod 1777 src/deep')).toEqual([both, '1777\n4750\n755'])
   })
 
   it('are not widened because one Dockerfile in an open directory is private', async () => {
@@ -129,8 +134,8 @@ describe('COPY', () => {
   })
 
   it.each([
-    ['with --chown does not ask for the owners of its sources', '--chown=1:1', ['RUN']],
-    ['without it does', '', ['RUN', 'COPY']],
+    ['with --chown does not ask for the owners of its sources', '--chown=1:1', []],
+    ['without it does', '', ['COPY']],
   ])('%s', async (_, flag, executed) => {
     const context = workspace.context(`owner${flag}`, {
       Dockerfile: [
@@ -143,6 +148,9 @@ describe('COPY', () => {
     })
     await build(context, '--build-arg', 'OWNER=5:5')
     const steps = await build(context, '--build-arg', 'OWNER=7:7')
-    expect(steps.executed.map((name) => instruction(name).split(' ')[0])).toEqual(executed)
+    const copies = steps.executed
+      .map((name) => instruction(name).split(' ')[0])
+      .filter((word) => word === 'COPY')
+    expect(copies).toEqual(executed)
   })
 })
