@@ -43,6 +43,18 @@ export const commands: readonly CommandRow[] = [
     load: () => import('./commands/shell.ts'),
   },
   {
+    name: 'history',
+    usage: 'history [ls|show|logs|rm]',
+    summary: 'Show what earlier builds did',
+    load: () => import('./commands/history.ts'),
+  },
+  {
+    name: 'logs',
+    usage: 'logs [REF [STEP]]',
+    summary: 'Print what a step wrote, all of it',
+    load: () => import('./commands/logs.ts'),
+  },
+  {
     name: 'images',
     usage: 'images',
     summary: 'List local images',
@@ -53,6 +65,18 @@ export const commands: readonly CommandRow[] = [
     usage: 'rmi NAME...',
     summary: 'Remove names from the local images',
     load: () => import('./commands/rmi.ts'),
+  },
+  {
+    name: 'du',
+    usage: 'du',
+    summary: 'Say what images and the cache take on the disk',
+    load: () => import('./commands/du.ts'),
+  },
+  {
+    name: 'prune',
+    usage: 'prune',
+    summary: 'Remove cache that is not needed',
+    load: () => import('./commands/prune.ts'),
   },
   {
     name: 'bootstrap',

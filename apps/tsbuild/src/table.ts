@@ -46,6 +46,11 @@ export function formatSize(bytes: number): string {
   return `${Number(value.toPrecision(3))}TB`
 }
 
+/** Hex digits cut to twelve, as docker shows ids; anything else as it is. */
+export function shortId(id: string): string {
+  return id.replace(/^((?:[a-z]+\/)?[0-9a-f]{12})[0-9a-f]{4,}/, '$1')
+}
+
 /** A full reference as people write it: without Docker's default registry and folder, the tag apart. */
 export function splitName(reference: string): { readonly name: string; readonly tag: string } {
   const familiar = reference.replace(/^docker\.io\/(?:library\/(?=[^/]*$))?/, '')

@@ -68,6 +68,8 @@ export async function createBuilder(options: BuilderOptions): Promise<Builder> {
       return await during(() => shell(machine, options))
     },
     failures: async () => (await import('./shell.ts')).failedSteps(machine),
+    diskUsage: async (request) => (await import('./space.ts')).usage(machine, request),
+    prune: async (request) => (await import('./space.ts')).pruneStore(machine, request),
     builds: async () => (await history()).builds(),
     buildRecord: async (...args) => await (await history()).buildRecord(...args),
     buildExplanation: async (...args) => await (await history()).buildExplanation(...args),

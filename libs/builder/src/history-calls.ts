@@ -1,7 +1,7 @@
 import { UserError } from '@tsbuild/errors'
 import { type BuildRecord, type BuildStep, createHistory, type History } from '@tsbuild/history'
 import type { Machine } from './machine.ts'
-import type { Builder } from './types.ts'
+import type { Builder, BuildSelection } from './types.ts'
 
 type HistoryCalls = Pick<Builder, 'builds' | 'buildRecord' | 'buildExplanation' | 'buildLog' | 'removeBuilds'>
 
@@ -25,14 +25,15 @@ export function historyOf({ store, now }: Machine): HistoryCalls {
       return { build, steps: steps.map((step) => ({ step, chunks: read(step) })) }
     },
     async removeBuilds(which) {
-      const refs = 'refs' in which ? await findAll(history, which.refs) : olderThan(which.olderThanMs)
+      const refs = selected(which)
       const removals = await history.remove(refs)
       return refs.map((ref, index) => ({ ref, removal: removals[index] ?? 'gone' }))
     },
   }
 
-  function olderThan(ms: number): readonly string[] {
-    const latest = now() - ms
+  function selected(which: BuildSelection): readonly string[] {
+    if ('refs' in which) return findAll(history, which.refs)
+    const latest = 'all' in which ? Number.POSITIVE_INFINITY : now() - which.olderThanMs
     return store.builds.list().flatMap(({ ref, changedMs }) => (changedMs <= latest ? [ref] : []))
   }
 }
@@ -69,7 +70,7 @@ function findInList(builds: readonly BuildRecord[], ref: string): BuildRecord {
 }
 
 /** Also those that cannot be read: whoever names one wants it gone. */
-async function findAll(history: History, refs: readonly string[]): Promise<readonly string[]> {
+function findAll(history: History, refs: readonly string[]): readonly string[] {
   const list = history.list()
   const found = refs.map((ref) => {
     const unreadable = list.unreadable.filter((known) => ref.length >= 4 && known.startsWith(ref))

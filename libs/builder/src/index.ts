@@ -9,7 +9,18 @@ export type {
   LogChunk,
   ReadLogOptions,
 } from '@tsbuild/history'
+export { historyFormat } from '@tsbuild/history'
 export { build, createBuilder, verify } from './create-builder.ts'
+export type {
+  DiskUsageReport,
+  PruneChoice,
+  PrunedItem,
+  PruneRequest,
+  PruneResult,
+  SpaceItem,
+  SpaceLimit,
+  SpaceLimits,
+} from './space-types.ts'
 export type {
   BootstrapOptions,
   Builder,

@@ -11,7 +11,9 @@ import type { Compression } from '@tsbuild/native'
 import { formatReference, parseReference, withDefaultTag } from '@tsbuild/oci'
 import { createOps, type FailureKeeping, type OpResult } from '@tsbuild/ops'
 import { createSnapshotter, emptyFilesystem, type Snapshotter } from '@tsbuild/snapshot'
-import { solve } from '@tsbuild/solver'
+import { type SolverOp, solve } from '@tsbuild/solver'
+import { withStoreSpace } from '@tsbuild/store'
+import { type Collector, createCollector } from './collector.ts'
 import { mainContextSource } from './contexts/context-source.ts'
 import { loadMainContext } from './contexts/main-context.ts'
 import { executionOptions } from './execution-options.ts'
@@ -54,14 +56,35 @@ export async function runBuild(run: BuildRun): Promise<BuildResult> {
   const secrets = createSecretSource(options)
   const remote = createRemote(run, secrets)
   const tools = { run, internal, remote }
+  const collector = collectorOf(run, internal)
   const main = await loadMainContext(tools)
   try {
     const definition = await loadDefinition(tools, main)
     signal.throwIfAborted()
-    return await solveAndWrite({ run, internal, snapshotter, remote, secrets, tags }, definition)
+    return await solveAndWrite({ run, internal, snapshotter, remote, secrets, tags, collector }, definition)
   } catch (error) {
-    throw withText(withPlatformHints(error), main.file)
+    throw withText(withStoreSpace(withPlatformHints(error), machine.store.root), main.file)
+  } finally {
+    await snapshotter.close()
+    // Also after a failure: it may have been for want of room.
+    if (!signal.aborted) await collector.afterBuild()
   }
+}
+
+function collectorOf({ machine, events }: BuildRun, internal: InternalVertices): Collector {
+  return createCollector(machine, {
+    show: (body) =>
+      internal.run('[internal] free disk space', (vertex) =>
+        body((line) => {
+          const status = { id: line, currentBytes: 0, totalBytes: null, done: true }
+          events({ type: 'vertex.status', vertex, ...status, at: machine.now() })
+        }),
+      ),
+    onFailure(error) {
+      const message = `Disk space could not be freed: ${error instanceof Error ? error.message : String(error)}`
+      internal.warn({ rule: 'DiskSpace', message, source: null })
+    },
+  })
 }
 
 /** What the second half of a build works with. */
@@ -72,6 +95,7 @@ interface Solving {
   readonly remote: Remote
   readonly secrets: SecretSource
   readonly tags: readonly string[]
+  readonly collector: Collector
 }
 
 async function solveAndWrite(solving: Solving, definition: Definition): Promise<BuildResult> {
@@ -132,7 +156,7 @@ function withText(error: unknown, { shown, text }: DockerfileText): unknown {
 }
 
 async function solveGraph(
-  { run, snapshotter, remote, secrets }: Solving,
+  { run, snapshotter, remote, secrets, collector }: Solving,
   { frontend, contexts }: Definition,
   executor: Executor,
 ) {
@@ -156,7 +180,7 @@ async function solveGraph(
     scratch: () => store.sources.scratch(),
     failure: keepingOf(run),
     putFileList: (digest, list) => store.putFileList(digest, list),
-    build: buildName(run.options),
+    build: placeOfBuild(run.options),
     cacheMounts: store.cacheMounts,
     scope: machine.options.scope ?? 'main',
     secrets,
@@ -165,7 +189,7 @@ async function solveGraph(
   })
   const solution = await solve<OpResult>({
     graph: frontend.graph,
-    op,
+    op: (vertex) => withRoom(op(vertex), collector),
     cache,
     exclusive: (key, body, onWait, aborted) =>
       store.locks.withLock(`step ${key}`, body, { onWait, signal: aborted }),
@@ -180,11 +204,25 @@ async function solveGraph(
   return { ...solution, durable }
 }
 
-/** Names what is built, whatever its arguments and targets are: where the records of its steps look for each other. */
-function buildName({ context, dockerfile, cwd }: BuildOptions): string {
+/** A step begins when there is room for it, where there can be any. */
+function withRoom<R>(op: SolverOp<R>, collector: Collector): SolverOp<R> {
+  if (op.kind !== 'step') return op
+  return {
+    ...op,
+    async execute(inputs, context) {
+      await collector.beforeStep()
+      return await op.execute(inputs, context)
+    },
+  }
+}
+
+/** What is built, whatever its arguments and targets are: the steps of it are compared with each other. */
+function placeOfBuild({ context, dockerfile = 'Dockerfile', cwd }: BuildOptions) {
   const source = mainContextSource(context, cwd)
-  const folder = source.kind === 'directory' ? source.path : redact(context)
-  return `${folder} ${redact(dockerfile ?? 'Dockerfile')}`
+  return {
+    context: source.kind === 'directory' ? source.path : redact(context),
+    dockerfile: redact(dockerfile),
+  }
 }
 
 /** What looks at a failed step may take this long where steps have no limit of their own. */

@@ -62,7 +62,7 @@ export async function runImage(machine: Machine, options: RunImageOptions): Prom
   } catch (error) {
     throw withPlatformHints(error)
   } finally {
-    await executor.close()
+    await Promise.all([executor.close(), snapshotter.close()])
   }
 }
 

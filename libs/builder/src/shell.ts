@@ -83,7 +83,11 @@ async function runIn(machine: Machine, kept: KeptFailure, options: ShellOptions)
   try {
     return await withSshAgents({ machine, options, events: noticesTo(options) }, async ({ ssh }) => {
       const ops = opsOptions(machine, failure, executor, { options, ssh })
-      return await runUpon(kept.path, failure, ops, options)
+      try {
+        return await runUpon(kept.path, failure, ops, options)
+      } finally {
+        await ops.snapshotter.close()
+      }
     })
   } catch (error) {
     throw withPlatformHints(error)

@@ -15,6 +15,7 @@ import type {
 } from '@tsbuild/history'
 import type { Port, ProcessOptions, SessionCgroup } from '@tsbuild/native'
 import type { Descriptor } from '@tsbuild/oci'
+import type { DiskUsageReport, PruneRequest, PruneResult, SpaceLimits } from './space-types.ts'
 
 /** Where a builder keeps its data and how it reaches the outside. Nothing is read from the environment. */
 export interface BuilderOptions {
@@ -37,6 +38,8 @@ export interface BuilderOptions {
   readonly scope?: string | undefined
   /** `none` gives up power-loss safety of the cache, for throw-away machines. Default `full`. */
   readonly durability?: 'full' | 'none' | undefined
+  /** How much the store may take; builds collect what is beyond. @see docs/guide/disk-space.md */
+  readonly space?: SpaceLimits | undefined
   /** How much history is kept. Default 100 builds, 30 days, 1 GiB; with no build at all nothing is written down. */
   readonly history?: Partial<HistoryLimits> | undefined
   /** Of the program, for the history of builds. */
@@ -341,6 +344,13 @@ export interface Builder {
   shell(options: ShellOptions): Promise<number>
   /** The failed steps that are kept, newest first: of each build one, of the store the newest five. */
   failures(): Promise<readonly FailedStep[]>
+  /** What the store takes on its disk. @throws {UserError} `ERR_USAGE` for a filter that is none */
+  diskUsage(request?: { readonly filters?: readonly string[] | undefined }): Promise<DiskUsageReport>
+  /**
+   * Removes what can be made again. What a build uses stays, and so do named images.
+   * @throws {UserError} `ERR_USAGE` for a filter or time that is none, `ERR_CANCELLED`
+   */
+  prune(request?: PruneRequest): Promise<PruneResult>
   /** What is known of earlier builds, of this and other processes, and of those under way. */
   builds(): Promise<BuildList>
   /**
@@ -384,7 +394,8 @@ export interface BuildLog {
 /** See {@link Builder.removeBuilds}. */
 export type BuildSelection =
   | { readonly refs: readonly string[] }
-  /** All that are at least so old; those that cannot be read too. */
+  | { readonly all: true }
+  /** All that ended so long ago or earlier; those that cannot be read too. */
   | { readonly olderThanMs: number }
 
 /** See {@link Builder.removeBuilds}. */

@@ -38,7 +38,7 @@ export function createLocalCache(store: Store, explaining?: ExplainOptions): Loc
     },
     ...(explaining === undefined ? {} : { explain: explainWith(store, explaining) }),
     recorded(keys, record) {
-      store.steps.add(identitiesOf(record), { keys, at: record.createdAt })
+      store.steps.add(Object.values(identitiesOf(record)), { keys, at: record.createdAt })
     },
     settled: async () => void (await Promise.all(links)),
   }

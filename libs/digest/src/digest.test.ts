@@ -5,6 +5,7 @@ import { describe, expect, it } from 'vitest'
 import {
   canonical,
   chainIdOf,
+  chainUpon,
   digestBytes,
   digestKey,
   parseDiffId,
@@ -39,6 +40,8 @@ describe('digest', () => {
     expect(chainIdOf([])).toBeUndefined()
     expect(chainIdOf([a])).toBe(a)
     expect(chainIdOf([a, b])).toBe(digestBytes(`${a} ${b}`))
+    expect(chainUpon(chainIdOf([a]), b)).toBe(chainIdOf([a, b]))
+    expect(chainUpon(undefined, a)).toBe(a)
     expect(chainIdOf([b, a])).not.toBe(chainIdOf([a, b]))
   })
 })

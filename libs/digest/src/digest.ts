@@ -63,8 +63,11 @@ export function digestFromHex(hex: string): Digest {
  */
 export function chainIdOf(layers: readonly DiffId[]): ChainId | undefined {
   let chain: ChainId | undefined
-  for (const layer of layers) {
-    chain = (chain === undefined ? layer : digestBytes(`${chain} ${layer}`)) as string as ChainId
-  }
+  for (const layer of layers) chain = chainUpon(chain, layer)
   return chain
+}
+
+/** The ChainID of a stack with one more layer on top of that with another ChainID, or on nothing. */
+export function chainUpon(below: ChainId | undefined, layer: DiffId): ChainId {
+  return (below === undefined ? layer : digestBytes(`${below} ${layer}`)) as string as ChainId
 }

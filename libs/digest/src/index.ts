@@ -3,6 +3,7 @@ export { canonical, digestKey } from './canonical.ts'
 export type { ChainId, DiffId, Digest } from './digest.ts'
 export {
   chainIdOf,
+  chainUpon,
   digestBytes,
   digestFromHex,
   digestHex,

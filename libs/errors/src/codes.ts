@@ -58,6 +58,7 @@ export const errorCodes = {
   ERR_SSH: user('An ssh agent or key is not given, or cannot be used.'),
   ERR_FAILURE_NOT_FOUND: user('There is no failed step to open a shell in.'),
   ERR_BUILD_NOT_FOUND: user('The history has no such build, or several.'),
+  ERR_BUILD_IN_USE: user('A build of the history cannot be removed now.'),
   ERR_STEP_NOT_FOUND: user('A build has no such step, or several.'),
   ERR_STEP_FAILED: user('A RUN step ended with a non-zero exit code.'),
   ERR_ROOTFS_INVALID: user('The image has something unusable where a mount point belongs.'),

@@ -1,4 +1,5 @@
-import { chainIdOf, type DiffId, type Digest, digestBytes } from '@tsbuild/digest'
+import { type ChainId, chainUpon, type DiffId, type Digest, digestBytes } from '@tsbuild/digest'
+import { InternalError } from '@tsbuild/errors'
 import type { ImageDraft } from '@tsbuild/frontend'
 import {
   type HistoryEntry,
@@ -21,10 +22,9 @@ export async function assembleImage(
   parts: ImageParts,
   context: ExportContext,
 ): Promise<AssembledImage> {
-  const made = await Promise.all(
-    parts.filesystem.layers.map((layer) => assembleLayer(options, layer, parts, context)),
-  )
-  await adoptSnapshots(options, parts.filesystem.layers, made)
+  const { layers } = parts.filesystem
+  const made = await mapSome(layers, (layer) => assembleLayer(options, layer, parts, context))
+  await adoptSnapshots(options, layers, made)
   const config = serializeImageConfig(imageConfig(parts, made))
   const configDescriptor = {
     mediaType: mediaTypes.ociConfig,
@@ -52,6 +52,19 @@ export async function assembleImage(
 interface MadeLayer {
   readonly layer: AssembledLayer
   readonly diffId: DiffId
+}
+
+/** Layers that are made at a time. Each takes a process with threads, and an image may have a thousand. */
+const atATime = 8
+
+async function mapSome<T, U>(items: readonly T[], body: (item: T) => Promise<U>): Promise<readonly U[]> {
+  const made: U[] = []
+  const entries = items.entries()
+  const work = async () => {
+    for (const [index, item] of entries) made[index] = await body(item)
+  }
+  await Promise.all(Array.from({ length: atATime }, work))
+  return made
 }
 
 async function assembleLayer(
@@ -89,13 +102,13 @@ async function adoptSnapshots(
   layers: readonly LayerRef[],
   made: readonly MadeLayer[],
 ) {
-  const diffIds = made.map(({ diffId }) => diffId)
-  const stacks: { chain: NonNullable<ReturnType<typeof chainIdOf>>; id: SnapshotId; diffId: DiffId }[] = []
+  const stacks: { chain: ChainId; id: SnapshotId; diffId: DiffId }[] = []
+  let chain: ChainId | undefined
   for (const [index, layer] of layers.entries()) {
-    const chain = chainIdOf(diffIds.slice(0, index + 1))
-    const diffId = diffIds[index]
-    if (layer.kind === 'snapshot' && chain !== undefined && diffId !== undefined)
-      stacks.push({ chain, id: layer.id, diffId })
+    const diffId = made[index]?.diffId
+    if (diffId === undefined) throw new InternalError('ERR_INTERNAL', 'a layer was not made')
+    chain = chainUpon(chain, diffId)
+    if (layer.kind === 'snapshot') stacks.push({ chain, id: layer.id, diffId })
   }
   await snapshotter.adopt(stacks)
 }

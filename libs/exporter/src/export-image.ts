@@ -37,7 +37,13 @@ export async function exportArchive(
   { signal }: ExportContext,
 ): Promise<void> {
   await fetchLayers(options, image.layers, signal)
-  const open = (digest: Digest) => createReadStream(options.store.blobs.path(digest))
+  const sizes = new Map(
+    [image.manifest, image.config, ...image.layers.map(({ descriptor }) => descriptor)].map((blob) => [
+      blob.digest,
+      blob.size,
+    ]),
+  )
+  const open = (digest: Digest) => options.store.blobs.stream({ digest, size: sizes.get(digest) ?? 0 })
   const content = { root: image.manifest, names: archive.names, open }
   const write = archive.type === 'oci' ? writeOciArchive : writeDockerArchive
   await writeOutput(archive.dest, (out) => write(out, content, { signal }))
@@ -122,9 +128,13 @@ async function upload(
       done,
       at: now(),
     })
-  // Node refuses to start a read behind the end of a file.
+  // What is sent in one piece is verified; the registry verifies all. Node refuses to start a read behind the end of a file.
   const openRange = (start: number) =>
-    start >= size ? Readable.from([]) : createReadStream(options.store.blobs.path(digest), { start })
+    start === 0
+      ? options.store.blobs.stream(descriptor)
+      : start >= size
+        ? Readable.from([])
+        : createReadStream(options.store.blobs.path(digest), { start })
   const onProgress = (current: number) => status(current, false)
   await options.registry().uploadBlob(reference, descriptor, openRange, { mountFrom, signal, onProgress })
   status(size, true)

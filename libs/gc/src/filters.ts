@@ -1,4 +1,5 @@
 import { didYouMean, UserError } from '@tsbuild/errors'
+import { parseAge } from './age.ts'
 import { type Item, type ItemFilter, type ItemKind, itemKinds } from './types.ts'
 
 /** What can be filtered by. Of BuildKit's fields `parents`, `mutable`, `immutable` and `inuse` have no meaning here. */
@@ -12,13 +13,9 @@ type Test = (item: Item, shared: boolean) => boolean
  * Parses `--filter` values as docker's commands take them: `type=regular`, `id=4f2a`, `description~=npm ci`, `shared=false`,
  * `until=24h`. An item has to match all of them; of several `type=`, one.
  *
- * @param durationMs parses the time of `until` and `unused-for`
  * @throws {UserError} `ERR_USAGE`, with the fields that there are
  */
-export function parseFilters(
-  filters: readonly string[],
-  durationMs: (flag: string, value: string) => number,
-): ItemFilter {
+export function parseFilters(filters: readonly string[]): ItemFilter {
   const tests: Test[] = []
   const kinds: ItemKind[] = []
   let olderThanMs: number | undefined
@@ -26,7 +23,7 @@ export function parseFilters(
     const { key, operator, value } = split(filter)
     if (key === 'until' || key === 'unused-for') {
       if (operator !== '=') throw wrong(filter, `\`${key}\` takes \`=\` and a time`)
-      olderThanMs = Math.max(olderThanMs ?? 0, durationMs(`--filter ${key}`, value))
+      olderThanMs = Math.max(olderThanMs ?? 0, parseAge(`--filter ${key}`, value))
     } else if (key === 'type' && operator === '=') kinds.push(kindOf(filter, value))
     else tests.push(testOf(filter, key, operator, value))
   }

@@ -49,17 +49,22 @@ export class ItemList {
 
   /** The whole list, in the order of the indexes. */
   items(): readonly Item[] {
-    return this.#drafts.map((draft, index) => ({
-      ...draft,
-      bytes: draft.entries.reduce((sum, { bytes }) => sum + bytes, 0),
-      createdMs: leastOf(draft.entries.map(({ createdMs }) => createdMs)),
-      usedMs: draft.entries.reduce((latest, { usedMs }) => Math.max(latest, usedMs), 0),
-      below: [...draft.below].filter((other) => other !== index),
-      parts: [...draft.parts],
-    }))
+    return this.#drafts.map((draft, index) => {
+      const { entries } = draft
+      // An image is nothing but its blobs, and as new as the newest.
+      const dated = entries.length > 0 ? entries : [...draft.parts].flatMap((part) => this.at(part).entries)
+      return {
+        ...draft,
+        bytes: entries.reduce((sum, { bytes }) => sum + bytes, 0),
+        createdMs: latest(dated.map(({ createdMs }) => createdMs)),
+        usedMs: latest(dated.map(({ usedMs }) => usedMs)),
+        below: [...draft.below].filter((other) => other !== index),
+        parts: [...draft.parts],
+      }
+    })
   }
 }
 
-function leastOf(values: readonly number[]): number {
-  return values.length === 0 ? 0 : values.reduce((least, value) => Math.min(least, value))
+function latest(times: readonly number[]): number {
+  return times.reduce((last, time) => Math.max(last, time), 0)
 }

@@ -25,13 +25,18 @@ export interface ResolvedLimits {
 
 const gb = 1000 ** 3
 
+/** What a limit comes to on a file system. */
+export function limitBytes(limit: Exclude<SpaceLimit, 'unlimited'>, diskBytes: number): number {
+  return 'bytes' in limit ? limit.bytes : Math.floor((diskBytes * limit.percent) / 100)
+}
+
 /** The defaults are BuildKit's, but for the free space, which it wants to be 20 % and which then collects on every larger disk. */
 export function resolveLimits({ maxUsed, minFree }: SpaceLimits, diskBytes: number): ResolvedLimits {
-  const share = (percent: number) => Math.floor((diskBytes * percent) / 100)
+  const share = (percent: number) => limitBytes({ percent }, diskBytes)
   const resolve = (limit: SpaceLimit | undefined, unset: number, unlimited: number) => {
     if (limit === undefined) return unset
     if (limit === 'unlimited') return unlimited
-    return 'bytes' in limit ? limit.bytes : share(limit.percent)
+    return limitBytes(limit, diskBytes)
   }
   const maxUsedBytes = resolve(maxUsed, Math.min(share(80), 100 * gb), Number.POSITIVE_INFINITY)
   const minFreeBytes = resolve(minFree, Math.min(share(10), 20 * gb), 0)
@@ -96,6 +101,11 @@ export function isDue(
   if (ageMs >= 0 && ageMs < waitMs) return false
   if (disk.freeBytes < limits.minFreeBytes) return true
   return mostBytes(ageMs >= 0 && ageMs < trustedMs ? known : undefined, disk) > limits.maxUsedBytes
+}
+
+/** Whether somebody has found out lately that there is nothing to remove. */
+export function wasStuck(known: Account | undefined, now: number): boolean {
+  return known?.stuck === true && now >= known.at && now - known.at < stuckMs
 }
 
 function mostBytes(

@@ -1,4 +1,5 @@
 import { Heap } from './heap.ts'
+import { imagesOfItems } from './images-of-items.ts'
 import { keptBy, type RuleFacts } from './keep-rules.ts'
 import type { Decision, Inventory, Item, Plan, PrunePolicy, Reason } from './types.ts'
 import { worthOf } from './value.ts'
@@ -248,20 +249,6 @@ class Planning {
 
 function add(counts: Uint32Array, index: number, by: number): void {
   counts[index] = (counts[index] ?? 0) + by
-}
-
-/** For each item the image that it is a part of, or that a part of it belongs to; -1 for none. */
-function imagesOfItems(items: readonly Item[]): Int32Array {
-  const images = new Int32Array(items.length).fill(-1)
-  for (const [index, { kind, parts }] of items.entries()) {
-    if (kind === 'image') for (const part of parts) images[part] = index
-  }
-  for (const [index, { standing, parts }] of items.entries()) {
-    if (standing.as === 'part') continue
-    const part = parts.find((one) => images[one] !== -1)
-    if (part !== undefined && images[index] === -1) images[index] = images[part] ?? -1
-  }
-  return images
 }
 
 /** Whether several items need it, or a part of it. */

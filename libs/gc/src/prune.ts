@@ -1,4 +1,4 @@
-import { type Digest, digestFromHex } from '@tsbuild/digest'
+import { digestFromHex } from '@tsbuild/digest'
 import type { Store, StoreEntry } from '@tsbuild/store'
 import { reachImages } from './image-blobs.ts'
 import { type InventoryStore, takeInventory } from './inventory.ts'
@@ -7,7 +7,7 @@ import { reasonText } from './reason-text.ts'
 import type { Decision, Inventory, Item, Plan, PrunePolicy, Reason } from './types.ts'
 
 /** What of a store a prune works on. */
-export type PruneStore = InventoryStore & Pick<Store, 'locks'>
+export type PruneStore = InventoryStore & Pick<Store, 'locks' | 'steps'>
 
 /** How to prune. */
 export interface PruneOptions {
@@ -19,8 +19,6 @@ export interface PruneOptions {
   readonly signal?: AbortSignal | undefined
   /** Called for each item when it is gone. */
   readonly onRemoved?: ((removed: RemovedItem) => void) | undefined
-  /** Called with the keys of records that are gone, to explain later misses. Must not throw. */
-  readonly onEvicted?: ((keys: readonly Digest[], reason: string) => void) | undefined
 }
 
 /** An item that a prune removed, or would remove. */
@@ -173,13 +171,14 @@ class Pruning {
     this.#options.onRemoved?.(removed)
   }
 
+  /** So that the next build can say why it has to run a step again. */
   #noteEvicted(plan: Plan, free: readonly { readonly index: number }[]): void {
     for (const { index } of free) {
       const item = this.#inventory.items[index]
       const reason = plan.reasons.get(index)
       if (item?.kind !== 'regular' || reason === undefined) continue
       const keys = item.entries.flatMap(({ kind, id }) => (kind === 'record' ? [digestFromHex(id)] : []))
-      this.#options.onEvicted?.(keys, reasonText(reason))
+      this.#store.steps.evicted(keys, { at: this.#now, reason: reasonText(reason) })
     }
   }
 

@@ -5,7 +5,7 @@ import type { CacheRecord, RecordedInput } from '@tsbuild/solver'
 import { isSnapshotId, type StoreEntry } from '@tsbuild/store'
 import type { BlobItems } from './blob-items.ts'
 import type { ItemList } from './item-list.ts'
-import { fetchMs, rerunMs, unpackMs } from './value.ts'
+import { fetchMs, lookedAtMs, rerunMs, unpackMs } from './value.ts'
 
 /** What steps are made of. */
 export interface StepParts {
@@ -61,8 +61,10 @@ export function addSteps(list: ItemList, parts: StepParts): StepItems {
       }
       for (const { id, usedMs } of parts.lists) {
         const index = lists.get(id)
-        if (index === undefined || read.has(index) || parts.now - usedMs < youngListMs) continue
-        list.at(index).standing = { as: 'garbage', code: 'no-reader' }
+        if (index === undefined || read.has(index)) continue
+        const isYoung = parts.now - usedMs < youngListMs
+        list.at(index).standing = isYoung ? { as: 'cache' } : { as: 'garbage', code: 'no-reader' }
+        list.at(index).rebuildMs = lookedAtMs
       }
     },
   }

@@ -37,6 +37,11 @@ export interface Native {
   apply(layer: ApplyRequest, fd: number, options?: Cancellable): Promise<OutcomeOf<'apply'>>
   /** Writes the layer of a tree to `fd`. */
   diff(request: DiffRequest, fd: number, options?: Cancellable): Promise<OutcomeOf<'diff'>>
+  /**
+   * Makes one tree in the empty directory `target` that, as a lower layer, means the same as a run of trees (topmost first),
+   * out of hard links. What it left of `target` when it failed is for the caller to remove.
+   */
+  merge(lower: readonly string[], target: string, options?: Cancellable): Promise<OutcomeOf<'merge'>>
   exportDirectory(root: Root, path: string, options?: Cancellable): Promise<OutcomeOf<'export'>>
   /** Writes the file system as tar to a descriptor of this process, or into a stream, which is not ended. */
   exportTar(root: Root, dest: number | Writable, options?: Cancellable): Promise<OutcomeOf<'export'>>
@@ -218,6 +223,8 @@ export function createNative(target: HelperTarget): Native {
       call(target, { op: 'apply', ...layer }, { ...cancellable(options), extraFds: [fd] }),
     diff: (request, fd, options) =>
       call(target, { op: 'diff', ...request }, { ...cancellable(options), extraFds: [fd] }),
+    merge: (lower, mergeTarget, options) =>
+      call(target, { op: 'merge', lower, target: mergeTarget }, cancellable(options)),
     exportDirectory: (root, path, options) =>
       call(target, { op: 'export', root, dest: { kind: 'directory', path } }, cancellable(options)),
     exportTar: (root, dest, options) => exportTar(target, root, dest, options),

@@ -52,6 +52,7 @@ const outcomes: Readonly<Record<Outcome['op'], Members>> = {
   read: { op: text, files: listOf(orNull(text)) },
   apply: { op: text, diffId: text, unpackedBytes: count, entries: count },
   diff: { op: text, digest: text, sizeBytes: count, diffId: text, unpackedBytes: count, entries: count },
+  merge: { op: text, linked: count, copiedBytes: count, directories: count },
   export: { op: text, files: count, bytes: count },
   run: {
     op: text,

@@ -112,6 +112,8 @@ function perform(native: Native, { request, joinUserNamespace }: Envelope, out: 
       const { op: _op, ...layer } = request
       return native.diff(layer, 1)
     }
+    case 'merge':
+      return native.merge(request.lower, request.target)
     case 'export': {
       const { root, dest } = request
       return dest.kind === 'tar' ? native.exportTar(root, out) : native.exportDirectory(root, dest.path)
@@ -157,7 +159,7 @@ describe('createNative()', () => {
       replies.flatMap(([, reply]) => (reply.event === 'result' ? [reply.result.op] : [])),
     )
     expect(results).toEqual(ops)
-    expect(ops.size).toBe(13)
+    expect(ops.size).toBe(14)
     expect(new Set(replies.map(([, { event }]) => event)).size).toBe(10)
   })
 })

@@ -302,6 +302,13 @@ export type Request =
       readonly clampMtime: number | null
     }
   | {
+      readonly op: 'merge'
+      /** Trees that never change, topmost first. */
+      readonly lower: readonly string[]
+      /** An empty directory on their file system. */
+      readonly target: string
+    }
+  | {
       readonly op: 'export'
       readonly root: Root
       readonly dest: { readonly kind: 'directory'; readonly path: string } | { readonly kind: 'tar' }
@@ -395,6 +402,15 @@ export type Outcome =
       readonly diffId: string
       readonly unpackedBytes: number
       readonly entries: number
+    }
+  | {
+      readonly op: 'merge'
+      /** Entries that are hard links to those of the run. */
+      readonly linked: number
+      /** Bytes of files that could not be linked. */
+      readonly copiedBytes: number
+      /** Directories made, the root among them. */
+      readonly directories: number
     }
   | { readonly op: 'export'; readonly files: number; readonly bytes: number }
   | {

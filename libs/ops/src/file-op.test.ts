@@ -2,7 +2,7 @@ import type { BuildContext } from '@tsbuild/context'
 import { type Digest, digestBytes } from '@tsbuild/digest'
 import type { FileAction, FileOp, Vertex } from '@tsbuild/graph'
 import type { Native, FileAction as NativeAction, Selection } from '@tsbuild/native'
-import { contentKey, definitionKey, type RecordedInput } from '@tsbuild/solver'
+import { definitionKey, type RecordedInput } from '@tsbuild/solver'
 import { describe, expect, it } from 'vitest'
 import { fileOp } from './file-op.ts'
 import { recordingOptions } from './testing/recording-options.ts'
@@ -50,7 +50,7 @@ function definitionOf(actions: readonly FileAction[]): Digest {
 
 /** The key where the source counts by what is read of it. */
 const contentOf = (actions: readonly FileAction[], content = 'same') =>
-  contentKey(stepOf(actions).key, [base, read(content)])
+  definitionKey(stepOf(actions).key, [base, read(content)])
 
 describe('fileOp() and its key', () => {
   it('fileOp() has the pinned key file.v3', () => {
@@ -59,7 +59,7 @@ describe('fileOp() and its key', () => {
       `"sha256:4b0a186d65c6c632005a40816c472f239bc79f991e4abf9d80884dc4a73674f9"`,
     )
     expect(contentOf(all)).toMatchInlineSnapshot(
-      `"sha256:77084eaf4965df06499460a509eb2e8ac7ee3d9efacb59adaef39b3cdb6313db"`,
+      `"sha256:7d81ff4621e99cf7d78580d6cfffe7d8601ffcd1b02933c0ffe0c1996a082f52"`,
     )
     expect(stepOf([{ ...copy, chown: 'u:g', chmod: '0755' }, mkfile, mkdir]).key).toEqual({
       kind: 'file.v3',
@@ -124,7 +124,7 @@ describe('fileOp() and its key', () => {
     const inputs = [base, read('x'), read('y')]
     const one = stepOf([copy, { ...other, input: 2 }], 3)
     const swapped = stepOf([{ ...copy, input: 2 }, other], 3)
-    expect(contentKey(one.key, inputs)).not.toBe(contentKey(swapped.key, inputs))
+    expect(definitionKey(one.key, inputs)).not.toBe(definitionKey(swapped.key, inputs))
   })
 
   const differentFiles: Readonly<Record<string, FileAction>> = {

@@ -32,7 +32,7 @@ export interface OpsOptions {
   /** Keeps a list of files by its digest. */
   readonly putFileList: (digest: Digest, list: Uint8Array) => Promise<void>
   /** Whose steps they are: the context and the Dockerfile, for whoever explains a later miss. */
-  readonly build?: string | undefined
+  readonly build?: { readonly context: string; readonly dockerfile: string } | undefined
   readonly cacheMounts: CacheMountStore
   /** The trust scope of cache mounts. @see spec/security.md MNT-08 */
   readonly scope: string

@@ -1,12 +1,7 @@
-export type { Filesystem, LayerRef } from './layers.ts'
+export type { LayerBlob } from './layer-format.ts'
+export { layerFormat, layerMediaType } from './layer-format.ts'
+export type { Filesystem, ImageLayerRef, LayerRef } from './layers.ts'
 export { emptyFilesystem, withLayer } from './layers.ts'
-export type {
-  Following,
-  ImageLayerRef,
-  LayerBlob,
-  Overlay,
-  PreparedSnapshot,
-  Snapshotter,
-  SnapshotterOptions,
-} from './snapshotter.ts'
-export { createSnapshotter, layerFormat, layerMediaType } from './snapshotter.ts'
+export type { MergingLimits } from './merged-runs.ts'
+export type { Following, Overlay, PreparedSnapshot, Snapshotter, SnapshotterOptions } from './snapshotter.ts'
+export { createSnapshotter } from './snapshotter.ts'

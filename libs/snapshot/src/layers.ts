@@ -22,6 +22,9 @@ export type LayerRef =
       readonly diffId: DiffId
     }
 
+/** The kind of {@link LayerRef} that comes with an image. */
+export type ImageLayerRef = Extract<LayerRef, { kind: 'image' }>
+
 /** `FROM scratch`. */
 export const emptyFilesystem: Filesystem = { layers: [] }
 

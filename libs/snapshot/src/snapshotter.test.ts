@@ -1,4 +1,4 @@
-import { mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
+import { chmodSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { gunzipSync, gzipSync } from 'node:zlib'
 import { chainIdOf, digestBytes, parseDiffId } from '@tsbuild/digest'
@@ -268,6 +268,22 @@ describe('Snapshotter.view()', () => {
     const view = createSnapshotter({ store, native, fetch }).view({ layers: [wrong] }, signal)
     await expect(view).rejects.toMatchObject({ code: 'ERR_DIFFID_MISMATCH' })
     expect(snapshotNames()).toEqual([])
+  })
+
+  it('fetches a layer again whose blob was damaged on disk', async (test) => {
+    const native = realHelper(test)
+    await fetch(lower, signal)
+    const path = store.blobs.path(lower.digest)
+    chmodSync(path, 0o644)
+    const bytes = readFileSync(path)
+    bytes[bytes.length >> 1] = (bytes[bytes.length >> 1] ?? 0) ^ 1
+    writeFileSync(path, bytes)
+    const view = await createSnapshotter({ store, native, fetch }).view({ layers: [lower] }, signal)
+    expect(readFileSync(join(view.lower[0] ?? '', 'etc'), 'utf8')).toBe('lower')
+    expect(fetched).toEqual([lower.digest, lower.digest])
+    expect(await store.blobs.verify(lower.digest)).toBe(true)
+    expect(readdirSync(join(store.root, 'v1/quarantine'))).toHaveLength(1)
+    expect(snapshotNames()).toHaveLength(1)
   })
 
   it('does not give up the unpacking of one caller when another one is cancelled', async (test) => {

@@ -1,29 +1,12 @@
-import { open } from 'node:fs/promises'
-import {
-  type ChainId,
-  chainIdOf,
-  type DiffId,
-  type Digest,
-  digestKey,
-  parseDiffId,
-  parseDigest,
-} from '@tsbuild/digest'
-import { InternalError, isBuildError, UserError } from '@tsbuild/errors'
-import type {
-  Cancellable,
-  Compression,
-  Finishing,
-  LayerFormat,
-  Native,
-  Root,
-  Staged,
-  WrittenLayer,
-} from '@tsbuild/native'
-import { isSnapshotId, type LayerInfo, type RecordWrite, type SnapshotId, type Store } from '@tsbuild/store'
-import type { Filesystem, LayerRef } from './layers.ts'
-
-/** Limits of a base image's layer, against decompression bombs. */
-const limits = { maxBytes: 64 * 2 ** 30, maxEntries: 2_000_000, maxRatio: 1000 }
+import { type ChainId, type DiffId, parseDiffId, parseDigest } from '@tsbuild/digest'
+import { InternalError } from '@tsbuild/errors'
+import type { Cancellable, Compression, Finishing, Native, Root, Staged, WrittenLayer } from '@tsbuild/native'
+import type { RecordWrite, SnapshotId, Store } from '@tsbuild/store'
+import { type LayerBlob, layerInfo, layerMediaType } from './layer-format.ts'
+import type { Filesystem, ImageLayerRef } from './layers.ts'
+import { createLowerDirectories, unpackedRecord, unpackedSnapshot } from './lower-directories.ts'
+import { memoised } from './memoised.ts'
+import { createMergedRuns, type MergingLimits } from './merged-runs.ts'
 
 /** What the snapshotter needs from outside. */
 export interface SnapshotterOptions {
@@ -31,10 +14,9 @@ export interface SnapshotterOptions {
   readonly native: Native
   /** Brings the blob of an image's layer into the store; called once for each layer that is not there. */
   readonly fetch: (layer: ImageLayerRef, signal: AbortSignal) => Promise<void>
+  /** Other limits than those that were measured; for tests. */
+  readonly merging?: MergingLimits | undefined
 }
-
-/** The kind of {@link LayerRef} that comes with an image. */
-export type ImageLayerRef = Extract<LayerRef, { kind: 'image' }>
 
 /** A snapshot that a step changes. Ends in exactly one of `commit`, `keep` and `release`. */
 export interface PreparedSnapshot {
@@ -56,14 +38,6 @@ export type Following = Pick<Staged<'copy' | 'run'>, 'content' | 'finished'>
 /** See {@link Snapshotter.overlay}. */
 export type Overlay = Pick<PreparedSnapshot, 'root' | 'release'>
 
-/** How a layer blob is described. */
-export interface LayerBlob {
-  readonly diffId: DiffId
-  readonly mediaType: string
-  readonly digest: Digest
-  readonly size: number
-}
-
 /** Turns described file systems into trees, and trees into layers. Safe for concurrent use. */
 export interface Snapshotter {
   /**
@@ -84,14 +58,15 @@ export interface Snapshotter {
   adopt(
     stacks: readonly { readonly chain: ChainId; readonly id: SnapshotId; readonly diffId: DiffId }[],
   ): Promise<void>
+  /** Gives up what is done in the background for later steps, and resolves when nothing is. Before the store is closed. */
+  close(): Promise<void>
 }
 
 /** Creates a snapshotter over one store. */
 export function createSnapshotter(options: SnapshotterOptions): Snapshotter {
-  const unpacked = new Map<string, Promise<SnapshotId>>()
   const blobs = new Map<string, Promise<LayerBlob>>()
-  const lowers = (filesystem: Filesystem, signal: AbortSignal) =>
-    lowerDirectories(options, unpacked, filesystem, signal)
+  const runs = createMergedRuns(options)
+  const lowers = createLowerDirectories(options, runs)
   return {
     async prepare(base, signal, layer) {
       const lower = await lowers(base, signal)
@@ -120,27 +95,16 @@ export function createSnapshotter(options: SnapshotterOptions): Snapshotter {
     },
     async adopt(stacks) {
       const { store } = options
-      const unknown = stacks.filter(({ chain }) => unpackedSnapshot(store, chainKey(chain)) === undefined)
+      const unknown = stacks.filter(({ chain }) => unpackedSnapshot(store, chain) === undefined)
       if (unknown.length === 0) return
-      await store.records.put(
-        unknown.map(({ chain, id, diffId }) => unpackedRecord(chainKey(chain), id, diffId)),
-      )
+      await store.records.put(unknown.map(({ chain, id, diffId }) => unpackedRecord(chain, id, diffId)))
     },
+    close: () => runs.close(),
   }
 }
 
 function blobKey(id: SnapshotId, { format, level }: Compression): string {
   return `${id} ${format} ${level}`
-}
-
-/** A failed attempt is not kept. */
-function memoised<T>(map: Map<string, Promise<T>>, key: string, make: () => Promise<T>): Promise<T> {
-  const known = map.get(key)
-  if (known !== undefined) return known
-  const made = make()
-  map.set(key, made)
-  made.catch(() => map.delete(key))
-  return made
 }
 
 async function prepareSnapshot(
@@ -204,142 +168,6 @@ function layerBlob(
   const mediaType = layerMediaType(compression.format)
   const { sizeBytes: size } = written
   return { diffId: parseDiffId(written.diffId), mediaType, digest: parseDigest(written.digest), size }
-}
-
-/** Work that is shared is given up when its first caller is cancelled; the others begin it again. */
-async function untilDone<T>(signal: AbortSignal, work: () => Promise<T>): Promise<T> {
-  for (;;) {
-    try {
-      return await work()
-    } catch (error) {
-      if (signal.aborted || !isBuildError(error) || error.code !== 'ERR_CANCELLED') throw error
-    }
-  }
-}
-
-/**
- * The trees of a file system, topmost first. Layers of an image are unpacked from the lowest up: each may need those below
- * it of the same image. What a merge put under the image does not count, or the tree would be no one else's.
- */
-async function lowerDirectories(
-  options: SnapshotterOptions,
-  unpacked: Map<string, Promise<SnapshotId>>,
-  filesystem: Filesystem,
-  signal: AbortSignal,
-): Promise<readonly string[]> {
-  const { snapshots } = options.store
-  const lower: string[] = []
-  let image: { readonly diffIds: readonly DiffId[]; readonly lower: readonly string[] } = noImage
-  for (const layer of filesystem.layers) {
-    if (layer.kind === 'snapshot') {
-      lower.unshift(snapshots.path(layer.id))
-      image = noImage
-      continue
-    }
-    const diffIds = [...image.diffIds, layer.diffId]
-    const below = image.lower
-    const chain = chainIdOf(diffIds)
-    if (chain === undefined) throw new InternalError('ERR_INTERNAL', 'a layer has no chain')
-    const id = await untilDone(signal, () =>
-      memoised(unpacked, chain, () => unpack(options, chain, layer, below, signal)),
-    )
-    const path = snapshots.path(id)
-    lower.unshift(path)
-    image = { diffIds, lower: [path, ...below] }
-  }
-  return lower
-}
-
-const noImage = { diffIds: [], lower: [] }
-
-/** The key of the record that says where the layer of a chain is unpacked. */
-function chainKey(chain: string): Digest {
-  return digestKey('tsbuild.unpacked.v1', { chain })
-}
-
-async function unpack(
-  { store, native, fetch }: SnapshotterOptions,
-  chain: string,
-  layer: ImageLayerRef,
-  lower: readonly string[],
-  signal: AbortSignal,
-): Promise<SnapshotId> {
-  const key = chainKey(chain)
-  const known = unpackedSnapshot(store, key)
-  if (known !== undefined) return known
-  return await store.locks.withLock(
-    `unpack ${chain}`,
-    async () => {
-      const made = unpackedSnapshot(store, key)
-      if (made !== undefined) return made
-      if ((await store.blobs.size(layer.digest)) === undefined) await fetch(layer, signal)
-      const draft = await store.snapshots.draft()
-      try {
-        await applyLayer(store, native, layer, { target: draft.upper, lower }, signal)
-        await draft.commit([
-          { keys: [key], text: JSON.stringify({ format: 1, snapshot: draft.id, diffId: layer.diffId }) },
-        ])
-        await store.snapshots.setLayer(draft.id, layerInfo(layer))
-      } catch (error) {
-        await draft.release()
-        throw error
-      }
-      return draft.id
-    },
-    { signal },
-  )
-}
-
-function unpackedRecord(key: Digest, snapshot: SnapshotId, diffId: DiffId): RecordWrite {
-  return { keys: [key], text: `${JSON.stringify({ format: 1, snapshot, diffId })}\n` }
-}
-
-function unpackedSnapshot(store: Store, key: Digest): SnapshotId | undefined {
-  const text = store.records.get(key)
-  if (text === undefined) return undefined
-  try {
-    const { format, snapshot } = JSON.parse(text) as { format?: unknown; snapshot?: unknown }
-    if (format !== 1 || typeof snapshot !== 'string' || !isSnapshotId(snapshot)) return undefined
-    return store.snapshots.has(snapshot) ? snapshot : undefined
-  } catch {
-    return undefined
-  }
-}
-
-function layerInfo(layer: LayerBlob): LayerInfo {
-  const { diffId, mediaType, digest, size } = layer
-  return { diffId, blobs: [{ mediaType, digest, size }] }
-}
-
-async function applyLayer(
-  store: Store,
-  native: Native,
-  layer: ImageLayerRef,
-  trees: { readonly target: string; readonly lower: readonly string[] },
-  signal: AbortSignal,
-): Promise<void> {
-  const { digest, size: sizeBytes, diffId } = layer
-  const compression = layerFormat(layer.mediaType)
-  const file = await open(store.blobs.path(digest), 'r')
-  try {
-    await native.apply({ ...trees, compression, digest, sizeBytes, diffId, limits }, file.fd, { signal })
-  } finally {
-    await file.close()
-  }
-}
-
-/** How the blob of a layer is compressed, by its media type. */
-export function layerFormat(mediaType: string): LayerFormat {
-  if (/[+.]zstd$/.test(mediaType)) return 'zstd'
-  if (/[+.]gzip$/.test(mediaType)) return 'gzip'
-  if (/\.tar$/.test(mediaType)) return 'none'
-  throw new UserError('ERR_UNSUPPORTED', `Cannot unpack a layer of media type "${mediaType}"`)
-}
-
-/** The OCI media type of a layer in a compression. */
-export function layerMediaType(format: LayerFormat): string {
-  const base = 'application/vnd.oci.image.layer.v1.tar'
-  return format === 'none' ? base : `${base}+${format}`
 }
 
 async function makeLayerBlob(

@@ -91,6 +91,8 @@ async function execute<R>(run: Run<R>, state: State<R>, op: StepOp<R>, plan: Pla
       throw error
     })
     run.executed++
+    if (state.found) run.cached--
+    state.found = false
     const createdAt = run.now()
     const record: CacheRecord = {
       outputKey: outputOf(state, op, plan, executed),

@@ -1,4 +1,4 @@
-export { contentKey, definitionKey, layerKey, outputKey } from './keys.ts'
+export { definitionKey, layerKey, outputKey } from './keys.ts'
 export { solve } from './solve.ts'
 export type {
   CacheRecord,

@@ -1,6 +1,6 @@
 import { digestBytes, type KeyValue } from '@tsbuild/digest'
 import { describe, expect, it } from 'vitest'
-import { contentKey, definitionKey, outputKey, type RecordedInput } from './index.ts'
+import { definitionKey, layerKey, outputKey, type RecordedInput } from './index.ts'
 
 const op = { kind: 'test.v1', args: ['a'] } as const
 const key = digestBytes('input')
@@ -12,20 +12,16 @@ const inputs: readonly RecordedInput[] = [
 ]
 
 describe('keys', () => {
-  it('definitionKey(), contentKey() and outputKey() are pinned', () => {
+  it('definitionKey(), outputKey() and layerKey() are pinned', () => {
     expect(definitionKey(op, inputs)).toMatchInlineSnapshot(
       `"sha256:3f071959b9f03306ca920784dfcf65eb5156f9db9f5bff95b7487c7b1811e2e4"`,
     )
-    expect(contentKey(op, inputs)).toMatchInlineSnapshot(
-      `"sha256:1778b0cff53c7afaa69c23453ce4250f892c3a06b755783bc45a8524ce9ec98c"`,
+    expect(layerKey(inputs.slice(0, 1), key)).toMatchInlineSnapshot(
+      `"sha256:93948147a63bbf99889234c8482de805001cabb7d789e59bf36e08017788eda2"`,
     )
     expect(outputKey(key, { snapshot: '1', createdAt: 2 })).toMatchInlineSnapshot(
       `"sha256:01cb55d7e96e5eafd9c4f4be066cd60030593b1a313cec5f7dd56f6a55287dbd"`,
     )
-  })
-
-  it('definitionKey() and contentKey() of the same parts differ', () => {
-    expect(definitionKey(op, inputs)).not.toBe(contentKey(op, inputs))
   })
 
   it('definitionKey() differs for every way an input can count', () => {
@@ -52,6 +48,13 @@ describe('keys', () => {
     expect(definitionKey({ ...op, args: ['b'] }, [])).not.toBe(definitionKey(op, []))
     expect(definitionKey({ args: ['a'], kind: 'test.v1' }, [])).toBe(definitionKey(op, []))
     expect(definitionKey({ ...op, user: undefined }, [])).toBe(definitionKey(op, []))
+  })
+
+  it('layerKey() differs for another content and for other bases', () => {
+    const other = digestBytes('other')
+    const bases: readonly (readonly RecordedInput[])[] = [[], ...inputs.slice(0, 3).map((input) => [input])]
+    const keys = bases.flatMap((list) => [layerKey(list, key), layerKey(list, other)])
+    expect(new Set(keys).size).toBe(keys.length)
   })
 
   it('outputKey() differs for another definition and for another stored result', () => {

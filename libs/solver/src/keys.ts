@@ -5,7 +5,6 @@ import type { RecordedInput } from './types.ts'
  * The keys of a step. Each is the SHA-256 of its domain, a line feed, and the canonical JSON (libs/digest) of:
  *
  *   definition  tsbuild.definition.v1  {"inputs":[input…],"op":<StepOp.key>}
- *   content     tsbuild.content.v1     the same, with content digests for every input that has them
  *   output      tsbuild.output.v2      {"bases":[input…],"content":<digest of what was put upon them>}, where that is known
  *               tsbuild.output.v1      {"definition":<definition key>,"result":<stored result>}, else and after forced runs
  *
@@ -13,14 +12,12 @@ import type { RecordedInput } from './types.ts'
  * only a part is read, and {"content":<digest>} for what is read of an input. docs/dev/cache-keys.md says what each op puts into its key.
  */
 
-/** Names a step by its op and by what its inputs count as. */
+/**
+ * Names a step by its op and by what its inputs count as. The content key of a step is made in the same way, of the content
+ * that it reads in the place of the keys of those inputs: where a directory of the host gives the same files, it is the same.
+ */
 export function definitionKey(op: KeyValue, inputs: readonly RecordedInput[]): Digest {
   return digestKey('tsbuild.definition.v1', { op, inputs: inputs.map(encode) })
-}
-
-/** Names a step by its op and by the content that it reads, where it reads only a part of an input. */
-export function contentKey(op: KeyValue, inputs: readonly RecordedInput[]): Digest {
-  return digestKey('tsbuild.content.v1', { op, inputs: inputs.map(encode) })
 }
 
 /** Names one result of a step that may give another result each time. */

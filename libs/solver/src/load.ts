@@ -55,9 +55,13 @@ export function load<R>(
     bases.map((base) => base.result),
   )
   if (result === undefined) return { unusable: { record, why: 'gone' } }
-  run.cached++
-  const { durationMs: savedMs } = record
-  run.events({ type: 'vertex.cached', vertex: state.vertex.digest, from: 'local', savedMs, at: run.now() })
+  // Said once, also of a step that is looked up once more.
+  if (!state.found) {
+    run.cached++
+    const { durationMs: savedMs } = record
+    run.events({ type: 'vertex.cached', vertex: state.vertex.digest, from: 'local', savedMs, at: run.now() })
+  }
+  state.found = true
   return { resolved: { result, input: { kind: 'result', key: record.outputKey } } }
 }
 

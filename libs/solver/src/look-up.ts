@@ -5,19 +5,26 @@ import { resolve } from './resolve.ts'
 import { fail, type Keyed, keyedOf, type Run, type State, viewInput } from './run.ts'
 import type { RecordedInput, StepOp } from './types.ts'
 
-/**
- * What a vertex counts as for its readers, and the record found under its key. Asked once of each vertex, inputs first.
- */
+/** What a vertex counts as for its readers, and the record found under its key. Asked of each vertex, inputs first. */
 export async function lookUp<R>(run: Run<R>, state: State<R>): Promise<Keyed> {
+  const keyed = await keyOf(run, state)
+  state.counts = keyed.input
+  return keyed
+}
+
+async function keyOf<R>(run: Run<R>, state: State<R>): Promise<Keyed> {
   const { op } = state
   if (op.kind === 'source')
     return { input: op.key === undefined ? undefined : { kind: 'source', key: op.key } }
   if (op.kind === 'view') {
-    const inputs = await Promise.all(state.inputs.map((input) => keyedOf(input)))
+    await Promise.all(state.inputs.map((input) => keyedOf(input)))
+    const inputs = state.inputs.map(({ counts }) => counts)
+    state.by = inputs
     return { input: viewInput(op, inputs) }
   }
   try {
     const inputs = await Promise.all(state.inputs.map((input, index) => keyOfInput(run, op, input, index)))
+    state.by = inputs
     const definition = definitionKey(op.key, inputs)
     const { record, unusable } = find(run, state, op, definition)
     const input = record === undefined ? undefined : ({ kind: 'result', key: record.outputKey } as const)
@@ -35,8 +42,8 @@ async function keyOfInput<R>(
   index: number,
 ): Promise<RecordedInput> {
   const selector = op.inputs[index]?.selector
-  const keyed = await keyedOf(input)
-  if (keyed.input !== undefined) return { ...keyed.input, selector }
+  await keyedOf(input)
+  if (input.counts !== undefined) return { ...input.counts, selector }
   const resolved = await resolve(run, input)
   if (resolved.input !== undefined) return { ...resolved.input, selector }
   const content = op.inputs[index]?.content

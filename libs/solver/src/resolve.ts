@@ -1,6 +1,6 @@
 import { InternalError } from '@tsbuild/errors'
 import { executeOnce } from './execute.ts'
-import { contentKey, definitionKey } from './keys.ts'
+import { definitionKey } from './keys.ts'
 import { find, graver, load } from './load.ts'
 import {
   basesOf,
@@ -15,15 +15,23 @@ import {
 } from './run.ts'
 import type { RecordedInput, SourceOp, StepOp, ViewOp } from './types.ts'
 
-/** The result of a vertex: brought back, or made. Asked once of each. */
+/** The result of a vertex: brought back, or made. Asked once of each, unless {@link lookAgain} resets it. */
 export function resolve<R>(run: Run<R>, state: State<R>): Promise<Resolved<R>> {
   if (state.resolved === undefined) {
-    state.resolved = start(run, state).catch((error) => {
-      throw fail(run, state, error)
-    })
+    state.resolved = begin(run, state)
     state.resolved.catch(() => {})
   }
   return state.resolved
+}
+
+async function begin<R>(run: Run<R>, state: State<R>): Promise<Resolved<R>> {
+  try {
+    const resolved = await start(run, state)
+    state.counts = resolved.input
+    return resolved
+  } catch (error) {
+    throw fail(run, state, error)
+  }
 }
 
 function start<R>(run: Run<R>, state: State<R>): Promise<Resolved<R>> {
@@ -43,10 +51,12 @@ async function combine<R>(run: Run<R>, state: State<R>, op: ViewOp<R>): Promise<
   await keyedOf(state)
   const inputs = await Promise.all(state.inputs.map((input) => resolve(run, input)))
   const vertex = state.vertex.digest
+  const counted = inputs.map(({ input }) => input)
+  state.by = counted
   started(run, vertex)
   const result = op.combine(inputs.map((input) => input.result))
   complete(run, vertex)
-  return { result, input: viewInput(op, inputs) }
+  return { result, input: viewInput(op, counted) }
 }
 
 async function describe<R>(run: Run<R>, state: State<R>, op: SourceOp<R>): Promise<Resolved<R>> {
@@ -72,11 +82,12 @@ async function make<R>(run: Run<R>, state: State<R>, op: StepOp<R>): Promise<Res
   const bases = basesOf(state, op, resolved)
   const results = resolved.map(({ result }) => result)
   const inputs = keyed.inputs.map((input, index) => asResolved(input, resolved[index]))
+  state.by = inputs
   const definition = definitionKey(op.key, inputs)
   const byContent = await contentInputs(run, op, inputs, results)
   if (byContent === undefined)
     return await executeOnce(run, state, op, { keys: [definition], inputs, results, bases, unusable })
-  const content = contentKey(op.key, byContent)
+  const content = definitionKey(op.key, byContent)
   const found = find(run, state, op, content)
   unusable = graver(unusable, found.unusable)
   if (found.record !== undefined) {

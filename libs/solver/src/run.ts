@@ -33,6 +33,12 @@ export interface State<R> {
   readonly inputs: readonly State<R>[]
   keyed: Promise<Keyed> | undefined
   resolved: Promise<Resolved<R>> | undefined
+  /** What it counts as, as far as that is known by now. */
+  counts: KeyedInput | undefined
+  /** What its inputs counted as when it was looked up, found or made. */
+  by: readonly (RecordedInput | undefined)[] | undefined
+  /** Whether its result was brought back. */
+  found: boolean
 }
 
 /** One solution under way. */
@@ -58,9 +64,9 @@ export function keyedOf<R>(state: State<R>): Promise<Keyed> {
 /** What a view counts as: its inputs. Undefined while one of them has no key. */
 export function viewInput<R>(
   op: ViewOp<R>,
-  inputs: readonly { readonly input: KeyedInput | undefined }[],
+  inputs: readonly (KeyedInput | undefined)[],
 ): KeyedInput | undefined {
-  const keyed = inputs.flatMap(({ input }) => (input === undefined ? [] : [input]))
+  const keyed = inputs.filter((input) => input !== undefined)
   return keyed.length < inputs.length ? undefined : { kind: 'result', key: definitionKey(op.key, keyed) }
 }
 

@@ -253,6 +253,166 @@ describe('solve', () => {
   })
 })
 
+describe('solve() and results that are the same again', () => {
+  const steps = (text: string, change: Partial<Step> = {}): readonly Step[] => [
+    { name: 'base', source: { image: 1 } },
+    { name: 'a', text, inputs: ['base'], run: () => 'same', digestsLayer: true, ...change },
+    { name: 'b', inputs: ['a'], digestsLayer: true },
+    { name: 'c', inputs: ['b'] },
+  ]
+
+  it('solve() runs nothing above a step that was changed and made the same', async () => {
+    const world = createWorld()
+    await world.start(steps('1'), 'c')
+    await world.start(steps('2'), 'c')
+    expect(world.runs).toEqual(['a'])
+    await world.start(steps('3', { run: () => 'other' }), 'c')
+    expect(world.runs).toEqual(['a', 'b', 'c'])
+  })
+
+  it('solve() runs all above a forced step although it made the same, and finds that the next time', async () => {
+    const world = createWorld()
+    await world.start(steps('1'), 'c')
+    await world.start(steps('1', { ignoreCache: true }), 'c')
+    expect(world.runs).toEqual(['a', 'b', 'c'])
+    await world.start(steps('1'), 'c')
+    expect(world.runs).toEqual([])
+  })
+
+  it('solve() takes what the second of two ways to one result recorded', async () => {
+    const world = createWorld()
+    await world.start(steps('1'), 'c')
+    const stored = [...world.records.values()].find(({ name }) => name === 'b')?.stored
+    world.gone.add(String(stored))
+    await world.start(steps('2'), 'c')
+    expect(world.runs).toEqual(['a', 'b'])
+  })
+
+  it('solve() never mixes a step that ran again with what was made of its earlier result', async () => {
+    const world = createWorld()
+    let made = 0
+    const graph = (extra: string): readonly Step[] => [
+      { name: 'build', run: () => `app${made}/lib` },
+      { name: 'app', inputs: ['build'], readsContent: true, pure: true, run: ([read]) => `copied ${read}` },
+      {
+        name: 'lib',
+        text: extra,
+        inputs: ['build'],
+        readsContent: true,
+        pure: true,
+        run: ([read]) => `${read}`,
+      },
+      { name: 'both', inputs: ['app', 'lib'], view: true },
+    ]
+    await world.start(graph('1'), 'both')
+    for (const record of world.records.values())
+      if (record.name === 'build') world.gone.add(String(record.stored))
+    made++
+    const { result, cached, executed } = await world.start(graph('2'), 'both')
+    expect(result).toBe('copied app1/lib+app1/lib')
+    expect([cached, executed]).toEqual([0, 3])
+  })
+})
+
+describe('solve() and the age of records', () => {
+  const aged = (maxAgeMs: number | undefined): readonly Step[] => [
+    { name: 'a', digestsLayer: true, ...(maxAgeMs === undefined ? {} : { maxAgeMs }) },
+    { name: 'b', inputs: ['a'] },
+  ]
+
+  it('solve() takes a record that is young enough, and runs a step again when it is not', async () => {
+    const world = createWorld()
+    await world.start(aged(1_000), 'b')
+    world.clock.now += 900
+    await world.start(aged(1_000), 'b')
+    expect(world.runs).toEqual([])
+    world.clock.now += 900
+    await world.start(aged(1_000), 'b')
+    // Forced: what stands upon it runs too, though it made the same.
+    expect(world.runs).toEqual(['a', 'b'])
+    await world.start(aged(1_000), 'b')
+    expect(world.runs).toEqual([])
+  })
+
+  it('solve() takes no record of the future where the age counts', async () => {
+    const world = createWorld()
+    world.clock.now = 1_000_000
+    await world.start(aged(1_000), 'b')
+    world.clock.now = 0
+    await world.start(aged(undefined), 'b')
+    expect(world.runs).toEqual([])
+    await world.start(aged(1_000), 'b')
+    expect(world.runs).toEqual(['a', 'b'])
+  })
+
+  it('solve() takes no record of a step at age 0, and records it for who takes one', async () => {
+    const world = createWorld()
+    await world.start(aged(0), 'b')
+    await world.start(aged(0), 'b')
+    expect(world.runs).toEqual(['a', 'b'])
+    await world.start(aged(undefined), 'b')
+    expect(world.runs).toEqual([])
+  })
+})
+
+describe('solve() of large graphs', () => {
+  const chainOf = (length: number, step: (index: number) => Partial<Step>): readonly Step[] =>
+    Array.from({ length }, (_, index) => ({
+      name: `s${index}`,
+      inputs: index === 0 ? [] : [`s${index - 1}`],
+      ...step(index),
+    }))
+
+  it('solve() reads one record for each step and looks at each result once', async () => {
+    const world = createWorld()
+    const steps = chainOf(2000, () => ({ digestsLayer: true }))
+    await world.start(steps, 's1999')
+    await world.start(steps, 's1999')
+    expect(world.counts).toEqual({ loads: 2000, restores: 2000, contents: 0 })
+  })
+
+  it('solve() walks 10,000 steps and 10,000 views one upon the other', async () => {
+    const world = createWorld()
+    const steps = chainOf(10_000, () => ({}))
+    expect(await world.start(steps, 's9999')).toMatchObject({ executed: 10_000 })
+    expect(await world.start(steps, 's9999')).toMatchObject({ executed: 0 })
+    const views = chainOf(10_000, (index) => (index === 0 ? {} : { view: true as const }))
+    expect(await world.start(views, 's9999')).toMatchObject({ result: 's0' })
+  })
+
+  it('solve() fails 10,000 steps deep with the error of the first', async () => {
+    const world = createWorld()
+    const run = () => {
+      throw new UserError('ERR_STEP_FAILED', 'broken')
+    }
+    const steps = chainOf(10_000, (index) => (index === 0 ? { run } : {}))
+    await expect(world.start(steps, 's9999')).rejects.toMatchObject({ code: 'ERR_STEP_FAILED' })
+  })
+
+  it('solve() makes 500 stages and a fan-in of 200, each step once', async () => {
+    const world = createWorld()
+    const stages = Array.from({ length: 500 }, (_, index): readonly Step[] => [
+      { name: `first${index}`, inputs: ['base'] },
+      { name: `second${index}`, inputs: [`first${index}`] },
+    ]).flat()
+    const groups = Array.from({ length: 200 }, (_, index): Step => {
+      const inputs = [0, 1, 2].map((offset) => `second${(index * 3 + offset) % 500}`)
+      return { name: `group${index}`, inputs: [...new Set(inputs)], readsContent: true, pure: true }
+    })
+    const all: readonly Step[] = [
+      { name: 'base', source: { image: 1 } },
+      ...stages,
+      ...groups,
+      { name: 'join', inputs: groups.map(({ name }) => name), readsContent: true, pure: true },
+    ]
+    expect(await world.start(all, 'join')).toMatchObject({ executed: 500 * 2 + 200 + 1 })
+    expect(new Set(world.runs).size).toBe(world.runs.length)
+    expect(await world.start(all, 'join')).toMatchObject({ executed: 0, cached: 1 })
+    // The copy at the end is found by what its inputs count as: none of them is brought back for it.
+    expect(world.counts.restores).toBe(1)
+  })
+})
+
 describe('solve() with a view', () => {
   const merged = (change: Partial<Step> = {}): readonly Step[] => [
     { name: 'base', source: { image: 1 } },

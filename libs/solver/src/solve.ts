@@ -2,7 +2,7 @@ import { setMaxListeners } from 'node:events'
 import type { Digest } from '@tsbuild/digest'
 import { InternalError } from '@tsbuild/errors'
 import pLimit from 'p-limit'
-import { lookUp } from './look-up.ts'
+import { beginLookUp, lookAgain } from './look-again.ts'
 import { resolve } from './resolve.ts'
 import type { Run, State } from './run.ts'
 import type { Solution, SolveOptions, SolverOp } from './types.ts'
@@ -36,7 +36,9 @@ export async function solve<R>(options: SolveOptions<R>): Promise<Solution<R>> {
   const states = createStates(run)
   try {
     const target = options.graph.target === undefined ? undefined : states.get(options.graph.target)
-    const resolved = target === undefined ? undefined : await resolve(run, target)
+    if (target !== undefined) await resolve(run, target)
+    await lookAgain(run, [...states.values()])
+    const resolved = await target?.resolved
     // A commit that fails must not count as unhandled while an exporter is still at work.
     const durable = Promise.all(run.commits).then(() => undefined)
     durable.catch(() => {})
@@ -59,16 +61,14 @@ function createStates<R>(run: Run<R>): ReadonlyMap<Digest, State<R>> {
       return state
     })
     const op = run.op(vertex)
-    states.set(vertex.digest, { vertex, op, inputs, keyed: undefined, resolved: undefined })
+    const unknown = { keyed: undefined, resolved: undefined, counts: undefined, by: undefined, found: false }
+    states.set(vertex.digest, { vertex, op, inputs, ...unknown })
     const { digest, name, source } = vertex
     const planned = { vertex: digest, name, inputs: vertex.inputs, source, ...roleOf(op) }
     run.events({ type: 'vertex.planned', ...planned, at: run.now() })
   }
   // In topological order, so that no chain of steps is as deep as the stack.
-  for (const state of states.values()) {
-    state.keyed = lookUp(run, state)
-    state.keyed.catch(() => {})
-  }
+  for (const state of states.values()) beginLookUp(run, state)
   return states
 }
 

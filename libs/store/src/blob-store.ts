@@ -2,13 +2,14 @@ import { createHash } from 'node:crypto'
 import { constants, linkSync, lstatSync, renameSync } from 'node:fs'
 import { type FileHandle, open } from 'node:fs/promises'
 import { join } from 'node:path'
-import { type Readable, Writable } from 'node:stream'
+import { Readable, Writable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import { type Digest, digestBytes, digestFromHex, digestHex, verifyingStream } from '@tsbuild/digest'
 import { EnvironmentError, UserError } from '@tsbuild/errors'
 import { type Disk, removeFile } from './disk.ts'
 import { errnoOf, onDisk, onDiskSync, unlessErrno } from './fs-failure.ts'
 import type { Layout } from './layout.ts'
+import { readVerified } from './read-verified.ts'
 import type { Session } from './session.ts'
 import type { BlobStore, Ingest, StoreOptions } from './types.ts'
 import type { Uses } from './uses.ts'
@@ -55,6 +56,32 @@ export class DirectoryBlobStore implements BlobStore {
     const bytes = await this.#readBytes(digest, maxBytes)
     if (bytes !== undefined && digestBytes(bytes) === digest) return bytes
     throw this.#quarantine(digest)
+  }
+
+  stream(descriptor: { readonly digest: Digest; readonly size: number }): Readable {
+    const { digest } = descriptor
+    // Held from now on, also where it is read later.
+    this.#sizeOf(digest)
+    return Readable.from(
+      readVerified(this.#layout.blob(digest), descriptor, () => this.#quarantine(digest)),
+      { objectMode: false },
+    )
+  }
+
+  async verify(digest: Digest): Promise<boolean> {
+    if (this.#sizeOf(digest) === undefined) return false
+    let isWhole = true
+    const damaged = () => {
+      isWhole = false
+      return this.#quarantine(digest)
+    }
+    try {
+      for await (const _ of readVerified(this.#layout.blob(digest), { digest }, damaged));
+      return true
+    } catch (error) {
+      if (isWhole) throw error
+      return false
+    }
   }
 
   async put(source: Readable | Uint8Array, expected?: Expected): Promise<Stored> {

@@ -110,6 +110,21 @@ describe('DirectoryBuildStore', () => {
     expect(store.builds.sizeBytes(refOf(2))).toBe(0)
   })
 
+  it('space.remove() takes no build that runs or is read, and inUse() says so', async () => {
+    const store = await temporaryStore()
+    for (const number of [1, 2]) ended(store, number)
+    const running = store.builds.begin(refOf(3))
+    const held = store.builds.hold(refOf(2))
+    const entries = (await store.space.list()).filter(({ kind }) => kind === 'build')
+    const byRef = entries.toSorted((a, b) => (a.id < b.id ? -1 : 1))
+    expect(byRef.map(({ id }) => id)).toEqual([1, 2, 3].map(refOf))
+    expect(store.space.inUse(byRef)).toEqual([false, true, true])
+    expect(await store.space.remove(byRef)).toEqual(['removed', 'in-use', 'in-use'])
+    held?.release()
+    running.end()
+    expect(refsOf(store).toSorted()).toEqual([refOf(2), refOf(3)])
+  })
+
   it('works in a store that was made before there were builds', async () => {
     const root = temporaryDirectory()
     await (await openStore(storeOptions(root))).close()

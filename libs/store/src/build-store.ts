@@ -79,7 +79,7 @@ export class DirectoryBuildStore implements BuildStore {
     let scratch: string | undefined
     const answers = refs.map((ref) => {
       if (this.directory(ref) === undefined) return 'gone'
-      const held = this.#lock(ref, 'exclusive')
+      const held = this.tryTake(ref)
       if (held === undefined) return 'in-use'
       try {
         scratch ??= this.#session.scratch()
@@ -107,9 +107,19 @@ export class DirectoryBuildStore implements BuildStore {
     return undefined
   }
 
-  #lock(ref: string, access: RangeAccess): HeldRange | undefined {
-    return tryRangeLock(join(this.#layout.locks, 'builds'), rangeOf(shortHash(ref)), access)
+  /** For who deletes it. @returns undefined while it runs, or somebody reads it */
+  tryTake(ref: string): HeldRange | undefined {
+    return this.#lock(ref, 'exclusive')
   }
+
+  #lock(ref: string, access: RangeAccess): HeldRange | undefined {
+    return tryRangeLock(this.#layout.buildLocks, buildRange(ref), access)
+  }
+}
+
+/** The byte of the locks of builds that stands for one. */
+export function buildRange(ref: string): number {
+  return rangeOf(shortHash(ref))
 }
 
 function lookUp(path: string): Stats | undefined {

@@ -69,6 +69,8 @@ export class Layout {
   /** Bytes of it are the locks of cache mounts. */
   readonly mountLocks: string
   readonly builds: string
+  /** Bytes of it are the locks of builds. */
+  readonly buildLocks: string
   /** How much the store took when somebody last counted; part of the index. */
   readonly account: string
 
@@ -96,6 +98,7 @@ export class Layout {
     this.mounts = join(v1, 'mounts')
     this.mountLocks = join(this.locks, 'mounts')
     this.builds = join(v1, 'builds')
+    this.buildLocks = join(this.locks, 'builds')
     this.account = join(v1, 'index', 'account.json')
   }
 

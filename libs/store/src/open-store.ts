@@ -44,6 +44,7 @@ export async function openStore(options: StoreOptions): Promise<Store> {
     options,
     newest: options.keptFailures ?? 5,
   })
+  const builds = new DirectoryBuildStore(layout, session)
   const cacheMounts = new DirectoryCacheMountStore({ layout, disk, session, locks, options })
   const files = new FileLists(layout, session)
   return {
@@ -53,13 +54,13 @@ export async function openStore(options: StoreOptions): Promise<Store> {
     images: new IndexFileImages(layout, disk, session, locks),
     snapshots: new DirectorySnapshotStore({ layout, disk, session, commits, locks, failures, uses, options }),
     failures,
-    builds: new DirectoryBuildStore(layout, session),
+    builds,
     sources: new DirectorySourceStore({ layout, session, commits, uses, options }),
     cacheMounts,
     records: new DirectoryRecordStore(layout, commits, uses),
     steps: new DirectoryStepIndex(layout, session, options.now),
     locks,
-    space: new DirectoryStoreSpace({ layout, session, uses, failures, cacheMounts, options }),
+    space: new DirectoryStoreSpace({ layout, session, uses, builds, failures, cacheMounts, options }),
     releaseUses: () => uses.release(),
     cacheFile: (kind, name) => join(layout.cache, kind, shortHash(name)),
     putFileList: (digest, text) => files.put(digest, text),

@@ -31,6 +31,12 @@ export class DirectoryRecordStore implements RecordStore {
     return text
   }
 
+  peek(key: Digest): { readonly text: string | undefined } | undefined {
+    const { path } = this.#layout.record(key)
+    const bytes = onDiskSync('read record', path, () => readSmallFile(path))
+    return bytes && { text: bytes.length === 0 ? undefined : unsealedText(digestHex(key), bytes) }
+  }
+
   async put(records: readonly RecordWrite[]): Promise<void> {
     if (records.length > 0) await this.#commits.enqueue({ records })
   }

@@ -1,5 +1,6 @@
 import { existsSync, lstatSync, mkdirSync, renameSync, statfsSync, unlinkSync, writeFileSync } from 'node:fs'
 import { basename, dirname, join } from 'node:path'
+import { buildRange, type DirectoryBuildStore } from './build-store.ts'
 import { cacheMountRange, type DirectoryCacheMountStore } from './cache-mount-store.ts'
 import { readSmallFile } from './disk.ts'
 import type { DirectoryFailureStore } from './failure-store.ts'
@@ -19,6 +20,7 @@ export interface SpaceParts {
   readonly layout: Layout
   readonly session: Session
   readonly uses: Uses
+  readonly builds: DirectoryBuildStore
   readonly failures: DirectoryFailureStore
   readonly cacheMounts: DirectoryCacheMountStore
   readonly options: Pick<StoreOptions, 'removeTrees' | 'measureTrees'>
@@ -96,6 +98,7 @@ export class DirectoryStoreSpace implements StoreSpace {
   inUse(entries: readonly StoreEntry[]): readonly boolean[] {
     const used = heldOffsets(this.#parts.uses.path)
     const mounted = heldOffsets(this.#parts.layout.mountLocks)
+    const builds = heldOffsets(this.#parts.layout.buildLocks)
     return entries.map(({ kind, id }) => {
       switch (kind) {
         case 'snapshot':
@@ -106,6 +109,8 @@ export class DirectoryStoreSpace implements StoreSpace {
           return used.has(rangeOf(shortHash(workUse(id))))
         case 'cache-mount':
           return mounted.has(cacheMountRange(id))
+        case 'build':
+          return builds.has(buildRange(id))
         default:
           return false
       }
@@ -116,7 +121,7 @@ export class DirectoryStoreSpace implements StoreSpace {
     entry: StoreEntry,
     { moveAway, still }: { moveAway(path: string): Removal; still(blob: StoreEntry): boolean },
   ): Promise<Removal> {
-    const { layout, uses, failures, cacheMounts } = this.#parts
+    const { layout, uses, builds, failures, cacheMounts } = this.#parts
     const path = pathOf(layout, entry)
     const id = basename(entry.id)
     switch (entry.kind) {
@@ -141,6 +146,7 @@ export class DirectoryStoreSpace implements StoreSpace {
       case 'session':
         return await this.#removeSession(entry.id, path)
       case 'build':
+        return whileHeld(builds.tryTake(id), () => moveAway(path))
       case 'quarantine':
       case 'index':
       case 'file-list':

@@ -1,9 +1,10 @@
 import { mkdirSync, readdirSync, renameSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { type Digest, digestHex, isDigest } from '@tsbuild/digest'
+import { type Digest, digestFromHex, digestHex, isDigest } from '@tsbuild/digest'
 import { readSmallFile, removeFile } from './disk.ts'
 import { unlessErrno } from './fs-failure.ts'
 import type { Layout } from './layout.ts'
+import { unsealedText } from './seal.ts'
 import type { Session } from './session.ts'
 import type { DescribeRecord, Eviction, IndexedRecord, StepIndex } from './types.ts'
 
@@ -13,15 +14,15 @@ const evictedFormat = 'tsbuild-evicted-v1'
 
 /** How many records an identity has: enough to find the nearest among a few branches of a project. */
 const perIdentity = 4
-/** Lines of a file. 4,096 files of 96 lines are 50 MB at the very most, and far from that in any real store. */
-const stepLines = 96
+/** 256 files of 512 lines: what 40,000 steps are found by, 25 MB at the very most. */
+const stepLines = 512
 /** 256 files of 512 lines: 131,072 tombstones, 15 MB. */
 const evictedLines = 512
 /** A prune of before that explains nothing to anybody. */
 const tombstoneMs = 60 * 24 * 3_600_000
 
 /**
- * {@link StepIndex} in `v1/index/steps/<3 hex>` and `v1/index/evicted/<2 hex>`: text files of bounded length, each replaced by
+ * {@link StepIndex} in `v1/index/steps/<2 hex>` and `v1/index/evicted/<2 hex>`: text files of bounded length, each replaced by
  * rename and never synced. Two processes that write one file at once may lose a line; that costs an explanation.
  */
 export class DirectoryStepIndex implements StepIndex {
@@ -39,24 +40,24 @@ export class DirectoryStepIndex implements StepIndex {
   async find(identity: Digest, describe: DescribeRecord): Promise<readonly IndexedRecord[]> {
     this.#whole ??= this.#isWhole() ? Promise.resolve() : this.#rebuild(describe)
     await this.#whole
-    const read = () => this.#readSteps(shardOf(identity, 3))
+    const hex = digestHex(identity)
+    const read = () => readSteps(this.#stepFile(shardOf(identity)))
     let lines = read()
-    if (lines === 'damaged') {
+    if (lines === undefined) {
       await this.#rebuild(describe)
-      lines = read()
+      lines = read() ?? []
     }
-    if (lines === 'damaged') return []
-    return lines.flatMap((line) => (line.identity === digestHex(identity) ? [line.record] : []))
+    return lines.flatMap((line) => (line.startsWith(hex) ? [recordOf(line)] : []))
   }
 
   add(identities: readonly Digest[], record: IndexedRecord): void {
     bestEffort(() => {
-      const added = identities.map((identity) => ({ identity: digestHex(identity), record }))
-      for (const [shard, lines] of groupBy(added, ({ identity }) => identity.slice(0, 3))) {
-        const before = this.#readSteps(shard)
+      for (const [shard, added] of groupBy(identities, shardOf)) {
+        const before = readLines(this.#stepFile(shard), stepsFormat)
         // What was in it is found again when all of it is made anew.
-        if (before === 'damaged') removeFile(this.#wholeMark())
-        this.#writeSteps(shard, [...lines, ...(before === 'damaged' ? [] : before)])
+        if (before === undefined) removeFile(this.#wholeMark())
+        const lines = added.map((identity) => stepLine(identity, record))
+        this.#writeSteps(shard, [...lines, ...(before ?? [])])
       }
     })
   }
@@ -64,7 +65,7 @@ export class DirectoryStepIndex implements StepIndex {
   evicted(keys: readonly Digest[], { at, reason }: Eviction): void {
     bestEffort(() => {
       const line = (key: Digest) => `${digestHex(key)} ${at} ${reason.replaceAll(/\s+/g, ' ').trim()}`
-      for (const [shard, added] of groupBy(keys, (key) => shardOf(key, 2))) {
+      for (const [shard, added] of groupBy(keys, (key) => shardOf(key))) {
         const kept = this.#readTombstones(shard).filter((old) => !added.includes(old.key))
         const young = kept.filter((old) => at - old.eviction.at < tombstoneMs).map(({ text }) => text)
         this.#write(
@@ -78,7 +79,7 @@ export class DirectoryStepIndex implements StepIndex {
 
   eviction(keys: readonly Digest[]): Eviction | undefined {
     for (const key of keys) {
-      const found = this.#readTombstones(shardOf(key, 2)).find((tombstone) => tombstone.key === key)
+      const found = this.#readTombstones(shardOf(key)).find((tombstone) => tombstone.key === key)
       if (found !== undefined && this.#now() - found.eviction.at < tombstoneMs) return found.eviction
     }
     return undefined
@@ -97,48 +98,46 @@ export class DirectoryStepIndex implements StepIndex {
     return quietly(() => readSmallFile(this.#wholeMark()))?.toString() === `${stepsFormat}\n`
   }
 
-  #readSteps(shard: string): readonly StepLine[] | 'damaged' {
-    const lines = readLines(join(this.#layout.stepIndex, shard), stepsFormat)
-    if (lines === 'damaged') return lines
-    const parsed = lines.map(parseStep)
-    const whole = parsed.filter((line) => line !== undefined)
-    return whole.length < parsed.length ? 'damaged' : whole
+  #stepFile(shard: string): string {
+    return join(this.#layout.stepIndex, shard)
   }
 
   /** Newest first, and of each identity the newest few. */
-  #writeSteps(shard: string, lines: readonly StepLine[]): void {
+  #writeSteps(shard: string, lines: readonly string[]): void {
     const counts = new Map<string, number>()
     const seen = new Set<string>()
-    const kept = lines.filter(({ identity, record }) => {
-      const name = `${identity} ${record.keys.join()}`
+    const kept: string[] = []
+    for (const line of lines) {
+      const identity = line.slice(0, 64)
       const count = counts.get(identity) ?? 0
-      if (count >= perIdentity || seen.has(name)) return false
+      // The same record once, whenever it was written.
+      const name = line.replace(/ \d+ /, ' ')
+      if (kept.length >= stepLines || count >= perIdentity || seen.has(name)) continue
       counts.set(identity, count + 1)
       seen.add(name)
-      return true
-    })
-    const texts = kept.slice(0, stepLines).map(({ identity, record: { keys, at } }) => {
-      return `${identity} ${at} ${keys.map(digestHex).join(' ')}`
-    })
-    this.#write(join(this.#layout.stepIndex, shard), stepsFormat, texts)
+      kept.push(line)
+    }
+    this.#write(this.#stepFile(shard), stepsFormat, kept)
   }
 
   #readTombstones(shard: string): readonly Tombstone[] {
     const lines = readLines(this.#evictedFile(shard), evictedFormat)
-    return lines === 'damaged' ? [] : lines.flatMap((line) => parseTombstone(line) ?? [])
+    return (lines ?? []).flatMap((line) => parseTombstone(line) ?? [])
   }
 
   /** Reads every record: once for a store of before the index, and when a file of it is damaged. */
   async #rebuild(describe: DescribeRecord): Promise<void> {
-    const shards = new Map<string, StepLine[]>()
+    const shards = new Map<string, { readonly line: string; readonly at: number }[]>()
     for (const key of recordKeys(this.#layout)) {
-      const text = quietly(() => readSmallFile(this.#layout.record(key).path))?.toString()
+      const bytes = quietly(() => readSmallFile(this.#layout.record(key).path))
+      const text = unsealedText(digestHex(key), bytes)
       const described = text === undefined ? undefined : describe(text)
       for (const identity of described?.identities ?? []) {
-        const shard = shardOf(identity, 3)
+        const shard = shardOf(identity)
         const lines = shards.get(shard) ?? []
         shards.set(shard, lines)
-        lines.push({ identity: digestHex(identity), record: { keys: [key], at: described?.at ?? 0 } })
+        const at = described?.at ?? 0
+        lines.push({ line: stepLine(identity, { keys: [key], at }), at })
       }
       // A store may have 100,000, and other steps are at work.
       if (key.endsWith('0')) await new Promise(setImmediate)
@@ -146,11 +145,13 @@ export class DirectoryStepIndex implements StepIndex {
     bestEffort(() => {
       for (const name of unlessErrno(['ENOENT'], () => readdirSync(this.#layout.stepIndex)) ?? [])
         if (!shards.has(name)) removeFile(join(this.#layout.stepIndex, name))
-      for (const [shard, lines] of shards)
+      for (const [shard, lines] of shards) {
+        const newestFirst = lines.toSorted((a, b) => b.at - a.at)
         this.#writeSteps(
           shard,
-          lines.toSorted((a, b) => b.record.at - a.record.at),
+          newestFirst.map(({ line }) => line),
         )
+      }
       this.#write(this.#wholeMark(), stepsFormat, [])
     })
   }
@@ -171,28 +172,33 @@ export class DirectoryStepIndex implements StepIndex {
   }
 }
 
-interface StepLine {
-  /** 64 hex digits. */
-  readonly identity: string
-  readonly record: IndexedRecord
-}
-
 interface Tombstone {
   readonly key: Digest
   readonly eviction: Eviction
   readonly text: string
 }
 
-function shardOf(digest: Digest, length: number): string {
-  return digestHex(digest).slice(0, length)
+function shardOf(digest: Digest): string {
+  return digestHex(digest).slice(0, 2)
 }
 
-function parseStep(line: string): StepLine | undefined {
-  const [identity = '', at = '', ...hexes] = line.split(' ')
-  const keys = hexes.map((hex) => `sha256:${hex}`).filter(isDigest)
-  if (!isDigest(`sha256:${identity}`) || !/^\d{1,15}$/.test(at)) return undefined
-  if (keys.length === 0 || keys.length < hexes.length) return undefined
-  return { identity, record: { keys, at: Number(at) } }
+/** `<identity> <Unix ms> <key> <key>`, digests as hex. */
+const stepForm = /^[0-9a-f]{64} \d{1,15}(?: [0-9a-f]{64})+$/
+
+function stepLine(identity: Digest, { keys, at }: IndexedRecord): string {
+  return [digestHex(identity), at, ...keys.map(digestHex)].join(' ')
+}
+
+/** @param line of this form */
+function recordOf(line: string): IndexedRecord {
+  const [, at, ...keys] = line.split(' ')
+  return { keys: keys.map(digestFromHex), at: Number(at) }
+}
+
+/** The lines of a file, or undefined if one of them is damaged: it may be that of any identity. */
+function readSteps(path: string): readonly string[] | undefined {
+  const lines = readLines(path, stepsFormat)
+  return lines?.every((line) => stepForm.test(line)) === true ? lines : undefined
 }
 
 function parseTombstone(text: string): Tombstone | undefined {
@@ -201,13 +207,13 @@ function parseTombstone(text: string): Tombstone | undefined {
   return isDigest(key) ? { key, eviction: { at: Number(at), reason }, text } : undefined
 }
 
-/** No lines where there is no file. */
-function readLines(path: string, format: string): readonly string[] | 'damaged' {
+/** No lines where there is no file; undefined for one of another format, or that ends early. */
+function readLines(path: string, format: string): readonly string[] | undefined {
   const text = quietly(() => readSmallFile(path))?.toString()
   if (text === undefined) return []
   const [first, ...lines] = text.split('\n')
   // The last line feed says that nothing is missing.
-  return first === format && lines.pop() === '' ? lines : 'damaged'
+  return first === format && lines.pop() === '' ? lines : undefined
 }
 
 function recordKeys({ records }: Layout): readonly Digest[] {

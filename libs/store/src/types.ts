@@ -73,6 +73,17 @@ export interface BlobStore {
    */
   read(digest: Digest, maxBytes?: number): Promise<Buffer>
   /**
+   * The bytes of a blob, verified on the way: where they are not those of its name, or cannot be read, the stream ends with an
+   * error and the blob is moved to quarantine. Who reads it must not count on its bytes before its end.
+   * Errors of the stream: {EnvironmentError} `ERR_STORE_CORRUPT`
+   */
+  stream(descriptor: { readonly digest: Digest; readonly size: number }): Readable
+  /**
+   * Reads a blob of any size and says whether it is there and whole; one that is damaged is moved to quarantine, so that it
+   * is fetched or made again.
+   */
+  verify(digest: Digest): Promise<boolean>
+  /**
    * Stores the bytes and returns their digest and size. Idempotent. Durable when it resolves. A stream is used up or
    * destroyed in any case; its own errors leave as they are.
    * @throws {UserError} `ERR_DIGEST_MISMATCH`, `ERR_SIZE_MISMATCH` if the bytes are not the expected ones
@@ -348,6 +359,8 @@ export interface RecordWrite {
 export interface RecordStore {
   /** The text of the record with this key. Synchronous and cheap. */
   get(key: Digest): string | undefined
+  /** As `get`, but no use of the record: for whoever only compares. No text: what is there is damaged. */
+  peek(key: Digest): { readonly text: string | undefined } | undefined
   /** Writes records that need no snapshot; durable when it resolves. A later record of one key replaces the earlier. */
   put(records: readonly RecordWrite[]): Promise<void>
 }

@@ -19,7 +19,7 @@ use source::Source;
 
 pub(crate) use lower::{has_mark, is_whiteout};
 pub(crate) use names::{is_too_long, too_long};
-pub(crate) use unpack::write_content;
+pub(crate) use unpack::{copy_data, write_content};
 
 /// The request, see [`crate::protocol::Request::Apply`].
 #[derive(Debug)]

@@ -4,9 +4,11 @@
 //! mtime, ctime, mode, SHA-256, extended attributes; all numbers little-endian, directories and names sorted. A file
 //! that is damaged, or of another version, counts as empty. It is a cache: losing it costs time, nothing else.
 
-use crate::error::{Failure, Fallible};
 use crate::select::{Meta, NodeDigest};
+use rustix::fs::{Mode, OFlags};
 use std::collections::{BTreeMap, HashMap};
+use std::fs::File;
+use std::io::Read;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
@@ -54,9 +56,9 @@ pub(crate) struct Known<'f> {
 }
 
 impl Fingerprints {
-    /// Reads the file. Without a path nothing is known and nothing is kept.
+    /// Reads the file. Without a path nothing is known and nothing is kept; anything but a regular file holds nothing.
     pub(crate) fn load(path: Option<&Path>) -> Self {
-        let body = path.and_then(|path| std::fs::read(path).ok()).and_then(codec::unwrap).unwrap_or_default();
+        let body = path.and_then(read).and_then(codec::unwrap).unwrap_or_default();
         let (body, dirs) = match codec::index(&body) {
             Some(dirs) => (body, dirs),
             None => (Vec::new(), HashMap::new()),
@@ -88,14 +90,14 @@ impl Fingerprints {
     }
 
     /// Writes the file anew if anything changed, by rename. `exists` tells whether a directory that this run did not
-    /// visit is still there.
-    pub(crate) fn save(&self, exists: impl Fn(&[u8]) -> bool) -> Fallible<()> {
-        let Some(path) = &self.path else { return Ok(()) };
+    /// visit is still there. Best effort: what cannot be kept is hashed again, and a store on a read-only disk can be read.
+    pub(crate) fn save(&self, exists: impl Fn(&[u8]) -> bool) {
+        let Some(path) = &self.path else { return };
         let changes = self.changes.lock().unwrap_or_else(PoisonError::into_inner);
         let steady = |meta: &Meta| meta.mtime < self.racy_from && meta.ctime < self.racy_from;
         let anything = changes.hashed.values().flat_map(HashMap::values).any(|(meta, _)| steady(meta));
         if !anything && changes.gone.is_empty() {
-            return Ok(());
+            return;
         }
         let mut all: BTreeMap<&[u8], BTreeMap<&[u8], Record<'_>>> = BTreeMap::new();
         for (dir, range) in self.dirs.iter().filter(|(dir, _)| exists(dir)) {
@@ -117,7 +119,7 @@ impl Fingerprints {
                 }
             }
         }
-        write(path, &codec::wrap(&all))
+        write(path, &codec::wrap(&all));
     }
 }
 
@@ -152,12 +154,21 @@ impl Known<'_> {
     }
 }
 
-fn write(path: &Path, bytes: &[u8]) -> Fallible<()> {
+/// The bytes of a regular file. A FIFO in its place must not hold the build up.
+fn read(path: &Path) -> Option<Vec<u8>> {
+    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    let mut file = File::from(rustix::fs::open(path, flags, Mode::empty()).ok()?);
+    let mut bytes = Vec::new();
+    file.read_to_end(&mut bytes).ok()?;
+    Some(bytes)
+}
+
+fn write(path: &Path, bytes: &[u8]) {
     let mut temporary = path.as_os_str().to_owned();
     temporary.push(format!(".{}.new", std::process::id()));
     let temporary = PathBuf::from(temporary);
-    std::fs::write(&temporary, bytes).and_then(|()| std::fs::rename(&temporary, path)).map_err(|error| {
+    let written = std::fs::write(&temporary, bytes).and_then(|()| std::fs::rename(&temporary, path));
+    if written.is_err() {
         let _ = std::fs::remove_file(&temporary);
-        Failure::io(format!("rename({temporary:?}, {path:?})"), &error)
-    })
+    }
 }

@@ -19,6 +19,7 @@ mod export_tar;
 mod fingerprint;
 mod finish;
 mod maintenance;
+mod merge;
 mod overlay;
 mod owner;
 mod pattern;
@@ -123,6 +124,7 @@ fn act(request: Request, marks: Marks) -> Fallible<Reply> {
             apply::apply(&apply::Layer { target, lower, compression, digest, size_bytes, diff_id, limits }, marks)
         }
         Request::Diff { upper, compression, clamp_mtime } => diff::diff(&upper, compression, clamp_mtime, marks),
+        Request::Merge { lower, target } => merge::merge(&lower, &target, marks),
         Request::Export { root, dest } => export::export(&root, &dest, marks),
         Request::Content { trees } => content::digests(&trees, marks),
         Request::Sync { paths } => maintenance::sync(&paths),

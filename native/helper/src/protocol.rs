@@ -159,6 +159,14 @@ pub(crate) enum Request {
         #[serde(deserialize_with = "given")]
         clamp_mtime: Option<i64>,
     },
+    /// Makes one tree that, as a lower layer, means the same as a run of trees.
+    #[serde(rename_all = "camelCase")]
+    Merge {
+        /// The run, topmost first: trees in overlayfs form that never change, on the file system of `target`.
+        lower: Vec<String>,
+        /// An empty directory that becomes the tree.
+        target: String,
+    },
     /// Writes the whole file system of a snapshot to a directory or, as tar, to fd 3.
     #[serde(rename_all = "camelCase")]
     Export {

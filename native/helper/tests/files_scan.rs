@@ -321,6 +321,27 @@ fn scan_ignores_a_damaged_fingerprint_file() {
 }
 
 #[test]
+fn scan_needs_no_fingerprint_file() {
+    let bench = Bench::new().context(&["f a aaaa", "f sub/c cc"]);
+    let before = settled(&bench, &selection(&["."]));
+    let path = bench.path("fingerprints");
+    std::fs::remove_file(&path).unwrap();
+    std::os::unix::fs::symlink("/etc/passwd", &path).unwrap();
+    assert_eq!(bench.scan(bench.directory(&[]), &selection(&["."]))["selections"], before["selections"]);
+    std::fs::remove_file(&path).unwrap();
+    // Nobody writes to it: who waited would wait for ever.
+    assert!(std::process::Command::new("mkfifo").arg(&path).status().unwrap().success());
+    assert_eq!(bench.scan(bench.directory(&[]), &selection(&["."]))["selections"], before["selections"]);
+    assert!(std::fs::metadata(&path).unwrap().is_file(), "the scan keeps what it hashed");
+    std::fs::remove_file(&path).unwrap();
+    std::fs::create_dir(&path).unwrap();
+    let reply = bench.scan(bench.directory(&[]), &selection(&["."]));
+    assert_eq!((&reply["hashedBytes"], &reply["selections"]), (&6.into(), &before["selections"]));
+    let left = std::fs::read_dir(path.parent().unwrap()).unwrap();
+    assert!(!left.into_iter().any(|entry| entry.unwrap().file_name().to_string_lossy().contains(".new")));
+}
+
+#[test]
 fn scan_keeps_fingerprints_of_what_another_selection_holds() {
     let bench = Bench::new().context(&["f a aaaa", "f sub/c cc", "f sub/d ddd", "f gone/e e"]);
     settled(&bench, &selection(&["."]));

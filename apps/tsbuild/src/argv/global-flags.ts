@@ -1,3 +1,4 @@
+import type { SpaceLimit } from '@tsbuild/builder'
 import { type Command, Option } from 'commander'
 import { collect, oneOf } from './values.ts'
 
@@ -8,6 +9,8 @@ export interface GlobalFlags {
   readonly insecureRegistry?: readonly string[]
   readonly scope?: string
   readonly durability?: 'full' | 'none'
+  /** Of a build. */
+  readonly maxUsedSpace?: SpaceLimit
   readonly debug?: true
 }
 

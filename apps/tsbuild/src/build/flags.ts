@@ -1,6 +1,7 @@
 import { UserError } from '@tsbuild/errors'
 import { Command, Option } from 'commander'
 import { addGlobalFlags, type GlobalFlags } from '../argv/global-flags.ts'
+import { spaceLimit } from '../argv/space-limit.ts'
 import { collect, oneOf } from '../argv/values.ts'
 import { type CallMethod, parseCallMethod } from '../call/method.ts'
 import { type ProgressMode, progressModes } from '../progress/mode.ts'
@@ -95,6 +96,11 @@ function buildFlags(): readonly Option[] {
     flag('cache', '--no-cache-filter <stages>', 'Run the steps of these stages again; repeatable').argParser(
       collect,
     ),
+    flag(
+      'cache',
+      '--max-used-space <size>',
+      'How much the store may take, `100g` or `80%` (default: TSBUILD_MAX_USED_SPACE, else 80 % of the disk, at most 100 GB)',
+    ).argParser(spaceLimit('--max-used-space')),
     flag('cache', '--pull', 'Ask the registry for the newest base images'),
     flag('output', '-o, --output <spec>', 'An output (see below); repeatable').argParser(collect),
     flag('output', '--push', 'Push every tag, as `--output type=registry`'),

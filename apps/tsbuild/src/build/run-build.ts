@@ -75,7 +75,7 @@ async function showBuild(run: BuildRun, trace: Trace): Promise<BuildResult> {
     const shown = mode === 'plain' || mode === 'tty'
     // Readers of the JSON form wait for an end, also of builds that fail before their first event.
     if (mode === 'json' && !reported) host.stderr.write(toNdjson(failure(error, handle.ref, host.now())))
-    throw shown ? withShellHint(error, run.flags) : error
+    throw shown ? withCommandHints(error, handle.ref, run.flags) : error
   } finally {
     clearInterval(timer)
     stop()
@@ -100,11 +100,18 @@ function cancelOnSignal(handle: BuildHandle, display: Display, host: Host): () =
   })
 }
 
-/** People are told that the failed step is still there; what a program reads stays as it is. */
-function withShellHint(error: unknown, { root }: BuildFlags): unknown {
-  if (!isBuildError(error) || error.details.failure === undefined) return error
-  const command = root === undefined ? 'tsbuild shell' : `tsbuild shell --root ${root}`
-  return withHints(error, [`Look around with \`${command}\`.`])
+/** People are told that the failed step is still there, and all of its output; what a program reads stays as it is. */
+function withCommandHints(error: unknown, ref: string, { root }: BuildFlags): unknown {
+  if (!isBuildError(error)) return error
+  const where = root === undefined ? '' : ` --root ${root}`
+  const { failure, log } = error.details
+  const step = typeof log === 'object' && log !== null && 'step' in log ? log.step : undefined
+  return withHints(error, [
+    ...(step === undefined
+      ? []
+      : [`All of its output: \`tsbuild logs${where} ${ref.slice(0, 12)} ${step}\`.`]),
+    ...(failure === undefined ? [] : [`Look around with \`tsbuild shell${where}\`.`]),
+  ])
 }
 
 /** An error as the event that ends a build. */

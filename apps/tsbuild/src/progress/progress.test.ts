@@ -71,6 +71,7 @@ const simpleBuild: readonly BuildEvent[] = [
   status(load, 5, 'transferring dockerfile:', 120, null, true),
   completed(load, 10),
   cached(from, 20),
+  { type: 'vertex.missed', vertex: run, reason: { code: 'files', text: 'a.c changed' }, at: 100 },
   started(run, 100),
   log(run, 223, 'cc a.c\ncc '),
   log(run, 1_300, 'b.c\n'),
@@ -121,10 +122,13 @@ describe('createPlainDisplay()', () => {
 #2 CACHED
 
 #3 [2/2] RUN make
+#3 MISS: a.c changed
 #3 0.123 cc a.c
 #3 0.123 cc b.c
 #3 1.300 warning
 #3 DONE 1.5s
+
+2 steps: 1 cached, 1 run
 `)
   })
 
@@ -258,15 +262,23 @@ describe('drawFrame()', () => {
 
   it('shows the header, finished steps, running ones with a timer, and their last log lines', () => {
     const logs = new Map([[run, ['cc a.c', '\x1b[31mcc\x1b[0m b.c\t50%\rcc b.c\t99%']]])
-    expect(frame(simpleBuild.slice(0, 10), { logs })).toEqual([
+    expect(frame(simpleBuild.slice(0, 11), { logs })).toEqual([
       '[+] Building 1.2s (2/3)',
       ' => [internal] load build definition fr 0.0s',
       ' => => transferring dockerfile: 120B    0.0s',
       ' => CACHED [1/2] FROM docker.io/library 0.0s',
-      ' => [2/2] RUN make                      1.1s',
+      ' => [2/2] RUN make MISS: a.c changed    1.1s',
       ' => => # cc a.c',
       ' => => # cc b.c 99%',
     ])
+  })
+
+  it('draws why a step runs dimmed, and what a cached one saved', () => {
+    const saved: BuildEvent = { type: 'vertex.cached', vertex: from, from: 'local', savedMs: 61_000, at: 20 }
+    const events = simpleBuild.slice(0, 11).map((event) => (event.type === 'vertex.cached' ? saved : event))
+    const lines = frame(events, { width: 60, palette: paletteOf({}) })
+    expect(lines.some((line) => line.includes('\x1b[2m MISS: a.c changed\x1b[0m'))).toBe(true)
+    expect(lines.some((line) => line.includes('(saved 61.0s)'))).toBe(true)
   })
 
   it('ends with every step and FINISHED', () => {
@@ -275,23 +287,24 @@ describe('drawFrame()', () => {
       ' => [internal] load build definition fr 0.0s',
       ' => => transferring dockerfile: 120B    0.0s',
       ' => CACHED [1/2] FROM docker.io/library 0.0s',
-      ' => [2/2] RUN make                      1.5s',
+      ' => [2/2] RUN make MISS: a.c changed    1.5s',
+      ' 2 steps: 1 cached, 1 run',
     ])
   })
 
   it('keeps running steps and then the latest finished ones on a low terminal', () => {
     const logs = new Map([[run, ['cc a.c']]])
-    expect(frame(simpleBuild.slice(0, 10), { logs, height: 4 })).toEqual([
+    expect(frame(simpleBuild.slice(0, 11), { logs, height: 4 })).toEqual([
       '[+] Building 1.2s (2/3)',
       ' => CACHED [1/2] FROM docker.io/library 0.0s',
-      ' => [2/2] RUN make                      1.1s',
+      ' => [2/2] RUN make MISS: a.c changed    1.1s',
     ])
   })
 
   it('never gets wider or higher than the terminal', () => {
     for (const width of [10, 20, 33, 80]) {
       for (const height of [3, 4, 6, 9]) {
-        const lines = frame(simpleBuild.slice(0, 10), {
+        const lines = frame(simpleBuild.slice(0, 11), {
           width,
           height,
           logs: new Map([[run, ['日本語 '.repeat(20)]]]),

@@ -2,8 +2,11 @@ import { join, resolve } from 'node:path'
 import type { BuilderOptions } from '@tsbuild/builder'
 import { UserError } from '@tsbuild/errors'
 import type { GlobalFlags } from '../argv/global-flags.ts'
+import { parseSpaceLimit } from '../argv/space-limit.ts'
 import type { Host } from '../host.ts'
+import { version } from '../version.ts'
 import { type ConfigFile, readConfigFile } from './config-file.ts'
+import { historyLimits } from './history-limits.ts'
 import { readIfThere } from './read-if-there.ts'
 import { readTrustCa } from './trust-ca.ts'
 
@@ -11,7 +14,7 @@ import { readTrustCa } from './trust-ca.ts'
  * Puts together how the store is opened: flags win over the environment, and that over the configuration file.
  *
  * @throws {UserError} `ERR_CONFIG` if the configuration, a certificate or docker's configuration cannot be used; `ERR_USAGE` for a
- *   scope that is no name of one
+ *   scope that is no name of one, and for a limit of the history that makes no sense
  */
 export async function builderOptions(flags: GlobalFlags, host: Host): Promise<BuilderOptions> {
   const config = await readConfigFile(host.env)
@@ -21,6 +24,7 @@ export async function builderOptions(flags: GlobalFlags, host: Host): Promise<Bu
   ])
   const durability = flags.durability ?? config.durability
   const scope = scopeOf(flags, host.env)
+  const history = historyLimits(host.env, config)
   const helperPath = host.env.TSBUILD_HELPER
   return {
     root: storeRoot(flags, host, config),
@@ -31,7 +35,19 @@ export async function builderOptions(flags: GlobalFlags, host: Host): Promise<Bu
     env: host.env,
     ...(scope === undefined ? {} : { scope }),
     ...(durability === undefined ? {} : { durability }),
+    ...(Object.keys(history).length === 0 ? {} : { history }),
+    version: version(),
+    ...spaceOf(flags, host.env, config),
   }
+}
+
+/** The limits of the store: `--max-used-space`, TSBUILD_MAX_USED_SPACE, the configuration; nothing where none says. */
+function spaceOf(flags: GlobalFlags, env: Host['env'], config: ConfigFile): Pick<BuilderOptions, 'space'> {
+  const { TSBUILD_MAX_USED_SPACE: fromEnv } = env
+  const name = 'TSBUILD_MAX_USED_SPACE'
+  const maxUsed = flags.maxUsedSpace ?? (fromEnv ? parseSpaceLimit(name, fromEnv) : config.maxUsedSpace)
+  const { minFreeSpace: minFree } = config
+  return maxUsed === undefined && minFree === undefined ? {} : { space: { maxUsed, minFree } }
 }
 
 /**

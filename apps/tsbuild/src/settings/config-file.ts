@@ -1,5 +1,9 @@
 import { join } from 'node:path'
-import { didYouMean, UserError } from '@tsbuild/errors'
+import type { SpaceLimit } from '@tsbuild/builder'
+import { didYouMean, isBuildError, UserError } from '@tsbuild/errors'
+import { parseAge } from '../argv/age.ts'
+import { parseSize } from '../argv/sizes.ts'
+import { parseSpaceLimit } from '../argv/space-limit.ts'
 import type { Host } from '../host.ts'
 import { readIfThere } from './read-if-there.ts'
 
@@ -9,9 +13,27 @@ export interface ConfigFile {
   readonly trustCa?: readonly string[]
   readonly insecureRegistries?: readonly string[]
   readonly durability?: 'full' | 'none'
+  /** How much history is kept: a number of builds, an age such as `30d`, and a size such as `1g`. */
+  readonly historyBuilds?: number
+  readonly historyAge?: string
+  readonly historySize?: string
+  /** How much the store may take. */
+  readonly maxUsedSpace?: SpaceLimit
+  /** How much of the disk stays free. */
+  readonly minFreeSpace?: SpaceLimit
 }
 
-const keys = ['root', 'trustCa', 'insecureRegistries', 'durability'] as const
+const keys = [
+  'root',
+  'trustCa',
+  'insecureRegistries',
+  'durability',
+  'historyBuilds',
+  'historyAge',
+  'historySize',
+  'maxUsedSpace',
+  'minFreeSpace',
+] as const
 
 /**
  * Reads `$XDG_CONFIG_HOME/tsbuild/config.json` (or `~/.config/tsbuild/config.json`); empty where there is none.
@@ -54,12 +76,45 @@ function checkSetting(path: string, key: string, value: unknown): unknown {
     case 'durability':
       if (value === 'full' || value === 'none') return value
       throw wrong(path, 'key "durability" is "full" or "none"')
+    case 'historyBuilds':
+      if (typeof value === 'number' && Number.isSafeInteger(value) && value >= 0) return value
+      throw wrong(path, 'key "historyBuilds" is a whole number from 0 on')
+    case 'historyAge':
+      if (typeof value === 'string') return checked(path, key, () => parseAge(key, value), value)
+      throw wrong(path, 'key "historyAge" is an age such as "30d"')
+    case 'historySize':
+      if (typeof value === 'string') return checked(path, key, () => parseSize(key, value), value)
+      throw wrong(path, 'key "historySize" is a size such as "1g"')
     case 'trustCa':
     case 'insecureRegistries':
       if (Array.isArray(value) && value.every((one) => typeof one === 'string')) return value
       throw wrong(path, `key "${key}" is a list of strings`)
+    case 'maxUsedSpace':
+    case 'minFreeSpace':
+      return checkSpace(path, key, value)
     case undefined:
       throw wrong(path, `key "${key}" is not known`, didYouMean(key, keys))
+  }
+}
+
+/** What is wrong in a file is no mistake of the command line. */
+function checked(path: string, key: string, parse: () => unknown, value: string): string {
+  try {
+    parse()
+  } catch {
+    throw wrong(path, `key "${key}" cannot be "${value}"`)
+  }
+  return value
+}
+
+function checkSpace(path: string, key: string, value: unknown): SpaceLimit {
+  const state = `key "${key}" is a size such as "100g", a share such as "80%", or "unlimited"`
+  if (typeof value !== 'string') throw wrong(path, state)
+  try {
+    return parseSpaceLimit(key, value)
+  } catch (error) {
+    if (!isBuildError(error)) throw error
+    throw wrong(path, state)
   }
 }
 

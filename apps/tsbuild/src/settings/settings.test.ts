@@ -3,9 +3,11 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { memoryHost } from '../test-support/memory-host.ts'
+import { version } from '../version.ts'
 import { builderOptions, readDockerConfig, storeRoot } from './builder-options.ts'
 import { parseConfigFile } from './config-file.ts'
 import { dockerProxyArgs } from './docker-proxies.ts'
+import { historyLimits } from './history-limits.ts'
 
 const pem = (name: string): string => `-----BEGIN CERTIFICATE-----\n${name}\n-----END CERTIFICATE-----\n`
 const config = expect.objectContaining({ code: 'ERR_CONFIG' })
@@ -63,6 +65,7 @@ describe('builderOptions()', () => {
       insecureRegistries: ['a.test', 'b.test'],
       env,
       durability: 'full',
+      version: version(),
     })
   })
 
@@ -90,6 +93,7 @@ describe('builderOptions()', () => {
     expect(await builderOptions({}, memoryHost({ env }))).toEqual({
       root: join(dir, 'nobody/.local/share/tsbuild'),
       insecureRegistries: [],
+      version: version(),
       env,
     })
   })
@@ -155,5 +159,42 @@ describe('dockerProxyArgs()', () => {
 
   it.each([undefined, '{', '[]', 'null', '{"proxies":{"default":"x"}}'])('gives none for %j', (text) => {
     expect(dockerProxyArgs(text)).toEqual({})
+  })
+})
+
+describe('historyLimits()', () => {
+  it.each([
+    [{}, {}, {}],
+    [
+      {},
+      { historyBuilds: 0, historyAge: '1w', historySize: '2g' },
+      { builds: 0, ageMs: 604_800_000, bytes: 2 ** 31 },
+    ],
+    [
+      { TSBUILD_HISTORY_BUILDS: '5', TSBUILD_HISTORY_AGE: '1d12h', TSBUILD_HISTORY_SIZE: '' },
+      { historyBuilds: 7, historyAge: '1w', historySize: '1k' },
+      { builds: 5, ageMs: 129_600_000, bytes: 1024 },
+    ],
+  ])('takes them from environment %j and configuration %j', (env, file, expected) => {
+    expect(historyLimits(env, file)).toEqual(expected)
+  })
+
+  it.each([
+    { TSBUILD_HISTORY_BUILDS: '-1' },
+    { TSBUILD_HISTORY_BUILDS: 'many' },
+    { TSBUILD_HISTORY_AGE: '30' },
+    { TSBUILD_HISTORY_SIZE: 'all' },
+  ])('refuses %j', (env) => {
+    expect(() => historyLimits(env, {})).toThrow(expect.objectContaining({ code: 'ERR_USAGE' }))
+  })
+
+  it.each([
+    '{"historyBuilds":-1}',
+    '{"historyBuilds":"5"}',
+    '{"historyAge":30}',
+    '{"historyAge":"30"}',
+    '{"historySize":"x"}',
+  ])('the configuration %s is refused', (text) => {
+    expect(() => parseConfigFile(text, '/config')).toThrow(config)
   })
 })

@@ -92,6 +92,8 @@ function memoryBuilder(methods: Partial<Builder>): Builder {
     runImage: unexpected,
     shell: unexpected,
     failures: unexpected,
+    diskUsage: unexpected,
+    prune: unexpected,
     builds: unexpected,
     buildRecord: unexpected,
     buildExplanation: unexpected,

@@ -5,9 +5,10 @@ import type { Store } from '@tsbuild/store'
 import { decodeRecord } from '../record-codec.ts'
 import { compare, listDigestOf } from './compare.ts'
 import { compareLists } from './compare-lists.ts'
-import { identitiesOf, otherIdentity, placeIdentity, placeOf, textIdentity } from './identities.ts'
+import { describeRecord } from './describe-record.ts'
+import { identitiesOf, placeOf } from './identities.ts'
 import { type Difference, type Explanation, type Side, shownFiles } from './types.ts'
-import { afterWords, ageWords, reasonOf } from './words.ts'
+import { afterWords, ageWords, countOf, reasonOf } from './words.ts'
 
 /** What an explainer needs from outside. */
 export interface ExplainerOptions {
@@ -54,13 +55,15 @@ async function explainMiss(
   const now: Side = { ...miss, name: miss.vertex.name }
   const known =
     unusable === undefined ? await search.candidates(now) : { records: [unusable.record], lost: false }
-  const nearest = nearestOf(now, known.records)
+  const nearest = await nearestOf(now, known.records, (differences, record) =>
+    withFiles(differences, miss, record, options),
+  )
   if (nearest === undefined) {
     const lost: MissReason = { code: 'damaged', text: 'its record is gone' }
     const first: MissReason = { code: 'first-build', text: 'first build' }
     return explanationOf(known.evicted ?? (known.lost ? lost : first), undefined)
   }
-  const differences = await withFiles(nearest.differences, miss, nearest.record, options)
+  const { differences } = nearest
   const own = differences.filter(({ kind }) => kind !== 'step')
   const cause =
     own.length > 0
@@ -100,7 +103,7 @@ function simpleReason(miss: Miss, { store, forcedBy, now }: ExplainerOptions): M
   if (eviction !== undefined && unusable?.why !== 'other-base') return evictedReason(eviction, now())
   if (unusable?.why === 'gone') return { code: 'damaged', text: 'its files are gone' }
   // The solver found nothing under these keys: what is there is no record.
-  const damaged = unusable === undefined && keys.some((key) => isDamaged(store.records.get(key)))
+  const damaged = unusable === undefined && keys.some((key) => isDamaged(store.records.peek(key)))
   return damaged ? { code: 'damaged', text: 'its record is damaged' } : undefined
 }
 
@@ -112,8 +115,8 @@ function evictedReason(
   return { code: 'evicted', text: `evicted ${ageWords(now - at)}${why}` }
 }
 
-function isDamaged(text: string | undefined): boolean {
-  return text !== undefined && decodeRecord(text) === undefined
+function isDamaged(found: { readonly text: string | undefined } | undefined): boolean {
+  return found !== undefined && (found.text === undefined || decodeRecord(found.text) === undefined)
 }
 
 /** What is found of a step. */
@@ -132,45 +135,42 @@ interface Search {
 }
 
 function createSearch({ store, vertices, now }: ExplainerOptions): Search {
-  const present = new Set([...vertices.values()].map(({ name }) => placeOf(name)?.text))
-  const describe = (text: string) => {
-    const record = decodeRecord(text)
-    return record === undefined ? undefined : { identities: identitiesOf(record), at: record.createdAt }
-  }
+  const present = new Set([...vertices.values()].map(({ name }) => placeOf(name).text))
+  // A line that stands somewhere else in this build was not changed into this one.
+  const replaced = ({ name }: CacheRecord) => !present.has(placeOf(name).text)
   const read = (keys: readonly Digest[]) => {
     for (const key of keys) {
-      const text = store.records.get(key)
+      const text = store.records.peek(key)?.text
       const record = text === undefined ? undefined : decodeRecord(text)
       if (record !== undefined) return record
     }
     return undefined
   }
   const look = async (identity: Digest): Promise<Candidates> => {
-    const indexed = await store.steps.find(identity, describe)
-    const records = indexed.flatMap(({ keys }) => read(keys) ?? [])
-    const gone = indexed.filter(({ keys }) => read(keys) === undefined).flatMap(({ keys }) => keys)
+    const indexed = await store.steps.find(identity, describeRecord)
+    const found = indexed.map(({ keys }) => ({ keys, record: read(keys) }))
+    const gone = found.flatMap(({ keys, record }) => (record === undefined ? keys : []))
     const eviction = gone.length === 0 ? undefined : store.steps.eviction(gone)
-    const evicted = eviction === undefined ? undefined : evictedReason(eviction, now())
-    return { records, lost: gone.length > 0, evicted }
+    return {
+      records: found.flatMap(({ record }) => record ?? []),
+      lost: gone.length > 0,
+      evicted: eviction === undefined ? undefined : evictedReason(eviction, now()),
+    }
   }
   return {
     async candidates(side) {
-      const place = placeOf(side.name)
-      if (place === undefined) return { records: [], lost: false }
-      const sameLine = await look(textIdentity(side, place))
-      if (sameLine.records.length > 0) return sameLine
-      // A line that stands somewhere else in this build was not changed into this one.
-      const inPlace = await look(placeIdentity(side, place))
-      const replaced = inPlace.records.filter(({ name }) => !present.has(placeOf(name)?.text))
-      if (replaced.length > 0) return { ...inPlace, records: replaced }
-      const elsewhere = await look(otherIdentity(place))
-      if (elsewhere.records.length > 0) return elsewhere
-      return sameLine.lost ? sameLine : elsewhere
+      const { line, place, lineElsewhere, placeElsewhere } = identitiesOf(side)
+      const own = await look(line)
+      if (own.records.length > 0) return own
+      for (const identity of [place, lineElsewhere, placeElsewhere]) {
+        const found = await look(identity)
+        const records = identity === lineElsewhere ? found.records : found.records.filter(replaced)
+        if (records.length > 0) return { ...found, records }
+      }
+      return own
     },
     async output(name, about, key) {
-      const place = placeOf(name)
-      if (place === undefined) return undefined
-      for (const identity of [textIdentity({ about }, place), placeIdentity({ about }, place)]) {
+      for (const identity of Object.values(identitiesOf({ name, about }))) {
         const found = (await look(identity)).records.find(({ outputKey }) => outputKey === key)
         if (found !== undefined) return found
       }
@@ -184,13 +184,22 @@ interface Nearest {
   readonly differences: readonly Difference[]
 }
 
-/** The one with the fewest differences; of several the newest. */
-function nearestOf(now: Side, records: readonly CacheRecord[]): Nearest | undefined {
-  let nearest: Nearest | undefined
-  for (const record of records.toSorted((a, b) => b.createdAt - a.createdAt)) {
-    const differences = compare(now, record)
-    if (nearest === undefined || differences.length < nearest.differences.length)
-      nearest = { record, differences }
+/** The one with the fewest differences, files among them; of several the newest. */
+async function nearestOf(
+  now: Side,
+  records: readonly CacheRecord[],
+  look: (differences: readonly Difference[], record: CacheRecord) => Promise<readonly Difference[]>,
+): Promise<Nearest | undefined> {
+  const compared = records
+    .toSorted((a, b) => b.createdAt - a.createdAt)
+    .map((record) => ({ record, differences: compare(now, record) }))
+  const fewest = Math.min(...compared.map(({ differences }) => differences.length))
+  const near = compared.filter(({ differences }) => differences.length === fewest)
+  let nearest: (Nearest & { readonly count: number }) | undefined
+  for (const { record, differences: rough } of near) {
+    const differences = await look(rough, record)
+    const count = differences.reduce((sum, difference) => sum + countOf(difference), 0)
+    if (nearest === undefined || count < nearest.count) nearest = { record, differences, count }
   }
   return nearest
 }

@@ -11,10 +11,12 @@ export interface StepPlace {
   readonly text: string
 }
 
-/** Reads the name of a step; undefined for what has another form. */
-export function placeOf(name: string): StepPlace | undefined {
+/** Reads the name of a step. One that is no instruction of its own has the number 0: `[build] mount /src`. */
+export function placeOf(name: string): StepPlace {
   const [, stage = '', number, text] = /^\[(?:(.*) )?(\d{1,7})\/\d{1,7}\] (.*)$/s.exec(name) ?? []
-  return number === undefined || text === undefined ? undefined : { stage, number: Number(number), text }
+  if (number !== undefined && text !== undefined) return { stage, number: Number(number), text }
+  const [, of = '', rest = name] = /^\[([^\]]*)\] (.*)$/s.exec(name) ?? []
+  return { stage: of, number: 0, text: rest }
 }
 
 /** How an instruction begins: `RUN`. */
@@ -22,39 +24,35 @@ export function instructionOf(text: string): string {
   return /^[A-Za-z]+/.exec(text)?.[0].toUpperCase() ?? ''
 }
 
-/** Whose Dockerfile a step is of, as its op said. */
-function buildOf(about: Side['about']): string {
-  return textOf(membersOf(about).build) ?? ''
-}
-
 /*
- * What the records of a step are found by, from near to far:
+ * What the records of a step are found by, from near to far. A build is its context and its Dockerfile; a folder is the last name
+ * of the context, which a checkout elsewhere has too.
  *
- *   text   tsbuild.step-text.v1   {"build","stage","text"}            the same line of the same Dockerfile
- *   place  tsbuild.step-place.v1  {"build","instruction","number","stage"}   what stood in its place
- *   other  tsbuild.step-other.v1  {"stage","text"}                    the same line, in whatever folder: a checkout elsewhere
+ *   tsbuild.step-text.v1       {"build","stage","text"}                       the same line of the same Dockerfile
+ *   tsbuild.step-place.v1      {"build","instruction","number","stage"}       what stood in its place
+ *   tsbuild.step-text.v1       {"stage","text"}                               the same line, wherever it is
+ *   tsbuild.step-place.v1      {"folder","instruction","number","stage"}      what stood in its place, in a folder of this name
  */
 
-/** The same line of the same Dockerfile. */
-export function textIdentity({ about }: Pick<Side, 'about'>, { stage, text }: StepPlace): Digest {
-  return digestKey('tsbuild.step-text.v1', { build: buildOf(about), stage, text })
+/** Everything that a step is found by, from near to far. */
+export function identitiesOf({ name, about }: Pick<Side, 'name' | 'about'>): StepIdentities {
+  const { stage, number, text } = placeOf(name)
+  const { context, dockerfile } = membersOf(membersOf(about).build)
+  const build = { context: textOf(context) ?? '', dockerfile: textOf(dockerfile) ?? '' }
+  const folder = build.context.replace(/\/+$/, '').replace(/^.*\//s, '')
+  const place = { instruction: instructionOf(text), number, stage }
+  return {
+    line: digestKey('tsbuild.step-text.v1', { build, stage, text }),
+    place: digestKey('tsbuild.step-place.v1', { build, ...place }),
+    lineElsewhere: digestKey('tsbuild.step-text.v1', { stage, text }),
+    placeElsewhere: digestKey('tsbuild.step-place.v1', { folder, ...place }),
+  }
 }
 
-/** What stood at a place of the same Dockerfile. */
-export function placeIdentity({ about }: Pick<Side, 'about'>, place: StepPlace): Digest {
-  const { stage, number, text } = place
-  const instruction = instructionOf(text)
-  return digestKey('tsbuild.step-place.v1', { build: buildOf(about), instruction, number, stage })
-}
-
-/** The same line of any Dockerfile. */
-export function otherIdentity({ stage, text }: StepPlace): Digest {
-  return digestKey('tsbuild.step-other.v1', { stage, text })
-}
-
-/** Everything that a record is found by. */
-export function identitiesOf(record: Pick<Side, 'name' | 'about'>): readonly Digest[] {
-  const place = placeOf(record.name)
-  if (place === undefined) return []
-  return [textIdentity(record, place), placeIdentity(record, place), otherIdentity(place)]
+/** See {@link identitiesOf}. */
+export interface StepIdentities {
+  readonly line: Digest
+  readonly place: Digest
+  readonly lineElsewhere: Digest
+  readonly placeElsewhere: Digest
 }

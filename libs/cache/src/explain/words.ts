@@ -36,7 +36,8 @@ function rankOf(difference: Difference): number {
   return order.indexOf(difference.kind)
 }
 
-function countOf(difference: Difference): number {
+/** How many things a difference stands for: each file is one. */
+export function countOf(difference: Difference): number {
   return difference.kind === 'files' ? Math.max(1, difference.total) : 1
 }
 
@@ -174,7 +175,7 @@ function changeWords(name: string, before: string | null, after: string | null):
 
 /** A step's instruction in a few words: `COPY package.json ./`. */
 export function titleOf(name: string, room = 28): string {
-  return cut(oneLine(placeOf(name)?.text ?? name), room)
+  return cut(oneLine(placeOf(name).text), room)
 }
 
 /** What another step's miss means for those that stand on it. */

@@ -273,7 +273,7 @@ impl Unpacker {
 }
 
 /// Copies a file, but not its holes.
-fn copy_data(from: &OwnedFd, to: &OwnedFd, size: u64) -> Result<(), Errno> {
+pub(crate) fn copy_data(from: &OwnedFd, to: &OwnedFd, size: u64) -> Result<(), Errno> {
     let mut at = 0;
     while at < size {
         let data = match rustix::fs::seek(from, SeekFrom::Data(at)) {

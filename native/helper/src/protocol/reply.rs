@@ -184,6 +184,16 @@ pub(crate) enum Outcome {
         /// Entries.
         entries: u64,
     },
+    /// See [`super::Request::Merge`].
+    #[serde(rename_all = "camelCase")]
+    Merge {
+        /// Entries that are hard links to those of the run.
+        linked: u64,
+        /// Bytes of files that could not be linked.
+        copied_bytes: u64,
+        /// Directories made, the root among them.
+        directories: u64,
+    },
     /// See [`super::Request::Export`].
     #[serde(rename_all = "camelCase")]
     Export {

@@ -1,0 +1,165 @@
+import { open } from 'node:fs/promises'
+import { type ChainId, chainUpon, type DiffId, type Digest, digestKey } from '@tsbuild/digest'
+import { isBuildError } from '@tsbuild/errors'
+import type { Native } from '@tsbuild/native'
+import { objectOf, oneOf, parseJson, text } from '@tsbuild/shape'
+import { isSnapshotId, type RecordWrite, type SnapshotId, type Store } from '@tsbuild/store'
+import { layerFormat, layerInfo } from './layer-format.ts'
+import type { Filesystem, ImageLayerRef } from './layers.ts'
+import { memoised } from './memoised.ts'
+import type { MergedRuns } from './merged-runs.ts'
+
+/** Limits of a base image's layer, against decompression bombs. */
+const limits = { maxBytes: 64 * 2 ** 30, maxEntries: 2_000_000, maxRatio: 1000 }
+
+/** What {@link createLowerDirectories} needs from outside. */
+export interface LowerDirectoriesOptions {
+  readonly store: Store
+  readonly native: Native
+  readonly fetch: (layer: ImageLayerRef, signal: AbortSignal) => Promise<void>
+}
+
+/** The trees of a file system, topmost first, as few of them as there are by now. */
+export type LowerDirectories = (filesystem: Filesystem, signal: AbortSignal) => Promise<readonly string[]>
+
+/**
+ * Layers of an image are unpacked from the lowest up: each may need those below it of the same image. What a merge put
+ * under the image does not count, or the tree would be no one else's.
+ */
+export function createLowerDirectories(options: LowerDirectoriesOptions, runs: MergedRuns): LowerDirectories {
+  const unpacked = new Map<string, Promise<SnapshotId>>()
+  const chained = createChains()
+  const paths = async (stack: readonly SnapshotId[], signal: AbortSignal) =>
+    (await runs.shorten(stack, signal)).map((id) => options.store.snapshots.path(id)).reverse()
+  return async ({ layers }, signal) => {
+    const stack: SnapshotId[] = []
+    /** Where the image begins that the layer belongs to, and the chain of its layers so far. */
+    let start = 0
+    let chain: ChainId | undefined
+    for (const layer of layers) {
+      if (layer.kind === 'snapshot') {
+        stack.push(layer.id)
+        start = stack.length
+        chain = undefined
+        continue
+      }
+      const next = chained(chain, layer.diffId)
+      const make = async () =>
+        unpack(options, { chain: next, layer, lower: () => paths(stack.slice(start), signal) }, signal)
+      stack.push(await untilDone(signal, () => memoised(unpacked, next, make)))
+      chain = next
+    }
+    return await paths(stack, signal)
+  }
+}
+
+/** Chains one more layer on. Remembered: every step of a build asks for the chains of its base image. */
+function createChains(): (chain: ChainId | undefined, diffId: DiffId) => ChainId {
+  const known = new Map<string, ChainId>()
+  return (chain, diffId) => {
+    const stack = `${chain} ${diffId}`
+    const next = known.get(stack) ?? chainUpon(chain, diffId)
+    known.set(stack, next)
+    return next
+  }
+}
+
+/** Work that is shared is given up when its first caller is cancelled; the others begin it again. */
+async function untilDone<T>(signal: AbortSignal, work: () => Promise<T>): Promise<T> {
+  for (;;) {
+    try {
+      return await work()
+    } catch (error) {
+      if (signal.aborted || !isBuildError(error) || error.code !== 'ERR_CANCELLED') throw error
+    }
+  }
+}
+
+/** The key of the record that says where the layer of a chain is unpacked. */
+function chainKey(chain: ChainId): Digest {
+  return digestKey('tsbuild.unpacked.v1', { chain })
+}
+
+interface Unpacking {
+  readonly chain: ChainId
+  readonly layer: ImageLayerRef
+  /** The trees of the image below it, topmost first. */
+  readonly lower: () => Promise<readonly string[]>
+}
+
+async function unpack(
+  options: LowerDirectoriesOptions,
+  unpacking: Unpacking,
+  signal: AbortSignal,
+): Promise<SnapshotId> {
+  const { store, fetch } = options
+  const { chain, layer } = unpacking
+  const known = unpackedSnapshot(store, chain)
+  if (known !== undefined) return known
+  return await store.locks.withLock(
+    `unpack ${chain}`,
+    async () => {
+      const made = unpackedSnapshot(store, chain)
+      if (made !== undefined) return made
+      if ((await store.blobs.size(layer.digest)) === undefined) await fetch(layer, signal)
+      try {
+        return await unpackStored(options, unpacking, signal)
+      } catch (error) {
+        // A blob that was damaged on disk is in quarantine now; a new one may be whole.
+        if (signal.aborted || (await store.blobs.verify(layer.digest))) throw error
+        await fetch(layer, signal)
+        return await unpackStored(options, unpacking, signal)
+      }
+    },
+    { signal },
+  )
+}
+
+/** From the blob in the store. */
+async function unpackStored(
+  { store, native }: LowerDirectoriesOptions,
+  { chain, layer, lower }: Unpacking,
+  signal: AbortSignal,
+): Promise<SnapshotId> {
+  const draft = await store.snapshots.draft()
+  try {
+    await applyLayer(store, native, layer, { target: draft.upper, lower: await lower() }, signal)
+    await draft.commit([unpackedRecord(chain, draft.id, layer.diffId)], { layer: layerInfo(layer) })
+  } catch (error) {
+    await draft.release()
+    throw error
+  }
+  return draft.id
+}
+
+/** Says where the layer of a chain is unpacked. */
+export function unpackedRecord(chain: ChainId, snapshot: SnapshotId, diffId: DiffId): RecordWrite {
+  return { keys: [chainKey(chain)], text: `${JSON.stringify({ format: 1, snapshot, diffId })}\n` }
+}
+
+const isUnpackedRecord = objectOf({ format: oneOf(1), snapshot: text })
+
+/** Where the layer of a chain is unpacked. A damaged record is none. */
+export function unpackedSnapshot(store: Store, chain: ChainId): SnapshotId | undefined {
+  const record = parseJson(store.records.get(chainKey(chain)) ?? '')
+  if (!isUnpackedRecord(record)) return undefined
+  const { snapshot } = record as { readonly snapshot: string }
+  return isSnapshotId(snapshot) && store.snapshots.has(snapshot) ? snapshot : undefined
+}
+
+async function applyLayer(
+  store: Store,
+  native: Native,
+  layer: ImageLayerRef,
+  trees: { readonly target: string; readonly lower: readonly string[] },
+  signal: AbortSignal,
+): Promise<void> {
+  const { digest, size: sizeBytes, diffId } = layer
+  const compression = layerFormat(layer.mediaType)
+  const file = await open(store.blobs.path(digest), 'r')
+  try {
+    await native.apply({ ...trees, compression, digest, sizeBytes, diffId, limits }, file.fd, { signal })
+  } finally {
+    await file.close()
+  }
+}
