@@ -26,7 +26,7 @@ check_node() {
 declare -A program_of=(
   [mmdebstrap]=mmdebstrap [gcc]=gcc [uidmap]=newuidmap [docker-registry]=docker-registry [skopeo]=skopeo
   [umoci]=umoci [docker.io]=dockerd [runc]=runc [busybox-static]=busybox [strace]=strace [openssl]=openssl
-  [e2fsprogs]=mkfs.ext4 [buildah]=buildah [podman]=podman [crun]=crun [hyperfine]=hyperfine [passt]=pasta [zstd]=zstd [git]=git
+  [e2fsprogs]=mkfs.ext4 [xfsprogs]=mkfs.xfs [buildah]=buildah [podman]=podman [crun]=crun [hyperfine]=hyperfine [passt]=pasta [zstd]=zstd [git]=git
   [attr]=setfattr [bzip2]=bzip2 [xz-utils]=xz [openssh-client]=ssh-agent [openssh-server]=sshd [slirp4netns]=slirp4netns
   [iproute2]=ip [golang-go]=go
 )
@@ -38,7 +38,7 @@ declare -A services_of=(
 
 wanted_packages() {
   local demo='gcc libc6-dev mmdebstrap uidmap'
-  local test="$demo docker-registry docker.io runc skopeo umoci busybox-static strace openssl e2fsprogs zstd attr bzip2 xz-utils git"
+  local test="$demo docker-registry docker.io runc skopeo umoci busybox-static strace openssl e2fsprogs xfsprogs zstd attr bzip2 xz-utils git"
   test+=' iproute2 passt slirp4netns openssh-client openssh-server'
   # Any Go will do, and it seldom comes as a package.
   command -v go >/dev/null || test+=' golang-go'

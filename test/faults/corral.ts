@@ -14,8 +14,8 @@ export interface Corral {
   readonly cgroups: () => readonly string[]
   /** The file of a controller of version 1, for a limit; undefined where the controller is not mounted so. */
   readonly file: (controller: string, name: string) => string | undefined
-  /** Kills everything in it and waits until it is empty. */
-  readonly clear: () => Promise<void>
+  /** Kills everything in it and waits until it is empty; cgroups in it stay. */
+  readonly kill: () => Promise<void>
   readonly remove: () => Promise<void>
 }
 
@@ -29,12 +29,11 @@ export function makeCorral(name: string): Corral {
   const files = folders.map((folder) => join(folder, 'cgroup.procs'))
   const all = () => folders.flatMap((folder) => [folder, ...below(folder)])
   const processes = () => [...new Set(all().flatMap(readProcesses))]
-  const clear = async () => {
+  const kill = async () => {
     for (let attempt = 0; attempt < 500 && processes().length > 0; attempt += 1) {
       for (const pid of processes()) if (pid > 0) killIfThere(pid)
       await new Promise((resolve) => setTimeout(resolve, 10))
     }
-    for (const folder of folders) for (const child of below(folder)) rmdirIfEmpty(child)
   }
   return {
     words: ['/bin/sh', '-c', enter, 'sh', files.join(' ')],
@@ -44,10 +43,10 @@ export function makeCorral(name: string): Corral {
       folders
         .map((folder) => join(folder, file))
         .find((path) => path.includes(`/${controller}/`) && existsSync(path)),
-    clear,
+    kill,
     remove: async () => {
-      await clear()
-      for (const folder of folders) rmdirIfEmpty(folder)
+      await kill()
+      for (const folder of folders) for (const path of [...below(folder), folder]) rmdirIfEmpty(path)
     },
   }
 }

@@ -4,7 +4,7 @@ import { endOf, inTrial, type Trial, wrapHelper } from './rig.ts'
 import type { Scenario } from './scenarios.ts'
 import { killSyscalls, pointsOf, readLog, type SyscallPoint, straceWords } from './strace.ts'
 import type { Verdict } from './tally.ts'
-import { judge } from './verdict.ts'
+import { judge, lastWords } from './verdict.ts'
 
 /** A system call before which a process is killed. */
 export interface KillPoint extends SyscallPoint {
@@ -45,7 +45,7 @@ async function mustEnd(
   env?: Record<string, string>,
 ) {
   const { code, stderr } = await endOf(trial.start(words, scenario.args(trial), env))
-  if (code !== 0) throw new Error(`${scenario.name} under strace: exit code ${code}\n${stderr}`)
+  if (code !== scenario.code) throw new Error(`${scenario.name} under strace: exit code ${code}\n${stderr}`)
 }
 
 /** Kills at a point and says what came of it. A run may make a call less than the one that was counted; then it is run again. */
@@ -64,13 +64,14 @@ async function killOnce(point: KillPoint, trial: Trial): Promise<Verdict> {
   if (victim === 'builder') {
     const words = straceWords(trial.path('log'), [syscall], inject, builderWords)
     const before = await endOf(trial.start(words, scenario.args(trial)))
-    return judge(scenario, trial, name, before, before.signal === 'SIGKILL' && !before.hung)
+    return judge(scenario, trial, name, before, () => before.signal === 'SIGKILL' && !before.hung)
   }
   const words = straceWords('@FOLDER@/log', [syscall], inject, helperWords)
   const before = await endOf(
     trial.start([], scenario.args(trial), { TSBUILD_HELPER: wrapHelper(trial, victim, words) }),
   )
-  const verdict = await judge(scenario, trial, name, before, wasKilled(trial.path(`helper-${victim}`, 'log')))
+  const log = trial.path(`helper-${victim}`, 'log')
+  const verdict = await judge(scenario, trial, name, before, () => wasKilled(log), true)
   const ended = before.code !== null && [0, 1, 3].includes(before.code)
   return ended
     ? verdict
@@ -78,7 +79,7 @@ async function killOnce(point: KillPoint, trial: Trial): Promise<Verdict> {
         ...verdict,
         corrupt: [
           ...verdict.corrupt,
-          `the builder ${before.hung ? 'hung' : `ended with ${before.code ?? before.signal}`}: ${before.stderr.slice(-2000)}`,
+          `the builder ${before.hung ? 'hung' : `ended with ${before.code ?? before.signal}`}: ${lastWords(before.stderr)}`,
         ],
       }
 }

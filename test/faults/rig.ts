@@ -23,8 +23,8 @@ export interface Trial {
 
 /** How a trial's folder and store are made. */
 export interface TrialOptions {
-  /** A store to copy. */
-  readonly template: string
+  /** A store to copy; undefined where one is there already. */
+  readonly template: string | undefined
   /** Where the store is; below the trial's folder if not given. */
   readonly store?: string
 }
@@ -42,7 +42,9 @@ export async function inTrial<T>(
   const store = given ?? join(folder, 'store')
   const path = (...parts: readonly string[]) => join(folder, ...parts)
   try {
-    await check('cp', ['-a', '--reflink=auto', template, store])
+    if (template !== undefined) await check('cp', ['-a', '--reflink=auto', template, store])
+    // What a trial begins with is on the disk, whatever happens to the disk.
+    if (template !== undefined && given !== undefined) await check('sync', ['-f', store])
     return await use({
       folder,
       store,
@@ -58,12 +60,17 @@ export async function inTrial<T>(
     })
   } finally {
     await corral.remove()
+    rmSync(store, { recursive: true, force: true })
     rmSync(folder, { recursive: true, force: true })
   }
 }
 
 /** What is left of a build that died, a second after that. */
-export async function findLeft(trial: Trial, seconds = 1): Promise<readonly string[]> {
+export async function findLeft(
+  trial: Trial,
+  seconds = 1,
+  mayStay: (what: string) => boolean = () => false,
+): Promise<readonly string[]> {
   const look = () => [
     ...trial.corral.processes().map((pid) => `process ${describeProcess(pid)}`),
     ...trial.corral.cgroups().map((path) => `cgroup ${path}`),
@@ -71,7 +78,7 @@ export async function findLeft(trial: Trial, seconds = 1): Promise<readonly stri
       .split('\n')
       .filter((line) => line.includes(trial.folder)),
   ]
-  for (let attempt = 0; attempt < seconds * 50 && look().length > 0; attempt += 1)
+  for (let attempt = 0; attempt < seconds * 50 && !look().every(mayStay); attempt += 1)
     await new Promise((resolve) => setTimeout(resolve, 20))
   return look()
 }

@@ -1,19 +1,26 @@
 import { randomBytes } from 'node:crypto'
-import { existsSync, readFileSync, writeFileSync } from 'node:fs'
-import { join } from 'node:path'
-import { type RegistryProcess, startRegistry } from '../support/registry-process.ts'
+import { copyFileSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { basename, join } from 'node:path'
+import { findProgram } from '../support/capabilities.ts'
+import { startRegistry } from '../support/registry-process.ts'
 import { describeTree } from '../support/tree.ts'
 import { check } from '../support/tsbuild.ts'
 import { type Rig, type Trial, tsbuild } from './rig.ts'
 import { tarProblems } from './tar-problems.ts'
 
+/** What the scenarios are called. */
+export const scenarioNames = ['first', 'build', 'stages', 'failing', 'pull', 'push', 'export'] as const
+type ScenarioName = (typeof scenarioNames)[number]
+
 /** Something that the command does and may die in. */
 export interface Scenario {
-  readonly name: 'build' | 'pull' | 'export'
+  readonly name: ScenarioName
   /** The store before it. */
   readonly template: string
   /** What it is started with. */
   readonly args: (trial: Trial) => readonly string[]
+  /** Its exit code when nothing happens to it. */
+  readonly code: 0 | 1
   /** What is there before it, besides the store. */
   readonly prepare?: (trial: Trial) => void
   /** What is wrong with what it wrote outside of the store, whenever it died. */
@@ -22,6 +29,8 @@ export interface Scenario {
   readonly tree: readonly string[]
   /** What builds the same into `tree` of the trial's folder. */
   readonly rebuild: (trial: Trial) => readonly string[]
+  /** What runs a step, whatever is cached. */
+  readonly anew: (trial: Trial) => readonly string[]
 }
 
 /** The scenarios, and what they stand on. */
@@ -55,16 +64,62 @@ export async function makeScenarios(rig: Rig): Promise<Scenarios> {
   })
   const built = await copyStore(rig, rig.busybox, 'built')
   await must(built, ['-t', `${registry.host}/app:1`, '--push', context])
-  const all = [
-    await scenario(rig, rig.busybox, 'build', context),
-    await scenario(rig, rig.busybox, 'pull', pulling),
+  const first = rig.context('first', firstImage)
+  copyFileSync(findProgram('busybox') ?? '', join(first, 'busybox'))
+  const failing = rig.context('failing', {
+    Dockerfile: [...sixSteps, 'RUN echo kept > /kept; false'].join('\n'),
+    one: 'one\n',
+  })
+  copyFileSync(join(context, 'two'), join(failing, 'two'))
+  mkdirSync(rig.workspace.path('empty'))
+  const of = (name: ScenarioName, template: string, from: string) => scenario(rig, template, name, from)
+  const six = await of('build', rig.busybox, context)
+  const all: readonly Scenario[] = [
+    await of('first', rig.workspace.path('empty'), first),
+    six,
+    await of('stages', rig.busybox, await stagesContext(rig)),
+    { ...six, name: 'failing', code: 1, args: () => ['--progress', 'json', failing] },
+    await of('pull', rig.busybox, pulling),
+    {
+      ...six,
+      name: 'push',
+      template: built,
+      args: (trial) => ['--progress', 'json', '-t', `${registry.host}/${nameOf(trial)}`, '--push', context],
+      rebuild: (trial) => [
+        ...['--progress', 'json', '-t', `${registry.host}/${nameOf(trial)}`, '--push'],
+        ...['-o', trial.path('tree'), context],
+      ],
+    },
     await exporting(rig, built, context),
   ]
-  return { all, stop: () => stop(registry) }
+  return { all, stop: () => registry.stop() }
 }
 
-async function stop(registry: RegistryProcess): Promise<void> {
-  await registry.stop()
+/** A repository that nobody has pushed to. */
+const nameOf = (trial: Trial) => basename(trial.folder).toLowerCase()
+
+const firstImage = {
+  Dockerfile:
+    'FROM scratch\nCOPY busybox /bin/\nRUN ["/bin/busybox", "touch", "-d", "2020-01-01", "/bin/busybox"]\n',
+}
+
+async function stagesContext(rig: Rig): Promise<string> {
+  const context = rig.context('stages', {
+    Dockerfile: [
+      'FROM busybox:test AS left',
+      'RUN echo left > /left',
+      'FROM busybox:test AS right',
+      'RUN --mount=type=bind,target=/context cat /context/packed/inside > /right',
+      'FROM busybox:test',
+      'ADD packed.tar.gz /unpacked/',
+      'COPY --link --from=left /left /from/',
+      'COPY --from=right --chown=7:8 --chmod=640 /right /from/',
+      'RUN --mount=type=tmpfs,target=/mnt cat /from/* > /mnt/both && cp /mnt/both /both',
+    ].join('\n'),
+    'packed/inside': 'inside\n',
+  })
+  await check('tar', ['-C', context, '-czf', join(context, 'packed.tar.gz'), 'packed'])
+  return context
 }
 
 async function scenario(
@@ -76,8 +131,10 @@ async function scenario(
   return {
     name,
     template,
+    code: 0,
     args: () => ['--progress', 'json', '-t', `${name}:1`, context],
     rebuild: (trial) => ['--progress', 'json', ...both(`${name}:1`, trial), context],
+    anew: () => ['--no-cache', context],
     tree: await treeOf(rig, template, context),
   }
 }
@@ -91,6 +148,7 @@ async function exporting(rig: Rig, template: string, context: string): Promise<S
   return {
     name: 'export',
     template,
+    code: 0,
     prepare: (trial) => writeFileSync(trial.path('out.tar'), oldArchive),
     args: (trial) => [
       ...['--progress', 'json', '-o', `type=oci,dest=${trial.path('out.tar')},compression=zstd`],
@@ -103,6 +161,7 @@ async function exporting(rig: Rig, template: string, context: string): Promise<S
       ...(existsSync(trial.path('files.tar')) ? await tarProblems(trial.path('files.tar')) : []),
     ],
     rebuild: (trial) => ['--progress', 'json', ...both('export:1', trial), context],
+    anew: () => ['--no-cache', context],
     tree: await treeOf(rig, template, context),
   }
 }

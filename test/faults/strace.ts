@@ -32,13 +32,14 @@ export function straceWords(
   inject: string | undefined,
   words: readonly string[],
 ): readonly string[] {
-  const fault = inject === undefined ? [] : ['-e', `inject=${inject}`]
-  const what = ['-e', `trace=${syscalls.join()}`, '-e', 'signal=none', ...fault]
+  const fault = ['-e', `inject=${inject}`]
+  // With `signal=none` it would not say either who was killed.
+  const what = ['-e', `trace=${syscalls.join()}`, ...(inject === undefined ? ['-e', 'signal=none'] : fault)]
   return ['/usr/bin/strace', ...words, '-f', '-q', '-y', '-Y', '-s', '64', '-o', log, ...what]
 }
 
 /** A call as a log has it. */
-interface LoggedCall extends SyscallPoint {
+export interface LoggedCall extends SyscallPoint {
   readonly program: string
   readonly text: string
 }

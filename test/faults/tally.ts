@@ -44,9 +44,13 @@ export function tallyOf(verdicts: readonly Verdict[]): Tally {
   }
 }
 
-/** The verdicts that a test must not accept: everything that did not survive though it was reached. */
-export function failures(verdicts: readonly Verdict[]): readonly Verdict[] {
-  return verdicts.filter((verdict) => verdict.reached && !survived(verdict))
+/** What a test must not accept, a line each: whatever did not survive. A fault that did not happen hides nothing. */
+export function failures(verdicts: readonly Verdict[]): readonly string[] {
+  return verdicts.flatMap(({ point, lost, corrupt, leaked }) => [
+    ...lost.map((what) => `${point}: lost: ${what}`),
+    ...corrupt.map((what) => `${point}: corrupt: ${what}`),
+    ...leaked.map((what) => `${point}: leaked: ${what}`),
+  ])
 }
 
 /** Where the figures of a soak wait for the table. */
@@ -78,7 +82,7 @@ export const seed = Number(process.env.TSBUILD_FAULT_SEED ?? 1)
  * `TSBUILD_FAULT_POINTS` says.
  */
 export function sample<T>(all: readonly T[], size: number): readonly T[] {
-  const bound = isSoak ? Number(process.env.TSBUILD_FAULT_POINTS ?? all.length) : size
+  const bound = isSoak ? soakPoints(all.length) : size
   const random = randomNumbers(seed)
   const chosen = all
     .map((_, index) => ({ index, order: random() }))
@@ -86,6 +90,11 @@ export function sample<T>(all: readonly T[], size: number): readonly T[] {
     .slice(0, bound)
     .map(({ index }) => index)
   return all.filter((_, index) => chosen.includes(index))
+}
+
+/** How many points of one list a soak tries: all of them, or as many as `TSBUILD_FAULT_POINTS` says. */
+export function soakPoints(all: number): number {
+  return Math.min(all, Number(process.env.TSBUILD_FAULT_POINTS ?? all))
 }
 
 /** Numbers in [0, 1) that depend on nothing but the seed. @see https://en.wikipedia.org/wiki/Xorshift */

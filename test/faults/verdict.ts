@@ -10,26 +10,33 @@ import type { Verdict } from './tally.ts'
  * Judges a trial whose build has ended, in whatever way: what is left a second later, whether every file of the store is
  * whole, whether the same build now gives what it should, with every step cached that had been reported done, and whether
  * nothing half done is left after that.
+ *
+ * @param deadHelper the builder lived on, and nobody could remove the cgroups of a session whose helper was killed: the next
+ *   session must
  */
 export async function judge(
   scenario: Scenario,
   trial: Trial,
   point: string,
   before: Outcome,
-  reached: boolean,
+  wasReached: () => boolean,
+  deadHelper = false,
 ): Promise<Verdict> {
-  const left = await findLeft(trial)
-  await trial.corral.clear()
+  const isSwept = (what: string) => deadHelper && what.startsWith('cgroup ')
+  const left = await findLeft(trial, 1, isSwept)
+  const reached = wasReached()
+  await trial.corral.kill()
   const first = fsck(trial.store, { swept: false, noEmptyFiles: true })
   const outside = (await scenario.outside?.(trial)) ?? []
   const again = await rebuild(scenario, trial, before)
+  if (trial.corral.cgroups().length > 0) await endOf(trial.start([], scenario.anew(trial)))
   const last = fsck(trial.store, { swept: true, noEmptyFiles: true })
   return {
     point,
     reached,
     lost: again.lost,
     corrupt: [...first.corrupt, ...outside, ...again.problems, ...last.corrupt],
-    leaked: [...left, ...last.leaked, ...(await findLeft(trial))],
+    leaked: [...left.filter((what) => !isSwept(what)), ...last.leaked, ...(await findLeft(trial))],
   }
 }
 
@@ -39,20 +46,34 @@ export async function rebuild(scenario: Scenario, trial: Trial, before: Outcome)
   const { code, stderr, hung } = await endOf(trial.start([], scenario.rebuild(trial)))
   const steps = readSteps(stderr)
   const done = readSteps(before.stderr.replace(/\n[^\n]*$/, '\n'))
+  // Putting the layer of a `COPY --link` on its base is no work, and has no record.
+  const executed = steps.executed.filter((name) => !name.includes('] LINK ')).map(bare)
   const problems =
     code === 0
       ? compare(scenario.tree, describeTree(trial.path('tree')))
-      : [`the next build ${hung ? 'hung' : `ended with ${code}`}: ${stderr.slice(-2000)}`]
+      : [`the next build ${hung ? 'hung' : `ended with ${code}`}: ${lastWords(stderr)}`]
   return {
     lost:
-      code === 0 ? [...done.executed, ...done.cached].filter((name) => steps.executed.includes(name)) : [],
+      code === 0 ? [...done.executed, ...done.cached].filter((name) => executed.includes(bare(name))) : [],
     problems,
   }
 }
+
+/** Without `[2/7]`, which tells how many steps the stage has. */
+const bare = (name: string) => name.replace(/^\[[^\]]*\] /, '')
 
 function compare(expected: readonly string[], found: readonly string[]): readonly string[] {
   return [
     ...expected.filter((line) => !found.includes(line)).map((line) => `missing: ${line}`),
     ...found.filter((line) => !expected.includes(line)).map((line) => `unexpected: ${line}`),
   ]
+}
+
+/** What a build said at its end, without its events. */
+export function lastWords(stderr: string): string {
+  return stderr
+    .split('\n')
+    .filter((line) => line !== '' && !line.startsWith('{'))
+    .join('\n')
+    .slice(-1000)
 }

@@ -55,6 +55,9 @@ export function createCollector(machine: Machine, options: CollectorOptions): Co
   }
 }
 
+/** How often what was left is looked at again. */
+const rounds = 3
+
 /** How long to wait for somebody who collects already; then it is done by him. */
 const patienceMs = 200
 
@@ -92,7 +95,7 @@ async function countAndCollect(
   limits: ResolvedLimits,
   { show }: CollectorOptions,
 ): Promise<void> {
-  const inventory = await takeInventory(store, now())
+  let inventory = await takeInventory(store, now())
   const isOver = inventory.totalBytes > limits.maxUsedBytes
   const isShort = store.space.disk().freeBytes < limits.minFreeBytes
   const note = ({ totalBytes, freedBytes }: Pick<PruneReport, 'totalBytes' | 'freedBytes'>) => {
@@ -109,9 +112,19 @@ async function countAndCollect(
     keepBytes: Math.min(limits.keepBytes, limits.maxUsedBytes * downTo),
   }
   await show(async (say) => {
-    const report = await pruneInventory(store, inventory, { policy, now })
-    note(report)
-    say(summary(report, limits, isOver))
+    const reports: PruneReport[] = []
+    // Files with several names count where they were found first, and others write meanwhile: so it is counted again.
+    for (let left = rounds; left > 0; left--) {
+      const report = await pruneInventory(store, inventory, { policy, now })
+      reports.push(report)
+      if (report.freedBytes === 0) break
+      inventory = await takeInventory(store, now())
+      if (inventory.totalBytes <= limits.maxUsedBytes) break
+    }
+    const removed = reports.flatMap((report) => report.removed)
+    const freedBytes = reports.reduce((sum, report) => sum + report.freedBytes, 0)
+    note({ totalBytes: inventory.totalBytes, freedBytes })
+    say(summary({ removed, freedBytes }, limits, isOver))
   })
 }
 

@@ -22,7 +22,7 @@ import {
 } from '@tsbuild/oci'
 import { fileSink, type RegistryClient } from '@tsbuild/registry'
 import type { ImageLayerRef } from '@tsbuild/snapshot'
-import type { Store } from '@tsbuild/store'
+import { onDisk, type Store } from '@tsbuild/store'
 import {
   fetchLayoutLayer,
   findLayoutImage,
@@ -219,7 +219,9 @@ async function download(
 ): Promise<void> {
   const ingest = await store.blobs.ingest()
   try {
-    await registry.downloadBlob(reference, descriptor, fileSink(ingest.fd), { signal })
+    const file = fileSink(ingest.fd)
+    const write: typeof file.write = (chunk, at) => onDisk('write', ingest.path, () => file.write(chunk, at))
+    await registry.downloadBlob(reference, descriptor, { write }, { signal })
     await ingest.commit({ digest: descriptor.digest, size: descriptor.size })
   } catch (error) {
     await ingest.abort()

@@ -12,11 +12,13 @@ import { formatReference, parseReference, withDefaultTag } from '@tsbuild/oci'
 import { createOps, digestSecrets, type FailureKeeping, type OpResult } from '@tsbuild/ops'
 import { createSnapshotter, emptyFilesystem, type Snapshotter } from '@tsbuild/snapshot'
 import { type SolverOp, solve } from '@tsbuild/solver'
+import { withStoreSpace } from '@tsbuild/store'
 import { type Collector, createCollector } from './collector.ts'
 import { mainContextSource } from './contexts/context-source.ts'
 import { loadMainContext } from './contexts/main-context.ts'
 import { executionOptions } from './execution-options.ts'
 import { withPlatformHints } from './foreign-platform.ts'
+import { holderName } from './holder-name.ts'
 import { createInternalVertices, type InternalVertices } from './internal-vertex.ts'
 import { type Definition, loadDefinition } from './load-definition.ts'
 import type { Machine } from './machine.ts'
@@ -62,7 +64,7 @@ export async function runBuild(run: BuildRun): Promise<BuildResult> {
     signal.throwIfAborted()
     return await solveAndWrite({ run, internal, snapshotter, remote, secrets, tags, collector }, definition)
   } catch (error) {
-    throw withText(withPlatformHints(error), main.file)
+    throw withText(withStoreSpace(withPlatformHints(error), machine.store.root), main.file)
   } finally {
     await snapshotter.close()
     // Also after a failure: it may have been for want of room.
@@ -192,7 +194,11 @@ async function solveGraph(
     op: (vertex) => withRoom(op(vertex), collector),
     cache,
     exclusive: (key, body, onWait, aborted) =>
-      store.locks.withLock(`step ${key}`, body, { onWait, signal: aborted }),
+      store.locks.withLock(`step ${key}`, body, {
+        onWait: (holder) => onWait(holderName(holder)),
+        label: run.ref,
+        signal: aborted,
+      }),
     events,
     now: machine.now,
     signal,

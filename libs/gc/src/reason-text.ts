@@ -5,6 +5,7 @@ const garbageTexts: Readonly<Record<GarbageCode, string>> = {
   leftover: 'left half done by a process that died',
   'no-record': 'nothing refers to it',
   'no-snapshot': 'the files it stands for are gone',
+  'no-lower': 'one of the layers in it is gone',
   unreadable: 'it cannot be read',
   superseded: 'fetched again since',
   'no-reader': 'nothing refers to it',

@@ -159,7 +159,7 @@ describe('createNative()', () => {
       replies.flatMap(([, reply]) => (reply.event === 'result' ? [reply.result.op] : [])),
     )
     expect(results).toEqual(ops)
-    expect(ops.size).toBe(13)
+    expect(ops.size).toBe(14)
     expect(new Set(replies.map(([, { event }]) => event)).size).toBe(10)
   })
 })

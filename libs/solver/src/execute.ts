@@ -25,10 +25,8 @@ export function executeOnce<R>(
 ): Promise<Resolved<R>> {
   const vertex = state.vertex.digest
   return new Promise((usable, reject) => {
-    const onWait = () => {
-      const reason = 'another process runs this step'
-      run.events({ type: 'vertex.waiting', vertex, reason, at: run.now() })
-    }
+    const onWait = (who: string) =>
+      run.events({ type: 'vertex.waiting', vertex, reason: `${who} runs this step`, at: run.now() })
     const body = async () => {
       const again = madeMeanwhile(run, state, op, plan)
       if ('resolved' in again) return usable(again.resolved)

@@ -157,11 +157,11 @@ export interface SolveOptions<R> {
   readonly graph: Graph
   readonly op: (vertex: Vertex) => SolverOp<R>
   readonly cache: CacheStore
-  /** Runs `body` while no other process runs a step of the same key; `onWait` is called when that takes long. */
+  /** Runs `body` while no other process runs a step of the same key; `onWait` is called when that takes long, with who runs it. */
   readonly exclusive: <T>(
     key: Digest,
     body: () => Promise<T>,
-    onWait: () => void,
+    onWait: (who: string) => void,
     signal: AbortSignal,
   ) => Promise<T>
   readonly events: EventSink

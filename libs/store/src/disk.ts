@@ -1,4 +1,13 @@
-import { closeSync, constants, mkdirSync, openSync, readFileSync, renameSync, unlinkSync } from 'node:fs'
+import {
+  closeSync,
+  constants,
+  fstatSync,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  renameSync,
+  unlinkSync,
+} from 'node:fs'
 import { type FileHandle, open } from 'node:fs/promises'
 import { onDisk, unlessErrno } from './fs-failure.ts'
 import type { StoreOptions } from './types.ts'
@@ -86,10 +95,16 @@ async function syncDirectory(path: string): Promise<void> {
  * link, a FIFO, which would block) counts as none.
  */
 export function readSmallFile(path: string): Buffer | undefined {
+  return readDated(path)?.bytes
+}
+
+/** As {@link readSmallFile}, with the time of its last change, without another look at the path. */
+export function readDated(path: string): { readonly bytes: Buffer; readonly mtimeMs: number } | undefined {
   return unlessErrno(['ENOENT', 'ELOOP', 'EISDIR', 'ENXIO', 'ENOTDIR'], () => {
     const fd = openSync(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK)
     try {
-      return readFileSync(fd)
+      const { mtimeMs } = fstatSync(fd)
+      return { bytes: readFileSync(fd), mtimeMs }
     } finally {
       closeSync(fd)
     }

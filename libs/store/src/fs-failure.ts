@@ -1,6 +1,6 @@
 import { statfsSync } from 'node:fs'
 import { dirname } from 'node:path'
-import { EnvironmentError, isBuildError } from '@tsbuild/errors'
+import { EnvironmentError, isBuildError, withSource } from '@tsbuild/errors'
 
 /** The errno name of a failed system call, for example `ENOENT`; undefined for other values. */
 export function errnoOf(error: unknown): string | undefined {
@@ -75,6 +75,18 @@ export function unlessErrno<T>(errnos: readonly string[], body: () => T): T | un
     if (errnos.includes(errnoOf(error) ?? '')) return undefined
     throw error
   }
+}
+
+/**
+ * Gives an error of the helper, which knows no store, what a full disk needs: the path, what is free and a hint. The helper's
+ * own words become the cause. Anything else comes back as it is.
+ */
+export function withStoreSpace(error: unknown, root: string): unknown {
+  if (!isBuildError(error) || error.code !== 'ERR_STORE_NO_SPACE') return error
+  const { errno, path } = error.details ?? {}
+  if (typeof errno !== 'string' || path !== undefined) return error
+  const full = noSpace(error, errno, `Cannot write in the store ${JSON.stringify(root)}`, root)
+  return error.source === undefined ? full : withSource(full, error.source)
 }
 
 function noSpace(cause: unknown, errno: string, subject: string, path: string): EnvironmentError {

@@ -1,4 +1,4 @@
-export { onDisk } from './fs-failure.ts'
+export { onDisk, withStoreSpace } from './fs-failure.ts'
 export type { CacheMountPaths, FailurePaths, SnapshotPaths, SourceId, SourcePaths } from './layout.ts'
 export { isBuildRef, isCacheMountNumber, isSnapshotId, isSourceId, Layout, layoutVersion } from './layout.ts'
 export { parseImageList } from './local-images.ts'
@@ -24,6 +24,7 @@ export type {
   KeptFailure,
   LayerInfo,
   LocalImages,
+  LockHolder,
   LockOptions,
   Locks,
   NamedImage,

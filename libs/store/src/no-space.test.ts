@@ -1,9 +1,12 @@
 import { execFileSync } from 'node:child_process'
 import { mkdirSync, readdirSync, truncateSync, unlinkSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Readable } from 'node:stream'
 import { digestBytes } from '@tsbuild/digest'
+import { EnvironmentError, withSource } from '@tsbuild/errors'
 import { describe, expect, it, onTestFinished } from 'vitest'
+import { withStoreSpace } from './fs-failure.ts'
 import { openStore } from './open-store.ts'
 import { storeOptions, temporaryDirectory } from './testing/temporary-store.ts'
 import { verifyStore } from './testing/verify-store.ts'
@@ -143,5 +146,31 @@ describe('a store on a full disk', () => {
       message: expect.stringContaining('read-only'),
     })
     await store.close()
+  })
+})
+
+describe('withStoreSpace()', () => {
+  const helpers = (details?: Readonly<Record<string, unknown>>) =>
+    new EnvironmentError('ERR_STORE_NO_SPACE', 'write("/x") = -1 ENOSPC', { details })
+
+  it('gives what a helper said of a full disk the path, what is free and a hint, and keeps its place', () => {
+    const source = { file: 'Dockerfile', startLine: 2, startColumn: 0, endLine: 2, endColumn: 1 }
+    const said = withSource(helpers({ errno: 'ENOSPC' }), source)
+    expect(withStoreSpace(said, tmpdir())).toMatchObject({
+      ...noSpace,
+      message: expect.stringMatching(/Cannot write in the store ".+": the file system is full, \d+ bytes/),
+      cause: said,
+      source,
+      hints: [expect.stringContaining('--root')],
+    })
+  })
+
+  it.each([
+    ['the store said', helpers({ errno: 'ENOSPC', path: '/store/x' })],
+    ['was said of an output', helpers()],
+    ['is another error', new EnvironmentError('ERR_HELPER_SYSCALL', 'x', { details: { errno: 'EIO' } })],
+    ['is no error of ours', new Error('x')],
+  ])('leaves alone what %s', (_, error) => {
+    expect(withStoreSpace(error, tmpdir())).toBe(error)
   })
 })

@@ -7,6 +7,7 @@ import { Disk } from './disk.ts'
 import { DirectoryFailureStore } from './failure-store.ts'
 import { FileLists } from './file-lists.ts'
 import { GroupCommit } from './group-commit.ts'
+import { Holders } from './holders.ts'
 import { Layout, shortHash } from './layout.ts'
 import { IndexFileImages } from './local-images.ts'
 import { FileLocks } from './locks.ts'
@@ -37,7 +38,7 @@ export async function openStore(options: StoreOptions): Promise<Store> {
 
   const uses = new Uses(layout, options.now)
   const commits = new GroupCommit(layout, disk, session)
-  const locks = new FileLocks(join(layout.locks, 'steps'))
+  const locks = new FileLocks(join(layout.locks, 'steps'), new Holders(layout, session))
   const failures = new DirectoryFailureStore({
     layout,
     session,

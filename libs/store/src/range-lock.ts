@@ -75,7 +75,7 @@ export class SharedRanges {
   /** Lets go of every byte. As in {@link HeldRange.release}, unlocking comes first. */
   close(): void {
     try {
-      for (const offset of this.#held) this.#calls.unlock(this.#fd, offset)
+      if (this.#held.size > 0) this.#calls.unlockAll(this.#fd)
     } finally {
       this.#held.clear()
       closeSync(this.#fd)
@@ -122,7 +122,12 @@ function release(calls: LockCalls, fd: number, offset: number): void {
 interface LockCalls {
   tryLock(fd: number, offset: number, access: RangeAccess): boolean
   unlock(fd: number, offset: number): void
+  /** Of this opening. */
+  unlockAll(fd: number): void
 }
+
+/** Every offset that {@link rangeOf} gives is below it. */
+const wholeRange = 2 ** 52
 
 let loaded: LockCalls | undefined
 
@@ -138,6 +143,7 @@ function loadCalls(): LockCalls {
     return {
       tryLock: (fd, offset, access) => main.tryLock(fd, offset, 1, { shared: access === 'shared' }),
       unlock: (fd, offset) => main.unlock(fd, offset, 1),
+      unlockAll: (fd) => main.unlock(fd, 0, wholeRange),
     }
   }
   return {
@@ -151,6 +157,7 @@ function loadCalls(): LockCalls {
       }
     },
     unlock: (fd, offset) => addon.unlock(fd, offset, 1),
+    unlockAll: (fd) => addon.unlock(fd, 0, wholeRange),
   }
 }
 

@@ -39,7 +39,7 @@ impl Failure {
     pub(crate) fn syscall(call: impl fmt::Display, errno: rustix::io::Errno) -> Self {
         use rustix::io::Errno;
         let code = match errno {
-            Errno::NOSPC | Errno::DQUOT => "ERR_STORE_NO_SPACE",
+            Errno::NOSPC | Errno::DQUOT | Errno::FBIG => "ERR_STORE_NO_SPACE",
             Errno::PERM | Errno::ACCESS => "ERR_PERMISSION",
             _ => "ERR_HELPER_SYSCALL",
         };

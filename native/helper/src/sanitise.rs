@@ -17,7 +17,8 @@ pub(crate) fn sanitise() -> Fallible<()> {
     process::close_from(FIRST_UNUSED.unsigned_abs(), false)
         .map_err(|errno| Failure::syscall("close_range(9, ~0U)", errno))?;
     (3..FIRST_UNUSED).for_each(process::close_on_exec);
-    // Node leaves SIGPIPE ignored; here that is right too, since a reader that goes away must not end a step.
+    // Node leaves SIGPIPE ignored; here that is right too, since a reader that goes away must not end a step,
+    // and a file that reaches the limit of this process is to be said like a full disk.
     process::reset_signals(true);
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o022));
     // The hard limit stays what it is: a step may be asked to have more, which nobody but real root could raise again.

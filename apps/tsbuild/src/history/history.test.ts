@@ -302,8 +302,8 @@ describe('reportHtml()', () => {
     expect(one).toContain(
       '<i class="cached" style="left:50%;width:0%"></i><span style="left:50%">saved 0.7s</span>',
     )
-    expect([...one.matchAll(/<span style="left:[\d.]+%">(\d+s)</g)].map(([, tick]) => tick)).toEqual([
-      '0s',
+    expect([...one.matchAll(/<span style="left:[\d.]+%">(0|\ds)</g)].map(([, tick]) => tick)).toEqual([
+      '0',
       '2s',
       '4s',
       '6s',

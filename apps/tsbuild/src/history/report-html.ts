@@ -7,7 +7,11 @@ import { detailsOf, errorLines, headRows, notReachedText } from './show-text.ts'
 
 /** About so many times are marked on the axis. */
 const wantedTicks = 8
-const tickSteps = [1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1800, 3600, 7200, 14_400, 43_200, 86_400]
+/** Distances between them, in ms. */
+const tickSteps = [
+  10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10_000, 20_000, 30_000, 60_000, 120_000, 300_000, 600_000,
+  1_800_000, 3_600_000, 7_200_000, 14_400_000, 43_200_000, 86_400_000,
+]
 
 /** One build as a page of its own: nothing is loaded, nothing runs in it, and no text of the build is markup. */
 export function reportHtml(build: BuildRecord, now: number): string {
@@ -81,23 +85,18 @@ ${rows.join('\n')}
 }
 
 function ticks({ spanMs }: Scale): string {
-  const seconds = spanMs / 1000
-  const distance = tickSteps.find((step) => seconds / step <= wantedTicks) ?? Math.ceil(seconds / wantedTicks)
-  const small = seconds < 2
-  const every = small ? spanMs / 4 : distance * 1000
+  const distance = tickSteps.find((step) => spanMs / step <= wantedTicks) ?? Math.ceil(spanMs / wantedTicks)
   const marks: string[] = []
   // The last one would stand in the way of the border.
-  for (let ms = 0; ms < spanMs * 0.97; ms += every)
-    marks.push(
-      `<span style="left:${percent((ms / spanMs) * 100)}">${small ? `${Math.round(ms)}ms` : shortTime(ms)}</span>`,
-    )
+  for (let ms = 0; ms < spanMs * 0.97; ms += distance)
+    marks.push(`<span style="left:${percent((ms / spanMs) * 100)}">${tickText(ms)}</span>`)
   return marks.join('')
 }
 
-function shortTime(ms: number): string {
-  const seconds = Math.round(ms / 1000)
-  if (seconds < 60) return `${seconds}s`
-  const [minutes, rest] = [Math.floor(seconds / 60), seconds % 60]
+function tickText(ms: number): string {
+  if (ms === 0) return '0'
+  if (ms < 60_000) return `${ms / 1000}s`
+  const [minutes, rest] = [Math.floor(ms / 60_000), Math.round((ms % 60_000) / 1000)]
   return rest === 0 ? `${minutes}m` : `${minutes}m${String(rest).padStart(2, '0')}s`
 }
 

@@ -167,14 +167,15 @@ pub(crate) fn dup_onto(from: BorrowedFd<'_>, number: i32) -> Result<(), Errno> {
     if result < 0 { Err(last_errno()) } else { Ok(()) }
 }
 
-/// Unblocks every signal and gives every signal its default action, but ignores SIGPIPE if told to.
+/// Unblocks every signal and gives every signal its default action, but ignores those that come in place of an error of
+/// `write` if told to: SIGPIPE and SIGXFSZ.
 ///
 /// By the kernel's own call: libc refuses the two signals that it reserves, and a parent may have left those ignored too.
-pub(crate) fn reset_signals(ignore_pipe: bool) {
+pub(crate) fn reset_signals(errors_instead: bool) {
     // The kernel's struct sigaction on 64-bit machines: handler, flags, restorer, mask.
     let action = |handler: usize| [handler as u64, 0, 0, 0];
     for signal in 1..=64 {
-        let ignore = ignore_pipe && signal == libc::SIGPIPE;
+        let ignore = errors_instead && matches!(signal, libc::SIGPIPE | libc::SIGXFSZ);
         let action = action(if ignore { libc::SIG_IGN } else { libc::SIG_DFL });
         // SAFETY: rt_sigaction(2) reads 32 bytes behind the pointer, which outlives the call, with a mask of 8 bytes;
         // SIG_DFL and SIG_IGN install no function. SIGKILL and SIGSTOP give EINVAL, which is of no interest.
