@@ -84,8 +84,8 @@ describe('a disk', () => {
       const fill = () => place.fillBytes(free)
       verdicts.push(await buildOn(place, `${free} bytes free`, [], fill, faultsOfFull))
     }
-    expect(failures(verdicts), `seed ${seed}`).toEqual([])
     keepFigures('disk-full', verdicts)
+    expect(failures(verdicts), `seed ${seed}`).toEqual([])
     expect(verdicts.some(({ reached }) => reached)).toBe(true)
   })
 
@@ -99,8 +99,8 @@ describe('a disk', () => {
       const fill = () => place.fillInodes(free)
       verdicts.push(await buildOn(place, `${free} inodes free`, [], fill, faultsOfFull))
     }
-    expect(failures(verdicts), `seed ${seed}`).toEqual([])
     keepFigures('disk-inodes', verdicts)
+    expect(failures(verdicts), `seed ${seed}`).toEqual([])
     expect(verdicts.some(({ reached }) => reached)).toBe(true)
   })
 
@@ -113,8 +113,8 @@ describe('a disk', () => {
       const words = ['/usr/bin/prlimit', `--fsize=${limit}`]
       verdicts.push(await buildOn(place, `files of ${limit} bytes`, words, () => {}, faultsOfFull))
     }
-    expect(failures(verdicts)).toEqual([])
     keepFigures('disk-file-size', verdicts)
+    expect(failures(verdicts)).toEqual([])
     expect(verdicts.some(({ reached }) => reached)).toBe(true)
   })
 
@@ -127,8 +127,8 @@ describe('a disk', () => {
       verdicts.push(await breakDown(place, Math.floor(random() * 400)))
       await place.repair()
     }
-    expect(failures(verdicts), `seed ${seed}`).toEqual([])
     keepFigures('disk-read-only', verdicts)
+    expect(failures(verdicts), `seed ${seed}`).toEqual([])
   })
 })
 
@@ -162,8 +162,8 @@ describe('a system call that fails', () => {
       if (scenario === undefined) throw new Error(`no scenario ${name}`)
       const points = await countInjections(scenario)
       const verdicts = await inParallel(sample(points, 6), 2, failAt)
-      expect(failures(verdicts), `seed ${seed}`).toEqual([])
       keepFigures(`errors-${name}`, verdicts)
+      expect(failures(verdicts), `seed ${seed}`).toEqual([])
       expect(verdicts.some(({ reached }) => reached)).toBe(true)
     },
   )

@@ -23,8 +23,8 @@ describe('SIGKILL at a system call', () => {
     for (const victim of ['builder', 'helper'] as const) {
       const own = points.filter((point) => (point.victim === 'builder') === (victim === 'builder'))
       const verdicts = await inParallel(sample(own, 4), 2, killAt)
-      expect(failures(verdicts), `seed ${seed}`).toEqual([])
       keepFigures(`kill-${name}-${victim}`, verdicts)
+      expect(failures(verdicts), `seed ${seed}`).toEqual([])
       expect(verdicts.filter(({ reached }) => reached).length).toBeGreaterThan(verdicts.length / 2)
     }
   })

@@ -21,8 +21,9 @@ const shards = [...'0123456789abcdef']
 const stepsFormat = 'tsbuild-steps-v1'
 /** `<identity> <Unix ms> <key> <key>`, digests as hex. */
 const stepForm = /^[0-9a-f]{64} \d{1,15}(?: [0-9a-f]{64})+$/
+const evictedFormat = 'tsbuild-evicted-v1'
 /** `<key> <Unix ms> <reason>`; a line that is none is passed over, as it cannot be made again. */
-const evictedForm = /^/
+const evictionForm = /^[0-9a-f]{64} (\d{1,15}) (.*)$/
 
 /** {@link StepIndex} in `v1/index/steps/<hex digit>` and `v1/index/evicted/<hex digit>`. */
 export class DirectoryStepIndex implements StepIndex {
@@ -40,9 +41,7 @@ export class DirectoryStepIndex implements StepIndex {
     this.#session = session
     this.#now = now
     this.#steps = this.#logs(layout.stepIndex, stepsFormat, stepForm, newestOfEach)
-    this.#evicted = this.#logs(layout.evicted, 'tsbuild-evicted-v1', evictedForm, (lines) =>
-      lines.slice(0, keptLines),
-    )
+    this.#evicted = this.#logs(layout.evicted, evictedFormat, /^/, (lines) => lines.slice(0, keptLines))
   }
 
   async find(identity: Digest, describe: DescribeRecord): Promise<readonly IndexedRecord[]> {
@@ -87,7 +86,7 @@ export class DirectoryStepIndex implements StepIndex {
   eviction(keys: readonly Digest[]): Eviction | undefined {
     for (const key of keys) {
       const [found] = quietly(() => this.#evicted.get(shardOf(key))?.find(digestHex(key))) ?? []
-      const [, at = '', reason = ''] = /^[0-9a-f]{64} (\d{1,15}) (.*)$/.exec(found ?? '') ?? []
+      const [, at = '', reason = ''] = evictionForm.exec(found ?? '') ?? []
       if (at !== '' && this.#now() - Number(at) < tombstoneMs) return { at: Number(at), reason }
     }
     return undefined
@@ -140,6 +139,13 @@ export class DirectoryStepIndex implements StepIndex {
       this.#wholeMark().replace([])
     })
   }
+}
+
+/** Whether the text of a file of the step index, or of the evictions, is one; what is none is made anew or forgotten. */
+export function isIndexFile(kind: 'steps' | 'evicted', text: string): boolean {
+  const [first, ...lines] = text.split('\n')
+  const [format, form] = kind === 'steps' ? [stepsFormat, stepForm] : [evictedFormat, evictionForm]
+  return first === format && lines.pop() === '' && lines.every((line) => form.test(line))
 }
 
 function shardOf(digest: Digest): string {

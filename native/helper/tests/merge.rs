@@ -56,10 +56,13 @@ impl Random {
 fn stack(sandbox: &Sandbox, who: As, seed: u64, height: usize) -> Vec<PathBuf> {
     let mut random = Random(seed);
     let mut layers: Vec<PathBuf> = Vec::new();
-    for _ in 0..height {
+    for at in 0..height {
         sandbox.fresh();
         let changes: Vec<String> = (0..6).map(|_| random.change(who)).collect();
-        let script = format!("mkdir -p /w; {{ {}; }} 2>/dev/null; exit 0", changes.join("; "));
+        // Something to be removed everywhere.
+        let first = "for d in /w /w/a /w/a/b /w/b /w/b/c /w/c; do mkdir -p $d; touch $d/x $d/y $d/z; done";
+        let changes = if at == 0 { first.to_owned() } else { changes.join("; ") };
+        let script = format!("mkdir -p /w; {{ {changes}; }} 2>/dev/null; exit 0");
         let mut request = sandbox.shell(&script);
         let lower: Vec<PathBuf> = layers.iter().rev().cloned().chain([sandbox.image()]).collect();
         request["root"]["lower"] = json!(lower);
@@ -119,7 +122,7 @@ fn merge_means_the_same_as_its_run_wherever_it_lies() {
                         middle().chain(layers[to..].iter().cloned()).chain(ground()).collect();
                     [whole, alone, on_another].map(|lower| shown(&sandbox, &lower))
                 };
-                assert!(stacks(&run) == stacks(&[merged.clone()]), "{who:?}: seed {seed}, layers {from} to {to}");
+                assert!(stacks(&run) == stacks(std::slice::from_ref(&merged)), "{who:?}: seed {seed}, layers {from} to {to}");
                 opaque += count(&merged, &|path| has_mark(path, "opaque"));
                 whiteouts += count(&merged, &is_whiteout);
             }

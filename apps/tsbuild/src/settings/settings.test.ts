@@ -80,6 +80,21 @@ describe('builderOptions()', () => {
     expect((await builderOptions(flags, host)).scope).toBe(scope)
   })
 
+  it.each([
+    [{}, {}, 'none'],
+    [{}, { TSBUILD_DURABILITY: '' }, 'none'],
+    [{}, { TSBUILD_DURABILITY: 'full' }, 'full'],
+    [{ durability: 'none' } as const, { TSBUILD_DURABILITY: 'full' }, 'none'],
+  ])('takes the durability from flags %j, environment %j and configuration', async (flags, env, durability) => {
+    const host = memoryHost({ env: { HOME: dir, XDG_CONFIG_HOME: join(dir, 'config'), ...env } })
+    expect((await builderOptions(flags, host)).durability).toBe(durability)
+  })
+
+  it('refuses another word as durability', async () => {
+    const host = memoryHost({ env: { HOME: dir, TSBUILD_DURABILITY: 'off' } })
+    await expect(builderOptions({}, host)).rejects.toThrow(config)
+  })
+
   it.each(['', '..', 'pr/../main', 'a..b', 'PR', 'pr 7', 'pr\n', 'é', 'a\0'])(
     'refuses %j as a trust scope',
     async (scope) => {
