@@ -143,7 +143,7 @@ export class DirectoryStepIndex implements StepIndex {
       if (key.endsWith('0')) await new Promise(setImmediate)
     }
     bestEffort(() => {
-      for (const name of unlessErrno(['ENOENT'], () => readdirSync(this.#layout.stepIndex)) ?? [])
+      for (const name of unlessErrno(['ENOENT', 'ENOTDIR'], () => readdirSync(this.#layout.stepIndex)) ?? [])
         if (!shards.has(name)) removeFile(join(this.#layout.stepIndex, name))
       for (const [shard, lines] of shards) {
         const newestFirst = lines.toSorted((a, b) => b.at - a.at)
