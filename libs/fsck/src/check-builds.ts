@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import { isRecord, parseJson } from '@tsbuild/shape'
 import { isBuildRef, isBuildRunning, type Layout } from '@tsbuild/store'
 import { type Check, damage, foreign } from './found.ts'
+import { leftover } from './leftovers.ts'
 import { entriesOf, isStill, lookAt, sealedJson, sealedText } from './look.ts'
 import { removeAt, removeUnlessUsed } from './mend.ts'
 import type { Scan } from './scan.ts'
@@ -19,6 +20,11 @@ export async function* checkBuilds({ layout, signal }: Scan): Check {
       continue
     }
     if (isBuildRunning(layout, name)) continue
+    // It died before it had written anything.
+    if (stats.isDirectory() && entriesOf(path).length === 0) {
+      if (isStill(path, stats)) yield* leftover(layout, path, 'the build that began it has died')
+      continue
+    }
     const problem = stats.isDirectory() ? recordProblem(layout, name) : 'it is no directory'
     // A build that ends meanwhile changes its directory.
     if (problem !== undefined && isStill(path, stats)) {

@@ -6,6 +6,7 @@ import {
   readdirSync,
   readFileSync,
   renameSync,
+  rmSync,
   statSync,
   writeFileSync,
 } from 'node:fs'
@@ -169,6 +170,25 @@ describe('verifyStore()', () => {
         [old, 'it is the record of another key'],
       ].toSorted(),
     )
+  })
+
+  it('takes what a power cut may leave for no damage', async () => {
+    const store = await temporaryStore()
+    const { root } = store
+    const lost = await commit(store, 'lost')
+    await store.close()
+    rmSync(join(root, 'v1/snapshots', lost), { recursive: true })
+    mkdirSync(join(root, 'v1/builds', 'a'.repeat(24)))
+    const report = await verify(root)
+    expect(report).toMatchObject({
+      sound: true,
+      findings: [
+        { kind: 'record', severity: 'notice', problem: `it names snapshot ${lost}, which is missing` },
+        { kind: 'leftover', severity: 'notice' },
+      ],
+    })
+    await verify(root, { repair: true })
+    expect((await verify(root)).findings).toEqual([])
   })
 
   it('leaves records of another version alone', async () => {
