@@ -1,11 +1,13 @@
 import {
   closeSync,
+  constants,
   fstatSync,
+  lstatSync,
   mkdirSync,
   openSync,
   readSync,
   renameSync,
-  statSync,
+  rmSync,
   writeFileSync,
   writeSync,
 } from 'node:fs'
@@ -81,7 +83,7 @@ export class LineLog {
     const temporary = this.#session.temporaryFile()
     writeFileSync(temporary, [format, ...lines.toReversed(), ''].join('\n'), { flag: 'wx', mode: 0o600 })
     try {
-      mkdirSync(dirname(path), { recursive: true, mode: 0o700 })
+      clearTheWay(path)
       renameSync(temporary, path)
     } catch (error) {
       removeFile(temporary)
@@ -98,8 +100,10 @@ export class LineLog {
   /** @returns undefined for a damaged file */
   #read(): Map<string, string[]> | undefined {
     const { path, format } = this.#options
-    const { ino: inode, size } = statSync(path, { throwIfNoEntry: false }) ?? { ino: 0, size: -1 }
-    if (size === -1) return new Map()
+    const stat = unlessErrno(['ENOTDIR'], () => lstatSync(path, { throwIfNoEntry: false }))
+    if (stat === undefined) return new Map()
+    if (!stat.isFile()) return undefined
+    const { ino: inode, size } = stat
     if (this.#known === undefined || this.#known.inode !== inode || this.#known.size > size)
       this.#known = undefined
     if (this.#known?.size === size) return this.#known.lines
@@ -127,12 +131,28 @@ export class LineLog {
   }
 
   #open(path: string): number {
-    const open = () => openSync(path, 'a+', 0o600)
-    const fd = unlessErrno(['ENOENT'], open)
-    if (fd !== undefined) return fd
-    mkdirSync(dirname(path), { recursive: true, mode: 0o700 })
+    const flags = constants.O_RDWR | constants.O_APPEND | constants.O_CREAT
+    const open = () => openSync(path, flags | neverElsewhere, 0o600)
+    const fd = unlessErrno(['ENOENT', ...notAFile], open)
+    if (fd !== undefined && fstatSync(fd).isFile()) return fd
+    if (fd !== undefined) closeSync(fd)
+    clearTheWay(path)
     return open()
   }
+}
+
+/** A link leads nowhere, and a FIFO holds nothing up. */
+const neverElsewhere = constants.O_NOFOLLOW | constants.O_NONBLOCK
+const notAFile = ['EISDIR', 'ELOOP', 'ENOTDIR', 'ENXIO']
+
+/** Damage: what stands in the place of the file, or of the two directories of the index above it, holds nothing. */
+function clearTheWay(path: string): void {
+  for (const directory of [dirname(dirname(path)), dirname(path)]) {
+    if (lstatSync(directory, { throwIfNoEntry: false })?.isDirectory() === false) removeFile(directory)
+  }
+  mkdirSync(dirname(path), { recursive: true, mode: 0o700 })
+  if (lstatSync(path, { throwIfNoEntry: false })?.isFile() === false)
+    rmSync(path, { recursive: true, force: true })
 }
 
 function endsLine(fd: number, size: number): boolean {
@@ -146,8 +166,8 @@ function readFrom(
   path: string,
   offset: number,
 ): { readonly inode: number; readonly bytes: Buffer } | undefined {
-  return unlessErrno(['ENOENT'], () => {
-    const fd = openSync(path, 'r')
+  return unlessErrno(['ENOENT', ...notAFile], () => {
+    const fd = openSync(path, constants.O_RDONLY | neverElsewhere)
     try {
       const { ino: inode, size } = fstatSync(fd)
       const bytes = Buffer.alloc(Math.max(0, size - offset))
