@@ -1,5 +1,5 @@
-import { mkdirSync, readdirSync, renameSync, writeFileSync } from 'node:fs'
-import { join } from 'node:path'
+import { lstatSync, mkdirSync, readdirSync, renameSync, writeFileSync } from 'node:fs'
+import { dirname, join } from 'node:path'
 import { type Digest, digestFromHex, digestHex, isDigest } from '@tsbuild/digest'
 import { readSmallFile, removeFile } from './disk.ts'
 import { unlessErrno } from './fs-failure.ts'
@@ -161,9 +161,14 @@ export class DirectoryStepIndex implements StepIndex {
     const text = [format, ...lines, ''].join('\n')
     writeFileSync(temporary, text, { flag: 'wx', mode: 0o600 })
     try {
-      const missing = unlessErrno(['ENOENT'], () => renameSync(temporary, path) ?? true) === undefined
+      const missing =
+        unlessErrno(['ENOENT', 'ENOTDIR'], () => renameSync(temporary, path) ?? true) === undefined
       if (!missing) return
-      mkdirSync(join(path, '..'), { recursive: true, mode: 0o700 })
+      const directory = dirname(path)
+      // Damage: what stands in the place of a directory of the index holds nothing.
+      for (const place of [dirname(directory), directory])
+        if (lstatSync(place, { throwIfNoEntry: false })?.isDirectory() === false) removeFile(place)
+      mkdirSync(directory, { recursive: true, mode: 0o700 })
       renameSync(temporary, path)
     } catch (error) {
       removeFile(temporary)
