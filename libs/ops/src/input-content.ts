@@ -16,7 +16,7 @@ export async function scanSelections(
   }
   const tree = { kind: 'snapshot', root: await options.snapshotter.view(result.filesystem, signal) } as const
   // Their bytes are read now and would be once more for a list.
-  const { selections: scanned, manifests: lists } = await options.native.scan(tree, selections, {
+  const { selections: scanned, manifests } = await options.native.scan(tree, selections, {
     signal,
     manifests: true,
   })
@@ -25,9 +25,12 @@ export async function scanSelections(
   return {
     digests: scanned.map(({ digest }) => parseDigest(digest)),
     missing: scanned.flatMap(({ missing }) => missing.map(({ source }) => source)),
-    lists,
+    lists: new Map([...manifests].filter(([, list]) => list.length <= longestList)),
   }
 }
+
+/** They stay in memory until the step ran: this is what about 60,000 files take. */
+const longestList = 8 * 2 ** 20
 
 /** What {@link scanSelections} gives. */
 export interface ScannedInput {
