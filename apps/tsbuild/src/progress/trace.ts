@@ -26,6 +26,7 @@ export interface TraceVertex {
   end: VertexEnd | undefined
   readonly statuses: Map<string, TraceStatus>
   waiting: string | undefined
+  waitingSince: Millis | undefined
   /** Why it has to run. */
   miss: string | undefined
 }
@@ -97,6 +98,7 @@ function updateVertex(vertex: TraceVertex, event: VertexEvent): void {
       return
     case 'vertex.waiting':
       vertex.waiting = event.reason
+      vertex.waitingSince ??= event.at
       return
     case 'vertex.status':
       updateStatus(vertex, event)
@@ -123,6 +125,7 @@ function addVertex(trace: Trace, digest: Digest, name: string): TraceVertex {
     end: undefined,
     statuses: new Map(),
     waiting: undefined,
+    waitingSince: undefined,
     miss: undefined,
   }
   trace.vertexes.set(digest, vertex)

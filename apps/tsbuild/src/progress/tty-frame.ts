@@ -37,7 +37,7 @@ const spareLines = 2
  */
 export function drawFrame(trace: Trace, options: FrameOptions): readonly string[] {
   const started = [...trace.vertexes.values()].filter(
-    (vertex) => vertex.startedAt !== undefined || vertex.end,
+    (vertex) => vertex.startedAt !== undefined || vertex.waiting !== undefined || vertex.end,
   )
   started.sort((a, b) => startOf(a) - startOf(b))
   const groups = started.map((vertex) => drawVertex(vertex, options))
@@ -52,7 +52,7 @@ export function drawFrame(trace: Trace, options: FrameOptions): readonly string[
 }
 
 function startOf(vertex: TraceVertex): Millis {
-  return vertex.startedAt ?? vertex.end?.at ?? 0
+  return vertex.startedAt ?? vertex.waitingSince ?? vertex.end?.at ?? 0
 }
 
 function headerLine(trace: Trace, { now, width, final }: FrameOptions): string {
