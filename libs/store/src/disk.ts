@@ -43,14 +43,18 @@ export class Disk {
     await Promise.all([...new Set(paths)].map(syncDirectory))
   }
 
-  /** Puts a whole new file in the place of an old one: readers see one or the other, also after a power cut. */
-  async replaceFile(temporary: string, path: string, directory: string, text: string): Promise<void> {
+  /**
+   * Puts a whole new file in the place of an old one: readers see one or the other, also after a power cut.
+   * @param temporary gives new paths of the session
+   */
+  async replaceFile(temporary: () => string, path: string, directory: string, text: string): Promise<void> {
+    const draft = temporary()
     await onDisk('write', path, async () => {
       try {
-        await this.#writeSynced(temporary, text)
-        renameSync(temporary, path)
+        await this.#writeSynced(draft, text)
+        renameOver(draft, path, temporary)
       } catch (error) {
-        removeFile(temporary)
+        removeFile(draft)
         throw error
       }
       await this.syncDirectories([directory])
@@ -109,6 +113,17 @@ export function readDated(path: string): { readonly bytes: Buffer; readonly mtim
       closeSync(fd)
     }
   })
+}
+
+/**
+ * Gives a file its name in the place of whatever has it. The kernel puts no file in the place of a directory; one that came
+ * there by damage is moved to `aside` first.
+ */
+export function renameOver(temporary: string, path: string, aside: () => string): void {
+  const isDirectory = unlessErrno(['EISDIR'], () => renameSync(temporary, path) ?? true) === undefined
+  if (!isDirectory) return
+  renameSync(path, aside())
+  renameSync(temporary, path)
 }
 
 /** Removes a file, if it is there. */
