@@ -190,8 +190,9 @@ function endLine(vertex: TraceVertex): string {
     case 'failed':
       return visible(`ERROR: ${end.error}`)
     default:
-      return startedAt === undefined || end === undefined
-        ? 'DONE'
-        : `DONE ${formatSeconds(end.at - startedAt)}`
+      return [
+        end?.kind === 'unchanged' ? 'UNCHANGED' : 'DONE',
+        ...(startedAt === undefined || end === undefined ? [] : [formatSeconds(end.at - startedAt)]),
+      ].join(' ')
   }
 }

@@ -232,6 +232,11 @@ describe('createPlainDisplay()', () => {
     expect(plain([...events, completed(run, 1_000)])).toBe('#1 RUN a\n#1 0.000 ä\n#1 DONE 1.0s\n')
   })
 
+  it('says of a forced step that it made what was there', () => {
+    const unchanged: BuildEvent = { type: 'vertex.completed', vertex: run, unchanged: true, at: 100 }
+    expect(plain([planned(run, 'COPY a'), started(run, 0), unchanged])).toBe('#1 COPY a\n#1 UNCHANGED 0.1s\n')
+  })
+
   it('says when another process runs the step', () => {
     const waiting: BuildEvent = {
       type: 'vertex.waiting',

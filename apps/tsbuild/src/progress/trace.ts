@@ -3,7 +3,7 @@ import type { BuildEvent, Millis, TransferOutcome } from '@tsbuild/events'
 
 /** How a vertex ended. */
 export type VertexEnd =
-  | { readonly kind: 'completed' | 'cancelled'; readonly at: Millis }
+  | { readonly kind: 'completed' | 'unchanged' | 'cancelled'; readonly at: Millis }
   /** Saved: how long it took when it was made. */
   | { readonly kind: 'cached'; readonly savedMs: number | undefined; readonly at: Millis }
   | { readonly kind: 'failed'; readonly error: string; readonly at: Millis }
@@ -89,7 +89,7 @@ function updateVertex(vertex: TraceVertex, event: VertexEvent): void {
       vertex.waiting = undefined
       return
     case 'vertex.completed':
-      vertex.end = { kind: 'completed', at: event.at }
+      vertex.end = { kind: event.unchanged === true ? 'unchanged' : 'completed', at: event.at }
       return
     case 'vertex.cancelled':
       vertex.end = { kind: 'cancelled', at: event.at }
@@ -142,13 +142,18 @@ function addVertex(trace: Trace, digest: Digest, name: string): TraceVertex {
   return vertex
 }
 
+/** Whether its result is there. */
+export function endedWell({ end }: TraceVertex): boolean {
+  return end !== undefined && ['completed', 'unchanged', 'cached'].includes(end.kind)
+}
+
 /** How many steps of the Dockerfile ended well, by running or from the cache, and how many were given up. */
 export function countSteps(trace: Trace): { readonly kept: number; readonly lost: number } {
   let kept = 0
   let lost = 0
   for (const vertex of trace.vertexes.values()) {
     if (vertex.name.startsWith('[internal]')) continue
-    if (vertex.end?.kind === 'completed' || vertex.end?.kind === 'cached') kept++
+    if (endedWell(vertex)) kept++
     else if (vertex.startedAt !== undefined) lost++
   }
   return { kept, lost }
