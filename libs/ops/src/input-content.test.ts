@@ -5,7 +5,12 @@ import { scanSelections } from './input-content.ts'
 import { recordingOptions, resultOf, snapshotId } from './testing/recording-options.ts'
 import type { OpsOptions } from './types.ts'
 
-const selectionOf = (source: string): Selection => ({ sources: [source], exclude: [], parents: false })
+const selectionOf = (source: string): Selection => ({
+  sources: [source],
+  exclude: [],
+  parents: false,
+  uncounted: [],
+})
 
 /** A helper whose digest of a selection is that of its first source. */
 function counting(fails = 0) {
