@@ -84,8 +84,8 @@ describe('a disk', () => {
       const fill = () => place.fillBytes(free)
       verdicts.push(await buildOn(place, `${free} bytes free`, [], fill, faultsOfFull))
     }
-    expect(failures(verdicts), `seed ${seed}`).toEqual([])
     keepFigures('disk-full', verdicts)
+    expect(failures(verdicts), `seed ${seed}`).toEqual([])
     expect(verdicts.some(({ reached }) => reached)).toBe(true)
   })
 
@@ -99,8 +99,8 @@ describe('a disk', () => {
       const fill = () => place.fillInodes(free)
       verdicts.push(await buildOn(place, `${free} inodes free`, [], fill, faultsOfFull))
     }
-    expect(failures(verdicts), `seed ${seed}`).toEqual([])
     keepFigures('disk-inodes', verdicts)
+    expect(failures(verdicts), `seed ${seed}`).toEqual([])
     expect(verdicts.some(({ reached }) => reached)).toBe(true)
   })
 
@@ -113,8 +113,8 @@ describe('a disk', () => {
       const words = ['/usr/bin/prlimit', `--fsize=${limit}`]
       verdicts.push(await buildOn(place, `files of ${limit} bytes`, words, () => {}, faultsOfFull))
     }
-    expect(failures(verdicts)).toEqual([])
     keepFigures('disk-file-size', verdicts)
+    expect(failures(verdicts)).toEqual([])
     expect(verdicts.some(({ reached }) => reached)).toBe(true)
   })
 
@@ -127,8 +127,8 @@ describe('a disk', () => {
       verdicts.push(await breakDown(place, Math.floor(random() * 400)))
       await place.repair()
     }
-    expect(failures(verdicts), `seed ${seed}`).toEqual([])
     keepFigures('disk-read-only', verdicts)
+    expect(failures(verdicts), `seed ${seed}`).toEqual([])
   })
 })
 
@@ -155,15 +155,16 @@ async function breakDown(place: Disk, afterMs: number): Promise<Verdict> {
 }
 
 describe('a system call that fails', () => {
-  it.each(['build', 'pull', 'export'] as const)(
+  it.for(['build', 'pull', 'export'] as const)(
     'in %s is reported, and costs nothing that was done',
-    async (name) => {
+    async (name, t) => {
+      needs(t, 'root', 'program strace')
       const scenario = scenarios.all.find((one) => one.name === name)
       if (scenario === undefined) throw new Error(`no scenario ${name}`)
       const points = await countInjections(scenario)
       const verdicts = await inParallel(sample(points, 6), 2, failAt)
-      expect(failures(verdicts), `seed ${seed}`).toEqual([])
       keepFigures(`errors-${name}`, verdicts)
+      expect(failures(verdicts), `seed ${seed}`).toEqual([])
       expect(verdicts.some(({ reached }) => reached)).toBe(true)
     },
   )

@@ -14,6 +14,11 @@ export interface FsckOptions {
 export interface Findings {
   /** What has a final name and is not what it says. */
   readonly corrupt: readonly string[]
+  /**
+   * Records whose snapshot is not there. A prune takes the snapshot first, as that tells whether somebody uses it, so one that
+   * died may leave such; they count as misses, and the next prune takes them.
+   */
+  readonly dangling: readonly string[]
   /** What nobody has a name for, or nobody will finish. */
   readonly leaked: readonly string[]
 }
@@ -25,13 +30,14 @@ export interface Findings {
 export function fsck(root: string, options: FsckOptions): Findings {
   const v1 = join(root, 'v1')
   const committed = listCommitted(join(v1, 'snapshots'))
+  const records = checkRecords(join(v1, 'records'), committed)
   const corrupt = [
     ...checkVersion(root),
     ...list(join(v1, 'blobs', 'sha256')).flatMap((name) =>
       checkBlob(join(v1, 'blobs', 'sha256', name), name),
     ),
     ...[...committed].flatMap((id) => checkSnapshot(v1, id)),
-    ...checkRecords(join(v1, 'records'), committed),
+    ...records.corrupt,
     ...checkFileLists(join(v1, 'files')),
     ...checkSources(join(v1, 'sources')),
     ...checkImages(v1),
@@ -42,7 +48,7 @@ export function fsck(root: string, options: FsckOptions): Findings {
       ? [...committed].flatMap((id) => emptyFiles(join(v1, 'snapshots', id, 'fs')))
       : []),
   ]
-  return { corrupt, leaked: options.swept ? findLeaked(v1, committed) : [] }
+  return { corrupt, dangling: records.dangling, leaked: options.swept ? findLeaked(v1, committed) : [] }
 }
 
 function findLeaked(v1: string, committed: ReadonlySet<string>): readonly string[] {
@@ -115,12 +121,13 @@ interface RecordedInput {
 }
 
 /**
- * Every record is whole and names a committed snapshot. Of the records of one result, which are links to it from the other
+ * Every record is whole, and names a committed snapshot. Of the records of one result, which are links to it from the other
  * ways to ask for it, one at least has the key that its own content gives.
  */
-function checkRecords(folder: string, committed: ReadonlySet<string>): readonly string[] {
+function checkRecords(folder: string, committed: ReadonlySet<string>): Omit<Findings, 'leaked'> {
   const fits = new Map<string, boolean>()
   const wrong: string[] = []
+  const dangling: string[] = []
   for (const shard of list(folder)) {
     for (const name of list(join(folder, shard))) {
       const record = parse(join(folder, shard, name)) as StepRecord | undefined
@@ -129,15 +136,16 @@ function checkRecords(folder: string, committed: ReadonlySet<string>): readonly 
       if (record === undefined || !/^[0-9a-f]{64}$/.test(hex) || shard !== hex.slice(0, 2))
         wrong.push(`record ${name} is broken`)
       else if (snapshot !== undefined && !committed.has(snapshot))
-        wrong.push(`record ${name} names ${snapshot}, which is not committed`)
+        dangling.push(`record ${name} names ${snapshot}, which is not committed`)
       else if (record.op !== undefined && record.outputKey !== undefined)
         fits.set(record.outputKey, (fits.get(record.outputKey) ?? false) || keysOf(record).includes(hex))
     }
   }
-  return [
-    ...wrong,
-    ...[...fits].filter(([, fit]) => !fit).map(([key]) => `no record of ${key} has the key of its content`),
-  ]
+  const strange = [...fits].filter(([, fit]) => !fit)
+  return {
+    corrupt: [...wrong, ...strange.map(([key]) => `no record of ${key} has the key of its content`)],
+    dangling,
+  }
 }
 
 /** The keys that a record's own content gives. @see docs/dev/cache-keys.md */

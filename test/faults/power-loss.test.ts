@@ -39,8 +39,8 @@ describe('a power cut', () => {
     } finally {
       await power.remove()
     }
-    expect(failures(verdicts), `seed ${seed}`).toEqual([])
     keepFigures('power', verdicts)
+    expect(failures(verdicts), `seed ${seed}`).toEqual([])
   })
 
   it('is noticed by this rig where a store is not made durable', async (t) => {

@@ -9,7 +9,16 @@ import { type Rig, type Trial, tsbuild } from './rig.ts'
 import { tarProblems } from './tar-problems.ts'
 
 /** What the scenarios are called. */
-export const scenarioNames = ['first', 'build', 'stages', 'failing', 'pull', 'push', 'export'] as const
+export const scenarioNames = [
+  'first',
+  'build',
+  'stages',
+  'failing',
+  'pull',
+  'push',
+  'export',
+  'prune',
+] as const
 type ScenarioName = (typeof scenarioNames)[number]
 
 /** Something that the command does and may die in. */
@@ -91,12 +100,33 @@ export async function makeScenarios(rig: Rig): Promise<Scenarios> {
       ],
     },
     await exporting(rig, built, context),
+    {
+      ...six,
+      name: 'prune',
+      template: await withOldBuilds(rig, built),
+      args: () => ['prune', '--all', '--force'],
+    },
   ]
   return { all, stop: () => registry.stop() }
 }
 
 /** A repository that nobody has pushed to. */
 const nameOf = (trial: Trial) => basename(trial.folder).toLowerCase()
+
+/** Something of every kind that a prune takes: steps of an image and of none, a failure, and what is not used any more. */
+async function withOldBuilds(rig: Rig, from: string): Promise<string> {
+  const store = await copyStore(rig, from, 'old-builds')
+  const context = rig.context('old-builds', {
+    Dockerfile:
+      'FROM busybox:test\nCOPY file /\nRUN --mount=type=cache,target=/c echo x > /c/x; cat /file > /other\n',
+    file: 'old\n',
+  })
+  await must(store, [context])
+  const failing = rig.context('old-failure', { Dockerfile: 'FROM busybox:test\nRUN echo x > /x; false\n' })
+  const { code } = await tsbuild(store, [failing])
+  if (code !== 1) throw new Error(`a step that fails: exit code ${code}`)
+  return store
+}
 
 const firstImage = {
   Dockerfile:

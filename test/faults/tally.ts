@@ -67,7 +67,7 @@ export function keepRow(row: string, tally: Tally): void {
   mkdirSync(figuresFolder, { recursive: true })
   writeFileSync(
     join(figuresFolder, `${row}.json`),
-    `${JSON.stringify({ ...tally, at: new Date().toISOString() })}\n`,
+    `${JSON.stringify({ ...tally, at: new Date().toISOString(), bound: process.env.TSBUILD_FAULT_POINTS ?? null })}\n`,
   )
 }
 
@@ -127,6 +127,6 @@ export async function inParallel<T, R>(
 }
 
 /** Reads a figure that {@link keepRow} wrote. */
-export function readFigures(path: string): Tally & { readonly at: string } {
+export function readFigures(path: string): Tally & { readonly at: string; readonly bound: string | null } {
   return JSON.parse(readFileSync(path, 'utf8'))
 }

@@ -30,12 +30,14 @@ export async function judge(
   const outside = (await scenario.outside?.(trial)) ?? []
   const again = await rebuild(scenario, trial, before)
   if (trial.corral.cgroups().length > 0) await endOf(trial.start([], scenario.anew(trial)))
+  if (scenario.name === 'prune') await endOf(trial.start([], scenario.args(trial)))
   const last = fsck(trial.store, { swept: true, noEmptyFiles: true })
+  const dangling = [...(scenario.name === 'prune' ? [] : first.dangling), ...last.dangling]
   return {
     point,
     reached,
     lost: again.lost,
-    corrupt: [...first.corrupt, ...outside, ...again.problems, ...last.corrupt],
+    corrupt: [...first.corrupt, ...dangling, ...outside, ...again.problems, ...last.corrupt],
     leaked: [...left.filter((what) => !isSwept(what)), ...last.leaked, ...(await findLeft(trial))],
   }
 }

@@ -1,13 +1,13 @@
 import { chmodSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
-import { join } from 'node:path'
+import { basename, dirname, join } from 'node:path'
 import { gunzipSync, gzipSync } from 'node:zlib'
 import { chainIdOf, digestBytes, parseDiffId } from '@tsbuild/digest'
 import { UserError } from '@tsbuild/errors'
 import type { Native } from '@tsbuild/native'
 import { realHelper } from '@tsbuild/native/testing'
-import type { Store } from '@tsbuild/store'
+import type { SnapshotId, Store } from '@tsbuild/store'
 import { temporaryStore } from '@tsbuild/store/testing'
-import { beforeEach, describe, expect, it } from 'vitest'
+import { beforeEach, describe, expect, it, vi } from 'vitest'
 import {
   createSnapshotter,
   emptyFilesystem,
@@ -228,6 +228,17 @@ describe('Snapshotter.view()', () => {
     const [one, two] = await Promise.all(views)
     expect(one).toEqual(two)
     expect(applied).toHaveLength(2)
+  })
+
+  it('commits a layer with its layer form: nothing that has a name is taken away again', async (test) => {
+    const setLayer = vi.spyOn(store.snapshots, 'setLayer').mockRejectedValue(new Error('ENOSPC'))
+    const view = await createSnapshotter({ store, native: realHelper(test), fetch }).view(base, signal)
+    expect(setLayer).not.toHaveBeenCalled()
+    const ids = view.lower.map((path) => basename(dirname(path)) as SnapshotId)
+    expect(ids.map((id) => [store.snapshots.has(id), store.snapshots.layer(id)?.diffId])).toEqual([
+      [true, upper.diffId],
+      [true, lower.diffId],
+    ])
   })
 
   it('finds what an earlier builder unpacked', async (test) => {
