@@ -153,6 +153,7 @@ describe('LOAD-03: a store of 100,000 records', () => {
     const before = await count('before')
     addRecords(join(root, 'v1/records'), 100_000)
     const after = await count('after')
+    expect(before.get('openat')).toBeGreaterThan(0)
     for (const name of relevant) {
       const [small, large] = [before.get(name) ?? 0, after.get(name) ?? 0]
       // Threads and timers are not the same in any two runs; 100,000 records are far more than that.
