@@ -102,7 +102,7 @@ describe('keys', () => {
     const out = workspace.path('mixed-out')
     const steps = await build(context, '-o', out)
     expect(readLine(join(out, 'two', 'again', 'id'))).toBe(readLine(join(out, 'one', 'id')))
-    expect(ran(steps)).toHaveLength(3)
+    expect(new Set(ran(steps)).size).toBe(3)
   })
 })
 

@@ -1,8 +1,9 @@
 import { execFileSync } from 'node:child_process'
-import { existsSync, mkdirSync, readdirSync, statfsSync, statSync } from 'node:fs'
+import { copyFileSync, existsSync, mkdirSync, readdirSync, statfsSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { needs } from '../support/capabilities.ts'
+import { userOf } from '../support/builder-user.ts'
+import { findProgram, needs } from '../support/capabilities.ts'
 import { check, type Tsbuild, tsbuildWith } from '../support/tsbuild.ts'
 import { addBusybox, openBusyboxWorkspace, type Workspace } from '../support/workspace.ts'
 
@@ -37,7 +38,7 @@ const pruned = async (tsbuild: Tsbuild, ...flags: readonly string[]): Promise<Pr
 /** What `du` says, which counts a file with two names once. */
 const onDisk = (root: string) =>
   Number(/^\d+/.exec(execFileSync('du', ['-s', '--block-size=1', root]).toString())?.[0])
-const snapshots = ({ root }: Tsbuild) => readdirSync(join(root, 'v1/snapshots'))
+const snapshots = ({ root }: Pick<Tsbuild, 'root'>) => readdirSync(join(root, 'v1/snapshots'))
 const records = ({ root }: Tsbuild) =>
   readdirSync(join(root, 'v1/records')).flatMap((shard) => readdirSync(join(root, 'v1/records', shard)))
 const instruction = (name: string) => /(RUN|COPY) .*/.exec(name)?.[0] ?? name
@@ -235,6 +236,40 @@ describe('tsbuild prune', () => {
   }, 120_000)
 })
 
+describe('an ordinary user', () => {
+  it('counts and removes files of subordinate ids, which it may not even read', async (t) => {
+    const user = userOf('an ordinary user')
+    user.needed(t)
+    const folder = workspace.path('rootless')
+    mkdirSync(folder)
+    const context = workspace.context('rootless/context', {
+      Dockerfile: [
+        'FROM scratch',
+        'COPY --chmod=755 busybox /bin/busybox',
+        'RUN ["/bin/busybox", "--install", "-s", "/bin"]',
+        'RUN mkdir -m 700 /theirs && dd if=/dev/urandom of=/theirs/big bs=1M count=3 && chown -R 42:43 /theirs',
+      ].join('\n'),
+    })
+    copyFileSync(findProgram('busybox') ?? '/bin/busybox', join(context, 'busybox'))
+    await user.giveTo(folder)
+    const root = join(folder, 'store')
+    const options = { env: { TSBUILD_ROOT: root, HOME: folder }, cwd: folder }
+    const as = (...args: readonly string[]) => {
+      const [program, ...rest] = user.commandLine(args)
+      return check(program, rest, options)
+    }
+    await as('-q', '-t', 'theirs:1.0', context)
+    const whole: Usage = JSON.parse(await as('du', '--format', 'json'))
+    expect(Math.abs(whole.totalBytes / onDisk(root) - 1)).toBeLessThan(0.01)
+    await as('prune', '-af')
+    expect(snapshots({ root })).toEqual([])
+    expect(readdirSync(join(root, 'v1/ingest'))).toEqual([])
+    const left: Usage = JSON.parse(await as('du', '--format', 'json'))
+    expect(left.totalBytes).toBeLessThan(whole.totalBytes - 3 * 2 ** 20)
+    expect(await as('run', 'theirs:1.0', 'stat', '-c', '%u:%g', '/theirs')).toBe('42:43\n')
+  })
+})
+
 describe('the automatic collection', () => {
   const writing = (size: number, salt: number) =>
     `FROM busybox:test\nRUN dd if=/dev/urandom of=/big bs=1M count=${size} && echo ${salt}\n`
@@ -257,10 +292,10 @@ describe('the automatic collection', () => {
     expect(said[0]).not.toContain('free disk space')
   })
 
-  it('makes room for a build where the disk is full of what nobody needs (DISK-05)', async (t) => {
-    needs(t, 'root', 'loop devices')
-    const image = workspace.path('disk.img')
-    const mountPoint = workspace.path('disk')
+  /** A store on a file system of 96 MiB with 70 MiB of what nobody needs, and so much free. */
+  async function onFullDisk(name: string, freeBytes: number, use: (tsbuild: Tsbuild) => Promise<void>) {
+    const image = workspace.path(`${name}.img`)
+    const mountPoint = workspace.path(name)
     mkdirSync(mountPoint)
     await check('truncate', ['--size', '96M', image])
     await check('/sbin/mkfs.ext4', ['-q', '-m', '0', image])
@@ -269,26 +304,43 @@ describe('the automatic collection', () => {
       const tsbuild = tsbuildWith(join(mountPoint, 'store'))
       await addBusybox({ ...workspace, tsbuild })
       // Fills the disk: nobody collects.
-      const settings = workspace.context('settings', {
+      const settings = workspace.context(`${name}-settings`, {
         'tsbuild/config.json': '{"maxUsedSpace":"unlimited","minFreeSpace":"0"}',
       })
       for (const salt of [1, 2, 3]) {
-        const context = workspace.context(`disk-${salt}`, { Dockerfile: writing(10, salt) })
+        const context = workspace.context(`${name}-${salt}`, { Dockerfile: writing(10, salt) })
         await tsbuild.check(['-q', context], { env: { XDG_CONFIG_HOME: settings } })
       }
       const { bavail, bsize } = statfsSync(mountPoint)
-      await check('fallocate', ['-l', String(bavail * bsize - 6 * 2 ** 20), join(mountPoint, 'of others')])
-      const context = workspace.context('disk-last', { Dockerfile: writing(8, 5) })
+      await check('fallocate', ['-l', String(bavail * bsize - freeBytes), join(mountPoint, 'of others')])
+      await use(tsbuild)
+    } finally {
+      await check('umount', [mountPoint])
+    }
+  }
+
+  it('makes room before a step where the disk is full of what nobody needs (DISK-05)', async (t) => {
+    needs(t, 'root', 'loop devices')
+    await onFullDisk('short', 6 * 2 ** 20, async (tsbuild) => {
+      const context = workspace.context('short-last', { Dockerfile: writing(8, 5) })
       const { code, stderr } = await tsbuild.run(['--progress', 'plain', '-t', 'last:1.0', context])
       expect(stderr).toMatch(/freed \S+, \S+ items?: less than \S+ of the disk were free/)
       expect(stderr.indexOf('free disk space')).toBeLessThan(stderr.indexOf('exporting to image'))
       expect(code).toBe(0)
-      expect(statSync(image).size).toBe(96 * 2 ** 20)
-      expect((await tsbuild.check(['run', 'last:1.0', 'stat', '-c', '%s', '/big'])).trim()).toBe(
-        String(8 * 2 ** 20),
-      )
-    } finally {
-      await check('umount', [mountPoint])
-    }
+      const size = await tsbuild.check(['run', 'last:1.0', 'stat', '-c', '%s', '/big'])
+      expect(Number(size)).toBe(8 * 2 ** 20)
+    })
+  })
+
+  it('makes room for a step that found too little, and runs it again', async (t) => {
+    needs(t, 'root', 'loop devices')
+    await onFullDisk('full', 12 * 2 ** 20, async (tsbuild) => {
+      const context = workspace.context('full-last', { Dockerfile: 'FROM busybox:test\nCOPY big /big\n' })
+      await check('dd', ['if=/dev/urandom', `of=${join(context, 'big')}`, 'bs=1M', 'count=16', 'status=none'])
+      const { code, stderr } = await tsbuild.run(['--progress', 'plain', context])
+      expect(stderr).toMatch(/freed \S+, \S+ items?: a step found no room on the disk/)
+      expect(code).toBe(0)
+      expect((await tsbuild.build([context])).cached.map(instruction)).toEqual(['COPY big /big'])
+    })
   })
 })

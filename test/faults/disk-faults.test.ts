@@ -155,9 +155,10 @@ async function breakDown(place: Disk, afterMs: number): Promise<Verdict> {
 }
 
 describe('a system call that fails', () => {
-  it.each(['build', 'pull', 'export'] as const)(
+  it.for(['build', 'pull', 'export'] as const)(
     'in %s is reported, and costs nothing that was done',
-    async (name) => {
+    async (name, t) => {
+      needs(t, 'root', 'program strace')
       const scenario = scenarios.all.find((one) => one.name === name)
       if (scenario === undefined) throw new Error(`no scenario ${name}`)
       const points = await countInjections(scenario)

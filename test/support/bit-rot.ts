@@ -238,16 +238,13 @@ async function imageOrCode(store: RottingStore, root: string): Promise<string | 
   )
 }
 
-/** What a build says that nobody verified the store for: it makes the right image, or it says what is damaged. */
+/** What a build comes to that nobody verified the store for: the right image, or an error that says what is damaged. */
 export function expectedUnverified(file: string, damage: Damage, digest: string): string {
-  if (file === 'version' && damage !== 'truncate' && damage !== 'delete')
-    return versionErrors[damage] ?? 'ERR_STORE_CORRUPT'
-  if (file === 'image list' && ['flip', 'truncate', 'extend', 'zero'].includes(damage))
-    return 'ERR_STORE_CORRUPT'
-  return digest
+  const isText = ['flip', 'extend', 'zero', 'fifo'].includes(damage)
+  const isRefused =
+    (file === 'version' && isText) || (file === 'image list' && (isText || damage === 'truncate'))
+  return isRefused ? 'ERR_STORE_CORRUPT' : digest
 }
-
-const versionErrors: Partial<Readonly<Record<Damage, string>>> = {}
 
 /** What `verify` calls a damaged file of each kind. */
 const kinds: Readonly<Record<string, readonly FindingKind[]>> = {

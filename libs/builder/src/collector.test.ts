@@ -114,6 +114,19 @@ describe('createCollector()', () => {
     expect(state.lists).toBe(2)
   })
 
+  it('makes room once after a step that found none, below the floor too, unless nothing is ever to go', async () => {
+    const { state, collector, said, steps } = await fixture()
+    const build = collector()
+    // As much as there was for the step, and the reserve, twice.
+    state.disk = { totalBytes: 10_000_000, freeBytes: 2_000_000 }
+    expect(await Promise.all([build.afterFull(), build.afterFull()])).toEqual([true, true])
+    expect(steps()).toEqual(['dearest'])
+    expect(said).toEqual([expect.stringMatching(/^freed \S+MB, 2 items: a step found no room on the disk$/)])
+    const never = await fixture({ maxUsed: 'unlimited', minFree: 'unlimited' })
+    expect(await never.collector().afterFull()).toBe(false)
+    expect(never.state.lists).toBe(0)
+  })
+
   it('leaves it to who is at it', async () => {
     const { state, collector, store, failures } = await fixture({ maxUsed: { bytes: 6_000_000 } })
     await store.locks.withLock('prune', () => collector().afterBuild())

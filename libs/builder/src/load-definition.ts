@@ -43,10 +43,11 @@ export interface FrontendCall extends FrontendOptions {
  *
  * @throws {UserError} `ERR_DOCKERFILE_…`, `ERR_UNSUPPORTED` for a foreign frontend, `ERR_PLATFORM_INVALID`
  */
-export function frontendOptions(tools: ContextTools, { file, context }: MainContext): FrontendCall {
+export function frontendOptions(tools: ContextTools, main: MainContext): FrontendCall {
   const { run, internal, remote } = tools
   const { options, signal } = run
-  const contexts = createContexts(tools, context)
+  const contexts = createContexts(tools, main)
+  const { file } = main
   const { BUILDKIT_SYNTAX: override } = options.buildArgs ?? {}
   judgeFrontend({ text: file.text, file: file.shown, override, warn: internal.warn })
   const dockerfile = parseDockerfile(file.text, file.shown)

@@ -210,14 +210,20 @@ async function solveGraph(
   return { ...solution, durable }
 }
 
-/** A step begins when there is room for it, where there can be any. */
+/** A step begins when there is room for it, where there can be any, and again where that was not enough. */
 function withRoom<R>(op: SolverOp<R>, collector: Collector): SolverOp<R> {
   if (op.kind !== 'step') return op
   return {
     ...op,
     async execute(inputs, context) {
       await collector.beforeStep()
-      return await op.execute(inputs, context)
+      try {
+        return await op.execute(inputs, context)
+      } catch (error) {
+        const isFull = isBuildError(error) && error.code === 'ERR_STORE_NO_SPACE'
+        if (!isFull || context.signal.aborted || !(await collector.afterFull())) throw error
+        return await op.execute(inputs, context)
+      }
     },
   }
 }

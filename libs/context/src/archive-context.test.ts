@@ -35,7 +35,7 @@ async function open(test: TestContext, bytes: Buffer) {
   const store = await temporaryStore()
   const [path, directory] = [temporaryDirectory(), temporaryDirectory()]
   writeFileSync(join(path, archiveName), bytes)
-  const tree = { kind: 'directory', path, ignore: [], fingerprints: null } as const
+  const tree = { kind: 'directory', path, ignore: [], fingerprints: null, checkoutUmask: null } as const
   const shown = 'standard input'
   const context = await openArchiveContext({
     native,
@@ -49,7 +49,7 @@ async function open(test: TestContext, bytes: Buffer) {
   return { native, store, context }
 }
 
-const all = { sources: ['.'], exclude: [], parents: false }
+const all = { sources: ['.'], exclude: [], parents: false, uncounted: [] }
 
 describe('openArchiveContext()', () => {
   it('openArchiveContext() has the files of the archive with their owners and modes', async (test) => {
@@ -107,7 +107,7 @@ describe('readDockerfileOf()', () => {
     const path = temporaryDirectory()
     const host = { native, store: await temporaryStore() }
     writeFileSync(join(path, 'dockerfile'), 'lower')
-    const tree = { kind: 'directory', path, ignore: ['*'], fingerprints: null } as const
+    const tree = { kind: 'directory', path, ignore: ['*'], fingerprints: null, checkoutUmask: null } as const
     const context = openTreeContext({ tree, shown: 'x', pinned: '', sourceDate: 7 }, host)
     expect((await readDockerfileOf(context, undefined, { native, signal })).text).toBe('lower')
     writeFileSync(join(path, 'Dockerfile'), 'upper')

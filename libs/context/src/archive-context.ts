@@ -36,7 +36,7 @@ export async function openArchiveContext(options: ArchiveContextOptions): Promis
   const action = {
     kind: 'copy',
     from: options.tree,
-    selection: { sources: [archiveName], exclude: [], parents: false },
+    selection: { sources: [archiveName], exclude: [], parents: false, uncounted: [] },
     dest: '/',
     chown: null,
     chmod: null,

@@ -76,7 +76,10 @@ export function createContext(parts: ContextParts, { native, store }: ContextHos
     async hiddenBy(path, signal) {
       if (ignoreFile === undefined || ignoreFile.rules.length === 0) return undefined
       const look = async (exclude: readonly string[]) =>
-        ruleOf(ignoreFile, (await batch({ sources: [path], exclude, parents: false }, signal)).missing[0])
+        ruleOf(
+          ignoreFile,
+          (await batch({ sources: [path], exclude, parents: false, uncounted: [] }, signal)).missing[0],
+        )
       // All of it is excluded, so that nothing of what is not hidden is read.
       const found = await look(['**'])
       if (found === undefined) return undefined

@@ -1,4 +1,4 @@
-import { mkdirSync, symlinkSync, writeFileSync } from 'node:fs'
+import { chmodSync, mkdirSync, symlinkSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { digestBytes } from '@tsbuild/digest'
 import type { Native, Selection } from '@tsbuild/native'
@@ -11,7 +11,12 @@ import { openDirectoryContext } from './index.ts'
 type Missing = { readonly source: string; readonly ignoredBy: number | null }
 
 const signal = new AbortController().signal
-const selection = (...sources: readonly string[]): Selection => ({ sources, exclude: [], parents: false })
+const selection = (...sources: readonly string[]): Selection => ({
+  sources,
+  exclude: [],
+  parents: false,
+  uncounted: [],
+})
 const digestOf = ({ sources }: Selection) => digestBytes(sources.join())
 
 /** A helper that notes what it is asked for; `missing` are the sources that it does not find. */
@@ -46,8 +51,8 @@ function files(...names: readonly string[]): void {
   }
 }
 
-const open = (native: Native, path = root) =>
-  openDirectoryContext({ path, dockerfilePath: join(root, 'Dockerfile'), cwd: root, native, store })
+const open = (native: Native, path = root, umask?: number) =>
+  openDirectoryContext({ path, dockerfilePath: join(root, 'Dockerfile'), umask, cwd: root, native, store })
 
 describe('openDirectoryContext()', () => {
   it('hands the rules of the ignore file to the helper, in order and without comments', async () => {
@@ -58,6 +63,7 @@ describe('openDirectoryContext()', () => {
       path: root,
       ignore: ['*.log', '!keep.log', 'dist'],
       fingerprints: store.cacheFile('fingerprints', root),
+      checkoutUmask: null,
     })
   })
 
@@ -236,10 +242,31 @@ describe('BuildContext.hiddenBy()', () => {
     const context = await openDirectoryContext({
       path: root,
       dockerfilePath: undefined,
+      umask: undefined,
       cwd: root,
       native,
       store,
     })
     expect(context.tree).toMatchObject({ ignore: ['own'] })
+  })
+
+  it.each([
+    [0o755, undefined, null],
+    [0o755, 0o022, 0o022],
+    [0o775, 0o002, 0o002],
+    [0o775, 0o000, 0o000],
+    [0o700, 0o002, 0o002],
+    [0o700, 0o077, 0o077],
+    [0o750, 0o027, 0o027],
+    // It lets in whom the umask keeps out: the private Dockerfile is one of a kind.
+    [0o755, 0o077, null],
+    [0o750, 0o077, null],
+    [0o755, 0o027, null],
+    [0o711, 0o077, null],
+  ])('of mode %o takes the umask %o of its Dockerfile for %o', async (mode, umask, expected) => {
+    chmodSync(root, mode)
+    expect((await open(recordingNative().native, root, umask)).tree).toMatchObject({
+      checkoutUmask: expected,
+    })
   })
 })

@@ -4,7 +4,8 @@ import { UserError } from '@tsbuild/errors'
 import type { Native } from '@tsbuild/native'
 import type { Store } from '@tsbuild/store'
 import { type BuildContext, createContext } from './build-context.ts'
-import { readIgnoreFile } from './dockerfile-text.ts'
+import { checkoutUmask } from './checkout-umask.ts'
+import { type DockerfileText, readIgnoreFile } from './dockerfile-text.ts'
 
 /** See {@link openDirectoryContext}. */
 export interface DirectoryContextOptions {
@@ -12,6 +13,8 @@ export interface DirectoryContextOptions {
   readonly path: string
   /** Absolute path of the Dockerfile, for its own ignore file; undefined where it does not concern this directory. */
   readonly dockerfilePath: string | undefined
+  /** Under which its Dockerfile was made, see {@link DockerfileText.umask}; undefined where that is not known. */
+  readonly umask: number | undefined
   readonly cwd: string
   readonly native: Native
   readonly store: Pick<Store, 'putFileList' | 'cacheFile'>
@@ -32,6 +35,7 @@ export async function openDirectoryContext(options: DirectoryContextOptions): Pr
     path,
     ignore: rules.map((rule) => (rule.negated ? `!${rule.pattern}` : rule.pattern)),
     fingerprints: store.cacheFile('fingerprints', path),
+    checkoutUmask: checkoutUmask(path, options.umask),
   } as const
   const ignoreFile = { shown: found?.shown ?? '.dockerignore', rules }
   return createContext({ shown: `the build context "${path}"`, tree, ignoreFile }, options)

@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process'
-import { mkdirSync, symlinkSync, truncateSync, writeFileSync } from 'node:fs'
+import { chmodSync, mkdirSync, symlinkSync, truncateSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { temporaryDirectory } from '@tsbuild/store/testing'
 import { beforeEach, describe, expect, it } from 'vitest'
@@ -23,6 +23,7 @@ describe('readDockerfile()', () => {
       path: join(context, 'Dockerfile'),
       shown: 'context/Dockerfile',
       text: 'context/Dockerfile',
+      umask: 0o022,
     })
   })
 
@@ -47,7 +48,25 @@ describe('readDockerfile()', () => {
       path: elsewhere,
       shown: elsewhere,
       text: 'FROM scratch',
+      umask: 0o022,
     })
+  })
+
+  it.each([
+    [0o644, 0o022],
+    [0o664, 0o002],
+    [0o666, 0o000],
+    [0o640, 0o027],
+    [0o660, 0o007],
+    [0o600, 0o077],
+    [0o400, undefined],
+    [0o755, undefined],
+    [0o1644, undefined],
+  ])('takes a file of mode %o for one made under the umask %o', async (mode, umask) => {
+    put('context/real')
+    chmodSync(join(context, 'real'), mode)
+    symlinkSync('real', join(context, 'Dockerfile'))
+    expect((await readDockerfile(context, undefined, cwd)).umask).toBe(umask)
   })
 
   it('shows a path below a directory whose name begins with two dots as relative', async () => {

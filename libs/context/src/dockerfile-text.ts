@@ -4,6 +4,7 @@ import { decodeText } from '@tsbuild/dockerfile'
 import { UserError } from '@tsbuild/errors'
 import type { Native } from '@tsbuild/native'
 import type { BuildContext } from './build-context.ts'
+import { umaskOf } from './checkout-umask.ts'
 import { type Inside, openInside } from './open-inside.ts'
 
 /** A Dockerfile as found. */
@@ -13,6 +14,8 @@ export interface DockerfileText {
   /** As shown to the user: relative to the working directory where it is below it. */
   readonly shown: string
   readonly text: string
+  /** Under which the file was made, as its mode says; undefined where it does not, and of no file of the machine. */
+  readonly umask?: number | undefined
 }
 
 /** A Dockerfile larger than this is refused. */
@@ -33,8 +36,9 @@ export async function readDockerfile(
   const places =
     file === undefined ? [join(context, 'Dockerfile'), join(context, 'dockerfile')] : [resolve(cwd, file)]
   for (const path of places) {
-    const text = await readRegular(path, context, 'ERR_DOCKERFILE_NOT_FOUND')
-    if (text !== undefined) return { path, shown: shownPath(path, cwd), text }
+    const found = await readRegular(path, context, 'ERR_DOCKERFILE_NOT_FOUND')
+    if (found !== undefined)
+      return { path, shown: shownPath(path, cwd), text: found.text, umask: umaskOf(found.mode) }
   }
   const tried = places.map((place) => `"${place}"`).join(' and no ')
   throw new UserError('ERR_DOCKERFILE_NOT_FOUND', `Cannot find a Dockerfile: there is no ${tried}`, {
@@ -98,8 +102,8 @@ export async function readIgnoreFile(
 ): Promise<{ readonly shown: string; readonly text: string } | undefined> {
   const own = dockerfilePath === undefined ? [] : [`${dockerfilePath}.dockerignore`]
   for (const path of [...own, join(context, '.dockerignore')]) {
-    const text = await readRegular(path, context, 'ERR_CONTEXT_UNREADABLE')
-    if (text !== undefined) return { shown: shownPath(path, cwd), text }
+    const found = await readRegular(path, context, 'ERR_CONTEXT_UNREADABLE')
+    if (found !== undefined) return { shown: shownPath(path, cwd), text: found.text }
   }
   return undefined
 }
@@ -114,7 +118,7 @@ async function readRegular(
   path: string,
   context: string,
   otherFile: 'ERR_DOCKERFILE_NOT_FOUND' | 'ERR_CONTEXT_UNREADABLE',
-): Promise<string | undefined> {
+): Promise<{ readonly text: string; readonly mode: number } | undefined> {
   const found = await openIfThere(rootOf(path, context), path)
   if (found === undefined) return undefined
   if (found.kind === 'outside') {
@@ -125,7 +129,7 @@ async function readRegular(
     })
   }
   if (found.kind === 'other') throw new UserError(otherFile, `Cannot read "${path}": it is no regular file`)
-  const { file, sizeBytes } = found
+  const { file, sizeBytes, mode } = found
   try {
     if (sizeBytes > maxDockerfileBytes) {
       throw new UserError(
@@ -133,7 +137,7 @@ async function readRegular(
         `Cannot read "${path}": it has ${sizeBytes} bytes, at most ${maxDockerfileBytes} are read`,
       )
     }
-    return decodeText(await file.readFile())
+    return { text: decodeText(await file.readFile()), mode }
   } finally {
     await file.close()
   }

@@ -5,7 +5,13 @@ import { sep } from 'node:path'
 /** What a path below a directory turned out to be. */
 export type Inside =
   /** Open for reading; the caller closes it. */
-  | { readonly kind: 'file'; readonly file: FileHandle; readonly sizeBytes: number }
+  | {
+      readonly kind: 'file'
+      readonly file: FileHandle
+      readonly sizeBytes: number
+      /** Permission bits. */
+      readonly mode: number
+    }
   /** A directory, a device, a pipe or a socket. */
   | { readonly kind: 'other' }
   /** Symlinks lead out of the directory. */
@@ -31,7 +37,7 @@ export async function openInside(root: string, path: string): Promise<Inside> {
     const stats = await file.stat()
     if (!stats.isFile()) return { kind: 'other' }
     kept = true
-    return { kind: 'file', file, sizeBytes: stats.size }
+    return { kind: 'file', file, sizeBytes: stats.size, mode: stats.mode & 0o7777 }
   } finally {
     if (!kept) await file.close()
   }

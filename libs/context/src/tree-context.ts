@@ -17,7 +17,7 @@ export function openEmptyContext(directory: string, host: ContextHost, sourceDat
   return createContext(
     {
       shown: 'the build context, which is empty',
-      tree: { kind: 'directory', path: directory, ignore: [], fingerprints: null },
+      tree: { kind: 'directory', path: directory, ignore: [], fingerprints: null, checkoutUmask: null },
       sourceDate: async () => sourceDate,
       hints: [
         'The Dockerfile came alone. Give a directory as the context, and the Dockerfile with `--file -`.',

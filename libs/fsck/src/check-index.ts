@@ -5,12 +5,13 @@ import { isRecord } from '@tsbuild/shape'
 import { isIndexFile } from '@tsbuild/store'
 import { type Check, damage, foreign } from './found.ts'
 import { leftover } from './leftovers.ts'
-import { entriesOf, isStill, jsonOf, type Looked, lookAt } from './look.ts'
+import { entriesOf, isStill, jsonOf, kindOf, type Looked, lookAt } from './look.ts'
 import { removeAt } from './mend.ts'
 import type { Scan } from './scan.ts'
 
 /** The files below `v1/index`: all of it is made again from the records. */
 export async function* checkIndex({ layout }: Scan): Check {
+  for (const path of [join(layout.v1, 'index'), layout.stepIndex, layout.evicted]) yield* checkDirectory(path)
   const isFileOf = (kind: 'steps' | 'evicted') => (looked: Looked) =>
     looked.is === 'file' && isIndexFile(kind, looked.bytes.toString())
   yield* checkFiles(layout.stepIndex, /^([0-9a-f]{2}|whole)$/, 'index', isFileOf('steps'))
@@ -20,6 +21,13 @@ export async function* checkIndex({ layout }: Scan): Check {
   const index = join(layout.v1, 'index')
   const known = [layout.stepIndex, layout.evicted, layout.account].map((path) => basename(path))
   for (const { name } of entriesOf(index)) if (!known.includes(name)) yield foreign(join(index, name))
+}
+
+async function* checkDirectory(path: string): Check {
+  const stats = lstatSync(path, { throwIfNoEntry: false })
+  if (stats === undefined || stats.isDirectory()) return
+  const found = { kind: 'index', path, problem: `it is ${kindOf(stats)}`, loses: 'nothing' } as const
+  yield damage({ ...found, mend: removeAt(path, stats) }, 'is removed and made again')
 }
 
 /** A file that the helper writes has a new name for the time of one `write`. */

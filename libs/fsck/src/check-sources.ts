@@ -28,11 +28,11 @@ export async function* checkSources(scan: Scan): Check {
     if (!isSourceId(name) || !stats.isDirectory()) yield foreign(path)
     else yield* look(scan, name, stats, committed)
   }
-  const whole = new Set<string>()
-  yield* checkTrees(scan, committed, whole)
+  const damaged = new Set<string>()
+  yield* checkTrees(scan, committed, damaged)
   for (const { name } of entriesOf(layout.sourceNames)) {
     const path = join(layout.sourceNames, name)
-    if (/^[0-9a-f]{64}\.json$/.test(name)) yield* checkName(scan, path, whole)
+    if (/^[0-9a-f]{64}\.json$/.test(name)) yield* checkName(scan, path, damaged)
     else yield foreign(path)
   }
   for (const entry of entriesOf(layout.sourceWork))
@@ -51,7 +51,7 @@ async function* look(scan: Scan, id: SourceId, stats: Stats, committed: Committe
   committed.push({ id, stats, marker: readMarker(looked, id) })
 }
 
-async function* checkTrees(scan: Scan, committed: readonly Committed[], whole: Set<string>): Check {
+async function* checkTrees(scan: Scan, committed: readonly Committed[], damaged: Set<string>): Check {
   const trees = committed.flatMap(({ id, marker }) =>
     marker === undefined ? [] : [{ path: scan.layout.source(id).fs, content: marker.content }],
   )
@@ -59,8 +59,8 @@ async function* checkTrees(scan: Scan, committed: readonly Committed[], whole: S
   for (const { id, stats, marker } of committed) {
     const { directory, fs } = scan.layout.source(id)
     const problem = marker === undefined ? 'its marker is damaged' : problems.get(fs)
-    if (problem === undefined) whole.add(id)
-    else if (isStill(directory, stats)) {
+    if (problem !== undefined && isStill(directory, stats)) {
+      damaged.add(id)
       const mend = removeUnlessUsed('source', id, stats)
       const found = { kind: 'source', path: directory, problem, loses: 'nothing', mend } as const
       yield damage(found, 'is removed; it is fetched again')
@@ -68,12 +68,12 @@ async function* checkTrees(scan: Scan, committed: readonly Committed[], whole: S
   }
 }
 
-async function* checkName(scan: Scan, path: string, whole: ReadonlySet<string>): Check {
+async function* checkName(scan: Scan, path: string, damaged: ReadonlySet<string>): Check {
   const looked = lookAt(path)
   if (looked.is === 'missing') return
   const sealed = sealedText(looked, basename(path, '.json'))
   const pointer = 'text' in sealed ? parseSourcePointer(sealed.text) : undefined
-  const isThere = pointer !== undefined && (whole.has(pointer.tree) || isNew(scan, pointer.tree))
+  const isThere = pointer !== undefined && !damaged.has(pointer.tree) && isCommitted(scan, pointer.tree)
   const { stats } = looked
   if (isThere || stats === undefined || !isStill(path, stats)) return
   const problem =
@@ -89,7 +89,7 @@ async function* checkName(scan: Scan, path: string, whole: ReadonlySet<string>):
   )
 }
 
-/** A tree that a build has committed since the trees were listed. */
-function isNew({ layout }: Scan, id: string): boolean {
+/** Asked now: a build may have committed it since the trees were listed. */
+function isCommitted({ layout }: Scan, id: string): boolean {
   return isSourceId(id) && readMarker(lookAt(layout.source(id).marker), id) !== undefined
 }

@@ -44,19 +44,18 @@ function listBuilds(store: BuildStore, read: History['read']): BuildList {
 
 function readBuild(store: BuildStore, ref: string, directory: string): BuildRecord | undefined {
   const files = historyFiles(directory)
-  // Asked first: a build that ends meanwhile then has its record.
-  const running = store.isRunning(ref)
   const ended = readText(files.record)
   if (ended !== undefined) return ofRef(ref, endedBuild(ref, ended))
+  const running = store.isRunning(ref)
   const journal = readText(files.journal)
-  if (journal !== undefined)
-    return ofRef(
-      ref,
-      readJournal(journal, running, (vertex) => sizeOfLog(files.log(vertex))),
-    )
-  // It ended between the two looks.
+  // Asked last: it may have ended between any two of these looks.
   const late = readText(files.record)
-  return late === undefined ? undefined : ofRef(ref, endedBuild(ref, late))
+  if (late !== undefined) return ofRef(ref, endedBuild(ref, late))
+  if (journal === undefined) return undefined
+  return ofRef(
+    ref,
+    readJournal(journal, running, (vertex) => sizeOfLog(files.log(vertex))),
+  )
 }
 
 function endedBuild(ref: string, written: string): BuildRecord | undefined {

@@ -172,7 +172,13 @@ describe('Native', () => {
 })
 
 describe('Native.scan()', () => {
-  const tree = { kind: 'directory', path: '/context', ignore: [], fingerprints: null } as const
+  const tree = {
+    kind: 'directory',
+    path: '/context',
+    ignore: [],
+    fingerprints: null,
+    checkoutUmask: null,
+  } as const
   const digest = (digit: string) => `sha256:${digit.repeat(64)}`
   const result = { op: 'scan', selections: [], hashedBytes: 0, entries: 0 }
   const scan = (text: string) =>

@@ -43,6 +43,8 @@ export type Tree =
       readonly path: string
       readonly ignore: readonly string[]
       readonly fingerprints: string | null
+      /** Under which it was checked out, where that is known. @see docs/adr/0021 */
+      readonly checkoutUmask: number | null
     }
   | { readonly kind: 'snapshot'; readonly root: Root }
 
@@ -51,6 +53,8 @@ export interface Selection {
   readonly sources: readonly string[]
   readonly exclude: readonly string[]
   readonly parents: boolean
+  /** What makes no difference to the digest, because the copy has its own. */
+  readonly uncounted: readonly ('mode' | 'owner')[]
 }
 
 /** One change of a snapshot. */

@@ -250,8 +250,8 @@ describe('execOp() and its key', () => {
       expect(asked).toEqual([
         { kind: 'snapshot', root: { lower: [`/view/${snapshotId}`], upper: null, work: null } },
         [
-          { sources: ['/src'], exclude: [], parents: false },
-          { sources: ['/./src'], exclude: ['src/*'], parents: true },
+          { sources: ['/src'], exclude: [], parents: false, uncounted: [] },
+          { sources: ['/./src'], exclude: ['src/*'], parents: true, uncounted: [] },
         ],
       ])
     }

@@ -1,8 +1,11 @@
+import type { BuildContext } from '@tsbuild/context'
 import { type Digest, digestBytes } from '@tsbuild/digest'
-import type { FileAction, FileOp } from '@tsbuild/graph'
+import type { FileAction, FileOp, Vertex } from '@tsbuild/graph'
+import type { Native, FileAction as NativeAction, Selection } from '@tsbuild/native'
 import { definitionKey, type RecordedInput } from '@tsbuild/solver'
 import { describe, expect, it } from 'vitest'
 import { fileOp } from './file-op.ts'
+import { recordingOptions } from './testing/recording-options.ts'
 import { untouchable } from './testing/untouchable.ts'
 
 type Copy = Extract<FileAction, { kind: 'copy' }>
@@ -50,16 +53,16 @@ const contentOf = (actions: readonly FileAction[], content = 'same') =>
   definitionKey(stepOf(actions).key, [base, read(content)])
 
 describe('fileOp() and its key', () => {
-  it('fileOp() has the pinned key file.v2', () => {
+  it('fileOp() has the pinned key file.v3', () => {
     const all = [copy, mkfile, mkdir]
     expect(definitionOf(all)).toMatchInlineSnapshot(
-      `"sha256:6b45d3ac9948dd3c77776006965ed1413d928449b52f25c33bb6e49af5eaf70b"`,
+      `"sha256:4b0a186d65c6c632005a40816c472f239bc79f991e4abf9d80884dc4a73674f9"`,
     )
     expect(contentOf(all)).toMatchInlineSnapshot(
-      `"sha256:1e1d6473d25c428272797f380f96079e8d2ac9e34a7a8ffcff981272efe9922b"`,
+      `"sha256:7d81ff4621e99cf7d78580d6cfffe7d8601ffcd1b02933c0ffe0c1996a082f52"`,
     )
     expect(stepOf([{ ...copy, chown: 'u:g', chmod: '0755' }, mkfile, mkdir]).key).toEqual({
-      kind: 'file.v2',
+      kind: 'file.v3',
       rootfs: 0,
       owners: undefined,
       actions: [
@@ -146,6 +149,43 @@ describe('fileOp() and its key', () => {
 
   it('fileOp() counts the order of actions', () => {
     expect(definitionOf([mkfile, mkdir])).not.toBe(definitionOf([mkdir, mkfile]))
+  })
+
+  it.each<[string, Partial<Copy>, readonly string[]]>([
+    ['no flag', {}, []],
+    ['an octal mode', { chmod: '0755' }, ['mode']],
+    ['a symbolic mode', { chmod: 'a+rX' }, []],
+    ['an owner', { chown: 'u:g' }, ['owner']],
+    ['both', { chmod: '644', chown: '0' }, ['mode', 'owner']],
+  ])('fileOp() scans and copies what counts with %s', async (_, flags, uncounted) => {
+    const selections: Selection[] = []
+    const digest = digestBytes('read')
+    const context = {
+      tree: 'tree',
+      digest: async (selection: Selection) => {
+        selections.push(selection)
+        return digest
+      },
+    } as unknown as BuildContext
+    const copied: NativeAction[] = []
+    const native = {
+      copy: (_root: unknown, actions: readonly NativeAction[]) => {
+        copied.push(...actions)
+        const nothing = Promise.resolve(undefined)
+        return { outcome: nothing, content: nothing, finished: nothing }
+      },
+    } as unknown as Native
+    const { options } = recordingOptions(async () => ({}), { native })
+    const op: FileOp = { ...file, rootfs: undefined, actions: [{ ...copy, ...flags, input: 0 }] }
+    const step = fileOp(op, 1, options)
+    const { signal } = new AbortController()
+    const vertex: Vertex = { digest, op, inputs: [], name: 'COPY', source: null, ignoreCache: false }
+    const input = { kind: 'context', context } as const
+    await step.inputs[0]?.content?.(input, signal)
+    await step.execute([input], { vertex, signal, events: () => {} })
+    const selection = { sources: ['a', 'b'], exclude: ['*.o'], parents: false, uncounted }
+    expect(selections).toEqual([selection])
+    expect(copied).toMatchObject([{ kind: 'copy', selection, expect: digest }])
   })
 
   it('fileOp() never counts its root file system by content', () => {

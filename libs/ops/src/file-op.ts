@@ -11,9 +11,10 @@ import type { OpResult, OpsOptions } from './types.ts'
 type CopyAction = Extract<FileAction, { kind: 'copy' }>
 
 /*
- * The key of a file op, `file.v2`: which input is the root file system, which one has the owners' names, and its actions
+ * The key of a file op, `file.v3`: which input is the root file system, which one has the owners' names, and its actions
  * in order. A copy counts with input, dest, chown, chmod, exclude, parents and unpack; its sources count as the input's
- * selector where the input counts by its key, and not at all where it counts by content. A mkfile counts with name, dest,
+ * selector where the input counts by its key, and not at all where it counts by content; then the modes of its files do not
+ * count with an octal chmod, nor their owners with a chown. A mkfile counts with name, dest,
  * content, owner, chmod and mtime, a mkdir with path, mode, owner and mtime. Of the input with the owners only two files
  * count, see owner-names.ts. spec/dockerfile.md 2.6 and 3.5; its golden digest is in file-op.test.ts.
  */
@@ -34,12 +35,12 @@ export function fileOp(op: FileOp, inputCount: number, options: OpsOptions): Ste
       const scanned = seen.get(index)
       if (scanned !== undefined) await keepFileList(result, scanned, options)
     }
-    return { selector: selectionOf(copy) as unknown as KeyValue, content, keepList }
+    return { selector: selectorOf(copy), content, keepList }
   })
   const { rootfs, owners } = op
   return {
     kind: 'step',
-    key: { kind: 'file.v2', rootfs, owners, actions: op.actions.map(actionKey) },
+    key: { kind: 'file.v3', rootfs, owners, actions: op.actions.map(actionKey) },
     get about() {
       return { build: options.build }
     },
@@ -68,8 +69,18 @@ function actionKey(action: FileAction): KeyValue {
   }
 }
 
-function selectionOf({ sources, exclude, parents }: CopyAction): Selection {
+function selectorOf({ sources, exclude, parents }: CopyAction) {
   return { sources, exclude, parents }
+}
+
+/** What a flag gives to everything that is copied, its source need not have; a symbolic mode changes the one it has. */
+function selectionOf(copy: CopyAction): Selection {
+  const { chmod, chown } = copy
+  const uncounted: Selection['uncounted'] = [
+    ...(chmod !== undefined && /^[0-7]+$/.test(chmod) ? ['mode' as const] : []),
+    ...(chown !== undefined ? ['owner' as const] : []),
+  ]
+  return { ...selectorOf(copy), uncounted }
 }
 
 /** The digest of what a copy reads of its input. Nothing of a base image is fetched for a source that has a key. */
@@ -80,7 +91,7 @@ async function digestOf(
   signal: AbortSignal,
 ): Promise<ContentKey & Pick<ScannedSelection, 'lists'>> {
   const selection = selectionOf(copy)
-  const preimage = { ...selection, files: 'see the file list of this digest' }
+  const preimage = { ...selectorOf(copy), files: 'see the file list of this digest' }
   const { digests, missing, lists } = await scanSelections(result, [selection], options, signal)
   const [digest] = digests
   if (digest === undefined)

@@ -7,18 +7,19 @@ import type { Selection } from '@tsbuild/native'
  * is not reported as missing.
  */
 export function literalAt(path: string): Selection {
-  return { sources: [literalPattern(path)], exclude: [], parents: false }
+  return { sources: [literalPattern(path)], exclude: [], parents: false, uncounted: [] }
 }
 
 /** A path and all below it, under its own name. */
 export function treeAt(path: string): Selection {
-  return { sources: [pivot(path)], exclude: [], parents: true }
+  return { sources: [pivot(path)], exclude: [], parents: true, uncounted: [] }
 }
 
 /** What lies at a path, its own mode and owner, and nothing below it; undefined for the root, which has no name. */
 export function itselfAt(path: string): Selection | undefined {
   if (path === '/') return undefined
-  return { sources: [pivot(path)], exclude: [`${literalName(path)}/*`], parents: true }
+  const exclude = [`${literalName(path)}/*`]
+  return { sources: [pivot(path)], exclude, parents: true, uncounted: [] }
 }
 
 /** Symlinks before the `/./` are followed; what comes after it is a pattern. */

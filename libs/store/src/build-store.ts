@@ -62,11 +62,7 @@ export class DirectoryBuildStore implements BuildStore {
   }
 
   isRunning(ref: string): boolean {
-    if (!isBuildRef(ref)) return false
-    // Those who read share it.
-    const held = this.#lock(ref, 'shared')
-    held?.release()
-    return held === undefined
+    return isBuildRef(ref) && isBuildRunning(this.#layout, ref)
   }
 
   sizeBytes(ref: string): number {
@@ -126,7 +122,7 @@ function lookUp(path: string): Stats | undefined {
   return onDiskSync('look up', path, () => unlessErrno(['ENOENT', 'ENOTDIR'], () => statSync(path)))
 }
 
-/** As {@link BuildStore.isRunning}. Writes nothing. */
+/** As {@link BuildStore.isRunning}: those who read share its byte. Writes nothing. */
 export function isBuildRunning({ locks }: Layout, ref: string): boolean {
   return isRangeHeld(join(locks, 'builds'), rangeOf(shortHash(ref)))
 }

@@ -49,6 +49,7 @@ export async function openStore(options: StoreOptions): Promise<Store> {
   const builds = new DirectoryBuildStore(layout, session)
   const cacheMounts = new DirectoryCacheMountStore({ layout, disk, session, locks, options })
   const files = new FileLists(layout, session)
+  const steps = new DirectoryStepIndex(layout, session, options.now)
   return {
     root: options.root,
     durable: options.durability === 'full',
@@ -60,7 +61,7 @@ export async function openStore(options: StoreOptions): Promise<Store> {
     sources: new DirectorySourceStore({ layout, session, commits, uses, options }),
     cacheMounts,
     records: new DirectoryRecordStore(layout, commits, uses),
-    steps: new DirectoryStepIndex(layout, session, options.now),
+    steps,
     locks,
     space: new DirectoryStoreSpace({ layout, session, uses, builds, failures, cacheMounts, options }),
     releaseUses: () => uses.release(),
@@ -70,6 +71,7 @@ export async function openStore(options: StoreOptions): Promise<Store> {
     secretKey: () => readSecretKey(layout, disk, session),
     close: async () => {
       await commits.drain()
+      steps.flush()
       await sweep
       await failures.settled()
       await session.close()

@@ -28,7 +28,8 @@ export function tryRangeLock(
   return onDiskSync('lock', path, () => {
     loaded ??= loadCalls()
     const calls = loaded
-    const fd = openSync(path, constants.O_RDWR | constants.O_CREAT, 0o600)
+    const fd = openLocks(path, access)
+    if (fd === undefined) return { release: () => {} }
     try {
       if (calls.tryLock(fd, offset, access)) return { release: () => release(calls, fd, offset) }
     } catch (error) {
@@ -38,6 +39,16 @@ export function tryRangeLock(
     closeSync(fd)
     return undefined
   })
+}
+
+/**
+ * On a read-only file system a shared lock is one of a file that is opened for reading. Where there is no such file nobody
+ * can hold it otherwise: undefined.
+ */
+function openLocks(path: string, access: RangeAccess): number | undefined {
+  const writable = () => openSync(path, constants.O_RDWR | constants.O_CREAT, 0o600)
+  if (access === 'exclusive') return writable()
+  return unlessErrno(['EROFS'], writable) ?? unlessErrno(['ENOENT'], () => openSync(path, constants.O_RDONLY))
 }
 
 /**

@@ -12,7 +12,7 @@ export interface StepIndex {
    * @param describe gives what a record's text is found by
    */
   find(identity: Digest, describe: DescribeRecord): Promise<readonly IndexedRecord[]>
-  /** Puts a record in front of its identities. Best effort, not synced. */
+  /** Puts a record in front of its identities. Best effort, not synced; written in a moment, and before the store is closed. */
   add(identities: readonly Digest[], record: IndexedRecord): void
   /** Notes that records were removed on purpose. Best effort; the oldest are forgotten. */
   evicted(keys: readonly Digest[], eviction: Eviction): void

@@ -1,9 +1,10 @@
-import { readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { appendFileSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { digestBytes } from '@tsbuild/digest'
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, onTestFinished } from 'vitest'
+import { openStore } from './open-store.ts'
 import type { DescribeRecord } from './step-index-types.ts'
-import { temporaryStore } from './testing/temporary-store.ts'
+import { storeOptions, temporaryStore } from './testing/temporary-store.ts'
 import type { Store } from './types.ts'
 
 const [make, test] = [digestBytes('RUN make'), digestBytes('RUN test')]
@@ -24,6 +25,13 @@ const files = (store: Store) => readdirSync(folder(store, 'steps')).filter((name
 async function indexedStore(): Promise<Store> {
   const store = await temporaryStore()
   await keysOf(store)
+  return store
+}
+
+/** Another opening of it, which has read nothing yet. */
+async function reopened({ root }: Store): Promise<Store> {
+  const store = await openStore(storeOptions(root))
+  onTestFinished(() => store.close())
   return store
 }
 
@@ -73,7 +81,7 @@ describe('DirectoryStepIndex', () => {
     const path = folder(store, 'steps', file)
     const before = readFileSync(path, 'utf8')
     writeFileSync(path, damage(before))
-    expect(await keysOf(store)).toEqual([keyOf(1)])
+    expect(await keysOf(await reopened(store))).toEqual([keyOf(1)])
     expect(readFileSync(path, 'utf8')).toBe(before)
   })
 
@@ -87,7 +95,8 @@ describe('DirectoryStepIndex', () => {
       const damaged = Buffer.from(bytes)
       damaged[at] = (bytes[at] ?? 0) ^ 0x40
       writeFileSync(folder(store, 'steps', file), damaged)
-      for (const { keys } of await store.steps.find(make, describeText)) expect(keys).toHaveLength(1)
+      const later = await reopened(store)
+      for (const { keys } of await later.steps.find(make, describeText)) expect(keys).toHaveLength(1)
     }
   })
 
@@ -105,17 +114,46 @@ describe('DirectoryStepIndex', () => {
     const [file = ''] = files(store)
     writeFileSync(folder(store, 'steps', file), 'garbage')
     store.steps.add([make], { keys: [keyOf(2)], at: 20 })
-    expect(readdirSync(folder(store, 'steps'))).not.toContain('whole')
+    await store.close()
+    expect(await keysOf(await reopened(store))).toEqual([keyOf(1)])
   })
 
-  it('a file keeps a bounded number of lines', async () => {
+  it('add() is found at once, is in the file when the store is closed, and by another opening before it', async () => {
     const store = await indexedStore()
-    const all = Array.from({ length: 100_000 }, (_, number) => digestBytes(String(number)))
-    const alike = all.filter((digest) => digest.startsWith('sha256:ab')).slice(0, 150)
-    expect(alike).toHaveLength(150)
-    for (let round = 0; round < 4; round++)
-      for (const identity of alike) store.steps.add([identity], { keys: [keyOf(round)], at: round })
-    expect(readFileSync(folder(store, 'steps', 'ab'), 'utf8').split('\n')).toHaveLength(514)
+    const beside = await reopened(store)
+    expect(await keysOf(beside)).toEqual([])
+    store.steps.add([make], { keys: [keyOf(1)], at: 1 })
+    expect(await keysOf(store)).toEqual([keyOf(1)])
+    expect(await keysOf(beside)).toEqual([keyOf(1)])
+    beside.steps.add([make], { keys: [keyOf(2)], at: 2 })
+    await beside.close()
+    expect(await keysOf(store)).toEqual([keyOf(2), keyOf(1)])
+    expect(await keysOf(await reopened(store))).toEqual([keyOf(2), keyOf(1)])
+  })
+
+  it('add() appends nothing to what a full disk left of a line', async () => {
+    const store = await indexedStore()
+    store.steps.add([make], { keys: [keyOf(1)], at: 1 })
+    await keysOf(store)
+    const [file = ''] = files(store)
+    const path = folder(store, 'steps', file)
+    appendFileSync(path, 'abc')
+    store.steps.add([make], { keys: [keyOf(2)], at: 2 })
+    await store.close()
+    expect(readFileSync(path, 'utf8')).toMatch(/\nabc\n[0-9a-f]{64} 2 [0-9a-f]{64}\n$/)
+  })
+
+  it('a file keeps a bounded number of lines, and of them the newest', async () => {
+    const store = await indexedStore()
+    const all = Array.from({ length: 40_000 }, (_, number) => digestBytes(String(number)))
+    const alike = all.filter((digest) => digest.startsWith('sha256:a'))
+    for (const at of [1, 2, 3, 4]) {
+      for (const identity of alike) store.steps.add([identity], { keys: [keyOf(at)], at })
+      await keysOf(store)
+    }
+    const lines = readFileSync(folder(store, 'steps', 'a'), 'utf8').split('\n').length
+    expect([lines > 1_000, lines < 6_500]).toEqual([true, true])
+    expect(await keysOf(store, alike.at(-1))).toContain(keyOf(4))
   })
 
   it('eviction() says when and why a record was removed, and forgets it in time', async () => {

@@ -246,7 +246,7 @@ impl Copy<'_> {
     /// Compares what was copied with what the scan digested.
     fn verify(&self, sources: &[Source]) -> Fallible<()> {
         let Some(expect) = self.expect else { return Ok(()) };
-        let got = digest_of(&encode(sources).text);
+        let got = digest_of(&encode(sources, &self.selection.uncounted).text);
         if got == expect {
             return Ok(());
         }

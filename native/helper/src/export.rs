@@ -25,7 +25,8 @@ fn directory(root: &Root, dest: &Path, marks: Marks) -> Fallible<Outcome> {
     let target = Beneath::open_root(dest)?;
     overlay::enter_mount_namespace()?;
     let tree = Opened::open(&Tree::Snapshot { root: root.clone() }, marks)?;
-    let everything = Selection { sources: vec!["/".to_owned()], exclude: Vec::new(), parents: false };
+    let everything =
+        Selection { sources: vec!["/".to_owned()], exclude: Vec::new(), parents: false, uncounted: Vec::new() };
     let selected = select(&tree, &everything)?;
     let owner = match marks {
         Marks::Trusted => None,

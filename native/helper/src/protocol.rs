@@ -11,7 +11,7 @@ mod reply;
 mod run;
 mod session;
 
-pub(crate) use files::{FileAction, Root, Selection, Tree};
+pub(crate) use files::{FileAction, Root, Selection, Tree, Uncounted};
 pub(crate) use layers::{ApplyLimits, Compression, ExportDest, LayerFormat};
 pub(crate) use reply::{
     ErrorKind, Exceeded, Interpreter, LimitOwner, Missing, MissingSource, Outcome, Reply, Resource, Selected,

@@ -11,7 +11,7 @@ pub(crate) use manifest::{encode, escape, hex};
 use crate::beneath::Links;
 use crate::error::{Failure, Fallible};
 use crate::overlay::{self, Marks};
-use crate::protocol::{Outcome, Selected, Selection, Tree};
+use crate::protocol::{Outcome, Selected, Selection, Tree, Uncounted};
 use crate::select::{Opened, select};
 use crate::sys;
 use rustix::fs::{Mode, OFlags};
@@ -38,7 +38,7 @@ pub(crate) fn scan(tree: &Tree, selections: &[Selection], manifest: bool, marks:
                 let mut found = select(&tree, selection)?;
                 hashed_bytes += fill(&tree, &mut found)?;
                 entries += found.looked_at;
-                answer(found)
+                answer(found, &selection.uncounted)
             }
         };
         if let Some(out) = &mut out {
@@ -59,8 +59,8 @@ pub(crate) fn digest_of(preimage: &[u8]) -> String {
     format!("sha256:{}", manifest::hex(&Sha256::digest(preimage)))
 }
 
-fn answer(found: crate::select::Selected) -> (Selected, Vec<u8>) {
-    let manifest::Manifest { text, entries, bytes } = encode(&found.sources);
+fn answer(found: crate::select::Selected, uncounted: &[Uncounted]) -> (Selected, Vec<u8>) {
+    let manifest::Manifest { text, entries, bytes } = encode(&found.sources, uncounted);
     let selected = Selected { digest: digest_of(&text), entries, bytes, missing: found.missing };
     (selected, text)
 }

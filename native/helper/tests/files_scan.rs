@@ -407,3 +407,125 @@ fn scan_answers_in_the_order_of_the_request() {
     assert_eq!(bytes, [2, 1, 2]);
     assert_eq!(reply["hashedBytes"], 3, "what was hashed for one selection is known to the next");
 }
+
+/// A checkout under a umask: two files, a program, directories, and what somebody chose.
+fn checkout(umask: u32) -> Bench {
+    let (file, program) = (0o666 & !umask, 0o777 & !umask);
+    let entries = [
+        format!("f Dockerfile x {file:o}"),
+        format!("f src/main.ts code {file:o}"),
+        format!("f src/run code {program:o}"),
+        format!("d src {program:o}"),
+        "f src/readonly x 444".to_owned(),
+        "f src/setuid x 4755".to_owned(),
+        "d src/sticky 1777".to_owned(),
+        "l src/link main.ts".to_owned(),
+    ];
+    let bench = Bench::new();
+    plant(&bench.path("context"), &entries.each_ref().map(String::as_str));
+    bench
+}
+
+const UMASKS: [u32; 6] = [0o022, 0o002, 0o000, 0o027, 0o007, 0o077];
+
+#[test]
+fn scan_and_copy_see_one_tree_whatever_the_umask_of_the_checkout() {
+    let all = selection(&["."]);
+    let parents = with(selection(&["src/run"]), "parents", json!(true));
+    let seen = |umask: u32| {
+        let bench = checkout(umask);
+        let tree = with(bench.directory(&[]), "checkoutUmask", json!(umask));
+        let digests = [&all, &parents].map(|selection| {
+            bench.scan(tree.clone(), selection)["selections"][0]["digest"].as_str().unwrap().to_owned()
+        });
+        let mut copied = Vec::new();
+        if can_mount() {
+            let copy = |selection: &Value, dest: &str, digest: &str| {
+                let action = with(files_support::copy_action(tree.clone(), &[], dest), "selection", selection.clone());
+                with(action, "expect", json!(digest))
+            };
+            let actions = [copy(&all, "/all/", &digests[0]), copy(&parents, "/parents/", &digests[1])];
+            expect_result(bench.copy(&actions));
+            copied = bench.merged();
+        }
+        (digests, copied)
+    };
+    let wanted = seen(0o022);
+    for umask in UMASKS {
+        assert_eq!(seen(umask), wanted, "{umask:o}");
+    }
+    if can_mount() {
+        assert!(wanted.1.contains(&"f all/src/run code 755 0:0".to_owned()), "{:?}", wanted.1);
+        assert!(wanted.1.contains(&"d parents/src 755 0:0".to_owned()), "{:?}", wanted.1);
+        assert!(wanted.1.contains(&"f all/src/setuid x 4755 0:0".to_owned()), "{:?}", wanted.1);
+    }
+}
+
+#[test]
+fn scan_counts_a_mode_that_no_umask_made() {
+    let digest = |umask: u32, change: &str| {
+        let bench = checkout(umask);
+        plant(&bench.path("context"), &[change]);
+        let tree = with(bench.directory(&[]), "checkoutUmask", json!(umask));
+        bench.scan(tree, &selection(&["."]))["selections"][0]["digest"].as_str().unwrap().to_owned()
+    };
+    let nothing = digest(0o022, "d src 755");
+    for umask in [0o022, 0o002] {
+        let private = digest(umask, "f src/main.ts code 600");
+        assert_ne!(private, nothing, "{umask:o}");
+        assert_eq!(private, digest(0o022, "f src/main.ts code 600"), "{umask:o}");
+        let program = digest(umask, &format!("f src/main.ts code {:o}", 0o777 & !umask));
+        assert_ne!(program, nothing, "{umask:o}");
+        assert_eq!(program, digest(0o077, "f src/main.ts code 700"), "{umask:o}");
+    }
+    assert_ne!(digest(0o022, "d src 700"), nothing);
+}
+
+#[test]
+fn scan_keeps_the_modes_that_files_have_in_the_fingerprints() {
+    let bench = checkout(0o002);
+    settled(&bench, &selection(&["."]));
+    let seen = |umask: Value| {
+        let tree = with(bench.directory(&[]), "checkoutUmask", umask);
+        assert_eq!(bench.scan(tree.clone(), &selection(&["."]))["hashedBytes"], 0);
+        bench.manifest(tree, &selection(&["src/run"]))
+    };
+    assert!(seen(json!(2)).contains("f 0755 0:0 4 "));
+    assert!(seen(Value::Null).contains("f 0775 0:0 4 "));
+}
+
+#[test]
+fn scan_leaves_uncounted_what_the_copy_has_of_its_own() {
+    if !can_mount() {
+        return;
+    }
+    let manifest = |modes: [&str; 3], owner: u32, uncounted: Value| {
+        let [file, program, dir] = modes;
+        let bench = Bench::new();
+        let entries = [format!("f a x {file}"), format!("f s/b x {program}"), format!("d s {dir}"), "l l a".to_owned()];
+        plant(&bench.path("context"), &entries.each_ref().map(String::as_str));
+        for name in ["a", "s", "s/b", "l"] {
+            std::os::unix::fs::lchown(bench.path("context").join(name), Some(owner), Some(owner)).unwrap();
+        }
+        let selection = with(selection(&["/"]), "uncounted", uncounted);
+        let digest = bench.scan(bench.stage(), &selection)["selections"][0]["digest"].clone();
+        let action = with(files_support::copy_action(bench.stage(), &[], "/d/"), "selection", selection.clone());
+        let action = with(with(action, "chmod", json!("750")), "chown", json!("1:2"));
+        expect_result(bench.copy(&[with(action, "expect", digest)]));
+        assert_eq!(
+            bench.merged(),
+            ["d d 750 1:2", "d d/s 750 1:2", "f d/a x 750 1:2", "f d/s/b x 750 1:2", "l d/l a 1:2"]
+        );
+        bench.manifest(bench.stage(), &selection)
+    };
+    let (usual, other) = (["644", "755", "755"], ["600", "4711", "1700"]);
+    let both = json!(["mode", "owner"]);
+    assert_eq!(manifest(usual, 0, both.clone()), manifest(other, 7, both.clone()));
+    assert_eq!(manifest(usual, 7, json!(["mode"])), manifest(other, 7, json!(["mode"])));
+    assert_eq!(manifest(usual, 0, json!(["owner"])), manifest(usual, 7, json!(["owner"])));
+    assert_ne!(manifest(usual, 0, json!(["mode"])), manifest(usual, 7, json!(["mode"])));
+    assert_ne!(manifest(usual, 0, json!(["owner"])), manifest(other, 0, json!(["owner"])));
+    assert!(manifest(usual, 0, both).contains("\nf - - 1 2d711642"));
+    assert!(manifest(usual, 7, json!(["mode"])).contains("\nd - 7:7 /s\n"));
+    assert!(manifest(usual, 7, json!(["owner"])).contains("\nd 0755 - /s\n"));
+}

@@ -64,7 +64,7 @@ async function loadDirectory(tools: ContextTools, path: string): Promise<MainCon
   })
   const { native, store } = machine
   const context = await tools.internal.run('[internal] load .dockerignore', () =>
-    openDirectoryContext({ path, dockerfilePath: file.path, cwd, native, store }),
+    openDirectoryContext({ path, dockerfilePath: file.path, umask: file.umask, cwd, native, store }),
   )
   return { file, context }
 }
@@ -130,7 +130,7 @@ async function openStdinContext(tools: ContextTools): Promise<BuildContext | Lon
     const path = await scratchDirectory(tools)
     const received = await receiveContext(stdinOf(tools), path, { shown, signal })
     refuseEmpty(received, 'the build context')
-    const tree = { kind: 'directory', path, ignore: [], fingerprints: null } as const
+    const tree = { kind: 'directory', path, ignore: [], fingerprints: null, checkoutUmask: null } as const
     return await openReceived(tools, received, { tree, shown, sourceDate: undefined })
   })
 }

@@ -1,8 +1,14 @@
-import { assertDirectory, type BuildContext, openDirectoryContext } from '@tsbuild/context'
+import {
+  assertDirectory,
+  type BuildContext,
+  type DockerfileText,
+  openDirectoryContext,
+} from '@tsbuild/context'
 import { InternalError, UserError } from '@tsbuild/errors'
 import type { NamedContext } from '@tsbuild/frontend'
 import { type ContextSource, namedContextSource } from './context-source.ts'
 import { type ContextTools, openFileContext, openGitContext } from './fetch-context.ts'
+import type { MainContext } from './main-context.ts'
 
 /** The name of the file that the URL of a named context becomes. */
 const fileName = 'context'
@@ -21,7 +27,7 @@ export interface BuildContexts {
  * @throws {UserError} `ERR_USAGE`, `ERR_UNSUPPORTED`, `ERR_URL_INVALID`, `ERR_CONTEXT_NOT_FOUND`
  * @see spec/dockerfile.md 1.7
  */
-export function createContexts(tools: ContextTools, main: BuildContext): BuildContexts {
+export function createContexts(tools: ContextTools, main: MainContext): BuildContexts {
   const { buildContexts = {}, cwd } = tools.run.options
   const sources = new Map(
     Object.entries(buildContexts).map(([name, text]) => [name, namedContextSource(name, text, cwd)]),
@@ -34,9 +40,9 @@ export function createContexts(tools: ContextTools, main: BuildContext): BuildCo
     named: new Map(named),
     open(name) {
       const source = sources.get(name)
-      if (source === undefined && name === 'context') return Promise.resolve(main)
+      if (source === undefined && name === 'context') return Promise.resolve(main.context)
       if (source === undefined) throw new InternalError('ERR_INTERNAL', `there is no context "${name}"`)
-      const known = opened.get(name) ?? openNamed(tools, name, source)
+      const known = opened.get(name) ?? openNamed(tools, name, source, main.file)
       opened.set(name, known)
       return known
     },
@@ -47,13 +53,19 @@ function asNamed(source: ContextSource): NamedContext {
   return source.kind === 'image' ? source : { kind: 'files' }
 }
 
-async function openNamed(tools: ContextTools, name: string, source: ContextSource): Promise<BuildContext> {
+async function openNamed(
+  tools: ContextTools,
+  name: string,
+  source: ContextSource,
+  { umask }: Pick<DockerfileText, 'umask'>,
+): Promise<BuildContext> {
   const { machine, options } = tools.run
   switch (source.kind) {
     case 'directory':
       return await openDirectoryContext({
         path: source.path,
         dockerfilePath: undefined,
+        umask,
         cwd: options.cwd,
         native: machine.native,
         store: machine.store,

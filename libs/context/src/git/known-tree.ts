@@ -80,7 +80,7 @@ export function toRemoteTree(
 ): RemoteTree {
   const fingerprints = store.cacheFile('fingerprints', path)
   return {
-    tree: { kind: 'directory', path, ignore: [], fingerprints },
+    tree: { kind: 'directory', path, ignore: [], fingerprints, checkoutUmask: null },
     shown: shownAs(source),
     pinned: commit,
     sourceDate: timeSeconds,

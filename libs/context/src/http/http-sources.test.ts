@@ -25,6 +25,7 @@ describe('URL', () => {
         path: expect.stringContaining(store.root),
         ignore: [],
         fingerprints: expect.stringContaining(store.root),
+        checkoutUmask: null,
       },
       shown: server.url('/a'),
       pinned: digestBytes('text'),

@@ -90,7 +90,13 @@ interface Fetch {
 function treeOf(store: Store, url: SourceUrl, file: KnownFile): RemoteTree {
   const { path } = file.source
   return {
-    tree: { kind: 'directory', path, ignore: [], fingerprints: store.cacheFile('fingerprints', path) },
+    tree: {
+      kind: 'directory',
+      path,
+      ignore: [],
+      fingerprints: store.cacheFile('fingerprints', path),
+      checkoutUmask: null,
+    },
     shown: url.shown,
     pinned: file.digest,
     sourceDate: file.sourceDate,

@@ -1,7 +1,14 @@
 import { type Digest, digestBytes, type KeyValue } from '@tsbuild/digest'
 import type { BuildEvent } from '@tsbuild/events'
 import type { Graph, Vertex } from '@tsbuild/graph'
-import { type CacheRecord, type Solution, type SolverOp, type StepOp, solve } from '../index.ts'
+import {
+  type CacheRecord,
+  type CacheStore,
+  type Solution,
+  type SolverOp,
+  type StepOp,
+  solve,
+} from '../index.ts'
 
 /** A step of the tests: its result is a text made of its inputs' texts. */
 export interface Step {
@@ -40,6 +47,10 @@ export interface World {
   readonly gone: Set<string>
   /** Work done since the last start. */
   readonly counts: { loads: number; restores: number; contents: number }
+  /** Digests of content whose lists were asked for, in order. */
+  readonly lists: Digest[]
+  /** What the cache does besides; nothing at first. */
+  readonly more: { -readonly [M in 'explain' | 'recorded']?: NonNullable<CacheStore[M]> }
   /** What it is by the clock, in ms; each look makes it one later. */
   readonly clock: { now: number }
 }
@@ -61,7 +72,7 @@ function graphOf(steps: readonly Step[], target: string): Graph {
   return { vertices, target: digestOf(target) }
 }
 
-interface Host extends Pick<World, 'gone' | 'counts'> {
+interface Host extends Pick<World, 'gone' | 'counts' | 'lists'> {
   readonly runs: string[]
   readonly records: Map<Digest, CacheRecord>
   /** Of the next execution. */
@@ -82,10 +93,15 @@ function opOf(step: Step, host: Host): SolverOp<string> {
     const [read = ''] = result.split('/')
     return { digest: digestBytes(read), preimage: read }
   }
+  const keepList = async (result: string) => {
+    host.lists.push((await content(result)).digest)
+    if (step.name === 'without list') throw new Error('there is none')
+  }
   return {
     kind: 'step',
+    about: { step: step.name },
     key: { name: step.text ?? step.name },
-    inputs: inputs.map(() => (step.readsContent ? { content } : {})),
+    inputs: inputs.map(() => (step.readsContent ? { content, keepList } : {})),
     pure: step.pure ?? false,
     // As a layer: upon the first input.
     bases: inputs.length === 0 || step.readsContent === true ? [] : [0],
@@ -120,8 +136,9 @@ async function execute(
 /** Starts with nothing recorded. */
 export function createWorld(): World {
   const counts = { loads: 0, restores: 0, contents: 0 }
-  const host: Host = { runs: [], records: new Map(), gone: new Set(), counts, serial: 0 }
-  const { runs, records, gone } = host
+  const host: Host = { runs: [], records: new Map(), gone: new Set(), counts, lists: [], serial: 0 }
+  const { runs, records, gone, lists } = host
+  const more: World['more'] = {}
   const events: BuildEvent[] = []
   const locked = new Map<Digest, Promise<unknown>>()
   const clock = { now: 0 }
@@ -137,7 +154,7 @@ export function createWorld(): World {
     const solution = await solve<string>({
       graph: graphOf(steps, target),
       op: (vertex) => opOf(byDigest.get(vertex.digest) as Step, host),
-      cache: { load, link: (key, record) => void records.set(key, record) },
+      cache: { load, link: (key, record) => void records.set(key, record), ...more },
       exclusive: async (key, body) => {
         const before = locked.get(key)
         const mine = (before ?? Promise.resolve()).then(body)
@@ -155,5 +172,5 @@ export function createWorld(): World {
     await solution.durable
     return solution
   }
-  return { start, runs, events, records, gone, counts, clock }
+  return { start, runs, events, records, gone, counts, lists, more, clock }
 }

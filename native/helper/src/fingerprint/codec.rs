@@ -29,13 +29,13 @@ impl<'b> Record<'b> {
             put(&mut xattrs, key);
             put(&mut xattrs, value);
         }
-        let Meta { dev, ino, size, mtime, ctime, mode, .. } = *meta;
+        let Meta { dev, ino, size, mtime, ctime, raw_mode: mode, .. } = *meta;
         Self { name, dev, ino, size, mtime, ctime, mode, sha256: digest.sha256, xattrs: xattrs.into() }
     }
 
     pub(super) fn describes(&self, meta: &Meta) -> bool {
         meta.kind == Kind::File
-            && (self.dev, self.ino, self.size, self.mode) == (meta.dev, meta.ino, meta.size, meta.mode)
+            && (self.dev, self.ino, self.size, self.mode) == (meta.dev, meta.ino, meta.size, meta.raw_mode)
             && (self.mtime, self.ctime) == (meta.mtime, meta.ctime)
     }
 

@@ -31,6 +31,10 @@ pub(crate) enum Tree {
         /// A file this helper keeps: digests by stat fingerprint, so that unchanged files are not read again.
         #[serde(deserialize_with = "given")]
         fingerprints: Option<String>,
+        /// The umask under which the directory was checked out, where the caller knows it: a mode that is exactly what this
+        /// umask makes of 0666 or 0777 reads as what 022 makes of it. docs/adr/0021
+        #[serde(deserialize_with = "given")]
+        checkout_umask: Option<u32>,
     },
     /// The file system of a stage or image: owners are kept.
     #[serde(rename_all = "camelCase")]
@@ -50,6 +54,18 @@ pub(crate) struct Selection {
     pub(crate) exclude: Vec<String>,
     /// `--parents`.
     pub(crate) parents: bool,
+    /// What makes no difference to the digest, because the copy has its own.
+    pub(crate) uncounted: Vec<Uncounted>,
+}
+
+/// See [`Selection::uncounted`].
+#[derive(Debug, Clone, Copy, Deserialize, Serialize, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub(crate) enum Uncounted {
+    /// Modes: an octal `--chmod` is given.
+    Mode,
+    /// Owners: `--chown` is given.
+    Owner,
 }
 
 /// One change of a snapshot.

@@ -1,5 +1,6 @@
 //! The preimage of a content digest: text, one line for each entry.
 
+use crate::protocol::Uncounted;
 use crate::select::{Dir, Kind, Node, Source};
 use std::convert::Infallible;
 use std::io::Write;
@@ -20,15 +21,15 @@ pub(crate) struct Manifest {
     pub(crate) bytes: u64,
 }
 
-/// Encodes a selection. Every regular file must have its digest.
-pub(crate) fn encode(sources: &[Source]) -> Manifest {
+/// Encodes a selection. Every regular file must have its digest. What is uncounted is `-`.
+pub(crate) fn encode(sources: &[Source], uncounted: &[Uncounted]) -> Manifest {
     let mut manifest = Manifest { text: VERSION.to_vec(), entries: 0, bytes: 0 };
     for source in sources {
         let head: &[u8] = if source.basename.is_some() { b"source file\n" } else { b"source dir\n" };
         manifest.text.extend_from_slice(head);
         let _: Result<(), Infallible> = source.walked.visit(|path, _, node| {
             let below = node.dir.and_then(|at| source.walked.dirs.get(at));
-            manifest.line(node, below, source.basename.as_deref().unwrap_or(path));
+            manifest.line(node, below, source.basename.as_deref().unwrap_or(path), uncounted);
             Ok(())
         });
     }
@@ -36,7 +37,7 @@ pub(crate) fn encode(sources: &[Source]) -> Manifest {
 }
 
 impl Manifest {
-    fn line(&mut self, node: &Node, below: Option<&Dir>, name: &[u8]) {
+    fn line(&mut self, node: &Node, below: Option<&Dir>, name: &[u8], uncounted: &[Uncounted]) {
         self.entries += 1;
         let meta = &node.meta;
         let letter = match meta.kind {
@@ -49,7 +50,15 @@ impl Manifest {
             Kind::Block => "b",
         };
         let text = &mut self.text;
-        let _ = write!(text, "{letter} {:04o} {}:{}", meta.mode, meta.uid, meta.gid);
+        text.extend_from_slice(letter.as_bytes());
+        let _ = match uncounted.contains(&Uncounted::Mode) {
+            true => text.write_all(b" -"),
+            false => write!(text, " {:04o}", meta.mode),
+        };
+        let _ = match uncounted.contains(&Uncounted::Owner) {
+            true => text.write_all(b" -"),
+            false => write!(text, " {}:{}", meta.uid, meta.gid),
+        };
         match meta.kind {
             Kind::File => {
                 self.bytes += meta.size;

@@ -30,8 +30,10 @@ pub(crate) type Time = (i64, i64);
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Meta {
     pub(crate) kind: Kind,
-    /// Permission, setuid, setgid and sticky bits.
+    /// Permission, setuid, setgid and sticky bits, as the tree shows them.
     pub(crate) mode: u32,
+    /// The same as the file has them.
+    pub(crate) raw_mode: u32,
     pub(crate) uid: u32,
     pub(crate) gid: u32,
     pub(crate) size: u64,
@@ -58,6 +60,7 @@ impl Meta {
         Self {
             kind,
             mode: stat.st_mode & 0o7777,
+            raw_mode: stat.st_mode & 0o7777,
             uid: stat.st_uid,
             gid: stat.st_gid,
             size: u64::try_from(stat.st_size).unwrap_or_default(),
@@ -77,7 +80,7 @@ impl Meta {
             && self.dev == other.dev
             && self.ino == other.ino
             && self.size == other.size
-            && self.mode == other.mode
+            && self.raw_mode == other.raw_mode
             && self.mtime == other.mtime
             && self.ctime == other.ctime
     }

@@ -18,6 +18,8 @@ pub(crate) struct Opened {
     pub(crate) root: Beneath,
     /// A directory of the host: owners read as 0:0.
     pub(crate) host: bool,
+    /// Under which umask it was checked out, where that is known.
+    checkout_umask: Option<u32>,
     pub(crate) ignore: Matcher,
     pub(crate) fingerprints: Fingerprints,
 }
@@ -35,11 +37,12 @@ impl Opened {
     /// Opens a tree. A snapshot is mounted; the caller is in a private mount namespace.
     pub(crate) fn open(tree: &Tree, marks: Marks) -> Fallible<Self> {
         match tree {
-            Tree::Directory { path, ignore, fingerprints } => {
+            Tree::Directory { path, ignore, fingerprints, checkout_umask } => {
                 let root = Beneath::open_root(Path::new(path))?;
                 Ok(Self {
                     root,
                     host: true,
+                    checkout_umask: *checkout_umask,
                     ignore: Matcher::new(ignore.iter().map(String::as_str))?,
                     fingerprints: Fingerprints::load(fingerprints.as_deref().map(Path::new)),
                 })
@@ -47,6 +50,7 @@ impl Opened {
             Tree::Snapshot { root } => Ok(Self {
                 root: Beneath::new(overlay::mount(root, marks)?),
                 host: false,
+                checkout_umask: None,
                 ignore: Matcher::new([])?,
                 fingerprints: Fingerprints::load(None),
             }),
@@ -58,6 +62,9 @@ impl Opened {
         let mut meta = Meta::of(stat);
         if self.host {
             (meta.uid, meta.gid) = (0, 0);
+        }
+        if let Some(umask) = self.checkout_umask {
+            meta.mode = as_checked_out(meta.kind, meta.mode, umask);
         }
         if meta.kind == Kind::Link {
             meta.mode = 0o777;
@@ -135,8 +142,52 @@ impl Opened {
     }
 }
 
+/// The mode that a file or directory has where the umask is 022, if its own is what `umask` leaves of 0666 or 0777: nobody
+/// chose it. Any other mode somebody did choose.
+fn as_checked_out(kind: Kind, mode: u32, umask: u32) -> u32 {
+    let left = |full: u32| mode == full & !umask;
+    match kind {
+        Kind::File if left(0o666) => 0o644,
+        Kind::File | Kind::Dir if left(0o777) => 0o755,
+        _ => mode,
+    }
+}
+
 /// Where each component of a path ends.
 fn ends(path: &[u8]) -> impl Iterator<Item = usize> {
     let inner = path.iter().enumerate().filter(|&(_, &byte)| byte == b'/').map(|(at, _)| at);
     inner.chain((!path.is_empty()).then_some(path.len()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn as_checked_out_changes_what_the_umask_made_and_nothing_else() {
+        for (umask, file, program) in [
+            (0o022, 0o644, 0o755),
+            (0o002, 0o664, 0o775),
+            (0o000, 0o666, 0o777),
+            (0o027, 0o640, 0o750),
+            (0o007, 0o660, 0o770),
+            (0o077, 0o600, 0o700),
+        ] {
+            for mode in 0..=0o7777 {
+                let as_file = if mode == file {
+                    0o644
+                } else if mode == program {
+                    0o755
+                } else {
+                    mode
+                };
+                let as_dir = if mode == program { 0o755 } else { mode };
+                assert_eq!(as_checked_out(Kind::File, mode, umask), as_file, "{umask:o} {mode:o}");
+                assert_eq!(as_checked_out(Kind::Dir, mode, umask), as_dir, "{umask:o} {mode:o}");
+                for kind in [Kind::Link, Kind::Fifo, Kind::Char, Kind::Block, Kind::Socket] {
+                    assert_eq!(as_checked_out(kind, mode, umask), mode, "{umask:o} {mode:o} {kind:?}");
+                }
+            }
+        }
+    }
 }

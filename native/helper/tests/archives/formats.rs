@@ -299,7 +299,7 @@ fn add_warns_of_flags_that_archives_do_not_heed() {
     if !can_mount() {
         return;
     }
-    let selection = json!({"sources": ["a.tar"], "exclude": ["d"], "parents": false});
+    let selection = json!({"sources": ["a.tar"], "exclude": ["d"], "parents": false, "uncounted": []});
     for (add, wanted) in [
         (Add::tar(&[], &[dir("d")], "/to").with("chmod", json!("600")), "--chmod does not apply"),
         (Add::tar(&[], &[dir("d")], "/to").with("selection", selection.clone()), "--exclude does not apply"),

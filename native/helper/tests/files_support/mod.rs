@@ -43,7 +43,7 @@ impl Bench {
 
     pub fn directory(&self, ignore: &[&str]) -> Value {
         json!({"kind": "directory", "path": self.path("context"), "ignore": ignore,
-               "fingerprints": self.path("fingerprints")})
+               "fingerprints": self.path("fingerprints"), "checkoutUmask": null})
     }
 
     pub fn root(&self) -> Value {
@@ -107,7 +107,7 @@ impl Bench {
 }
 
 pub fn selection(sources: &[&str]) -> Value {
-    json!({"sources": sources, "exclude": [], "parents": false})
+    json!({"sources": sources, "exclude": [], "parents": false, "uncounted": []})
 }
 
 pub fn copy_action(from: Value, sources: &[&str], dest: &str) -> Value {
