@@ -34,12 +34,20 @@ export function createLowerDirectories(options: LowerDirectoriesOptions, runs: M
   const chained = createChains()
   const paths = async (stack: readonly SnapshotId[], signal: AbortSignal) =>
     (await runs.shorten(stack, signal)).map((id) => options.store.snapshots.path(id)).reverse()
-  return async ({ layers }, signal) => {
+  /** Each is unpacked once; one that could not be made durable, again. */
+  const unpackOnce = (unpacking: Unpacking, signal: AbortSignal) =>
+    untilDone(signal, () =>
+      memoised(unpacked, unpacking.chain, async () => {
+        const made = await unpack(options, unpacking, signal)
+        made.committed.catch(() => unpacked.delete(unpacking.chain))
+        return made
+      }),
+    )
+  const stackOf = async (layers: Filesystem['layers'], commits: Promise<void>[], signal: AbortSignal) => {
     const stack: SnapshotId[] = []
     /** Where the image begins that the layer belongs to, and the chain of its layers so far. */
     let start = 0
     let chain: ChainId | undefined
-    const commits: Promise<void>[] = []
     for (const layer of layers) {
       if (layer.kind === 'snapshot') {
         stack.push(layer.id)
@@ -47,17 +55,24 @@ export function createLowerDirectories(options: LowerDirectoriesOptions, runs: M
         chain = undefined
         continue
       }
-      const next = chained(chain, layer.diffId)
-      const make = async () =>
-        unpack(options, { chain: next, layer, lower: () => paths(stack.slice(start), signal) }, signal)
-      const { id, committed } = await untilDone(signal, () => memoised(unpacked, next, make))
-      committed.catch(() => unpacked.delete(next))
+      chain = chained(chain, layer.diffId)
+      const lower = () => paths(stack.slice(start), signal)
+      const { id, committed } = await unpackOnce({ chain, layer, lower }, signal)
       if (commits.push(committed) > uncommitted) await commits.shift()
       stack.push(id)
-      chain = next
     }
     await Promise.all(commits)
-    return await paths(stack, signal)
+    return stack
+  }
+  return async ({ layers }, signal) => {
+    const commits: Promise<void>[] = []
+    try {
+      return await paths(await stackOf(layers, commits, signal), signal)
+    } catch (error) {
+      // A layer that could not be made durable is gone, and what was to be unpacked upon it failed for that.
+      const ended = await Promise.allSettled(commits)
+      throw ended.find((one) => one.status === 'rejected')?.reason ?? error
+    }
   }
 }
 

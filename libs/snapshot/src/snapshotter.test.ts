@@ -308,6 +308,32 @@ describe('Snapshotter.view()', () => {
     expect(await native.content([tree ?? ''])).toEqual([content])
   })
 
+  it('gives no layers before all are durable, and unpacks again what could not be made so', async (test) => {
+    const native = realHelper(test)
+    const failure = new Error('the disk is full')
+    let full = true
+    const committed: string[] = []
+    const draft = async () => {
+      const own = await store.snapshots.draft()
+      const commit: typeof own.commit = async (records, options) => {
+        if (full) throw failure
+        await new Promise((resolve) => setTimeout(resolve, 100))
+        await own.commit(records, options)
+        committed.push(own.id)
+      }
+      return { ...own, id: own.id, upper: own.upper, release: () => own.release(), commit }
+    }
+    const snapshots = new Proxy(store.snapshots, {
+      get: (target, name) => (name === 'draft' ? draft : Reflect.get(target, name).bind(target)),
+    })
+    const snapshotter = createSnapshotter({ store: { ...store, snapshots }, native, fetch })
+    await expect(snapshotter.view(base, signal)).rejects.toBe(failure)
+    await expect.poll(snapshotNames).toEqual([])
+    full = false
+    expect((await snapshotter.view(base, signal)).lower).toHaveLength(2)
+    expect(committed).toHaveLength(2)
+  })
+
   it('does not give up the unpacking of one caller when another one is cancelled', async (test) => {
     const native = realHelper(test)
     const abort = new AbortController()
