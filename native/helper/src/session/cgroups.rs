@@ -214,9 +214,7 @@ fn sweep(base: &Path) {
     for path in remove::children(base) {
         let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
         let ours = name.strip_prefix(PREFIX).is_some_and(cgroup::is_name);
-        if ours
-            && let Some(_held) = lock(&path)
-        {
+        if ours && let Some(_held) = lock(&path) {
             // What is busy stays for the next one: this is no place to kill.
             let _ = remove::remove_tree(&path);
         }
