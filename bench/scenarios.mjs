@@ -61,6 +61,27 @@ export const scenarios = [
     measured: (bench) => [bench.builder.build(bench)],
   },
   {
+    name: 'many-steps',
+    title: '2,000 cached steps',
+    runs: 5,
+    async prepare(bench) {
+      writeManySteps(bench)
+      if (takesManySteps(bench)) await bench.run(bench.builder.build(bench))
+    },
+    measured: (bench) => (takesManySteps(bench) ? [bench.builder.build(bench)] : undefined),
+  },
+  {
+    name: 'many-layers',
+    title: 'one RUN after 2,000 cached steps',
+    runs: 5,
+    async prepare(bench) {
+      writeManySteps(bench)
+      if (takesManySteps(bench)) await bench.run(bench.builder.build(bench))
+    },
+    change: (bench, round) => writeManySteps(bench, `RUN echo ${round}`),
+    measured: (bench) => (takesManySteps(bench) ? [bench.builder.build(bench)] : undefined),
+  },
+  {
     name: 'stages-4',
     title: '4 stages of 2 s',
     runs: 5,
@@ -271,6 +292,15 @@ function writeLayerOf(bench, megabytes) {
     'ARG ROUND',
     `RUN echo "$ROUND" > /round && head -c ${half}M /dev/urandom > /random && (i=0; while [ $i -lt 40 ]; do cat /usr/bin/* /usr/lib/*/*.so*; i=$((i+1)); done) 2>/dev/null | head -c ${half}M > /programs`,
   ])
+}
+
+function writeManySteps(bench, last = 'RUN true') {
+  writeDockerfile(bench, [...numbered(2000, (n) => `RUN true ${n}`), last])
+}
+
+/** Docker allows about 120 layers. */
+function takesManySteps({ builder }) {
+  return !builder.name.startsWith('docker')
 }
 
 function freshPath(bench, name) {

@@ -1,8 +1,9 @@
 import { chmodSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { needs } from '../support/capabilities.ts'
 import { createRepository, type SourceServer, startSourceServer } from '../support/source-server.ts'
-import { readSteps, type Steps } from '../support/tsbuild.ts'
+import { check, command, readSteps, run, type Steps } from '../support/tsbuild.ts'
 import { openBusyboxWorkspace, type Workspace, writeFiles } from '../support/workspace.ts'
 
 let workspace: Workspace
@@ -171,13 +172,13 @@ const changes: readonly Change[] = [
     title: 'the shell',
     dockerfile: [from, 'RUN echo shell'],
     change: dockerfile(from, 'SHELL ["/bin/sh", "-ec"]', 'RUN echo shell'),
-    expected: { 'RUN echo shell': 'instruction: SHELL was /bin/sh -c' },
+    expected: { 'RUN echo shell': 'instruction: SHELL was "/bin/sh -c"' },
   },
   {
     title: 'the command',
     dockerfile: [from, 'RUN echo one'],
     change: dockerfile(from, 'RUN echo two'),
-    expected: { 'RUN echo two': 'instruction: the command was echo one' },
+    expected: { 'RUN echo two': 'instruction: the command was "echo one"' },
   },
   {
     title: 'a line inserted before others',
@@ -192,13 +193,13 @@ const changes: readonly Change[] = [
     title: 'a line of a heredoc',
     dockerfile: [from, 'RUN <<EOF', 'set -e', 'echo one', 'echo last', 'EOF'],
     change: dockerfile(from, 'RUN <<EOF', 'set -e', 'echo two', 'echo last', 'EOF'),
-    expected: { 'RUN <<EOF': 'instruction: line 2 was echo one' },
+    expected: { 'RUN <<EOF': 'instruction: line 2 was "echo one"' },
   },
   {
     title: 'a file in the Dockerfile',
     dockerfile: [from, 'COPY <<EOF /motd', 'one', 'EOF'],
     change: dockerfile(from, 'COPY <<EOF /motd', 'two', 'EOF'),
-    expected: { 'COPY <<EOF /motd': 'instruction: line 1 was one' },
+    expected: { 'COPY <<EOF /motd': 'instruction: line 1 was "one"' },
   },
   {
     title: 'an option of a mount',
@@ -224,6 +225,32 @@ const changes: readonly Change[] = [
       'mount /src': 'files: a changed',
       'RUN --mount=target=/m,source=src cat /m/a': 'files: a changed',
     },
+  },
+  {
+    title: 'the id of a cache mount',
+    dockerfile: [from, 'RUN --mount=type=cache,target=/c,id=a echo id'],
+    change: dockerfile(from, 'RUN --mount=type=cache,target=/c,id=b echo id'),
+    expected: { 'RUN --mount=type=cache,target=/c,id=b echo id': 'instruction: mount /c id a → b' },
+  },
+  {
+    title: 'a secret whose content counts, and not the content',
+    files: { npm: 'canary-1' },
+    dockerfile: [from, 'RUN --mount=type=secret,id=npm,cache=content echo secret'],
+    flags: ['--secret', 'id=npm,src=npm'],
+    change: rewrite({ npm: 'canary-2' }),
+    expected: { 'RUN --mount=type=secret,id=npm,cache=content echo secret': 'secret: secret npm changed' },
+  },
+  {
+    title: 'a step that is never taken from the cache',
+    dockerfile: ['# tsbuild=cache-control', from, 'RUN --cache=off echo off'],
+    change: () => undefined,
+    expected: { 'RUN --cache=off echo off': 'forced: RUN --cache=off' },
+  },
+  {
+    title: 'a record that is too old',
+    dockerfile: ['# tsbuild=cache-control', from, 'RUN --cache=ttl=1ms echo ttl'],
+    change: () => undefined,
+    expected: { 'RUN --cache=ttl=1ms echo ttl': 'expired: recorded just now' },
   },
   {
     title: 'the platform',
@@ -269,8 +296,8 @@ const changes: readonly Change[] = [
     dockerfile: [`${from} AS low`, 'RUN echo low > /low', 'FROM low', 'RUN cat /low'],
     change: dockerfile(`${from} AS low`, 'RUN echo lower > /low', 'FROM low', 'RUN cat /low'),
     expected: {
-      'RUN echo lower > /low': 'instruction: the command was echo low > /low',
-      'RUN cat /low': 'input: after RUN echo lower > /l… (the command was echo low > /low)',
+      'RUN echo lower > /low': 'instruction: the command was "echo low > /low"',
+      'RUN cat /low': 'input: after RUN echo lower > … (the command was "echo low > /low")',
     },
   },
   {
@@ -334,11 +361,11 @@ function settle(context: string): void {
 async function builtTwice({ files = {}, dockerfile: lines, flags: first = [], change }: Change) {
   const context = workspace.context(`change-${++count}`, { Dockerfile: lines.join('\n'), ...files })
   settle(context)
-  await workspace.tsbuild.build([...first, context])
+  await workspace.tsbuild.build([...first, context], { cwd: context })
   const changed = change(context)
   const second = Array.isArray(changed) ? changed : first
   settle(context)
-  return await workspace.tsbuild.build([...second, context])
+  return await workspace.tsbuild.build([...second, context], { cwd: context })
 }
 
 describe('the reason of a miss', () => {
@@ -430,6 +457,99 @@ function recordsOf(text: string): readonly string[] {
     .flatMap((shard) => readdirSync(join(folder, shard)).map((name) => join(folder, shard, name)))
     .filter((path) => readFileSync(path, 'utf8').includes(text))
 }
+
+describe('tsbuild explain', () => {
+  const explain = (...args: readonly string[]) => workspace.tsbuild.check(['explain', ...args])
+
+  it('shows the whole comparison of the newest build, and of one step of an earlier one', async () => {
+    const context = workspace.context('whole', {
+      Dockerfile: [from, 'WORKDIR /whole', 'COPY . /src', 'ARG V=1', 'RUN echo whole'].join('\n'),
+      a: '1',
+      big: 'x'.repeat(5_000),
+    })
+    await workspace.tsbuild.build([context])
+    writeFiles(context, { a: '2', b: '1' })
+    await workspace.tsbuild.build(['--build-arg', 'V=2', context])
+    const text = await explain('--context')
+    expect(text).toMatch(
+      /#\d+ \[3\/4\] COPY \. \/src\n {3}MISS: a changed and 1 more\n {3}compared with the record/,
+    )
+    expect(text).toContain('       a changed\n       b added\n')
+    expect(text).toMatch(/MISS: ARG V 1 → 2 and 1 more\n(.*\n)* {5}ARG V: 1 → 2\n/)
+    expect(text).toMatch(/\[3\/4\] COPY \. \/src made something else: sha256:\w{12} → sha256:\w{12}\n/)
+    expect(text).toMatch(/\d+ +local +\S+ +\[2\/4\] WORKDIR \/whole\n/)
+    expect(text).toMatch(/5kB +big +\[3\/4\] COPY \. \/src\n/)
+    await workspace.tsbuild.build(['--build-arg', 'V=2', context])
+    expect(await explain()).toContain('Nothing had to run.')
+    const report = JSON.parse(await explain('--format', 'json', '^1', 'echo whole'))
+    expect(report.misses).toHaveLength(1)
+    expect(report.misses[0]).toMatchObject({
+      name: '[4/4] RUN echo whole',
+      reason: { code: 'arg', text: 'ARG V 1 → 2 and 1 more' },
+      differences: [{ kind: 'arg', name: 'V', before: '1', after: '2' }, { kind: 'step' }],
+    })
+  })
+
+  it('says of a build that is not there, and of a step, that they are not', async () => {
+    const build = await workspace.tsbuild.run(['explain', 'nothing'])
+    expect([build.code, build.stderr]).toEqual([1, expect.stringContaining('[ERR_BUILD_NOT_FOUND]')])
+    const step = await workspace.tsbuild.run(['explain', '^0', 'RUN nothing'])
+    expect([step.code, step.stderr]).toEqual([1, expect.stringContaining('[ERR_STEP_NOT_FOUND]')])
+  })
+
+  it('says nothing of secrets', async () => {
+    const context = workspace.context('quiet', { Dockerfile: `${from}\nARG TOKEN\nRUN echo quiet\n` })
+    for (const value of ['canary-1', 'canary-2'])
+      await workspace.tsbuild.build(['--build-arg', `TOKEN=${value}`, context])
+    const text = `${await explain()}${await explain('--format', 'json')}`
+    expect(text).toContain('ARG TOKEN')
+    expect(text).not.toContain('canary')
+  })
+})
+
+describe('a prune', () => {
+  it('is what a step that it took is explained with', async () => {
+    const own = await openBusyboxWorkspace('explain-prune')
+    try {
+      const context = own.context('pruned', { Dockerfile: `${from}\nRUN echo pruned\nRUN echo upon\n` })
+      await own.tsbuild.build([context])
+      await own.tsbuild.check(['prune', '--all', '--force'])
+      expect(missesOf(await own.tsbuild.build([context]))).toEqual({
+        'RUN echo pruned': expect.stringMatching(/^evicted: evicted just now/),
+        'RUN echo upon': expect.stringMatching(/^evicted: evicted just now/),
+      })
+    } finally {
+      await own.remove()
+    }
+  })
+})
+
+describe('as an ordinary user', () => {
+  it('names what changed', async (t) => {
+    needs(t, 'the user tsbuild-test', 'program newuidmap')
+    const own = await openBusyboxWorkspace('explain-user')
+    try {
+      const context = own.context('user', { Dockerfile: 'FROM scratch\nCOPY src /src\n', 'src/a': '1' })
+      await check('chown', ['-R', 'tsbuild-test:', own.folder])
+      const user = ['--reuid', 'tsbuild-test', '--regid', 'tsbuild-test', '--init-groups']
+      const build = async (...args: readonly string[]) => {
+        const env = { TSBUILD_ROOT: own.path('user-store'), HOME: own.path('home') }
+        const all = [...user, command, '--progress', 'json', ...args, context]
+        const outcome = await run('setpriv', all, { env, cwd: own.folder })
+        if (outcome.code !== 0) throw new Error(outcome.stderr)
+        return missesOf(readSteps(outcome.stderr))
+      }
+      expect(await build()).toEqual({ 'COPY src /src': 'first-build: first build' })
+      writeFileSync(join(context, 'src/a'), '2')
+      expect(await build()).toEqual({ 'COPY src /src': 'files: a changed' })
+      chmodSync(join(context, 'src/a'), 0o755)
+      expect(await build()).toEqual({ 'COPY src /src': 'files: a mode 0644 → 0755' })
+      expect(await build('--no-cache')).toEqual({ 'COPY src /src': 'forced: --no-cache' })
+    } finally {
+      await own.remove()
+    }
+  })
+})
 
 describe('--progress plain', () => {
   it('says why a step runs below its name, and sums up', async () => {

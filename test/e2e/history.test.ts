@@ -74,6 +74,44 @@ function userOf(name: 'root' | 'an ordinary user') {
 
 const stepOf = (build: BuildRecord, part: string) => build.steps.find(({ name }) => name.includes(part))
 
+/** The most memory that a process had, in KiB, as far as it was looked at before it ended. */
+async function peakMemory(pid: number, ended: Promise<unknown>): Promise<number> {
+  let peak = 0
+  const look = setInterval(() => {
+    try {
+      const [, kib = '0'] = /^VmHWM:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8')) ?? []
+      peak = Math.max(peak, Number(kib))
+    } catch {
+      // It has ended.
+    }
+  }, 20)
+  await ended.finally(() => clearInterval(look))
+  return peak
+}
+
+describe('a flood of output', () => {
+  const user = userOf('root')
+  beforeAll(() => user.open())
+  afterAll(() => user.close())
+
+  it('of a gigabyte is kept whole, and takes no memory (LOAD-05)', async (t) => {
+    user.needed(t)
+    const bytes = 1024 ** 3
+    const context = user.project('gigabyte', [
+      `RUN yes "some line of sixty bytes, or nearly so many, give or take" | head -c ${bytes}`,
+    ])
+    const building = user.begin(['--progress', 'quiet', context])
+    const peakKib = await peakMemory(building.child.pid ?? 0, building.outcome)
+    expect((await building.outcome).code).toBe(0)
+    // Of Node itself and what is under way: a third of what is written would be more.
+    expect(peakKib).toBeGreaterThan(50_000)
+    expect(peakKib).toBeLessThan(340_000)
+    const step = stepOf(await user.show(), 'yes')
+    expect(step?.log).toEqual({ bytes, lostBytes: 0 })
+    expect((await user.logs('--tail', '1', '^0', 'yes')).length).toBeLessThan(70)
+  }, 240_000)
+})
+
 describe.each(['root', 'an ordinary user'] as const)('the history of %s', (name) => {
   const user = userOf(name)
   beforeAll(() => user.open())
@@ -142,7 +180,7 @@ describe.each(['root', 'an ordinary user'] as const)('the history of %s', (name)
     ).toEqual(['cached', 'cached', 'cached'])
     const cached = await user.run(['logs', '^0', 'to-out'])
     expect([cached.code, cached.stdout]).toEqual([0, ''])
-    expect(cached.stderr).toContain('came from the cache')
+    expect(cached.stderr).toContain(`tsbuild logs ${build.ref.slice(0, 12)} ${step?.number}`)
     expect((await user.logs('^1', 'to-out')).toString()).toBe('to-out\nto-err\n')
   })
 

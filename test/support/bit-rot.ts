@@ -13,7 +13,8 @@ import {
   writeFileSync,
 } from 'node:fs'
 import { join } from 'node:path'
-import { build, type BuildResult, type VerifyReport, verify } from '@tsbuild/builder'
+import { type BuildResult, build, type FindingKind, type VerifyReport, verify } from '@tsbuild/builder'
+import { isBuildError } from '@tsbuild/errors'
 import { parseManifest } from '@tsbuild/oci'
 import { findProgram } from './capabilities.ts'
 import { type SourceServer, startSourceServer } from './source-server.ts'
@@ -119,7 +120,8 @@ function makeContext(write: ReturnType<typeof openWorkspace>['context'], { url }
   if (busybox === undefined) throw new Error('busybox is not installed: scripts/setup.sh test installs it')
   copyFileSync(busybox, join(context, 'busybox'))
   // Old enough for fingerprints to be kept.
-  for (const file of ['tree/a', 'tree/b/c', 'tree/b', 'tree', 'busybox']) utimesSync(join(context, file), 1, 1)
+  for (const file of ['tree/a', 'tree/b/c', 'tree/b', 'tree', 'busybox'])
+    utimesSync(join(context, file), 1, 1)
   return context
 }
 
@@ -129,6 +131,7 @@ async function buildIn(root: string, context: string): Promise<BuildResult> {
     cwd: '/',
     context,
     tags: ['rot:1.0'],
+    outputs: [{ type: 'image' }, { type: 'oci', dest: `${root}.tar` }],
     buildArgs: { SOURCE_DATE_EPOCH: '0' },
     network: 'none',
   }).result
@@ -147,8 +150,11 @@ function filesOf(root: string, digest: string): Readonly<Record<string, string>>
   const v1 = (path: string) => join('v1', path)
   const blob = (of: string) => v1(`blobs/sha256/${of.replace('sha256:', '')}`)
   const manifest = parseManifest(readFileSync(join(root, blob(digest))))
-  const records = paths(root, 'v1/records').map((path) => [path, readFileSync(join(root, path), 'utf8')] as const)
-  const recordWith = (pattern: RegExp) => one(records.filter(([, text]) => pattern.test(text)).map(([path]) => path))
+  const records = paths(root, 'v1/records').map(
+    (path) => [path, readFileSync(join(root, path), 'utf8')] as const,
+  )
+  const recordWith = (pattern: RegExp) =>
+    one(records.filter(([, text]) => pattern.test(text)).map(([path]) => path))
   const ran = recordWith(/"kind": "exec/)
   const snapshot = /"snapshot": "([0-9a-f]{32})"/.exec(readFileSync(join(root, ran), 'utf8'))?.[1]
   const ofSnapshot = (name: string) => v1(`snapshots/${snapshot}/${name}`)
@@ -173,6 +179,8 @@ function filesOf(root: string, digest: string): Readonly<Record<string, string>>
     'file of a source': under('sources/trees', /\/fs\/./),
     'facts of a cache mount': under('mounts', /meta\.json$/),
     failure: under('failures', /failure\.json$/),
+    'record of a build': under('builds', /build\.json$/),
+    'index of steps': under('index/steps', /\/[0-9a-f]{2}$/),
   }
 }
 
@@ -190,7 +198,104 @@ function one(found: readonly string[]): string {
   return first
 }
 
-/** Verifies without a repair, or with one. */
-export async function verifyStoreAt(root: string, repair = false): Promise<VerifyReport> {
-  return await verify({ root, repair })
+/** What a test of one damage saw. */
+export interface Rot {
+  /** Of a first look: the kinds of damage that it names, and of notices. */
+  readonly found: readonly FindingKind[]
+  /** Of a repair, and of a look after it. */
+  readonly repaired: VerifyReport
+  readonly again: VerifyReport
+  /** Of the same build after it. */
+  readonly digest: string | undefined
+  /**
+   * Of the same build on another damaged copy that nobody verified: its image, or the code of its error. After a damaged blob
+   * was found it is built once more, as the error says.
+   */
+  readonly unverified: string | undefined
 }
+
+/** Damages one file of a store, and looks. */
+export async function rot(store: RottingStore, file: string, damage: Damage): Promise<Rot> {
+  const path = store.files[file]
+  if (path === undefined) throw new RangeError(`no file ${file}`)
+  const [root, other] = [await store.copy(), await store.copy()]
+  for (const copy of [root, other]) damages[damage](join(copy, path))
+  const { findings } = await verify({ root })
+  const repaired = await verify({ root, repair: true })
+  const again = await verify({ root })
+  const { image } = await store.rebuild(root)
+  const first = await imageOrCode(store, other)
+  const unverified =
+    first === 'ERR_STORE_CORRUPT' && /blob$/.test(file) ? await imageOrCode(store, other) : first
+  await check('rm', ['-rf', root, other])
+  return { found: findings.map(({ kind }) => kind), repaired, again, digest: image?.digest, unverified }
+}
+
+async function imageOrCode(store: RottingStore, root: string): Promise<string | undefined> {
+  return await store.rebuild(root).then(
+    (built) => built.image?.digest,
+    (error) => (isBuildError(error) ? error.code : String(error)),
+  )
+}
+
+/** What a build comes to that nobody verified the store for: the right image, or an error that says what is damaged. */
+export function expectedUnverified(file: string, damage: Damage, digest: string): string {
+  const isText = ['flip', 'extend', 'zero', 'fifo'].includes(damage)
+  const isRefused =
+    (file === 'version' && isText) || (file === 'image list' && (isText || damage === 'truncate'))
+  return isRefused ? 'ERR_STORE_CORRUPT' : digest
+}
+
+/** What `verify` calls a damaged file of each kind. */
+const kinds: Readonly<Record<string, readonly FindingKind[]>> = {
+  version: ['layout'],
+  'oci-layout': ['layout'],
+  'image list': ['image-list'],
+  'manifest blob': ['blob', 'image'],
+  'config blob': ['blob', 'image'],
+  'layer blob': ['blob', 'image'],
+  record: ['record'],
+  'record of an unpacked layer': ['record'],
+  'marker of a snapshot': ['snapshot', 'record', 'record'],
+  'layer form of a snapshot': ['layer-form'],
+  'file of a snapshot': ['snapshot', 'record', 'record'],
+  'file list': ['file-list'],
+  fingerprints: ['cache-file'],
+  'name of a source': ['source-name'],
+  // It has the name of its URL, and that of its digest.
+  'marker of a source': ['source', 'source-name', 'source-name'],
+  'file of a source': ['source', 'source-name', 'source-name'],
+  'facts of a cache mount': ['cache-mount'],
+  failure: ['failure'],
+  'record of a build': ['build'],
+  'index of steps': ['index'],
+}
+
+/** Where it is another: that a file is missing is often no damage, but something that is not known and is made again. */
+const exceptions: Readonly<Record<string, readonly FindingKind[]>> = {
+  // A line end.
+  'version truncate': [],
+  'manifest blob delete': ['image'],
+  'config blob delete': ['image'],
+  'layer blob delete': ['image'],
+  'record delete': [],
+  'record of an unpacked layer delete': [],
+  'marker of a snapshot delete': ['leftover', 'record', 'record'],
+  'layer form of a snapshot delete': [],
+  'file list delete': [],
+  'fingerprints delete': [],
+  'name of a source delete': [],
+  'marker of a source delete': ['leftover', 'source-name', 'source-name'],
+  'facts of a cache mount delete': [],
+  'index of steps delete': [],
+}
+
+/** What {@link rot} has to find. */
+export function expectedFindings(file: string, damage: Damage): readonly FindingKind[] {
+  const found = exceptions[`${file} ${damage}`] ?? kinds[file]
+  if (found === undefined) throw new RangeError(`nothing is expected of ${file}`)
+  return found
+}
+
+/** Every file that a store has, by what it is. */
+export const rottingFiles = Object.keys(kinds)

@@ -37,6 +37,12 @@ export const commands: readonly CommandRow[] = [
     load: () => import('./commands/run.ts'),
   },
   {
+    name: 'explain',
+    usage: 'explain [REF] [STEP]',
+    summary: 'Say why steps of a build ran',
+    load: () => import('./commands/explain.ts'),
+  },
+  {
     name: 'shell',
     usage: 'shell [REF] [-- COMMAND...]',
     summary: 'Open a shell where a step failed',
@@ -44,7 +50,7 @@ export const commands: readonly CommandRow[] = [
   },
   {
     name: 'history',
-    usage: 'history [ls|show|logs|rm]',
+    usage: 'history [ls|show|logs|export|rm]',
     summary: 'Show what earlier builds did',
     load: () => import('./commands/history.ts'),
   },

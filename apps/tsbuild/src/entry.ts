@@ -18,6 +18,6 @@ export async function start(): Promise<void> {
     // What is still open (idle connections, the index) is of no use any more; waiting for it would delay the prompt.
     process.exit(lost !== undefined && code === exitCodes.success ? exitCodes.environment : code)
   }
-  // An empty write ends after those before it; stream errors come out one turn later.
-  process.stdout.write('', () => setImmediate(leave))
+  // An empty write ends after those before it, for a pipe takes 64 KiB at a time; stream errors come out one turn later.
+  process.stderr.write('', () => process.stdout.write('', () => setImmediate(leave)))
 }

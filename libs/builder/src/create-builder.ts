@@ -71,6 +71,7 @@ export async function createBuilder(options: BuilderOptions): Promise<Builder> {
     diskUsage: async (request) => (await import('./space.ts')).usage(machine, request),
     prune: async (request) => (await import('./space.ts')).pruneStore(machine, request),
     builds: async () => (await history()).builds(),
+    explain: async (options) => (await import('./explain.ts')).explainBuild(machine, options),
     buildRecord: async (...args) => await (await history()).buildRecord(...args),
     buildExplanation: async (...args) => await (await history()).buildExplanation(...args),
     buildLog: async (...args) => await (await history()).buildLog(...args),

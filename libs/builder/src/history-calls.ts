@@ -38,7 +38,8 @@ export function historyOf({ store, now }: Machine): HistoryCalls {
   }
 }
 
-function findBuild(history: History, ref = '^0'): BuildRecord {
+/** Finds a build by its ref, a beginning of it, or `^1`; the newest, if none is named. @throws {UserError} `ERR_BUILD_NOT_FOUND` */
+export function findBuild(history: History, ref = '^0'): BuildRecord {
   // A whole ref needs no list.
   const exact = history.read(ref)
   return exact ?? findInList(history.list().builds, ref)
@@ -84,7 +85,8 @@ function stepsWithLog({ steps }: BuildRecord): readonly BuildStep[] {
   return steps.filter(({ log }) => log.bytes > 0)
 }
 
-function oneStep(build: BuildRecord, wanted: string): BuildStep {
+/** Finds one step of a build. @throws {UserError} `ERR_STEP_NOT_FOUND` */
+export function oneStep(build: BuildRecord, wanted: string): BuildStep {
   const found = matching(build.steps, wanted)
   const [step] = found
   if (step !== undefined && found.length === 1) return step

@@ -12,6 +12,14 @@ export type {
 export { historyFormat } from '@tsbuild/history'
 export { build, createBuilder, verify } from './create-builder.ts'
 export type {
+  ContextFile,
+  ExplainedHit,
+  ExplainedMiss,
+  ExplainedTransfer,
+  ExplainOptions,
+  ExplainReport,
+} from './explain-types.ts'
+export type {
   DiskUsageReport,
   PruneChoice,
   PrunedItem,

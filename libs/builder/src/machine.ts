@@ -73,6 +73,7 @@ export async function openStoreOf(options: BuilderOptions, native: Native): Prom
     sync: (path) => native.sync([path]),
     removeTrees: (paths) => native.remove(paths),
     measureTrees: (paths) => native.usage(paths),
+    contentOf: async (path) => (await native.content([path]))[0],
     durability: options.durability ?? 'full',
   })
 }

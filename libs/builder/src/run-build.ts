@@ -9,7 +9,7 @@ import type { Graph, Vertex } from '@tsbuild/graph'
 import type { BuildRecorder } from '@tsbuild/history'
 import type { Compression } from '@tsbuild/native'
 import { formatReference, parseReference, withDefaultTag } from '@tsbuild/oci'
-import { createOps, type FailureKeeping, type OpResult } from '@tsbuild/ops'
+import { createOps, digestSecrets, type FailureKeeping, type OpResult } from '@tsbuild/ops'
 import { createSnapshotter, emptyFilesystem, type Snapshotter } from '@tsbuild/snapshot'
 import { type SolverOp, solve } from '@tsbuild/solver'
 import { withStoreSpace } from '@tsbuild/store'
@@ -18,6 +18,7 @@ import { mainContextSource } from './contexts/context-source.ts'
 import { loadMainContext } from './contexts/main-context.ts'
 import { executionOptions } from './execution-options.ts'
 import { withPlatformHints } from './foreign-platform.ts'
+import { holderName } from './holder-name.ts'
 import { createInternalVertices, type InternalVertices } from './internal-vertex.ts'
 import { type Definition, loadDefinition } from './load-definition.ts'
 import type { Machine } from './machine.ts'
@@ -184,6 +185,7 @@ async function solveGraph(
     cacheMounts: store.cacheMounts,
     scope: machine.options.scope ?? 'main',
     secrets,
+    secretDigests: await digestSecrets(frontend.graph, { secrets }, () => store.secretKey()),
     ssh: run.ssh.forStep,
     now: machine.now,
   })
@@ -192,7 +194,11 @@ async function solveGraph(
     op: (vertex) => withRoom(op(vertex), collector),
     cache,
     exclusive: (key, body, onWait, aborted) =>
-      store.locks.withLock(`step ${key}`, body, { onWait, signal: aborted }),
+      store.locks.withLock(`step ${key}`, body, {
+        onWait: (holder) => onWait(holderName(holder)),
+        label: run.ref,
+        signal: aborted,
+      }),
     events,
     now: machine.now,
     signal,
@@ -204,14 +210,20 @@ async function solveGraph(
   return { ...solution, durable }
 }
 
-/** A step begins when there is room for it, where there can be any. */
+/** A step begins when there is room for it, where there can be any, and again where that was not enough. */
 function withRoom<R>(op: SolverOp<R>, collector: Collector): SolverOp<R> {
   if (op.kind !== 'step') return op
   return {
     ...op,
     async execute(inputs, context) {
       await collector.beforeStep()
-      return await op.execute(inputs, context)
+      try {
+        return await op.execute(inputs, context)
+      } catch (error) {
+        const isFull = isBuildError(error) && error.code === 'ERR_STORE_NO_SPACE'
+        if (!isFull || context.signal.aborted || !(await collector.afterFull())) throw error
+        return await op.execute(inputs, context)
+      }
     },
   }
 }

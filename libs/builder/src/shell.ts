@@ -213,6 +213,7 @@ function opsOptions(
     // Not the caller's: in these files runs what the build brought.
     scope: failure.scope,
     secrets: createSecretSource(options),
+    secretDigests: new Map(),
     ssh: ssh.forStep,
     failure: undefined,
     now,

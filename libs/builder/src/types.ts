@@ -15,6 +15,7 @@ import type {
 } from '@tsbuild/history'
 import type { Port, ProcessOptions, SessionCgroup } from '@tsbuild/native'
 import type { Descriptor } from '@tsbuild/oci'
+import type { ExplainOptions, ExplainReport } from './explain-types.ts'
 import type { DiskUsageReport, PruneRequest, PruneResult, SpaceLimits } from './space-types.ts'
 
 /** Where a builder keeps its data and how it reaches the outside. Nothing is read from the environment. */
@@ -376,6 +377,11 @@ export interface Builder {
    * @throws {UserError} `ERR_BUILD_NOT_FOUND`; nothing is removed then
    */
   removeBuilds(which: BuildSelection): Promise<readonly RemovedBuild[]>
+  /**
+   * Says why the steps of a build had to run, where the others came from, what it read and what it sent.
+   * @throws {UserError} `ERR_BUILD_NOT_FOUND`, `ERR_STEP_NOT_FOUND`
+   */
+  explain(options: ExplainOptions): Promise<ExplainReport>
   /** Makes a base image from the distribution's packages and stores it under its name. */
   bootstrap(options: BootstrapOptions): Promise<LocalImage>
   /** What this machine can do and lacks. */

@@ -10,6 +10,7 @@ export async function verifyWith(options: VerifyOptions): Promise<VerifyReport> 
     repair: options.repair === true,
     open: () => openStoreOf(options, native),
     native,
+    now: () => Date.now(),
     uid: process.geteuid?.() ?? 0,
     signal: options.signal ?? new AbortController().signal,
     onFinding: options.onFinding,

@@ -136,6 +136,8 @@ export interface RunInstruction extends InstructionBase {
   readonly mounts: readonly MountFlag[]
   readonly network: 'default' | 'none' | 'host'
   readonly security: 'sandbox' | 'insecure'
+  /** `--cache`: how old a record of it may be that counts, in ms; 0: none does. Null when not given: of any age. */
+  readonly maxAgeMs: number | null
 }
 
 /** `COPY`. */
@@ -260,9 +262,12 @@ export type Instruction =
 /** The escape character, set by the `escape` directive. */
 export type EscapeToken = '\\' | '`'
 
+/** A part of the language that is tsbuild's own, switched on by the directive `# tsbuild=`. */
+export type Extension = 'cache-control'
+
 /** A parser directive of the first lines: `# name=value`. */
 export interface Directive {
-  readonly name: 'syntax' | 'escape' | 'check'
+  readonly name: 'syntax' | 'escape' | 'check' | 'tsbuild'
   readonly value: string
   readonly source: SourceRange
 }

@@ -2,7 +2,7 @@ import { type SourceRange, UserError } from '@tsbuild/errors'
 import { leadingSpaces, trimSpace } from './characters.ts'
 import { byteLength, findUnfit } from './decode.ts'
 import { createDirectiveReader } from './directives.ts'
-import type { Directive, EscapeToken } from './instruction.ts'
+import type { Directive, EscapeToken, Extension } from './instruction.ts'
 
 /** The longest line BuildKit's scanner takes, in bytes of UTF-8, without its line feed. */
 const MAX_LINE_BYTES = 65_535
@@ -35,6 +35,8 @@ export interface LogicalLine {
 export interface LineReader {
   readonly directives: readonly Directive[]
   readonly escape: EscapeToken
+  /** See {@link DirectiveReader.extensions}. */
+  readonly extensions: readonly Extension[]
   /** The number of lines read so far. */
   readonly position: number
   /**
@@ -190,6 +192,9 @@ export function createLineReader(lines: readonly string[], file: string, from?: 
     directives: directives.found,
     get escape() {
       return directives.escape
+    },
+    get extensions() {
+      return directives.extensions
     },
     get position() {
       return position

@@ -44,6 +44,8 @@ export interface SecretMount {
   /** The variable to set; null when `env` was not given. */
   readonly env: string | null
   readonly required: boolean
+  /** `cache=content`: another value runs the step again. Null when not given: then it does not count. */
+  readonly cache: 'content' | null
   readonly mode: number | null
   readonly uid: number | null
   readonly gid: number | null

@@ -34,6 +34,8 @@ describe('parseMount()', () => {
       { id: 'key.pem', target: '/x/key.pem', required: true, env: 'KEY' },
     ],
     ['type=secret,source=s,env=TOKEN,required', { id: 's', env: 'TOKEN', required: true }],
+    ['type=secret,id=a,cache=content', { type: 'secret', id: 'a', cache: 'content' }],
+    ['type=secret,id=a', { type: 'secret', cache: null }],
     ['source=x', { type: 'bind', target: '', source: 'x' }],
     ['type=ssh', { type: 'ssh', id: 'default', target: null, required: false }],
     ['type=ssh,id=k,target=/s,mode=0600', { id: 'k', target: '/s', mode: 0o600 }],
@@ -57,6 +59,9 @@ describe('parseMount()', () => {
     ['type=secret,id=a,sharing=locked', 'secret mount should not define sharing'],
     ['type=secret,id=a,from=b', 'secret mount should not have a from'],
     ['type=secret,id=a,source=b', "both source and id can't be set"],
+    ['type=secret,id=a,cache=value', 'invalid value for cache: value'],
+    ['type=secret,id=a,cache', "invalid field 'cache' must be a key=value pair"],
+    ['type=cache,target=/a,cache=content', "unexpected key 'cache' for mount type 'cache'"],
     ['type=secret', 'invalid secret mount. one of source, target required'],
     ['target=/a,sharing=shared', 'invalid cache sharing set for bind mount'],
     ['type=ssh,source=a', 'ssh does not support source'],
@@ -115,7 +120,7 @@ describe('2.1 mounts, syntax', () => {
   it('unknown key: did you mean type?', () => {
     expect(hintsOf('typ=tmpfs')).toEqual(['Did you mean `type`?'])
     expect(hintsOf('bind-propagation=rw,dev,exec')).toEqual([
-      expect.stringMatching(/^Use one of `type`, `from`, .*`env`\.$/),
+      expect.stringMatching(/^Use one of `type`, `from`, .*`cache`\.$/),
     ])
   })
 

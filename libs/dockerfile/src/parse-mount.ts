@@ -25,6 +25,7 @@ const KEYS = [
   'uid',
   'gid',
   'env',
+  'cache',
 ] as const
 type Key = (typeof KEYS)[number]
 
@@ -66,6 +67,7 @@ interface Draft {
   uid: number | null
   gid: number | null
   env: string | null
+  cache: 'content' | null
 }
 
 function createDraft(): Draft {
@@ -83,6 +85,7 @@ function createDraft(): Draft {
     uid: null,
     gid: null,
     env: null,
+    cache: null,
   }
 }
 
@@ -179,6 +182,15 @@ function applyField(draft: Draft, key: Key, value: string, refuse: Refuse): void
     case 'gid':
       draft[key] = readNumber(key, value, { base: 10, refuse })
       break
+    case 'cache':
+      onlyFor(draft, key, ['secret'], refuse)
+      draft.cache =
+        value === 'content'
+          ? value
+          : refuse(`invalid value for cache: ${value}`, [
+              'Use `cache=content`: the step runs again when the secret has another value.',
+            ])
+      break
     case 'env':
       // BuildKit makes a variable without a name.
       draft.env = /^[^=\0]+$/.test(value) ? value : refuse(`invalid value for env: ${value}`)
@@ -253,7 +265,17 @@ function finish(draft: Draft): Mount {
       return { type: 'tmpfs', target, sizeBytes: draft.size, readOnly: draft.readOnly ?? false }
     case 'secret': {
       const id = source || draft.id || baseName(target)
-      return { type: 'secret', id, target: target || null, env: draft.env, required, mode, uid, gid }
+      return {
+        type: 'secret',
+        id,
+        target: target || null,
+        env: draft.env,
+        required,
+        cache: draft.cache,
+        mode,
+        uid,
+        gid,
+      }
     }
     case 'ssh':
       return { type: 'ssh', id: draft.id || 'default', target: target || null, required, mode, uid, gid }

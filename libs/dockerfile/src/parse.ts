@@ -1,9 +1,18 @@
 import { didYouMean, isBuildError, type SourceRange, UserError } from '@tsbuild/errors'
 import { trimSpace } from './characters.ts'
 import { findUnfit } from './decode.ts'
+import { EXTENSIONS } from './directives.ts'
 import { type SplitLine, splitLine } from './flags.ts'
 import { findHeredocs, type HeredocWord } from './heredoc.ts'
-import type { Dockerfile, Heredoc, Instruction, InstructionBase, LintWarning } from './instruction.ts'
+
+import type {
+  Dockerfile,
+  Extension,
+  Heredoc,
+  Instruction,
+  InstructionBase,
+  LintWarning,
+} from './instruction.ts'
 import { instructionParsers } from './instructions/table.ts'
 import { readJsonForm } from './json-form.ts'
 import {
@@ -99,6 +108,8 @@ interface Source {
   readonly file: string
   readonly lines: readonly string[]
   readonly reader: LineReader
+  /** Those of the directive, if not given. A trigger may use all: its Dockerfile was asked when its image was built. */
+  readonly extensions?: readonly Extension[]
 }
 
 function endOfLine({ lines, reader }: Source): { endLine: number; endColumn: number } {
@@ -136,7 +147,15 @@ function parseLine(line: LogicalLine, context: Source): Instruction {
     original: trimSpace(line.text),
     comments: line.comments,
   }
-  return parser({ base, escape: reader.escape, flags: split.flags, rest: split.rest, heredocs, locate })
+  return parser({
+    base,
+    escape: reader.escape,
+    extensions: context.extensions ?? reader.extensions,
+    flags: split.flags,
+    rest: split.rest,
+    heredocs,
+    locate,
+  })
 }
 
 /**
@@ -190,7 +209,8 @@ export function parseTrigger(expression: string, source: SourceRange): Instructi
   const reader = createLineReader(lines, source.file)
   try {
     const line = reader.next()
-    const instruction = line === null ? null : parseLine(line, { file: source.file, lines, reader })
+    const instruction =
+      line === null ? null : parseLine(line, { file: source.file, lines, reader, extensions: EXTENSIONS })
     const refused = instruction === null || ['from', 'onbuild', 'maintainer'].includes(instruction.kind)
     if (refused || reader.next() !== null) {
       throw new UserError(

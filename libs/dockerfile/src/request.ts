@@ -1,6 +1,6 @@
 import { type ErrorCode, type SourceRange, UserError } from '@tsbuild/errors'
 import { findUnfit } from './decode.ts'
-import type { EscapeToken, Heredoc, InstructionBase } from './instruction.ts'
+import type { EscapeToken, Extension, Heredoc, InstructionBase } from './instruction.ts'
 import { type JsonForm, readJsonForm } from './json-form.ts'
 
 /** A word of an instruction, by its position among the flags or among the arguments. */
@@ -10,6 +10,8 @@ export type Place = { readonly flag: number } | { readonly argument: number }
 export interface Request {
   readonly base: InstructionBase
   readonly escape: EscapeToken
+  /** What the Dockerfile switched on of what other builders do not know. */
+  readonly extensions: readonly Extension[]
   /** Unquoted flags as written. */
   readonly flags: readonly string[]
   /** The text after the flags, trimmed. */

@@ -42,6 +42,16 @@ export type MissCode =
  */
 export type VertexRole = 'step' | 'source' | 'view' | 'internal'
 
+/** What a step read of an input, where that counts by content: the digest of it. @see docs/dev/cache-keys.md */
+export interface ContentRead {
+  /** The vertex that it was read of. */
+  readonly input: Digest
+  readonly content: Digest
+}
+
+/** What became of something that was to be sent: it was, or it was there, or it was taken over from elsewhere there. */
+export type TransferOutcome = 'sent' | 'exists' | 'mounted'
+
 /** Where a cached result came from. */
 export type CacheSource = 'local' | 'remote'
 
@@ -72,6 +82,8 @@ export type BuildEvent =
       readonly from: CacheSource
       /** How long the step took when it was recorded; absent where nobody knows. */
       readonly savedMs?: number
+      /** Absent where nothing counts by content. */
+      readonly reads?: readonly ContentRead[]
       readonly at: Millis
     }
   /** The step has to run, and why; comes before `vertex.started`. */
@@ -79,6 +91,8 @@ export type BuildEvent =
       readonly type: 'vertex.missed'
       readonly vertex: Digest
       readonly reason: MissReason
+      /** Absent where nothing counts by content. */
+      readonly reads?: readonly ContentRead[]
       readonly at: Millis
     }
   /** Sent when the result is durable; `at` is when the step had run, so it may be before the `at` of events sent earlier. */
@@ -113,6 +127,8 @@ export type BuildEvent =
       readonly currentBytes: number
       readonly totalBytes: number | null
       readonly done: boolean
+      /** What became of a blob of a push, when it is done. */
+      readonly outcome?: TransferOutcome
       readonly at: Millis
     }
   | {

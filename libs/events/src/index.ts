@@ -3,10 +3,12 @@ export { createEventQueue } from './event-queue.ts'
 export type {
   BuildEvent,
   CacheSource,
+  ContentRead,
   EventSink,
   Millis,
   MissCode,
   MissReason,
+  TransferOutcome,
   VertexRole,
 } from './events.ts'
 export { ndjsonFormat, toNdjson } from './ndjson.ts'

@@ -228,6 +228,13 @@ describe('pushImage()', () => {
     registry.requests
       .filter((request) => request.method === method)
       .map(({ path }) => path.replace(/\?.*/, ''))
+  /** What became of each blob. */
+  const outcomes = () =>
+    events.flatMap((event) =>
+      event.type === 'vertex.status' && event.outcome !== undefined
+        ? [`${event.outcome} ${event.id.replace('pushing ', '')}`]
+        : [],
+    )
   const sentBytes = () => registry.requests.reduce((sum, { bodyLength }) => sum + bodyLength, 0)
 
   it('sends layers and config first and the manifest last', async () => {
@@ -246,6 +253,13 @@ describe('pushImage()', () => {
     const before = sentBytes()
     await pushImage(options, image, target(), context)
     expect(sentBytes() - before).toBe(image.manifest.size)
+    const [layer] = image.layers
+    expect(outcomes()).toEqual([
+      `sent ${layer?.descriptor.digest}`,
+      `sent ${image.config.digest}`,
+      `exists ${layer?.descriptor.digest}`,
+      `exists ${image.config.digest}`,
+    ])
   })
 
   it('mounts the layers of a base of the same registry, and fetches none', async () => {
@@ -255,6 +269,7 @@ describe('pushImage()', () => {
     await pushImage(options, image, target(), context)
     expect(registry.blobs.has(`app@${layer.digest}`)).toBe(true)
     expect([fetched, sentBytes()]).toEqual([[], image.config.size + image.manifest.size])
+    expect(outcomes()[0]).toBe(`mounted ${layer.digest}`)
   })
 
   it('fetches the layers of a base of another registry, and sends them', async () => {

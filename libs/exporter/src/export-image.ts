@@ -1,6 +1,7 @@
 import { createReadStream } from 'node:fs'
 import { Readable, type Writable } from 'node:stream'
 import type { Digest } from '@tsbuild/digest'
+import type { TransferOutcome } from '@tsbuild/events'
 import {
   type Descriptor,
   type ImageReference,
@@ -99,12 +100,13 @@ async function pushLayer(
   const sameRegistry = source !== undefined && source.registry === reference.registry
   if (!stored && origin !== undefined) {
     const registry = options.registry()
-    if (await registry.hasBlob(reference, descriptor, { signal })) return
+    if (await registry.hasBlob(reference, descriptor, { signal }))
+      return pushed(descriptor, 'exists', context)
     if (
       sameRegistry &&
       (await registry.mountBlob(reference, descriptor.digest, source.repository, { signal }))
     )
-      return
+      return pushed(descriptor, 'mounted', context)
     await options.fetch(origin, signal)
   }
   await upload(options, descriptor, reference, sameRegistry ? [source.repository] : [], context)
@@ -115,19 +117,10 @@ async function upload(
   descriptor: Descriptor,
   reference: ImageReference,
   mountFrom: readonly string[],
-  { vertex, events, now, signal }: ExportContext,
+  context: ExportContext,
 ): Promise<void> {
+  const { vertex, events, now, signal } = context
   const { digest, size } = descriptor
-  const status = (currentBytes: number, done: boolean) =>
-    events({
-      type: 'vertex.status',
-      vertex,
-      id: `pushing ${digest}`,
-      currentBytes,
-      totalBytes: size,
-      done,
-      at: now(),
-    })
   // What is sent in one piece is verified; the registry verifies all. Node refuses to start a read behind the end of a file.
   const openRange = (start: number) =>
     start === 0
@@ -135,7 +128,22 @@ async function upload(
       : start >= size
         ? Readable.from([])
         : createReadStream(options.store.blobs.path(digest), { start })
-  const onProgress = (current: number) => status(current, false)
-  await options.registry().uploadBlob(reference, descriptor, openRange, { mountFrom, signal, onProgress })
-  status(size, true)
+  const onProgress = (currentBytes: number) => {
+    const amounts = { id: `pushing ${digest}`, currentBytes, totalBytes: size, done: false }
+    events({ type: 'vertex.status', vertex, ...amounts, at: now() })
+  }
+  const sending = { mountFrom, signal, onProgress }
+  const outcome = await options.registry().uploadBlob(reference, descriptor, openRange, sending)
+  pushed(descriptor, outcome === 'uploaded' ? 'sent' : outcome, context)
+}
+
+/** Says what became of a blob. Of one that was there already nothing was sent. */
+function pushed(
+  { digest, size }: Descriptor,
+  outcome: TransferOutcome,
+  { vertex, events, now }: ExportContext,
+): void {
+  const currentBytes = outcome === 'sent' ? size : 0
+  const amounts = { id: `pushing ${digest}`, currentBytes, totalBytes: size, done: true }
+  events({ type: 'vertex.status', vertex, ...amounts, outcome, at: now() })
 }

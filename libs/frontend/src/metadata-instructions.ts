@@ -2,7 +2,7 @@ import { type Instruction, parseExposePort, parseSignal } from '@tsbuild/dockerf
 import { type SourceRange, UserError } from '@tsbuild/errors'
 import type { Healthcheck } from '@tsbuild/oci'
 import { argvOf, history } from './history.ts'
-import { type StageState, withEnv } from './stage-state.ts'
+import type { StageState } from './stage-state.ts'
 
 /** Instructions that change the image config only. */
 export type MetadataInstruction = Exclude<
@@ -47,7 +47,7 @@ function change(state: StageState, instruction: MetadataInstruction): string {
     case 'volume': {
       const paths = instruction.paths.map((path) => state.scope.expand(path, source))
       if (paths.includes('')) throw emptyVolume(source)
-      state.config = { ...state.config, volumes: union(state.config.volumes, paths) }
+      state.growing.addVolumes(paths)
       return history.list('VOLUME', paths)
     }
     case 'user': {
@@ -67,7 +67,7 @@ function change(state: StageState, instruction: MetadataInstruction): string {
     case 'healthcheck':
       return applyHealthcheck(state, instruction)
     case 'onbuild':
-      state.config = { ...state.config, onBuild: [...(state.config.onBuild ?? []), instruction.expression] }
+      state.growing.addTrigger(instruction.expression)
       return `ONBUILD ${instruction.expression}`
     case 'maintainer':
       state.author = instruction.name
@@ -84,7 +84,7 @@ function applyEnv(state: StageState, { pairs, source }: Of<'env'>): string {
   )
   for (const [name, value] of expanded) {
     state.scope.setEnv(name, value)
-    state.config = { ...state.config, env: withEnv(state.config.env, name, value) }
+    state.growing.setEnv(name, value)
   }
   return `ENV ${expanded.map(([name, value]) => `${name}=${value}`).join(' ')}`
 }
@@ -93,7 +93,7 @@ function applyLabel(state: StageState, { pairs, source }: Of<'label'>): string {
   const expanded = pairs.map(
     ({ key, value }) => [state.scope.expand(key, source), state.scope.expand(value, source)] as const,
   )
-  state.config = { ...state.config, labels: { ...state.config.labels, ...Object.fromEntries(expanded) } }
+  for (const [name, value] of expanded) state.growing.setLabel(name, value)
   return `LABEL ${expanded.map(([name, value]) => `${name}=${value}`).join(' ')}`
 }
 
@@ -103,7 +103,7 @@ function applyExpose(state: StageState, { ports, source }: Of<'expose'>): string
     .flatMap((word) => parseExposePort(word, source))
     .map(({ port, protocol }) => `${port}/${protocol}`)
   exposed.sort()
-  state.config = { ...state.config, exposedPorts: union(state.config.exposedPorts, exposed) }
+  state.growing.addPorts(exposed)
   return history.list('EXPOSE', exposed)
 }
 
@@ -129,8 +129,4 @@ function emptyVolume(source: SourceRange): UserError {
   return new UserError('ERR_DOCKERFILE_SYNTAX', 'Cannot declare a volume: its path expands to nothing', {
     source,
   })
-}
-
-function union(old: readonly string[] | undefined, added: readonly string[]): readonly string[] {
-  return [...new Set([...(old ?? []), ...added])]
 }

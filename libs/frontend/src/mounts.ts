@@ -136,8 +136,10 @@ function execMount(builder: StageBuilder, mount: PlacedMount, { input, source }:
         readOnly: mount.readOnly,
       }
     case 'secret': {
-      const { id, at: target, required } = mount
-      return { kind: 'secret', id, target, env: mount.env ?? undefined, required, ...ownership(mount, 0o400) }
+      const { id, at: target, required, env } = mount
+      const counts = mount.cache === 'content' ? ({ countsContent: true } as const) : {}
+      const asked = { id, target, env: env ?? undefined, required, ...counts }
+      return { kind: 'secret', ...asked, ...ownership(mount, 0o400) }
     }
     case 'ssh': {
       const { id, at: target, required } = mount

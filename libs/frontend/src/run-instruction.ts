@@ -48,6 +48,7 @@ export async function addRun(
     ulimits: options.ulimits,
     shmSizeBytes: options.shmSizeBytes,
     cgroupParent: options.cgroupParent,
+    ...(instruction.maxAgeMs === null ? {} : { maxAgeMs: instruction.maxAgeMs }),
   } as const
   state.rootfs = graph.add(op, {
     inputs: [...rootfs, ...inputs],

@@ -75,6 +75,7 @@ async function buildStage(builder: StageBuilder, stage: Stage): Promise<StageSta
   for (const instruction of instructions) {
     await observer.apply(state, instruction, () => apply(builder, state, instruction))
   }
+  state.config = state.growing.into(state.config)
   return state
 }
 

@@ -3,6 +3,7 @@ import type { Instruction, Stage } from '@tsbuild/dockerfile'
 import { redact } from '@tsbuild/errors'
 import type { HistoryEntry, Platform, RuntimeConfig } from '@tsbuild/oci'
 import { addImage, type Base, imageTitle } from './base.ts'
+import { GrowingConfig } from './growing-config.ts'
 import { completeHistory } from './history.ts'
 import { createScope, type Scope } from './scope.ts'
 import type { StageBuilder } from './stage-builder.ts'
@@ -24,7 +25,9 @@ export interface StageState {
   number: number
   /** The file system so far; undefined is empty. */
   rootfs: Digest | undefined
+  /** Without what is in `growing` until the stage is built. */
   config: RuntimeConfig
+  readonly growing: GrowingConfig
   author: string | undefined
   readonly baseHistory: readonly HistoryEntry[]
   readonly baseCreated: string | undefined
@@ -45,6 +48,7 @@ export function startState(
   const image = base.kind === 'image' ? base.image : undefined
   const inherited = parent?.config ?? image?.config.config ?? {}
   const env = withDefaultPath(inherited.env ?? [])
+  const config = { ...inherited, env, onBuild: undefined }
   const steps = instructions.filter(({ kind }) => stepKinds.has(kind))
   const isStep = base.kind === 'files' || (image !== undefined && image.layers.length > 0)
   const state: StageState = {
@@ -60,7 +64,8 @@ export function startState(
     total: steps.length + (isStep ? 1 : 0),
     number: 0,
     rootfs: parent?.rootfs,
-    config: { ...inherited, env, onBuild: undefined },
+    config,
+    growing: new GrowingConfig(config),
     author: parent?.author ?? image?.config.author,
     baseHistory:
       parent?.baseHistory ?? completeHistory(image?.config.history ?? [], image?.layers.length ?? 0),
@@ -102,7 +107,7 @@ function addRootfs(builder: StageBuilder, state: StageState, base: Base): Digest
 
 /** So that `ENV PATH=/opt/bin:$PATH` works over an image that sets none, as it does over scratch with BuildKit. */
 function withDefaultPath(env: readonly string[]): readonly string[] {
-  return env.some((entry) => entry.startsWith('PATH=')) ? env : withEnv(env, 'PATH', defaultPath)
+  return env.some((entry) => entry.startsWith('PATH=')) ? env : [...env, `PATH=${defaultPath}`]
 }
 
 function imageScope(env: readonly string[]) {
@@ -118,14 +123,4 @@ function ignoresCache({ noCache }: FrontendOptions, stage: Stage): boolean {
 export function nextStepName(state: StageState, text: string): string {
   state.number++
   return `[${state.label === '' ? '' : `${state.label} `}${state.number}/${state.total}] ${redact(text)}`
-}
-
-/** Sets `NAME=value` in an image's environment, in the place of an earlier value. */
-export function withEnv(env: readonly string[] | undefined, name: string, value: string): readonly string[] {
-  const entry = `${name}=${value}`
-  const list = [...(env ?? [])]
-  const at = list.findIndex((item) => item.startsWith(`${name}=`))
-  if (at < 0) return [...list, entry]
-  list[at] = entry
-  return list
 }

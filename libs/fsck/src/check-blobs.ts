@@ -48,6 +48,7 @@ async function checkBlob(scan: Scan, name: string, buffer: Buffer): Promise<read
     return (stats.mode & 0o222) === 0 ? [] : [writable(path, stats)]
   }
   if (!isStill(path, stats)) return []
+  scan.damagedBlobs.add(digest)
   const mend = quarantine(scan.layout, path, stats)
   return [damage({ kind: 'blob', path, problem, loses: 'work', mend }, 'is moved to quarantine')]
 }

@@ -4,7 +4,7 @@ import { digestBytes, digestFromHex, digestHex, digestKey, type KeyValue } from 
 import { isRecord } from '@tsbuild/shape'
 import { isBuildRef, isCacheMountNumber } from '@tsbuild/store'
 import { type Check, damage, foreign } from './found.ts'
-import { entriesOf, isStill, jsonOf, kindOf, lookAt, sealedJson } from './look.ts'
+import { entriesOf, isStill, kindOf, lookAt, sealedJson } from './look.ts'
 import { removeAt, removeUnlessUsed } from './mend.ts'
 import type { Scan } from './scan.ts'
 
@@ -57,7 +57,7 @@ async function* checkCacheMount(name: string, number: string, directory: string)
   }
   const path = join(directory, 'meta.json')
   const looked = lookAt(path)
-  if (looked.is === 'missing' || mountName(jsonOf(looked)) === name) return
+  if (looked.is === 'missing' || mountName(sealedJson(looked, number)) === name) return
   if (!isStill(path, looked.stats ?? stats)) return
   const problem = looked.is === 'file' ? 'it is not that of this cache mount' : looked.problem
   const mend = removeAt(path, looked.stats ?? stats)

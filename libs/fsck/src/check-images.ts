@@ -1,33 +1,33 @@
-import { join } from 'node:path'
-import { digestBytes, digestHex } from '@tsbuild/digest'
-import { type Descriptor, isAttestation, parseImageConfig, parseManifestOrIndex } from '@tsbuild/oci'
-import type { Layout, NamedImage } from '@tsbuild/store'
-import { parseImageList } from '@tsbuild/store'
-import { type Check, damage } from './found.ts'
-import { lookAt } from './look.ts'
-import { quarantine } from './mend.ts'
+import { lstatSync, writeFileSync } from 'node:fs'
+import { type Digest, digestBytes } from '@tsbuild/digest'
+import {
+  type Descriptor,
+  isAttestation,
+  type Manifest,
+  parseImageConfig,
+  parseManifestOrIndex,
+} from '@tsbuild/oci'
+import { type Layout, type NamedImage, parseImageList, type Store, salvageImageList } from '@tsbuild/store'
+import { type Check, damage, type Found, type Mend } from './found.ts'
+import { isErrno, isStill, type Looked, lookAt } from './look.ts'
+import { both, quarantine } from './mend.ts'
+import { remakeLayer } from './remake-layer.ts'
 import type { Scan } from './scan.ts'
+import type { Outcome } from './types.ts'
 
 /**
- * The list of local images, and for each name whether its index, manifests and configs are whole. Layers may still be in
- * their registry, or are made again from their snapshots; those that are there were hashed already.
+ * The list of local images, and for each name whether everything of its images is there. Blobs that are there were hashed
+ * already; the small ones are read anew, as a build may have stored them since.
  */
 export async function* checkImages(scan: Scan): Check {
   const { layout } = scan
   const looked = lookAt(layout.index)
-  if (looked.is === 'missing') return
-  const images = looked.is === 'file' ? read(looked.bytes, layout.index) : { problem: looked.problem }
-  if ('problem' in images) {
-    const { stats } = looked
-    if (stats === undefined) throw new Error(images.problem)
-    const mend = quarantine(layout, layout.index, stats)
-    const found = { kind: 'image-list', path: layout.index, problem: images.problem, mend } as const
-    return yield damage({ ...found, loses: 'data' }, 'is moved to quarantine; the images lose their names')
-  }
+  const images = looked.is === 'file' ? read(looked.bytes, layout.index) : undefined
+  if (images === undefined || 'problem' in images) return yield* brokenList(layout, looked, images?.problem)
   for (const image of images) {
     scan.checked.images++
-    const problem = imageProblem(scan, image.descriptor)
-    if (problem !== undefined) yield* brokenImage(layout, image, problem)
+    const fault = imageFault(scan, image.descriptor)
+    if (fault !== undefined) yield brokenImage(scan, image, fault)
   }
 }
 
@@ -35,58 +35,105 @@ function read(bytes: Buffer, path: string): readonly NamedImage[] | { readonly p
   try {
     return parseImageList(bytes.toString(), path)
   } catch (error) {
-    return {
-      problem: error instanceof Error ? (error.message.split(': ').at(-1) ?? error.message) : String(error),
-    }
+    return { problem: messageOf(error).split(': ').at(-1) ?? '' }
   }
 }
 
-async function* brokenImage(layout: Layout, { name, descriptor }: NamedImage, problem: string): Check {
-  yield damage(
-    {
-      kind: 'image',
-      path: layout.index,
-      problem: `${JSON.stringify(name)} cannot be used: ${problem}`,
-      loses: 'work',
-      mend: async (store) => {
-        const now = await store.images.get(name)
-        // Built or pulled again meanwhile: it is whole.
-        if (now?.digest === descriptor.digest) await store.images.remove(name)
-        return 'repaired' as const
-      },
-    },
-    'loses this name; a build or a pull gives it back',
-  )
+async function* brokenList(layout: Layout, looked: Looked, problem: string | undefined): Check {
+  const path = layout.index
+  const facts = { kind: 'image-list', path, loses: 'data' } as const
+  if (looked.is === 'missing') {
+    const mend = writeList(path, '')
+    return yield damage({ ...facts, problem: 'it is missing', mend }, 'is made anew, without names')
+  }
+  const said = looked.is === 'other' ? looked.problem : (problem ?? '')
+  // Between the look and the file status it was replaced: by a whole one.
+  if (looked.stats === undefined || !isStill(path, looked.stats)) return
+  const text = looked.is === 'file' ? looked.bytes.toString() : ''
+  const mend = both(quarantine(layout, path, looked.stats), writeList(path, text))
+  yield damage({ ...facts, problem: said, mend }, 'is moved to quarantine; names that can be read are kept')
+}
+
+/** Unless somebody has made one. @param damaged the text whose sound entries are kept */
+function writeList(path: string, damaged: string): Mend {
+  return () => {
+    try {
+      writeFileSync(path, salvageImageList(damaged), { flag: 'wx', mode: 0o600 })
+    } catch (error) {
+      if (!isErrno(error, 'EEXIST')) throw error
+    }
+    return 'repaired'
+  }
+}
+
+/** Why an image cannot be used, and the layers that are missing, where that is all. */
+interface Fault {
+  readonly problem: string
+  readonly layers: readonly Descriptor[]
+}
+
+function brokenImage(scan: Scan, { name, descriptor }: NamedImage, { problem, layers }: Fault): Found {
+  const sources = layers.map((layer) => ({ layer, source: scan.layers.get(layer.digest) }))
+  const canRemake = layers.length > 0 && sources.every(({ source }) => source !== undefined)
+  const mend = async (store: Store): Promise<Outcome> => {
+    if (canRemake) {
+      const made = await Promise.all(
+        sources.map(({ layer, source }) => source && remakeLayer(store, scan.native, layer, source)),
+      )
+      if (made.every((one) => one === true)) return 'repaired'
+    }
+    // Built or pulled again meanwhile, it is whole.
+    const now = await store.images.get(name)
+    if (now?.digest === descriptor.digest) await store.images.remove(name)
+    return 'repaired'
+  }
+  const said = `${JSON.stringify(name)} is not whole: ${problem}`
+  const lost = 'loses this name; a build or a pull gives it back'
+  const repair = canRemake ? `gets its layers made again from their files, or ${lost}` : lost
+  return damage({ kind: 'image', path: scan.layout.index, problem: said, loses: 'work', mend }, repair)
 }
 
 /** @returns undefined for an image that can be used */
-function imageProblem(scan: Scan, descriptor: Descriptor): string | undefined {
+function imageFault(scan: Scan, descriptor: Descriptor): Fault | undefined {
   const bytes = documentOf(scan, descriptor)
-  if (typeof bytes === 'string') return bytes
+  if (typeof bytes === 'string') return { problem: bytes, layers: [] }
   try {
     const document = parseManifestOrIndex(bytes, descriptor.mediaType)
-    if (document.type === 'manifest')
-      return configProblem(scan, document.manifest.config, document.manifest.layers)
+    if (document.type === 'manifest') return manifestFault(scan, document.manifest)
     const entries = document.index.manifests.filter((entry) => !isAttestation(entry))
-    return entries.map((entry) => imageProblem(scan, entry)).find((problem) => problem !== undefined)
+    const faults = entries.flatMap((entry) => imageFault(scan, entry) ?? [])
+    const [first] = faults
+    if (first === undefined) return undefined
+    const onlyLayers = faults.every(({ layers }) => layers.length > 0)
+    return { problem: first.problem, layers: onlyLayers ? faults.flatMap(({ layers }) => layers) : [] }
   } catch (error) {
-    return messageOf(error)
+    return { problem: messageOf(error), layers: [] }
   }
 }
 
-function configProblem(scan: Scan, config: Descriptor, layers: readonly Descriptor[]): string | undefined {
+function manifestFault(scan: Scan, { config, layers }: Manifest): Fault | undefined {
   const bytes = documentOf(scan, config)
-  if (typeof bytes === 'string') return bytes
+  if (typeof bytes === 'string') return { problem: bytes, layers: [] }
   const { diffIds } = parseImageConfig(bytes)
-  if (diffIds.length !== layers.length)
-    return `its config names ${diffIds.length} layers and its manifest ${layers.length}`
-  const short = layers.find(({ digest, size }) => (scan.blobs.get(digest) ?? size) !== size)
-  return short && `its layer ${short.digest} has ${scan.blobs.get(short.digest)} bytes, and not ${short.size}`
+  if (diffIds.length !== layers.length) {
+    const problem = `its config names ${diffIds.length} layers and its manifest ${layers.length}`
+    return { problem, layers: [] }
+  }
+  const missing = layers.filter(({ digest, size }) => sizeOf(scan, digest) !== size)
+  const [first] = missing
+  return first && { problem: `its layer ${first.digest} is missing or damaged`, layers: missing }
+}
+
+/** Of a blob that is whole; of one that came since the blobs were hashed, what the disk says. */
+function sizeOf({ layout, blobs, damagedBlobs }: Scan, digest: Digest): number | undefined {
+  if (damagedBlobs.has(digest)) return undefined
+  const stats = lstatSync(layout.blob(digest), { throwIfNoEntry: false })
+  return blobs.get(digest) ?? (stats?.isFile() === true ? stats.size : undefined)
 }
 
 /** Read anew: a build may have stored it since the blobs were hashed. @returns its bytes, or what is wrong */
 function documentOf({ layout }: Scan, { digest, size }: Descriptor): Buffer | string {
-  const looked = lookAt(join(layout.blobs, digestHex(digest)))
+  const looked = lookAt(layout.blob(digest))
   if (looked.is === 'missing') return `blob ${digest} is missing`
   if (looked.is === 'other' || digestBytes(looked.bytes) !== digest) return `blob ${digest} is damaged`
   return looked.bytes.length === size

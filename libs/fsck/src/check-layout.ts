@@ -12,7 +12,7 @@ const isOciLayout = objectOf({ imageLayoutVersion: oneOf('1.0.0') })
 const younger = ['sources', 'failures', 'mounts', 'index', 'builds']
 
 /** What may stand beside the directories of the layout in `v1`. */
-const files = ['oci-layout', 'index.json']
+const files = ['oci-layout', 'index.json', 'secret-key']
 
 /**
  * The root, its `version`, and the directories that every store has. Their repairs need no open store, which could not be

@@ -56,6 +56,8 @@ function textProblem(
   if (snapshot === undefined) return 'it is no whole record'
   if (!isSealed && hasOtherKey(text, hex)) return 'it is the record of another key'
   // A build may have made it since the snapshots were listed.
+  const broken = mergedFrom(value).find((lower) => scan.snapshots.get(lower) === 'damaged')
+  if (broken !== undefined) return `its snapshot shares files with ${broken}, which is damaged`
   const state = scan.snapshots.get(snapshot) ?? (isCommitted(scan.layout, snapshot) ? 'whole' : undefined)
   if (state === 'whole') return undefined
   return `it names snapshot ${snapshot}, which is ${state ?? 'missing'}`
@@ -67,6 +69,11 @@ function namedSnapshot(value: Record<string, unknown>, text: string): SnapshotId
   if (!isRecord(holder)) return undefined
   const { snapshot } = holder
   return typeof snapshot === 'string' && isSnapshotId(snapshot) ? snapshot : undefined
+}
+
+/** A merge of several trees is made of hard links to their files. */
+function mergedFrom({ lower }: Record<string, unknown>): readonly string[] {
+  return Array.isArray(lower) ? lower.filter((id) => typeof id === 'string') : []
 }
 
 /**

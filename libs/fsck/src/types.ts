@@ -51,7 +51,7 @@ export interface Checked {
   readonly blobs: number
   readonly blobBytes: number
   readonly snapshots: number
-  /** Snapshots and sources whose files could not be compared with anything: made before tsbuild noted a digest of their content. */
+  /** Of these and of sources, trees that have no content digest to be compared with: layers that came with an image, and what an older version made. */
   readonly withoutDigest: number
   readonly records: number
   /** Records of another version of tsbuild, which this one never reads. */
@@ -74,7 +74,9 @@ export interface VerifyOptions {
   readonly repair: boolean
   /** Opens the store; called with `repair` only, once its layout is whole. */
   readonly open: () => Promise<Store>
-  readonly native: Pick<Native, 'remove'>
+  readonly native: Pick<Native, 'content' | 'diff'>
+  /** Unix ms. */
+  readonly now: () => number
   /** Of who runs this. */
   readonly uid: number
   readonly signal: AbortSignal

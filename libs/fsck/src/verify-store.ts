@@ -1,7 +1,9 @@
 import { Layout } from '@tsbuild/store'
 import { checkBlobs } from './check-blobs.ts'
+import { checkBuilds } from './check-builds.ts'
 import { checkCacheMounts, checkFailures, checkFileLists } from './check-files.ts'
 import { checkImages } from './check-images.ts'
+import { checkCacheFiles, checkIndex } from './check-index.ts'
 import { checkLayout } from './check-layout.ts'
 import { checkRecords } from './check-records.ts'
 import { checkSnapshots } from './check-snapshots.ts'
@@ -22,6 +24,9 @@ const checks: readonly ((scan: Scan) => Check)[] = [
   checkSources,
   checkCacheMounts,
   checkFailures,
+  checkBuilds,
+  checkIndex,
+  checkCacheFiles,
 ]
 
 /**
@@ -38,9 +43,12 @@ export async function verifyStore(options: VerifyOptions): Promise<VerifyReport>
   const scan: Scan = {
     layout,
     native: options.native,
+    now: options.now,
     signal: options.signal,
     blobs: new Map(),
+    damagedBlobs: new Set(),
     snapshots: new Map(),
+    layers: new Map(),
     checked: {
       blobs: 0,
       blobBytes: 0,

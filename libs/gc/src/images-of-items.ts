@@ -19,11 +19,15 @@ export function imagesOfItems(items: readonly Item[]): Int32Array {
     return named.length === 0 ? undefined : new Set(named)
   })
   for (const index of basesFirst(items)) {
-    const below = items[index]?.below ?? []
-    const own = images[index]
+    const { below = [], kind } = items[index] ?? {}
+    const [first = -1] = below
+    // Layers in one have no blob: they are of the images that all of them are of.
+    const own = images[index] ?? (kind === 'base' ? new Set(images[first]) : undefined)
     if (below.length === 0 || own === undefined) continue
+    images[index] = own
     for (const image of own) {
-      if (!below.some((base) => images[base]?.has(image))) own.delete(image)
+      const isOf = (base: number) => images[base]?.has(image) === true
+      if (!(kind === 'base' ? below.every(isOf) : below.some(isOf))) own.delete(image)
     }
   }
   for (const [index, own] of images.entries()) {

@@ -109,7 +109,7 @@ describe('planPrune()', () => {
       'middle stands upon it',
       'used stands upon it',
       'in use by a build',
-      'no image needs it, unused for 100 d',
+      'unused for 100 d',
     ])
   })
 

@@ -5,6 +5,7 @@ const garbageTexts: Readonly<Record<GarbageCode, string>> = {
   leftover: 'left half done by a process that died',
   'no-record': 'nothing refers to it',
   'no-snapshot': 'the files it stands for are gone',
+  'no-lower': 'one of the layers in it is gone',
   unreadable: 'it cannot be read',
   superseded: 'fetched again since',
   'no-reader': 'nothing refers to it',
@@ -24,7 +25,7 @@ export function reasonText(reason: Reason): string {
     case 'garbage':
       return garbageTexts[reason.garbage]
     case 'unused':
-      return `no image needs it, unused for ${timeText(reason.unusedMs)}`
+      return `unused for ${timeText(reason.unusedMs)}`
     case 'least-valuable':
       return `least valuable: ${timeText(reason.rebuildMs)} to make again, ${bytesText(reason.bytes)}, unused for ${timeText(reason.unusedMs)}`
     case 'part-of-removed':

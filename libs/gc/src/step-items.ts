@@ -42,21 +42,27 @@ export function addSteps(list: ItemList, parts: StepParts): StepItems {
     addLayerBlobs(list, index, entry, parts.blobs)
   }
   const steps: { readonly index: number; readonly record: CacheRecord }[] = []
-  const recorded = new Set<number>()
+  const recorded = new Map<string, number>()
+  const merged: MergedTree[] = []
   for (const entry of parts.records) {
     const found = addRecord(list, entry, { snapshots, blobs: parts.blobs })
     if (found === undefined) continue
-    recorded.add(found.index)
-    if (found.record !== undefined) steps.push({ index: found.index, record: found.record })
+    const { index, record, lower } = found
+    recorded.set(entry.id, index)
+    if (record !== undefined) steps.push({ index, record })
+    if (lower !== undefined) merged.push({ index, lower })
   }
   standUpon(list, steps)
+  for (const tree of merged)
+    standUponRun(list, tree, (name) => snapshots.get(name) ?? recorded.get(hexOf(name)))
   const read = nameFileLists(list, steps, lists)
   return {
     snapshots,
     finish() {
       const roots = rootsOf(list)
+      const named = new Set(recorded.values())
       for (const index of snapshots.values()) {
-        if (recorded.has(index) || roots.has(index)) continue
+        if (named.has(index) || roots.has(index)) continue
         list.at(index).standing = { as: 'garbage', code: 'no-record' }
       }
       for (const { id, usedMs } of parts.lists) {
@@ -103,12 +109,25 @@ function isLayer(value: unknown): value is { readonly blobs: readonly { readonly
   return layer(value)
 }
 
-/** @returns the item that the record belongs to, where what it names is there */
+/** The item that a record belongs to. */
+interface FoundRecord {
+  readonly index: number
+  /** Of a step. */
+  readonly record?: CacheRecord
+  /** Of a tree that several were merged into: their names. */
+  readonly lower?: readonly string[]
+}
+
+interface MergedTree extends Required<Pick<FoundRecord, 'index' | 'lower'>> {}
+
+const mergedTree = objectOf({ lower: listOf(text) })
+
+/** @returns undefined where what the record names is not there */
 function addRecord(
   list: ItemList,
   entry: StoreEntry,
   { snapshots, blobs }: { readonly snapshots: ReadonlyMap<string, number>; readonly blobs: BlobItems },
-): { readonly index: number; readonly record: CacheRecord | undefined } | undefined {
+): FoundRecord | undefined {
   const written = entry.text()
   // Gone since the list was made.
   if (written === undefined) return undefined
@@ -130,7 +149,31 @@ function addRecord(
   const index = snapshots.get(named ?? '')
   if (index === undefined) return garbage('no-snapshot', 'an unpacked layer')
   addTree(list, index, entry, blobs)
-  return { index, record: undefined }
+  return isMerged(value) ? { index, lower: value.lower } : { index }
+}
+
+function isMerged(value: unknown): value is { readonly lower: readonly string[] } {
+  return mergedTree(value)
+}
+
+/** Of a digest; any other text as it is. */
+function hexOf(name: string): string {
+  return name.replace(/^sha256:/, '')
+}
+
+/** A merged tree stands for exactly the trees that it was made of, by their ids: without one of them nobody asks for it again. */
+function standUponRun(
+  list: ItemList,
+  { index, lower }: MergedTree,
+  itemOf: (name: string) => number | undefined,
+): void {
+  const draft = list.at(index)
+  draft.description = `${lower.length} layers in one`
+  for (const name of lower) {
+    const below = itemOf(name)
+    if (below === undefined) draft.standing = { as: 'garbage', code: 'no-lower' }
+    else draft.below.add(below)
+  }
 }
 
 function snapshotOf(stored: unknown): string | undefined {

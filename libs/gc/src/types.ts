@@ -32,6 +32,8 @@ export type GarbageCode =
   | 'no-record'
   /** A record whose snapshot is gone. */
   | 'no-snapshot'
+  /** Layers in one, of which one is gone. */
+  | 'no-lower'
   /** A record that cannot be read. */
   | 'unreadable'
   /** A source that has no name any more, or a name without its tree. */

@@ -116,6 +116,8 @@ export interface ExecOp {
   readonly shmSizeBytes: number | undefined
   /** `--cgroup-parent` */
   readonly cgroupParent: string | undefined
+  /** `--cache`: how old a record of it may be that counts, in ms; 0: none does. Counts in no key. */
+  readonly maxAgeMs?: number | undefined
 }
 
 /**
@@ -161,6 +163,8 @@ export type ExecMount =
       readonly target: string | undefined
       readonly env: string | undefined
       readonly required: boolean
+      /** Whether another value makes it another step. */
+      readonly countsContent?: true | undefined
       readonly mode: number
       readonly uid: number
       readonly gid: number

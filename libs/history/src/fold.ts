@@ -22,6 +22,7 @@ export const untouched = {
   from: null,
   savedMs: null,
   miss: null,
+  reads: [],
   explained: false,
   waitedFor: null,
   usage: null,
@@ -65,8 +66,10 @@ export class BuildFold {
     if (event.type === 'vertex.status') this.#transfer(event)
     else if (event.type === 'history.explained') step.explained = true
     else if (event.type === 'vertex.waiting') step.waitedFor = event.reason
-    else if (event.type === 'vertex.missed') step.miss = event.reason
-    else if (event.type === 'vertex.usage') {
+    else if (event.type === 'vertex.missed') {
+      step.miss = event.reason
+      step.reads = event.reads ?? []
+    } else if (event.type === 'vertex.usage') {
       const { userMicros, systemMicros, peakMemoryBytes, readBytes, writtenBytes } = event
       step.usage = { userMicros, systemMicros, peakMemoryBytes, readBytes, writtenBytes }
     } else move(step, event)
@@ -102,11 +105,12 @@ export class BuildFold {
   }
 
   #transfer(event: Extract<JournalEvent, { type: 'vertex.status' }>): void {
-    const { vertex, id, at, currentBytes, totalBytes, done } = event
+    const { vertex, id, at, currentBytes, totalBytes, done, outcome } = event
     const known = this.#transfers.get(vertex) ?? new Map<string, StepTransfer>()
     this.#transfers.set(vertex, known)
     const startedAt = known.get(id)?.startedAt ?? at
-    known.set(id, { id, startedAt, at, currentBytes, totalBytes, done })
+    const amounts = { currentBytes, totalBytes, done }
+    known.set(id, { id, startedAt, at, ...amounts, ...(outcome === undefined ? {} : { outcome }) })
   }
 }
 
@@ -125,6 +129,7 @@ function move(step: OpenStep, event: LifeEvent): void {
       step.outcome = 'cached'
       step.from = event.from
       step.savedMs = event.savedMs ?? null
+      step.reads = event.reads ?? []
       break
     case 'vertex.completed':
       step.outcome = 'completed'

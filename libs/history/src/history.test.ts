@@ -365,6 +365,34 @@ describe('createHistory()', () => {
     expect(await chunks({ stream: 'stderr' })).toEqual(['stderr+1 E1\n', 'stderr+2 E2'])
   })
 
+  it('readLog() gives the last lines of logs of any length and form', async () => {
+    const { recorder, history } = await world()
+    const { events, end } = recorder(1)
+    const random = randomNumbers(11)
+    const sizes = [0, 1, 2, 50, 65_535, 65_536, 65_537, 131_072, 200_000]
+    const logs = sizes.flatMap((size) =>
+      [0.5, 0.01, 0.0001].map((density) =>
+        Buffer.from(Array.from({ length: size }, () => (random() < density ? 0x0a : 0x61))),
+      ),
+    )
+    for (const [index, data] of logs.entries()) {
+      const one = digestBytes(`${index}`)
+      events({ ...planned, vertex: one })
+      events(log(data, { vertex: one }))
+    }
+    await end(completed)
+    for (const [index, data] of logs.entries()) {
+      const lines = data.toString().match(/[^\n]*\n|[^\n]+$/g) ?? []
+      for (const tail of [0, 1, 2, 3, 40, 1e6]) {
+        const expected = tail === 0 ? '' : lines.slice(-tail).join('')
+        for (const stream of [undefined, 'stdout'] as const) {
+          const read = await bytesOf(history.readLog(refOf(1), digestBytes(`${index}`), { tail, stream }))
+          expect(read.toString() === expected, `log ${index}, tail ${tail}`).toBe(true)
+        }
+      }
+    }
+  }, 30_000)
+
   it('readLog() gives every byte of a log whose index is damaged or gone', async () => {
     const { recorder, history, directory } = await world()
     const { events, end } = recorder(1)

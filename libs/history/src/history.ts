@@ -1,6 +1,6 @@
 import { closeSync, constants, fstatSync, openSync, readFileSync, statSync } from 'node:fs'
-import type { Digest } from '@tsbuild/digest'
-import type { BuildStore } from '@tsbuild/store'
+import { type Digest, digestHex } from '@tsbuild/digest'
+import { type BuildStore, unsealedText } from '@tsbuild/store'
 import { historyFiles } from './files.ts'
 import { BuildFold } from './fold.ts'
 import { readStepLog } from './log-reader.ts'
@@ -22,7 +22,8 @@ export function createHistory(store: BuildStore): History {
     explanation(ref, vertex) {
       const directory = store.directory(ref)
       const text = directory === undefined ? undefined : readText(historyFiles(directory).explanation(vertex))
-      return text === undefined ? undefined : parseExplanation(text)
+      const whole = text === undefined ? undefined : unsealedText(digestHex(vertex), Buffer.from(text))
+      return whole === undefined ? undefined : parseExplanation(whole)
     },
     readLog: (ref, vertex, options = {}) => readLog(store, read, { ref, vertex, options }),
     remove: (refs) => store.remove(refs),
@@ -43,19 +44,23 @@ function listBuilds(store: BuildStore, read: History['read']): BuildList {
 
 function readBuild(store: BuildStore, ref: string, directory: string): BuildRecord | undefined {
   const files = historyFiles(directory)
-  // Asked first: a build that ends meanwhile then has its record.
-  const running = store.isRunning(ref)
   const ended = readText(files.record)
-  if (ended !== undefined) return ofRef(ref, parseRecord(ended))
+  if (ended !== undefined) return ofRef(ref, endedBuild(ref, ended))
+  const running = store.isRunning(ref)
   const journal = readText(files.journal)
-  if (journal !== undefined)
-    return ofRef(
-      ref,
-      readJournal(journal, running, (vertex) => sizeOfLog(files.log(vertex))),
-    )
-  // It ended between the two looks.
+  // Asked last: it may have ended between any two of these looks.
   const late = readText(files.record)
-  return late === undefined ? undefined : ofRef(ref, parseRecord(late))
+  if (late !== undefined) return ofRef(ref, endedBuild(ref, late))
+  if (journal === undefined) return undefined
+  return ofRef(
+    ref,
+    readJournal(journal, running, (vertex) => sizeOfLog(files.log(vertex))),
+  )
+}
+
+function endedBuild(ref: string, written: string): BuildRecord | undefined {
+  const text = unsealedText(ref, Buffer.from(written))
+  return text === undefined ? undefined : parseRecord(text)
 }
 
 /** A file that says it is of another build is in the wrong place. */

@@ -6,6 +6,7 @@ import { decodeEntry, entryBytes, type IndexEntry, indexHead } from './log-index
 import type { LogChunk, ReadLogOptions } from './types.ts'
 
 const blockBytes = 64 * 1024
+const lineFeed = 0x0a
 /** A log that is followed is looked at this often. */
 const followMs = 100
 
@@ -100,6 +101,32 @@ class LogReader {
 
   /** Goes to the beginning of the last so many lines of what is there now. */
   async skipToTail(lines: number, only: ReadLogOptions['stream']): Promise<void> {
+    this.#restart(only === undefined ? await this.#tailOfAll(lines) : await this.#tailOfStream(lines, only))
+  }
+
+  /** From the end backwards: a log may be of any size. */
+  async #tailOfAll(lines: number): Promise<number> {
+    const { size } = await this.#file.stat()
+    if (lines === 0) return size
+    const block = Buffer.alloc(blockBytes)
+    // The last line may have an end or none.
+    let end = Math.max(0, size - 1)
+    for (let left = lines; end > 0; ) {
+      const from = Math.max(0, end - blockBytes)
+      const { bytesRead } = await this.#file.read(block, 0, end - from, from)
+      const read = block.subarray(0, bytesRead)
+      for (let at = read.lastIndexOf(lineFeed); at >= 0; ) {
+        left -= 1
+        if (left === 0) return from + at + 1
+        at = at === 0 ? -1 : read.lastIndexOf(lineFeed, at - 1)
+      }
+      end = from
+    }
+    return 0
+  }
+
+  /** Which bytes are of the stream is known from the beginning on. */
+  async #tailOfStream(lines: number, only: ReadLogOptions['stream']): Promise<number> {
     /** Where lines begin, as a ring. */
     const starts: number[] = []
     let count = 0
@@ -108,13 +135,13 @@ class LogReader {
       const from = this.#offset
       for (let at = 0; at < data.length; ) {
         if (!inLine && lines > 0) starts[count++ % lines] = from + at
-        const newline = data.indexOf(0x0a, at)
+        const newline = data.indexOf(lineFeed, at)
         inLine = newline < 0
         at = inLine ? data.length : newline + 1
       }
     }
     const first = count > lines ? starts[count % lines] : starts[0]
-    this.#restart(first ?? this.#offset)
+    return first ?? this.#offset
   }
 
   async close(): Promise<void> {

@@ -122,6 +122,9 @@ const facts = {
 }
 const factsShape = objectOf(facts)
 
+const read = objectOf({ input: digest, content: digest })
+const outcome = optional(oneOf('sent', 'exists', 'mounted'))
+
 const step = objectOf({
   number: count,
   vertex: digest,
@@ -136,10 +139,11 @@ const step = objectOf({
   from: orNull(from),
   savedMs: orNull(time),
   miss: orNull(miss),
+  reads: listOf(read),
   explained: flag,
   waitedFor: orNull(text),
   usage: orNull(objectOf(usage)),
-  transfers: listOf(objectOf({ ...amounts, startedAt: time, at: time })),
+  transfers: listOf(objectOf({ ...amounts, outcome, startedAt: time, at: time })),
   log: objectOf({ bytes: count, lostBytes: count }),
 })
 
@@ -175,13 +179,13 @@ const events: ReadonlyMap<string, Shape> = new Map([
     }),
   ],
   ['vertex.started', objectOf(ofVertex)],
-  ['vertex.cached', objectOf({ ...ofVertex, from, savedMs: optional(time) })],
-  ['vertex.missed', objectOf({ ...ofVertex, reason: miss })],
+  ['vertex.cached', objectOf({ ...ofVertex, from, savedMs: optional(time), reads: optional(listOf(read)) })],
+  ['vertex.missed', objectOf({ ...ofVertex, reason: miss, reads: optional(listOf(read)) })],
   ['vertex.completed', objectOf(ofVertex)],
   ['vertex.usage', objectOf({ ...ofVertex, ...usage })],
   ['vertex.failed', objectOf({ ...ofVertex, error: text })],
   ['vertex.cancelled', objectOf(ofVertex)],
-  ['vertex.status', objectOf({ ...ofVertex, ...amounts })],
+  ['vertex.status', objectOf({ ...ofVertex, ...amounts, outcome })],
   ['vertex.waiting', objectOf({ ...ofVertex, reason: text })],
   ['warning', objectOf({ rule: text, message: text, source, page: optional(text), at: time })],
   ['history.explained', objectOf({ vertex: digest })],

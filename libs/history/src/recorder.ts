@@ -1,8 +1,8 @@
 import { closeSync, mkdirSync, openSync, renameSync, rmSync, writeFileSync, writeSync } from 'node:fs'
-import type { Digest, KeyValue } from '@tsbuild/digest'
+import { type Digest, digestHex, type KeyValue } from '@tsbuild/digest'
 import { redact } from '@tsbuild/errors'
 import type { BuildEvent, EventSink } from '@tsbuild/events'
-import type { BuildStore, OpenBuild } from '@tsbuild/store'
+import { type BuildStore, type OpenBuild, seal } from '@tsbuild/store'
 import { type HistoryFiles, historyFiles } from './files.ts'
 import { BuildFold, endedAs, type JournalEvent } from './fold.ts'
 import { LogWriter } from './log-writer.ts'
@@ -83,7 +83,7 @@ class Recorder {
     this.#attempt(() => {
       mkdirSync(files.explanations, { recursive: true, mode: 0o700 })
       const text = `${JSON.stringify({ format: historyFormat, explanation })}\n`
-      writeFileSync(files.explanation(vertex), text, { mode: 0o600 })
+      writeFileSync(files.explanation(vertex), seal(digestHex(vertex), text), { mode: 0o600 })
       this.#note({ type: 'history.explained', vertex })
     })
   }
@@ -178,7 +178,7 @@ class Recorder {
     const build = open?.build ?? store.begin(facts.ref)
     try {
       const files = historyFiles(build.directory)
-      replaceFile(files.record, encodeRecord(record))
+      replaceFile(files.record, seal(facts.ref, encodeRecord(record)))
       if (open !== undefined) rmSync(files.journal)
     } finally {
       build.end()

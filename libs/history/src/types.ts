@@ -1,6 +1,14 @@
 import type { Digest, KeyValue } from '@tsbuild/digest'
 import type { ErrorKind, SourceRange } from '@tsbuild/errors'
-import type { CacheSource, EventSink, Millis, MissReason, VertexRole } from '@tsbuild/events'
+import type {
+  CacheSource,
+  ContentRead,
+  EventSink,
+  Millis,
+  MissReason,
+  TransferOutcome,
+  VertexRole,
+} from '@tsbuild/events'
 
 /** The version of `build.json`, of the journal and of the explanations. A reader passes over other versions. */
 export const historyFormat = 1
@@ -95,6 +103,8 @@ export interface BuildStep {
   readonly savedMs: number | null
   /** Why it was not found in the cache. */
   readonly miss: MissReason | null
+  /** What it read of inputs that count by content. */
+  readonly reads: readonly ContentRead[]
   /** Whether there is an explanation: `History.explanation`. */
   readonly explained: boolean
   /** What it last waited for that another process did. */
@@ -121,6 +131,8 @@ export interface StepTransfer {
   readonly currentBytes: number
   readonly totalBytes: number | null
   readonly done: boolean
+  /** Of a blob of a push. */
+  readonly outcome?: TransferOutcome
 }
 
 /** How much a step wrote. */

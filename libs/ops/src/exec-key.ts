@@ -4,27 +4,29 @@ import type { ExecMount, ExecOp } from '@tsbuild/graph'
 import type { InputKeying } from '@tsbuild/solver'
 import { keepFileList, refuseSharedInputs, type ScannedSelection, scanSelections } from './input-content.ts'
 import { itselfAt, literalAt } from './literal-selection.ts'
+import type { SecretDigests } from './secret-digests.ts'
 import type { OpResult, OpsOptions } from './types.ts'
 
 /*
- * The key of an exec op, `exec.v3`: args, cgroupParent, cwd, env in order, the names of extra hosts in order, hostname,
- * mounts in order, network, platform, scripts in order with path and text, security, shmSizeBytes, ulimits in order, user.
- * Not in it: proxy variables, extra hosts' addresses, extra certificate authorities, limits of cgroups, what secrets and
- * agents give. spec/dockerfile.md 2.6; its golden digest is in exec-key.test.ts.
+ * The key of an exec op, `exec.v4`: args, cgroupParent, cwd, env in order, the names of extra hosts in order, hostname,
+ * mounts in order, network, platform, rootfs, scripts in order with path and text, security, shmSizeBytes, ulimits in order, user.
+ * Not in it: proxy variables, extra hosts' addresses, extra certificate authorities, limits of cgroups, what agents give and
+ * what secrets give, but for those that ask for it; how old a record may be. spec/dockerfile.md 2.6; its golden digest is in exec-key.test.ts.
  */
-export function execKey(op: ExecOp): KeyValue {
+export function execKey(op: ExecOp, secretDigests: () => SecretDigests): KeyValue {
   const { args, cgroupParent, cwd, env, hostname, network, platform, security, shmSizeBytes, user } = op
   return {
-    kind: 'exec.v3',
+    kind: 'exec.v4',
     args,
     cgroupParent,
     cwd,
     env,
     extraHosts: op.extraHosts.map(({ name }) => name),
     hostname,
-    mounts: op.mounts.map(mountKey),
+    mounts: op.mounts.map((mount) => mountKey(mount, secretDigests)),
     network,
     platform,
+    rootfs: op.rootfs,
     scripts: op.scripts.map(({ path, content }) => ({ path, content })),
     security,
     shmSizeBytes,
@@ -34,18 +36,18 @@ export function execKey(op: ExecOp): KeyValue {
 }
 
 /**
- * A mount counts with all it says, except for the id and the sharing of a cache mount, which say where else the same
- * directory is found. The source of a mount with an input counts with that input.
+ * A mount counts with all it says, except for the sharing of a cache mount, which says who waits for whom. The source of a
+ * mount with an input counts with that input.
  */
-function mountKey(mount: ExecMount): KeyValue {
+function mountKey(mount: ExecMount, secretDigests: () => SecretDigests): KeyValue {
   switch (mount.kind) {
     case 'bind': {
       const { kind, input, source, target, readOnly } = mount
       return { kind, input, source: input === undefined ? source : undefined, target, readOnly }
     }
     case 'cache': {
-      const { kind, target, input, source, readOnly, mode, uid, gid } = mount
-      return { kind, target, input, source, readOnly, mode, uid, gid }
+      const { kind, id, target, input, source, readOnly, mode, uid, gid } = mount
+      return { kind, id, target, input, source, readOnly, mode, uid, gid }
     }
     case 'tmpfs': {
       const { kind, target, sizeBytes, readOnly } = mount
@@ -53,7 +55,8 @@ function mountKey(mount: ExecMount): KeyValue {
     }
     case 'secret': {
       const { kind, id, target, env, required, mode, uid, gid } = mount
-      return { kind, id, target, env, required, mode, uid, gid }
+      const content = mount.countsContent === true ? (secretDigests().get(id) ?? null) : undefined
+      return { kind, id, target, env, required, mode, uid, gid, content }
     }
     case 'ssh': {
       const { kind, id, target, required, mode, uid, gid } = mount

@@ -7,6 +7,7 @@ import { processOf } from './exec-process.ts'
 import { readSecrets, type StepSecrets } from './exec-secrets.ts'
 import { endFailedStep } from './keep-failure.ts'
 import { createOutputTail } from './output-tail.ts'
+import { secretsAbout, warnOfChangedSecrets } from './secret-digests.ts'
 import { createSecretMasks } from './secret-mask.ts'
 import { stepFailed, usageEvent } from './step-end.ts'
 import { executedLayer, filesystemOf, loadLayer } from './stored-layer.ts'
@@ -16,11 +17,14 @@ import type { OpResult, OpsOptions } from './types.ts'
 export function execOp(op: ExecOp, inputCount: number, options: OpsOptions): StepOp<OpResult> {
   return {
     kind: 'step',
-    key: execKey(op),
+    key: execKey(op, () => options.secretDigests),
     // Asked for where the step has to run, and for nothing that is cached.
     get about() {
-      return { build: options.build, args: op.argNames ?? [] }
+      const secrets = secretsAbout(op, () => options.secretDigests)
+      return { build: options.build, args: op.argNames ?? [], secrets }
     },
+    maxAgeMs: op.maxAgeMs,
+    found: (record, context) => warnOfChangedSecrets(op, record, context, options),
     inputs: execInputs(op, inputCount, options),
     pure: false,
     bases: op.rootfs === undefined ? [] : [op.rootfs],

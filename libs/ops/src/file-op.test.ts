@@ -56,7 +56,7 @@ describe('fileOp() and its key', () => {
       `"sha256:6b45d3ac9948dd3c77776006965ed1413d928449b52f25c33bb6e49af5eaf70b"`,
     )
     expect(contentOf(all)).toMatchInlineSnapshot(
-      `"sha256:e90f05a9ba95de46e109ba3a374215b6530f5014cb13c5a19048c1418c656fcf"`,
+      `"sha256:1e1d6473d25c428272797f380f96079e8d2ac9e34a7a8ffcff981272efe9922b"`,
     )
     expect(stepOf([{ ...copy, chown: 'u:g', chmod: '0755' }, mkfile, mkdir]).key).toEqual({
       kind: 'file.v2',

@@ -6,6 +6,7 @@ import type { Compression, Native } from '@tsbuild/native'
 import type { Filesystem, Snapshotter } from '@tsbuild/snapshot'
 import type { CacheMountStore, SnapshotId } from '@tsbuild/store'
 import type { FailureKeeping } from './keep-failure.ts'
+import type { SecretDigests } from './secret-digests.ts'
 
 /** What a vertex gives its readers. */
 export type OpResult =
@@ -41,6 +42,8 @@ export interface OpsOptions {
    * @throws {UserError} `ERR_SECRET`
    */
   readonly secrets: (id: string) => Promise<Uint8Array | undefined>
+  /** See `digestSecrets`. */
+  readonly secretDigests: SecretDigests
   /**
    * Opens a socket of an agent that only lists keys and signs, for one step; undefined for one that was not given.
    * @throws {UserError} `ERR_SSH`

@@ -30,5 +30,26 @@ export const emptyFilesystem: Filesystem = { layers: [] }
 
 /** A file system with one more layer on top. */
 export function withLayer(base: Filesystem, layer: LayerRef): Filesystem {
-  return { layers: [...base.layers, layer] }
+  let layers: readonly LayerRef[] | undefined
+  const filesystem = {
+    // Put together when somebody asks: a build that finds 2,000 steps asks for the layers of the last one.
+    get layers() {
+      layers ??= layersOf(filesystem)
+      return layers
+    },
+  }
+  stacked.set(filesystem, { base, layer })
+  return filesystem
+}
+
+const stacked = new WeakMap<Filesystem, { readonly base: Filesystem; readonly layer: LayerRef }>()
+
+function layersOf(filesystem: Filesystem): readonly LayerRef[] {
+  const above: LayerRef[] = []
+  let below = filesystem
+  for (let top = stacked.get(below); top !== undefined; top = stacked.get(below)) {
+    above.push(top.layer)
+    below = top.base
+  }
+  return [...below.layers, ...above.reverse()]
 }

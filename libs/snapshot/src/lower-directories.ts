@@ -12,6 +12,9 @@ import type { MergedRuns } from './merged-runs.ts'
 /** Limits of a base image's layer, against decompression bombs. */
 const limits = { maxBytes: 64 * 2 ** 30, maxEntries: 2_000_000, maxRatio: 1000 }
 
+/** Layers that are unpacked while those below them are made durable; each holds a lock meanwhile. */
+const uncommitted = 16
+
 /** What {@link createLowerDirectories} needs from outside. */
 export interface LowerDirectoriesOptions {
   readonly store: Store
@@ -27,7 +30,7 @@ export type LowerDirectories = (filesystem: Filesystem, signal: AbortSignal) => 
  * under the image does not count, or the tree would be no one else's.
  */
 export function createLowerDirectories(options: LowerDirectoriesOptions, runs: MergedRuns): LowerDirectories {
-  const unpacked = new Map<string, Promise<SnapshotId>>()
+  const unpacked = new Map<string, Promise<Unpacked>>()
   const chained = createChains()
   const paths = async (stack: readonly SnapshotId[], signal: AbortSignal) =>
     (await runs.shorten(stack, signal)).map((id) => options.store.snapshots.path(id)).reverse()
@@ -36,6 +39,7 @@ export function createLowerDirectories(options: LowerDirectoriesOptions, runs: M
     /** Where the image begins that the layer belongs to, and the chain of its layers so far. */
     let start = 0
     let chain: ChainId | undefined
+    const commits: Promise<void>[] = []
     for (const layer of layers) {
       if (layer.kind === 'snapshot') {
         stack.push(layer.id)
@@ -46,9 +50,13 @@ export function createLowerDirectories(options: LowerDirectoriesOptions, runs: M
       const next = chained(chain, layer.diffId)
       const make = async () =>
         unpack(options, { chain: next, layer, lower: () => paths(stack.slice(start), signal) }, signal)
-      stack.push(await untilDone(signal, () => memoised(unpacked, next, make)))
+      const { id, committed } = await untilDone(signal, () => memoised(unpacked, next, make))
+      committed.catch(() => unpacked.delete(next))
+      if (commits.push(committed) > uncommitted) await commits.shift()
+      stack.push(id)
       chain = next
     }
+    await Promise.all(commits)
     return await paths(stack, signal)
   }
 }
@@ -87,32 +95,50 @@ interface Unpacking {
   readonly lower: () => Promise<readonly string[]>
 }
 
-async function unpack(
+/** A layer that can be used; it is durable, and found by others, when `committed` resolves. */
+interface Unpacked {
+  readonly id: SnapshotId
+  readonly committed: Promise<void>
+}
+
+/** Resolves as soon as the layer can be used. */
+function unpack(
   options: LowerDirectoriesOptions,
   unpacking: Unpacking,
   signal: AbortSignal,
-): Promise<SnapshotId> {
-  const { store, fetch } = options
-  const { chain, layer } = unpacking
+): Promise<Unpacked> {
+  const { store } = options
+  const { chain } = unpacking
   const known = unpackedSnapshot(store, chain)
-  if (known !== undefined) return known
-  return await store.locks.withLock(
-    `unpack ${chain}`,
-    async () => {
+  if (known !== undefined) return Promise.resolve({ id: known, committed: Promise.resolve() })
+  return new Promise((usable, reject) => {
+    const body = async () => {
       const made = unpackedSnapshot(store, chain)
-      if (made !== undefined) return made
-      if ((await store.blobs.size(layer.digest)) === undefined) await fetch(layer, signal)
-      try {
-        return await unpackStored(options, unpacking, signal)
-      } catch (error) {
-        // A blob that was damaged on disk is in quarantine now; a new one may be whole.
-        if (signal.aborted || (await store.blobs.verify(layer.digest))) throw error
-        await fetch(layer, signal)
-        return await unpackStored(options, unpacking, signal)
-      }
-    },
-    { signal },
-  )
+      if (made !== undefined) return usable({ id: made, committed: Promise.resolve() })
+      const unpacked = await fetchAndUnpack(options, unpacking, signal)
+      usable(unpacked)
+      await unpacked.committed
+    }
+    store.locks.withLock(`unpack ${chain}`, body, { signal }).catch(reject)
+  })
+}
+
+async function fetchAndUnpack(
+  options: LowerDirectoriesOptions,
+  unpacking: Unpacking,
+  signal: AbortSignal,
+): Promise<Unpacked> {
+  const { store, fetch } = options
+  const { layer } = unpacking
+  if ((await store.blobs.size(layer.digest)) === undefined) await fetch(layer, signal)
+  try {
+    return await unpackStored(options, unpacking, signal)
+  } catch (error) {
+    // A blob that was damaged on disk is in quarantine now; a new one may be whole.
+    if (signal.aborted || (await store.blobs.verify(layer.digest))) throw error
+    await fetch(layer, signal)
+    return await unpackStored(options, unpacking, signal)
+  }
 }
 
 /** From the blob in the store. */
@@ -120,16 +146,24 @@ async function unpackStored(
   { store, native }: LowerDirectoriesOptions,
   { chain, layer, lower }: Unpacking,
   signal: AbortSignal,
-): Promise<SnapshotId> {
+): Promise<Unpacked> {
   const draft = await store.snapshots.draft()
-  try {
-    await applyLayer(store, native, layer, { target: draft.upper, lower: await lower() }, signal)
-    await draft.commit([unpackedRecord(chain, draft.id, layer.diffId)], { layer: layerInfo(layer) })
-  } catch (error) {
-    await draft.release()
-    throw error
+  const orReleased = async (work: Promise<void>) => {
+    try {
+      await work
+    } catch (error) {
+      await draft.release()
+      throw error
+    }
   }
-  return draft.id
+  const apply = async () =>
+    applyLayer(store, native, layer, { target: draft.upper, lower: await lower() }, signal)
+  await orReleased(apply())
+  const record = unpackedRecord(chain, draft.id, layer.diffId)
+  const committed = orReleased(draft.commit([record], { layer: layerInfo(layer) }))
+  // Whoever uses the layer waits for it too, but maybe not before it fails.
+  committed.catch(() => {})
+  return { id: draft.id, committed }
 }
 
 /** Says where the layer of a chain is unpacked. */

@@ -1,6 +1,6 @@
 import type { Digest } from '@tsbuild/digest'
 import { layerKey, outputKey } from './keys.ts'
-import { find, graver, isForced, load, type Unusable } from './load.ts'
+import { find, graver, isForced, load, readsOf, type Unusable } from './load.ts'
 import { basesOf, complete, fail, type Resolved, type Run, type State, started } from './run.ts'
 import type { CacheRecord, Executed, Miss, RecordedInput, StepOp } from './types.ts'
 
@@ -25,10 +25,8 @@ export function executeOnce<R>(
 ): Promise<Resolved<R>> {
   const vertex = state.vertex.digest
   return new Promise((usable, reject) => {
-    const onWait = () => {
-      const reason = 'another process runs this step'
-      run.events({ type: 'vertex.waiting', vertex, reason, at: run.now() })
-    }
+    const onWait = (who: string) =>
+      run.events({ type: 'vertex.waiting', vertex, reason: `${who} runs this step`, at: run.now() })
     const body = async () => {
       const again = madeMeanwhile(run, state, op, plan)
       if ('resolved' in again) return usable(again.resolved)
@@ -143,16 +141,18 @@ function listKeeper<R>(run: Run<R>, op: StepOp<R>, { results }: Plan<R>): KeepLi
 /** Says why the step has to run, where anybody can say. */
 async function explain<R>(
   run: Run<R>,
-  { vertex, inputs: states }: State<R>,
+  state: State<R>,
   { key, about, maxAgeMs }: StepOp<R>,
   plan: Plan<R> & { readonly keepList: KeepList },
 ): Promise<void> {
   const { inputs, unusable, keepList } = plan
-  const inputNames = states.map((input) => input.vertex.name)
+  const { vertex } = state
+  const inputNames = state.inputs.map((input) => input.vertex.name)
   const what = { vertex, op: key, about, maxAgeMs, inputs, inputNames }
   const reason = await run.cache.explain?.({ ...what, keys: keysOf(plan), unusable, keepList })
-  if (reason !== undefined)
-    run.events({ type: 'vertex.missed', vertex: vertex.digest, reason, at: run.now() })
+  if (reason === undefined) return
+  const reads = readsOf(state, inputs)
+  run.events({ type: 'vertex.missed', vertex: vertex.digest, reason, ...reads, at: run.now() })
 }
 
 /**

@@ -1,4 +1,5 @@
 import type { Digest } from '@tsbuild/digest'
+import type { ContentRead } from '@tsbuild/events'
 import type { KeyedInput, Resolved, Run, State } from './run.ts'
 import type { CacheRecord, Miss, RecordedInput, StepOp } from './types.ts'
 
@@ -58,11 +59,25 @@ export function load<R>(
   // Said once, also of a step that is looked up once more.
   if (!state.found) {
     run.cached++
-    const { durationMs: savedMs } = record
-    run.events({ type: 'vertex.cached', vertex: state.vertex.digest, from: 'local', savedMs, at: run.now() })
+    const { vertex } = state
+    const facts = { savedMs: record.durationMs, ...readsOf(state, record.inputs) }
+    run.events({ type: 'vertex.cached', vertex: vertex.digest, from: 'local', ...facts, at: run.now() })
+    op.found?.(record, { vertex, signal: run.signal, events: run.events })
   }
   state.found = true
   return { resolved: { result, input: { kind: 'result', key: record.outputKey } } }
+}
+
+/** What a step reads of its inputs by content, for those who look on. */
+export function readsOf<R>(
+  { vertex }: State<R>,
+  inputs: readonly RecordedInput[],
+): { readonly reads?: readonly ContentRead[] } {
+  const reads = inputs.flatMap((recorded, index) => {
+    const input = vertex.inputs[index]
+    return recorded.kind === 'content' && input !== undefined ? [{ input, content: recorded.digest }] : []
+  })
+  return reads.length === 0 ? {} : { reads }
 }
 
 /**

@@ -44,6 +44,8 @@ export interface StepOp<R> {
   readonly about?: KeyValue | undefined
   /** How old a record may be that counts, in ms; 0: none does, and what the step makes is recorded all the same. */
   readonly maxAgeMs?: number | undefined
+  /** Told which record is used in the place of a run; may warn. */
+  found?(record: CacheRecord, context: ExecuteContext): void
   /** Brings a stored result back, or undefined if what it names is gone. */
   load(stored: KeyValue, bases: readonly R[]): R | undefined
   execute(inputs: readonly R[], context: ExecuteContext): Promise<Executed<R>>
@@ -155,11 +157,11 @@ export interface SolveOptions<R> {
   readonly graph: Graph
   readonly op: (vertex: Vertex) => SolverOp<R>
   readonly cache: CacheStore
-  /** Runs `body` while no other process runs a step of the same key; `onWait` is called when that takes long. */
+  /** Runs `body` while no other process runs a step of the same key; `onWait` is called when that takes long, with who runs it. */
   readonly exclusive: <T>(
     key: Digest,
     body: () => Promise<T>,
-    onWait: () => void,
+    onWait: (who: string) => void,
     signal: AbortSignal,
   ) => Promise<T>
   readonly events: EventSink

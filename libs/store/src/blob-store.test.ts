@@ -59,6 +59,30 @@ describe('DirectoryBlobStore', () => {
     expect(await blobs.read(digest)).toEqual(bytes)
   })
 
+  it.each(damages)('stream() and verify() notice a blob that %s, and take it out', async (_, damage) => {
+    const { blobs, root } = await temporaryStore()
+    const descriptor = { digest, size: bytes.length }
+    const judges = [
+      () => expect(blobs.stream(descriptor).toArray()).rejects.toMatchObject({ code: 'ERR_STORE_CORRUPT' }),
+      async () => expect(await blobs.verify(digest)).toBe(false),
+    ]
+    for (const judge of judges) {
+      await blobs.put(bytes)
+      damage(blobs.path(digest))
+      await judge()
+    }
+    const quarantined = readdirSync(join(root, 'v1', 'quarantine'))
+    expect(quarantined.every((name) => name.startsWith(digestHex(digest)))).toBe(true)
+  })
+
+  it('stream() gives the bytes of a whole blob, and verify() says so', async () => {
+    const { blobs } = await temporaryStore()
+    const large = Buffer.alloc(1_000_000, 'large')
+    const { digest, size } = await blobs.put(large)
+    expect(Buffer.concat(await blobs.stream({ digest, size }).toArray()).equals(large)).toBe(true)
+    expect(await blobs.verify(digest)).toBe(true)
+  })
+
   it.each(damages.filter(([name]) => /short|empty|longer|directory|link|FIFO/.test(name)))(
     'put() replaces a blob that %s without a read before',
     async (_, damage) => {

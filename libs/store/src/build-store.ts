@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { InternalError } from '@tsbuild/errors'
 import { onDiskSync, unlessErrno } from './fs-failure.ts'
 import { isBuildRef, type Layout, shortHash } from './layout.ts'
-import { type HeldRange, type RangeAccess, rangeOf, tryRangeLock } from './range-lock.ts'
+import { type HeldRange, isRangeHeld, type RangeAccess, rangeOf, tryRangeLock } from './range-lock.ts'
 import type { Session } from './session.ts'
 import type { BuildStore, HeldBuild, OpenBuild, Removal, StoredBuild } from './types.ts'
 
@@ -62,11 +62,7 @@ export class DirectoryBuildStore implements BuildStore {
   }
 
   isRunning(ref: string): boolean {
-    if (!isBuildRef(ref)) return false
-    // Those who read share it.
-    const held = this.#lock(ref, 'shared')
-    held?.release()
-    return held === undefined
+    return isBuildRef(ref) && isBuildRunning(this.#layout, ref)
   }
 
   sizeBytes(ref: string): number {
@@ -124,6 +120,11 @@ export function buildRange(ref: string): number {
 
 function lookUp(path: string): Stats | undefined {
   return onDiskSync('look up', path, () => unlessErrno(['ENOENT', 'ENOTDIR'], () => statSync(path)))
+}
+
+/** As {@link BuildStore.isRunning}: those who read share its byte. Writes nothing. */
+export function isBuildRunning({ locks }: Layout, ref: string): boolean {
+  return isRangeHeld(join(locks, 'builds'), rangeOf(shortHash(ref)))
 }
 
 /** Of a tree that may change meanwhile. */

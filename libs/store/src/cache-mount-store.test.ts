@@ -54,7 +54,13 @@ describe('DirectoryCacheMountStore', () => {
     let now = 1_000
     const store = await temporaryStore({ now: () => now })
     const meta = ({ path }: CacheMount) => JSON.parse(readFileSync(join(dirname(path), 'meta.json'), 'utf8'))
-    const known = { id: '/root/.cache', scope: 'main', base: null, createdMs: 1_000 }
+    const known = {
+      seal: expect.any(String),
+      id: '/root/.cache',
+      scope: 'main',
+      base: null,
+      createdMs: 1_000,
+    }
     expect(await using(store, {}, meta)).toEqual({ ...known, usedMs: 1_000 })
     now = 2_000
     expect(await using(store, {}, meta)).toEqual({ ...known, usedMs: 2_000 })

@@ -7,6 +7,7 @@ import { onDisk, onDiskSync, unlessErrno } from './fs-failure.ts'
 import { type CacheMountPaths, isCacheMountNumber, type Layout, shortHash } from './layout.ts'
 import { acquireRange } from './locks.ts'
 import { type HeldRange, type RangeAccess, rangeOf, tryRangeLock } from './range-lock.ts'
+import { seal, unsealedText } from './seal.ts'
 import type { Session } from './session.ts'
 import type {
   CacheMount,
@@ -120,7 +121,8 @@ export class DirectoryCacheMountStore implements CacheMountStore {
     try {
       await request.make(draft, seed?.paths.directory)
       await onDisk('make cache mount', paths.directory, async () => {
-        writeFileSync(join(draft, 'meta.json'), this.#metaText(request), { flag: 'wx', mode: 0o600 })
+        const text = seal(String(paths.number), this.#metaText(request))
+        writeFileSync(join(draft, 'meta.json'), text, { flag: 'wx', mode: 0o600 })
         await disk.syncTree(layout.root)
         const ofName = layout.cacheMounts(name)
         mkdirSync(ofName, { recursive: true, mode: 0o700 })
@@ -173,10 +175,11 @@ export class DirectoryCacheMountStore implements CacheMountStore {
   }
 
   /** For people and for the choice of what to delete first. Not durable: a lost date is an older one. */
-  #noteUse(request: CacheMountRequest, { meta }: CacheMountPaths): void {
+  #noteUse(request: CacheMountRequest, { meta, number }: CacheMountPaths): void {
     const temporary = this.#parts.session.temporaryFile()
     onDiskSync('write', meta, () => {
-      const text = this.#metaText(request, createdMs(readSmallFile(meta)))
+      const known = unsealedText(String(number), readSmallFile(meta))
+      const text = seal(String(number), this.#metaText(request, createdMs(known)))
       try {
         writeFileSync(temporary, text, { flag: 'wx', mode: 0o600 })
         renameSync(temporary, meta)
@@ -287,9 +290,9 @@ function exists(path: string): boolean {
 }
 
 /** @returns undefined for what is no metadata of ours */
-function createdMs(bytes: Buffer | undefined): number | undefined {
+function createdMs(text: string | undefined): number | undefined {
   try {
-    const value: unknown = JSON.parse(bytes?.toString() ?? '')
+    const value: unknown = JSON.parse(text ?? '')
     return isObject(value) && typeof value.createdMs === 'number' ? value.createdMs : undefined
   } catch {
     return undefined

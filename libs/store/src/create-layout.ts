@@ -92,7 +92,11 @@ function wrongVersion(root: string, version: string): EnvironmentError {
       `this program knows version ${layoutVersion}`,
     {
       details: { path: root, version: version.slice(0, 40) },
-      hints: ['Use the newer tsbuild, or choose another store with `--root`.'],
+      hints: [
+        Number(version) < Number(layoutVersion)
+          ? 'An older tsbuild made it. Choose another store with `--root`; this one can be deleted.'
+          : 'Use the newer tsbuild, or choose another store with `--root`.',
+      ],
     },
   )
 }

@@ -1,4 +1,13 @@
-import { closeSync, constants, mkdirSync, openSync, readFileSync, renameSync, unlinkSync } from 'node:fs'
+import {
+  closeSync,
+  constants,
+  fstatSync,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  renameSync,
+  unlinkSync,
+} from 'node:fs'
 import { type FileHandle, open } from 'node:fs/promises'
 import { onDisk, unlessErrno } from './fs-failure.ts'
 import type { StoreOptions } from './types.ts'
@@ -34,14 +43,18 @@ export class Disk {
     await Promise.all([...new Set(paths)].map(syncDirectory))
   }
 
-  /** Puts a whole new file in the place of an old one: readers see one or the other, also after a power cut. */
-  async replaceFile(temporary: string, path: string, directory: string, text: string): Promise<void> {
+  /**
+   * Puts a whole new file in the place of an old one: readers see one or the other, also after a power cut.
+   * @param temporary gives new paths of the session
+   */
+  async replaceFile(temporary: () => string, path: string, directory: string, text: string): Promise<void> {
+    const draft = temporary()
     await onDisk('write', path, async () => {
       try {
-        await this.#writeSynced(temporary, text)
-        renameSync(temporary, path)
+        await this.#writeSynced(draft, text)
+        renameOver(draft, path, temporary)
       } catch (error) {
-        removeFile(temporary)
+        removeFile(draft)
         throw error
       }
       await this.syncDirectories([directory])
@@ -86,14 +99,31 @@ async function syncDirectory(path: string): Promise<void> {
  * link, a FIFO, which would block) counts as none.
  */
 export function readSmallFile(path: string): Buffer | undefined {
+  return readDated(path)?.bytes
+}
+
+/** As {@link readSmallFile}, with the time of its last change, without another look at the path. */
+export function readDated(path: string): { readonly bytes: Buffer; readonly mtimeMs: number } | undefined {
   return unlessErrno(['ENOENT', 'ELOOP', 'EISDIR', 'ENXIO', 'ENOTDIR'], () => {
     const fd = openSync(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK)
     try {
-      return readFileSync(fd)
+      const { mtimeMs } = fstatSync(fd)
+      return { bytes: readFileSync(fd), mtimeMs }
     } finally {
       closeSync(fd)
     }
   })
+}
+
+/**
+ * Gives a file its name in the place of whatever has it. The kernel puts no file in the place of a directory; one that came
+ * there by damage is moved to `aside` first.
+ */
+export function renameOver(temporary: string, path: string, aside: () => string): void {
+  const isDirectory = unlessErrno(['EISDIR'], () => renameSync(temporary, path) ?? true) === undefined
+  if (!isDirectory) return
+  renameSync(path, aside())
+  renameSync(temporary, path)
 }
 
 /** Removes a file, if it is there. */

@@ -1,7 +1,7 @@
-import { renameSync, statSync, writeFileSync } from 'node:fs'
+import { statSync, writeFileSync } from 'node:fs'
 import { type Digest, digestBytes } from '@tsbuild/digest'
 import { InternalError } from '@tsbuild/errors'
-import { readSmallFile, removeFile } from './disk.ts'
+import { readSmallFile, removeFile, renameOver } from './disk.ts'
 import { onDisk, onDiskSync } from './fs-failure.ts'
 import type { Layout } from './layout.ts'
 import type { Session } from './session.ts'
@@ -33,7 +33,7 @@ export class FileLists {
       const temporary = this.#session.temporaryFile()
       try {
         writeFileSync(temporary, text, { flag: 'wx', mode: 0o600 })
-        renameSync(temporary, path)
+        renameOver(temporary, path, () => this.#session.temporaryFile())
       } catch (error) {
         removeFile(temporary)
         throw error

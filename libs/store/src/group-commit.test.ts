@@ -89,17 +89,27 @@ describe('GroupCommit', () => {
     const { store, gate } = await gatedStore()
     const bad = key('bad')
     const blocked = join(store.root, 'v1', 'records', digestHex(bad).slice(0, 2))
-    mkdirSync(join(blocked, `${digestHex(bad)}.json`, 'in the way'), { recursive: true })
+    writeFileSync(blocked, 'in the way')
     const good = commitNamed(store, 'good')
     const failing = commitNamed(store, 'bad')
     const alsoGood = commitNamed(store, 'also good')
     const outcome = expect(failing).rejects.toMatchObject({
       code: 'ERR_STORE_IO',
-      details: { errno: 'EISDIR' },
+      details: { errno: 'ENOTDIR' },
     })
     ;(await gate.call(1)).pass()
     await Promise.all([good, alsoGood, outcome])
     expect(store.records.get(key('good'))).toBeDefined()
+    await store.close()
+    expect(readdirSync(join(store.root, 'v1', 'ingest'))).toEqual([])
+  })
+
+  it('commit() takes the name of a record from a directory that has come there', async () => {
+    const store = await temporaryStore()
+    const hex = digestHex(key('a'))
+    mkdirSync(join(store.root, 'v1', 'records', hex.slice(0, 2), `${hex}.json`, 'full'), { recursive: true })
+    await commitNamed(store, 'a')
+    expect(store.records.get(key('a'))).toBe('{"name":"a"}')
     await store.close()
     expect(readdirSync(join(store.root, 'v1', 'ingest'))).toEqual([])
   })

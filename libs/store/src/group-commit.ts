@@ -1,7 +1,7 @@
-import { renameSync, writeFileSync } from 'node:fs'
+import { writeFileSync } from 'node:fs'
 import { basename } from 'node:path'
 import { digestHex } from '@tsbuild/digest'
-import { type Disk, makeDirectory, removeFile } from './disk.ts'
+import { type Disk, makeDirectory, removeFile, renameOver } from './disk.ts'
 import { onDiskSync, storeFailure } from './fs-failure.ts'
 import type { Layout, SourceId } from './layout.ts'
 import { seal } from './seal.ts'
@@ -103,7 +103,7 @@ export class GroupCommit {
         error,
       )
     }
-    const named = phase(staged, ({ value }) => publish(value))
+    const named = phase(staged, ({ value }) => publish(value, () => this.#session.temporaryFile()))
     await this.#finish(named)
   }
 
@@ -191,10 +191,10 @@ function phase<In, Out>(steps: readonly Step<In>[], work: (step: Step<In>) => Ou
 }
 
 /** Gives files their names, in order. @returns the directories that changed */
-function publish(staged: readonly Staged[]): readonly string[] {
+function publish(staged: readonly Staged[], aside: () => string): readonly string[] {
   for (const [index, { temporary, path }] of staged.entries()) {
     try {
-      renameSync(temporary, path)
+      renameOver(temporary, path, aside)
     } catch (error) {
       discard(staged.slice(index))
       throw storeFailure(error, 'write', path)

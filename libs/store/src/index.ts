@@ -1,13 +1,16 @@
+export { isBuildRunning } from './build-store.ts'
 export { onDisk, withStoreSpace } from './fs-failure.ts'
 export type { CacheMountPaths, FailurePaths, SnapshotPaths, SourceId, SourcePaths } from './layout.ts'
 export { isBuildRef, isCacheMountNumber, isSnapshotId, isSourceId, Layout, layoutVersion } from './layout.ts'
-export { parseImageList } from './local-images.ts'
+export { parseImageList, salvageImageList } from './local-images.ts'
 export { openStore } from './open-store.ts'
 export type { Sealed } from './seal.ts'
-export { unseal } from './seal.ts'
+export { seal, unseal, unsealedText } from './seal.ts'
 export { isSessionAlive } from './session.ts'
 export { parseLayerInfo } from './snapshot-store.ts'
 export { parseSourcePointer } from './source-store.ts'
+export { isIndexFile } from './step-index.ts'
+export type { DescribeRecord, Eviction, IndexedRecord, StepIndex } from './step-index-types.ts'
 export type {
   BlobStore,
   BuildStore,
@@ -15,17 +18,15 @@ export type {
   CacheMountName,
   CacheMountRequest,
   CacheMountStore,
-  DescribeRecord,
   DraftCommitOptions,
-  Eviction,
   FailureStore,
   FetchedSource,
   HeldBuild,
-  IndexedRecord,
   Ingest,
   KeptFailure,
   LayerInfo,
   LocalImages,
+  LockHolder,
   LockOptions,
   Locks,
   NamedImage,
@@ -38,7 +39,6 @@ export type {
   SnapshotStore,
   SourceDraft,
   SourceStore,
-  StepIndex,
   Store,
   StoredBuild,
   StoreEntry,

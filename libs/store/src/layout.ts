@@ -73,6 +73,8 @@ export class Layout {
   readonly buildLocks: string
   /** How much the store took when somebody last counted; part of the index. */
   readonly account: string
+  /** See {@link Store.secretKey}. */
+  readonly secretKey: string
 
   constructor(root: string) {
     const v1 = join(root, 'v1')
@@ -98,6 +100,7 @@ export class Layout {
     this.mounts = join(v1, 'mounts')
     this.mountLocks = join(this.locks, 'mounts')
     this.builds = join(v1, 'builds')
+    this.secretKey = join(v1, 'secret-key')
     this.buildLocks = join(this.locks, 'builds')
     this.account = join(v1, 'index', 'account.json')
   }

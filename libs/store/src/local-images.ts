@@ -11,7 +11,7 @@ const nameAnnotation = 'org.opencontainers.image.ref.name'
 /** Where containerd looks for the name of an image that it imports. */
 const containerdAnnotation = 'io.containerd.image.name'
 
-/** An index without images, as a new store has it. */
+/** The text of an index without images, as a new store has it. */
 export const emptyIndex = formatIndex([])
 
 /** One entry of `manifests`: as it was read, so that members that other tools wrote are kept. */
@@ -73,7 +73,8 @@ export class IndexFileImages implements LocalImages {
   async #update(change: (entries: readonly Entry[]) => readonly Entry[]): Promise<void> {
     await this.#locks.withLock('index.json', async () => {
       const text = formatIndex(change(this.#read()))
-      await this.#disk.replaceFile(this.#session.temporaryFile(), this.#layout.index, this.#layout.v1, text)
+      const temporary = () => this.#session.temporaryFile()
+      await this.#disk.replaceFile(temporary, this.#layout.index, this.#layout.v1, text)
     })
   }
 
@@ -91,6 +92,25 @@ export class IndexFileImages implements LocalImages {
  */
 export function parseImageList(text: string, path: string): readonly NamedImage[] {
   return named(parseEntries(text, path))
+}
+
+/** The text of an image list with those entries of a damaged one that can be read. */
+export function salvageImageList(damaged: string): string {
+  let index: unknown
+  try {
+    index = JSON.parse(damaged)
+  } catch {
+    return emptyIndex
+  }
+  const manifests = isObject(index) && Array.isArray(index.manifests) ? index.manifests : []
+  const entries = manifests.flatMap((raw: unknown) => {
+    try {
+      return [parseEntry(raw, 0, '')]
+    } catch {
+      return []
+    }
+  })
+  return formatIndex(entries)
 }
 
 function named(entries: readonly Entry[]): readonly NamedImage[] {
@@ -126,14 +146,22 @@ function parseEntries(text: string, path: string): readonly Entry[] {
   if (!isObject(index) || index.schemaVersion !== 2 || !Array.isArray(index.manifests)) {
     throw corrupt(path, 'it is no OCI image index')
   }
-  return index.manifests.map((raw: unknown, position) => {
-    const full = readDescriptor(raw)
-    if (full === undefined) throw corrupt(path, `manifests[${position}] is no descriptor`)
-    const { annotations, ...descriptor } = full
-    const { [nameAnnotation]: name, [containerdAnnotation]: _, ...others } = annotations ?? {}
-    const named = Object.keys(others).length === 0 ? descriptor : { ...descriptor, annotations: others }
-    return { raw, name, descriptor: named }
-  })
+  return index.manifests.map((raw: unknown, position) => parseEntry(raw, position, path))
+}
+
+function parseEntry(raw: unknown, position: number, path: string): Entry {
+  const full = readDescriptor(raw)
+  if (full === undefined) throw corrupt(path, `manifests[${position}] is no descriptor`)
+  const { annotations, ...descriptor } = full
+  const { [nameAnnotation]: name, [containerdAnnotation]: again, ...others } = annotations ?? {}
+  // Other tools write the tag alone into the one, and the whole name into the other.
+  if (name?.includes('/') === true && again !== undefined && again !== name)
+    throw corrupt(
+      path,
+      `manifests[${position}] has two names, ${JSON.stringify(name)} and ${JSON.stringify(again)}`,
+    )
+  const named = Object.keys(others).length === 0 ? descriptor : { ...descriptor, annotations: others }
+  return { raw, name, descriptor: named }
 }
 
 function corrupt(path: string, state: string, cause?: unknown): EnvironmentError {
@@ -143,7 +171,7 @@ function corrupt(path: string, state: string, cause?: unknown): EnvironmentError
     {
       cause,
       details: { path },
-      hints: ['Move the file away; images get their names back when they are pulled or built again.'],
+      hints: ['`tsbuild verify --repair` keeps the names that can be read.'],
     },
   )
 }

@@ -1,5 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import { UserError } from '@tsbuild/errors'
+import type { Holders } from './holders.ts'
 import { shortHash } from './layout.ts'
 import { type HeldRange, type RangeAccess, rangeOf, tryRangeLock } from './range-lock.ts'
 import type { LockOptions, Locks } from './types.ts'
@@ -14,21 +15,27 @@ const defaultNoticeMs = 5_000
  */
 export class FileLocks implements Locks {
   readonly #path: string
+  readonly #holders: Holders | undefined
   /** A name is in the map while it is held; the value is who comes next. */
   readonly #queues = new Map<string, (() => void)[]>()
 
   /** @param path the lock file, made when the first lock is taken */
-  constructor(path: string) {
+  constructor(path: string, holders?: Holders) {
     this.#path = path
+    this.#holders = holders
   }
 
   async withLock<T>(name: string, body: () => Promise<T>, options: LockOptions = {}): Promise<T> {
     await this.#enter(name, options.signal)
     try {
-      const held = await acquireRange(this.#path, name, 'exclusive', options)
+      const onWait = () => options.onWait?.(this.#holders?.find(name))
+      const held = await acquireRange(this.#path, name, 'exclusive', { ...options, onWait })
+      const { label } = options
+      const forget = label === undefined ? undefined : this.#holders?.note(name, label)
       try {
         return await body()
       } finally {
+        forget?.()
         held.release()
       }
     } finally {

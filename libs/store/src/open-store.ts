@@ -7,10 +7,12 @@ import { Disk } from './disk.ts'
 import { DirectoryFailureStore } from './failure-store.ts'
 import { FileLists } from './file-lists.ts'
 import { GroupCommit } from './group-commit.ts'
+import { Holders } from './holders.ts'
 import { Layout, shortHash } from './layout.ts'
 import { IndexFileImages } from './local-images.ts'
 import { FileLocks } from './locks.ts'
 import { DirectoryRecordStore } from './record-store.ts'
+import { readSecretKey } from './secret-key.ts'
 import { Session, sessionNames, sweepSessions } from './session.ts'
 import { DirectorySnapshotStore } from './snapshot-store.ts'
 import { DirectorySourceStore } from './source-store.ts'
@@ -36,7 +38,7 @@ export async function openStore(options: StoreOptions): Promise<Store> {
 
   const uses = new Uses(layout, options.now)
   const commits = new GroupCommit(layout, disk, session)
-  const locks = new FileLocks(join(layout.locks, 'steps'))
+  const locks = new FileLocks(join(layout.locks, 'steps'), new Holders(layout, session))
   const failures = new DirectoryFailureStore({
     layout,
     session,
@@ -65,6 +67,7 @@ export async function openStore(options: StoreOptions): Promise<Store> {
     cacheFile: (kind, name) => join(layout.cache, kind, shortHash(name)),
     putFileList: (digest, text) => files.put(digest, text),
     getFileList: (digest) => files.get(digest),
+    secretKey: () => readSecretKey(layout, disk, session),
     close: async () => {
       await commits.drain()
       await sweep

@@ -1,9 +1,12 @@
 import { readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { digestBytes } from '@tsbuild/digest'
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, onTestFinished } from 'vitest'
+import { Holders } from './holders.ts'
+import { Layout } from './layout.ts'
 import { FileLocks } from './locks.ts'
 import { openStore } from './open-store.ts'
+import { Session } from './session.ts'
 import { storeOptions, temporaryDirectory, temporaryStore } from './testing/temporary-store.ts'
 import { verifyStore } from './testing/verify-store.ts'
 import { writerProcesses } from './testing/writer-process.ts'
@@ -49,6 +52,72 @@ describe('several processes on one store', () => {
     const killed = performance.now()
     holder.process.kill('SIGKILL')
     expect((await taken) - killed).toBeLessThan(1_000)
+  }, 30_000)
+
+  it.each([
+    ['works', 'SIGCONT', false],
+    ['is stopped', 'SIGSTOP', true],
+  ] as const)(
+    'withLock() says who holds a lock when the holder %s',
+    async (_, signal, stopped) => {
+      const store = await temporaryStore()
+      const holder = spawnWriter(store.root, { do: 'hold', lock: 'step' })
+      await holder.reported('held')
+      const { pid = 0 } = holder.process
+      process.kill(pid, signal)
+      let state = ''
+      while (stopped !== (state === 'T'))
+        state = /\) (\w)/.exec(readFileSync(`/proc/${pid}/stat`, 'utf8'))?.[1] ?? ''
+      const told = new Promise<unknown>((resolve) => {
+        const body = async () => {}
+        const waiting = store.locks.withLock('step', body, { onWait: resolve, waitNoticeMs: 20 })
+        onTestFinished(() => waiting)
+      })
+      expect(await told).toEqual({ pid, label: 'the build', stopped })
+      process.kill(pid, 'SIGKILL')
+    },
+    30_000,
+  )
+
+  it('withLock() names nobody once the lock is free, whatever the last holder left', async () => {
+    const store = await temporaryStore()
+    const holder = spawnWriter(store.root, { do: 'hold', lock: 'step' })
+    await holder.reported('held')
+    const notes = () =>
+      readdirSync(join(store.root, 'v1', 'ingest'), { recursive: true }).filter((name) =>
+        String(name).includes('holds-'),
+      )
+    expect(notes()).toHaveLength(1)
+    holder.process.kill('SIGKILL')
+    await holder.ended
+    await store.locks.withLock(
+      'step',
+      async () => {
+        // The dead one's note is there until its session is swept, and a second waiter is not led astray by it.
+        const own = new Promise<unknown>((resolve) => {
+          const other = new FileLocks(
+            join(store.root, 'v1', 'locks', 'steps'),
+            new Holders(
+              new Layout(store.root),
+              new Session(new Layout(store.root), storeOptions(store.root)),
+            ),
+          )
+          const abort = new AbortController()
+          const waiting = other.withLock('step', async () => {}, {
+            signal: abort.signal,
+            waitNoticeMs: 20,
+            onWait: (who) => {
+              abort.abort()
+              resolve(who)
+            },
+          })
+          waiting.catch(() => {})
+        })
+        expect(await own).toMatchObject({ pid: process.pid, label: 'mine' })
+      },
+      { label: 'mine' },
+    )
+    expect(notes()).toHaveLength(1)
   }, 30_000)
 
   it('withLock() of a lock that another process holds can be aborted, and other names are free', async () => {

@@ -28,7 +28,8 @@ export function tryRangeLock(
   return onDiskSync('lock', path, () => {
     loaded ??= loadCalls()
     const calls = loaded
-    const fd = openSync(path, constants.O_RDWR | constants.O_CREAT, 0o600)
+    const fd = openLocks(path, access)
+    if (fd === undefined) return { release: () => {} }
     try {
       if (calls.tryLock(fd, offset, access)) return { release: () => release(calls, fd, offset) }
     } catch (error) {
@@ -38,6 +39,16 @@ export function tryRangeLock(
     closeSync(fd)
     return undefined
   })
+}
+
+/**
+ * On a read-only file system a shared lock is one of a file that is opened for reading. Where there is no such file nobody
+ * can hold it otherwise: undefined.
+ */
+function openLocks(path: string, access: RangeAccess): number | undefined {
+  const writable = () => openSync(path, constants.O_RDWR | constants.O_CREAT, 0o600)
+  if (access === 'exclusive') return writable()
+  return unlessErrno(['EROFS'], writable) ?? unlessErrno(['ENOENT'], () => openSync(path, constants.O_RDONLY))
 }
 
 /**
@@ -75,7 +86,7 @@ export class SharedRanges {
   /** Lets go of every byte. As in {@link HeldRange.release}, unlocking comes first. */
   close(): void {
     try {
-      for (const offset of this.#held) this.#calls.unlock(this.#fd, offset)
+      if (this.#held.size > 0) this.#calls.unlockAll(this.#fd)
     } finally {
       this.#held.clear()
       closeSync(this.#fd)
@@ -122,7 +133,12 @@ function release(calls: LockCalls, fd: number, offset: number): void {
 interface LockCalls {
   tryLock(fd: number, offset: number, access: RangeAccess): boolean
   unlock(fd: number, offset: number): void
+  /** Of this opening. */
+  unlockAll(fd: number): void
 }
+
+/** Every offset that {@link rangeOf} gives is below it. */
+const wholeRange = 2 ** 52
 
 let loaded: LockCalls | undefined
 
@@ -138,6 +154,7 @@ function loadCalls(): LockCalls {
     return {
       tryLock: (fd, offset, access) => main.tryLock(fd, offset, 1, { shared: access === 'shared' }),
       unlock: (fd, offset) => main.unlock(fd, offset, 1),
+      unlockAll: (fd) => main.unlock(fd, 0, wholeRange),
     }
   }
   return {
@@ -151,6 +168,7 @@ function loadCalls(): LockCalls {
       }
     },
     unlock: (fd, offset) => addon.unlock(fd, offset, 1),
+    unlockAll: (fd) => addon.unlock(fd, 0, wholeRange),
   }
 }
 

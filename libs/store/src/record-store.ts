@@ -1,5 +1,5 @@
 import { type Digest, digestHex } from '@tsbuild/digest'
-import { readSmallFile } from './disk.ts'
+import { readDated, readSmallFile } from './disk.ts'
 import { onDiskSync } from './fs-failure.ts'
 import type { GroupCommit } from './group-commit.ts'
 import type { Layout } from './layout.ts'
@@ -22,12 +22,11 @@ export class DirectoryRecordStore implements RecordStore {
 
   get(key: Digest): string | undefined {
     const { path } = this.#layout.record(key)
-    const bytes = onDiskSync('read record', path, () => readSmallFile(path))
+    const read = onDiskSync('read record', path, () => readDated(path))
     // An empty file is what a power cut leaves of one that a careless copy of the store made.
-    if (bytes === undefined || bytes.length === 0) return undefined
-    const text = unsealedText(digestHex(key), bytes)
-    if (text === undefined) return undefined
-    this.#uses.noteFile(path)
+    if (read === undefined || read.bytes.length === 0) return undefined
+    const text = unsealedText(digestHex(key), read.bytes)
+    if (text !== undefined) this.#uses.note(path, read.mtimeMs)
     return text
   }
 

@@ -31,6 +31,11 @@ export class Session {
     return join(this.#directory(), this.#options.randomId())
   }
 
+  /** A path for a file of a fixed name that ends with the session, none of whose names are hex digits alone. */
+  file(name: string): string {
+    return join(this.#directory(), name)
+  }
+
   /** A new snapshot id, noted so that its directory goes when this process dies. */
   noteDraft(): SnapshotId {
     const id = this.#options.randomId()

@@ -80,7 +80,8 @@ export class DirectorySnapshotStore implements SnapshotStore {
   content(id: SnapshotId): Digest | undefined {
     const { marker } = this.#parts.layout.snapshot(id)
     const bytes = onDiskSync('read', marker, () => readSmallFile(marker))
-    const value = bytes === undefined ? undefined : parseJson(bytes.toString())
+    const text = unsealedText(id, bytes)
+    const value = text === undefined ? undefined : parseJson(text)
     const content = isRecord(value) ? value.content : undefined
     return typeof content === 'string' && isDigest(content) ? content : undefined
   }
@@ -91,7 +92,7 @@ export class DirectorySnapshotStore implements SnapshotStore {
     await locks.withLock(`layer/${id}`, async () => {
       const merged = mergeLayers(this.layer(id), layer)
       const text = seal(id, layerText(merged))
-      await disk.replaceFile(session.temporaryFile(), paths.layer, paths.directory, text)
+      await disk.replaceFile(() => session.temporaryFile(), paths.layer, paths.directory, text)
     })
   }
 }

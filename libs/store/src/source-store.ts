@@ -17,7 +17,7 @@ export interface SourceStoreParts {
   readonly session: Session
   readonly commits: GroupCommit
   readonly uses: Uses
-  readonly options: Pick<StoreOptions, 'now' | 'removeTrees'>
+  readonly options: Pick<StoreOptions, 'now' | 'removeTrees' | 'contentOf'>
 }
 
 /**
@@ -99,9 +99,11 @@ class Draft implements SourceDraft {
     this.#parts = parts
   }
 
-  commit(name: string, text: string): Promise<FetchedSource> {
-    const marker = JSON.stringify({ createdMs: this.#parts.options.now() })
-    return giveName(this.#parts, { id: this.#id, marker }, name, text)
+  async commit(name: string, text: string): Promise<FetchedSource> {
+    const { now, contentOf } = this.#parts.options
+    const content = await contentOf?.(this.path)
+    const marker = JSON.stringify({ createdMs: now(), content })
+    return await giveName(this.#parts, { id: this.#id, marker }, name, text)
   }
 
   async release(): Promise<void> {

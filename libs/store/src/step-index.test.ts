@@ -2,8 +2,9 @@ import { readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { digestBytes } from '@tsbuild/digest'
 import { describe, expect, it } from 'vitest'
+import type { DescribeRecord } from './step-index-types.ts'
 import { temporaryStore } from './testing/temporary-store.ts'
-import type { DescribeRecord, Store } from './types.ts'
+import type { Store } from './types.ts'
 
 const [make, test] = [digestBytes('RUN make'), digestBytes('RUN test')]
 const keyOf = (number: number) => digestBytes(`record ${number}`)

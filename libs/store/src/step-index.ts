@@ -1,12 +1,12 @@
-import { mkdirSync, readdirSync, renameSync, writeFileSync } from 'node:fs'
-import { join } from 'node:path'
+import { lstatSync, mkdirSync, readdirSync, renameSync, writeFileSync } from 'node:fs'
+import { dirname, join } from 'node:path'
 import { type Digest, digestFromHex, digestHex, isDigest } from '@tsbuild/digest'
 import { readSmallFile, removeFile } from './disk.ts'
 import { unlessErrno } from './fs-failure.ts'
 import type { Layout } from './layout.ts'
 import { unsealedText } from './seal.ts'
 import type { Session } from './session.ts'
-import type { DescribeRecord, Eviction, IndexedRecord, StepIndex } from './types.ts'
+import type { DescribeRecord, Eviction, IndexedRecord, StepIndex } from './step-index-types.ts'
 
 /** The first line of a file of either index; a file with another one counts as damaged. */
 const stepsFormat = 'tsbuild-steps-v1'
@@ -161,15 +161,28 @@ export class DirectoryStepIndex implements StepIndex {
     const text = [format, ...lines, ''].join('\n')
     writeFileSync(temporary, text, { flag: 'wx', mode: 0o600 })
     try {
-      const missing = unlessErrno(['ENOENT'], () => renameSync(temporary, path) ?? true) === undefined
+      const missing =
+        unlessErrno(['ENOENT', 'ENOTDIR'], () => renameSync(temporary, path) ?? true) === undefined
       if (!missing) return
-      mkdirSync(join(path, '..'), { recursive: true, mode: 0o700 })
+      const directory = dirname(path)
+      // Damage: what stands in the place of a directory of the index holds nothing.
+      for (const place of [dirname(directory), directory])
+        if (lstatSync(place, { throwIfNoEntry: false })?.isDirectory() === false) removeFile(place)
+      mkdirSync(directory, { recursive: true, mode: 0o700 })
       renameSync(temporary, path)
     } catch (error) {
       removeFile(temporary)
       throw error
     }
   }
+}
+
+/** Whether the text of a file of the step index, or of the evictions, is one; what is none is made anew or forgotten. */
+export function isIndexFile(kind: 'steps' | 'evicted', text: string): boolean {
+  const lines = linesOf(text, kind === 'steps' ? stepsFormat : evictedFormat)
+  const isGood = (line: string) =>
+    kind === 'steps' ? stepForm.test(line) : parseTombstone(line) !== undefined
+  return lines?.every(isGood) === true
 }
 
 interface Tombstone {
@@ -210,7 +223,10 @@ function parseTombstone(text: string): Tombstone | undefined {
 /** No lines where there is no file; undefined for one of another format, or that ends early. */
 function readLines(path: string, format: string): readonly string[] | undefined {
   const text = quietly(() => readSmallFile(path))?.toString()
-  if (text === undefined) return []
+  return text === undefined ? [] : linesOf(text, format)
+}
+
+function linesOf(text: string, format: string): readonly string[] | undefined {
   const [first, ...lines] = text.split('\n')
   // The last line feed says that nothing is missing.
   return first === format && lines.pop() === '' ? lines : undefined

@@ -1,6 +1,10 @@
 import type { Readable } from 'node:stream'
 import type { DiffId, Digest, KeyValue } from '@tsbuild/digest'
 import type { Descriptor } from '@tsbuild/oci'
+import type { Removal, StoreSpace } from './space-types.ts'
+import type { StepIndex } from './step-index-types.ts'
+
+export type { Removal, StoreEntry, StoreEntryKind, StoreSpace } from './space-types.ts'
 
 declare const snapshotIdBrand: unique symbol
 /** Names a directory below `v1/snapshots`: 32 lowercase hex digits. */
@@ -23,6 +27,11 @@ export interface StoreOptions {
    * 0 for what is gone. Also trees that the caller itself may not read. Default: a walk of our own.
    */
   readonly measureTrees?: ((paths: readonly string[]) => Promise<readonly number[]>) | undefined
+  /**
+   * The content digest of a tree, kept with a fetched source so that damage is noticed; undefined for one that has none.
+   * Default: none is kept.
+   */
+  readonly contentOf?: ((path: string) => Promise<string | undefined>) | undefined
   readonly durability: 'full' | 'none'
   /** How many failed steps are kept; default 5. */
   readonly keptFailures?: number | undefined
@@ -55,6 +64,8 @@ export interface Store {
   putFileList(digest: Digest, text: Uint8Array): Promise<void>
   /** @returns undefined where it is not kept any more */
   getFileList(digest: Digest): Promise<string | undefined>
+  /** 32 random bytes of this store, for digests of secrets; made when first asked for, and readable by the owner alone. */
+  secretKey(): Promise<Uint8Array>
   /** Waits for commits under way and lets go of the session. */
   close(): Promise<void>
 }
@@ -365,140 +376,31 @@ export interface RecordStore {
   put(records: readonly RecordWrite[]): Promise<void>
 }
 
-/**
- * Which records a step has had, so that a miss can be compared with them, and what became of records that were pruned. It only
- * explains: whatever is missing or damaged is made again from the records, and no method throws.
- */
-export interface StepIndex {
-  /**
-   * The latest records of an identity, newest first; some may be gone by now. The first call in a store of before the index, and
-   * one that meets a damaged file, reads every record.
-   * @param identity see `libs/cache/src/explain/identities.ts`
-   * @param describe gives what a record's text is found by
-   */
-  find(identity: Digest, describe: DescribeRecord): Promise<readonly IndexedRecord[]>
-  /** Puts a record in front of its identities. Best effort, not synced. */
-  add(identities: readonly Digest[], record: IndexedRecord): void
-  /** Notes that records were removed on purpose. Best effort; the oldest are forgotten. */
-  evicted(keys: readonly Digest[], eviction: Eviction): void
-  /** What is noted of the first of these keys that has something. */
-  eviction(keys: readonly Digest[]): Eviction | undefined
-}
-
-/** A record of {@link StepIndex}. */
-export interface IndexedRecord {
-  /** Under which it was written; at least one. */
-  readonly keys: readonly Digest[]
-  /** Unix ms, when its step had run. */
-  readonly at: number
-}
-
-/** See {@link StepIndex.find}; undefined for a text that is no record. */
-export type DescribeRecord = (
-  text: string,
-) => { readonly identities: readonly Digest[]; readonly at: number } | undefined
-
-/** Why a record is no more. */
-export interface Eviction {
-  /** Unix ms. */
-  readonly at: number
-  /** A few words on one line: `unused for 60 days`; may be empty. */
-  readonly reason: string
-}
-
 /** Kernel locks by name: released when their holder dies, in whatever way. */
 export interface Locks {
   /**
    * Runs `body` while this process holds the lock.
-   * @param onWait called once if another process has held it for `waitNoticeMs`
+   * @param onWait called once if another process has held it for `waitNoticeMs`, with who that is, where that is known
    * @throws {UserError} `ERR_CANCELLED` if the signal fires before the lock is had
    */
   withLock<T>(name: string, body: () => Promise<T>, options?: LockOptions): Promise<T>
 }
 
+/** Who holds a lock, as far as it says so. */
+export interface LockHolder {
+  readonly pid: number
+  /** See {@link LockOptions.label}. */
+  readonly label: string
+  /** Whether it does nothing until somebody sends it SIGCONT. */
+  readonly stopped: boolean
+}
+
 /** See {@link Locks}. */
 export interface LockOptions {
   readonly signal?: AbortSignal | undefined
-  readonly onWait?: (() => void) | undefined
+  readonly onWait?: ((holder?: LockHolder) => void) | undefined
+  /** What others are told of this process while it holds the lock; undefined: nothing. */
+  readonly label?: string | undefined
   /** Default 5,000. */
   readonly waitNoticeMs?: number | undefined
 }
-
-/**
- * Everything that lies in a store, for whoever decides what stays: `libs/gc`. What an entry means, and which others it needs, is
- * not the store's to know.
- */
-export interface StoreSpace {
-  /**
-   * Every file and directory below the root belongs to exactly one entry, so the sum of the sizes is what `du` says of the root.
-   * A list of a store in use: an entry may be gone by now, and new ones are missing.
-   */
-  list(): Promise<readonly StoreEntry[]>
-  /**
-   * Deletes entries, each atomically for readers and `kill -9`: it is there, or it is gone. What another process or this one
-   * uses stays: whoever found a snapshot, blob or source through this API holds a shared kernel lock on it until its store
-   * is closed, `releaseUses` is called or it dies.
-   * @param still asked of each blob while nobody else can have it: whether it is to go after all. It may have been named since the list was
-   *   made, by somebody who does not use it any more; `changed` then
-   * @returns one answer for each entry, in order; `changed`: it is no longer what was listed (a record under the same key)
-   */
-  remove(entries: readonly StoreEntry[], still?: (blob: StoreEntry) => boolean): Promise<readonly Removal[]>
-  /** Whether a process of this machine uses an entry, as far as can be seen; a guess, and `remove` knows. In order. */
-  inUse(entries: readonly StoreEntry[]): readonly boolean[]
-  /** What {@link StoreSpace.setAccount} wrote, by whatever process; undefined where there is nothing that can be read. */
-  account(): string | undefined
-  /** Keeps a short text beside the index of records. Atomic for readers, not synced, best effort. */
-  setAccount(text: string): void
-  /** Of the file system the store is on. */
-  disk(): { readonly totalBytes: number; readonly freeBytes: number }
-}
-
-/** See {@link StoreSpace.remove}. */
-export type Removal = 'removed' | 'in-use' | 'gone' | 'changed'
-
-/** One thing in a store. */
-export interface StoreEntry {
-  readonly kind: StoreEntryKind
-  /** Names it among its kind: the hex of a digest, an id, a path below `v1`. */
-  readonly id: string
-  /** On disk, directories included: allocated blocks, as `du` counts. */
-  readonly bytes: number
-  /** Unix ms. */
-  readonly createdMs: number
-  /** When a build last found it, to the minute. */
-  readonly usedMs: number
-  /** Tells it from a later one of the same name. */
-  readonly inode: number
-  /**
-   * Of a record or a source's name: its text. Of a snapshot: its `layer.json`. Of a cache mount, failure or build: its metadata.
-   * Undefined where there is none (any more). Read when asked for.
-   */
-  text(): string | undefined
-}
-
-/** What lies in a store. */
-export type StoreEntryKind =
-  | 'record'
-  | 'snapshot'
-  | 'blob'
-  /** A tree of `sources/trees`; a name of `sources/names`; a directory of `sources/work`. */
-  | 'source'
-  | 'source-name'
-  | 'source-work'
-  /** `<name>/<number>` */
-  | 'cache-mount'
-  | 'failure'
-  | 'file-list'
-  /** Below `cache`: made again when it is missing. */
-  | 'cache-file'
-  /** Below `index`: made again from the records. */
-  | 'index'
-  /** `builds/<ref>` */
-  | 'build'
-  | 'quarantine'
-  /** `ingest/<session>`, of a live or dead process. */
-  | 'session'
-  /** A directory of `snapshots`, `sources/trees` or `failures` without its marker, and whose session is gone. */
-  | 'leftover'
-  /** What a store is made of, and files that nobody of ours made: never removed. */
-  | 'fixed'

@@ -56,10 +56,13 @@ impl Random {
 fn stack(sandbox: &Sandbox, who: As, seed: u64, height: usize) -> Vec<PathBuf> {
     let mut random = Random(seed);
     let mut layers: Vec<PathBuf> = Vec::new();
-    for _ in 0..height {
+    for at in 0..height {
         sandbox.fresh();
         let changes: Vec<String> = (0..6).map(|_| random.change(who)).collect();
-        let script = format!("mkdir -p /w; {{ {}; }} 2>/dev/null; exit 0", changes.join("; "));
+        // Something to be removed everywhere.
+        let first = "for d in /w /w/a /w/a/b /w/b /w/b/c /w/c; do mkdir -p $d; touch $d/x $d/y $d/z; done";
+        let changes = if at == 0 { first.to_owned() } else { changes.join("; ") };
+        let script = format!("mkdir -p /w; {{ {changes}; }} 2>/dev/null; exit 0");
         let mut request = sandbox.shell(&script);
         let lower: Vec<PathBuf> = layers.iter().rev().cloned().chain([sandbox.image()]).collect();
         request["root"]["lower"] = json!(lower);
@@ -119,7 +122,10 @@ fn merge_means_the_same_as_its_run_wherever_it_lies() {
                         middle().chain(layers[to..].iter().cloned()).chain(ground()).collect();
                     [whole, alone, on_another].map(|lower| shown(&sandbox, &lower))
                 };
-                assert!(stacks(&run) == stacks(&[merged.clone()]), "{who:?}: seed {seed}, layers {from} to {to}");
+                assert!(
+                    stacks(&run) == stacks(std::slice::from_ref(&merged)),
+                    "{who:?}: seed {seed}, layers {from} to {to}"
+                );
                 opaque += count(&merged, &|path| has_mark(path, "opaque"));
                 whiteouts += count(&merged, &is_whiteout);
             }
@@ -267,4 +273,18 @@ fn merge_says_which_call_failed() {
     assert!(done.last["message"].as_str().unwrap().starts_with("mkdirat(\"d\") = -1 EEXIST"), "{done:?}");
     let done = sandbox.call(json!({"op": "merge", "lower": [], "target": full}));
     assert_eq!(done.error(), "ERR_HELPER_INTERNAL");
+}
+
+/// The limit is what makes merging necessary; the kernel says it on the descriptor of the file system context.
+#[test]
+fn a_stack_that_the_kernel_refuses_fails_with_its_own_words() {
+    for (who, sandbox) in every() {
+        let lower: Vec<PathBuf> = (0..501).map(|at| empty(&sandbox, &format!("lower-{at}"))).collect();
+        assert!(!shown(&sandbox, &lower[..500]).is_empty(), "{who:?}");
+        let root = json!({"lower": lower, "upper": null, "work": null});
+        let done = sandbox.call(json!({"op": "export", "root": root, "dest": {"kind": "tar"}}));
+        assert_eq!(done.error(), "ERR_OVERLAY_MOUNT", "{who:?}: {done:?}");
+        let message = done.last["message"].as_str().unwrap();
+        assert!(message.contains("too many lower directories, limit is 500"), "{who:?}: {message}");
+    }
 }

@@ -33,9 +33,10 @@ export function addGlobalFlags(command: Command): Command {
       '--scope <name>',
       'Who is trusted with cache mounts, `main` or such as `pr/7` (default: TSBUILD_SCOPE, else main)',
     ),
-    new Option('--durability <how>', '`none` gives up power-loss safety of the cache').argParser(
-      oneOf('--durability', ['full', 'none']),
-    ),
+    new Option(
+      '--durability <how>',
+      '`none` gives up power-loss safety of the cache (default: TSBUILD_DURABILITY, else full)',
+    ).argParser(oneOf('--durability', ['full', 'none'])),
     new Option('-D, --debug', 'Show stacks of errors'),
   ]
   for (const flag of flags) command.addOption(flag.helpGroup(group))

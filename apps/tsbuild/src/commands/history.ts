@@ -1,6 +1,7 @@
 import { didYouMean, UserError } from '@tsbuild/errors'
 import type { CommandModule } from '../commands.ts'
 import { exitCodes } from '../exit-code.ts'
+import { exportReport } from '../history/export.ts'
 import { list } from '../history/list.ts'
 import { logs } from '../history/logs.ts'
 import { remove } from '../history/remove.ts'
@@ -21,6 +22,10 @@ const subcommands: ReadonlyMap<string, Subcommand> = new Map([
     'logs',
     { usage: 'logs [REF [STEP]]', summary: 'Print what a step wrote, as `tsbuild logs`', module: logs },
   ],
+  [
+    'export',
+    { usage: 'export -o FILE [REF]', summary: 'Write a build as an HTML page', module: exportReport },
+  ],
   ['rm', { usage: 'rm REF...', summary: 'Take builds out of the history', module: remove }],
 ])
 
@@ -31,7 +36,7 @@ const aliases: ReadonlyMap<string, string> = new Map([
   ['remove', 'rm'],
 ])
 
-/** `tsbuild history [ls|show|logs|rm]`; without one of them it lists. */
+/** `tsbuild history [ls|show|logs|export|rm]`; without one of them it lists. */
 export async function run(argv: readonly string[], host: Host): Promise<number> {
   const [first, ...rest] = argv
   if (first === '-h' || first === '--help') {

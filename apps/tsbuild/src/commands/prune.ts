@@ -109,8 +109,8 @@ async function mayPrune({ force, dryRun, all }: PruneFlags, host: Host): Promise
       hints: ['Say `--force` to prune without being asked, or `--dry-run` to see what would go.'],
     })
   }
-  const what = all === true ? 'all cache, also that of named images,' : 'all cache that no named image needs'
-  host.stderr.write(`This removes ${what} and what it takes to build faster. Continue? [y/N] `)
+  const what = all === true ? ', also that of named images' : ' that no named image was built from'
+  host.stderr.write(`This removes all build cache${what}. Continue? [y/N] `)
   const lines = createInterface({ input: host.stdin, terminal: false })
   for await (const line of lines) return /^y(es)?$/i.test(line.trim())
   return false

@@ -4,9 +4,11 @@ import { digestBytes } from '@tsbuild/digest'
 import { describe, expect, it } from 'vitest'
 import { main } from '../main.ts'
 import { memoryHost } from '../test-support/memory-host.ts'
+import { criticalPath } from './critical-path.ts'
 import { createLogPrinter } from './log-printer.ts'
 import { formatDuration } from './numbers.ts'
 import { createOutlet } from './outlet.ts'
+import { reportHtml } from './report-html.ts'
 import { showText } from './show-text.ts'
 
 const at = Date.UTC(2026, 10, 21, 19, 0, 0)
@@ -25,6 +27,7 @@ const step = (number: number, change: Partial<BuildStep> = {}): BuildStep => ({
   from: null,
   savedMs: null,
   miss: null,
+  reads: [],
   explained: false,
   waitedFor: null,
   usage: null,
@@ -74,9 +77,9 @@ describe('main() history', () => {
     expect([code, err]).toEqual([0, expect.stringContaining('bad')])
     expect(out).toBe(
       [
-        'BUILD          NAME                                       STATUS      STARTED         DURATION   STEPS   CACHED   ERROR',
-        '0123456789ab   app:1                                      completed   2 minutes ago   1m05s      2       1        -',
-        'ffffffffffff   …/of/an/image/that/ends/in/\\x1b[31mred:1   failed      2 minutes ago   1m05s      2       1        ERR_STEP_FAILED',
+        'BUILD          NAME                                       STATUS      STARTED         DURATION   RAN   CACHED   ERROR',
+        '0123456789ab   app:1                                      completed   2 minutes ago   1m05s      1     1        -',
+        'ffffffffffff   …/of/an/image/that/ends/in/\\x1b[31mred:1   failed      2 minutes ago   1m05s      1     1        ERR_STEP_FAILED',
         '',
       ].join('\n'),
     )
@@ -115,6 +118,18 @@ describe('main() history', () => {
 })
 
 describe('showText()', () => {
+  it.each([
+    ['completed', 'not needed'],
+    ['failed', 'not reached'],
+  ] as const)('says of a build that %s which steps were %s', (outcome, text) => {
+    const shown = showText(
+      build({ outcome, steps: [step(1), step(2, { outcome: 'not-reached', startedAt: null })] }),
+      at,
+    )
+    expect(shown).toContain(`Steps      2: 1 ran, 0 from the cache, 1 ${text}\n`)
+    expect(shown).toMatch(new RegExp(`^2 +${text} +- +- +RUN step 2$`, 'm'))
+  })
+
   it('shows a running build with what is known up to now, and nothing that a terminal would obey', () => {
     const usage = {
       userMicros: 1_500_000,
@@ -189,6 +204,119 @@ describe('showText()', () => {
     expect(text).toContain(
       'Error: it failed  [ERR_STEP_FAILED]\nDockerfile:2\n   1 |     FROM a\n   2 | >>> RUN b\nHint: Try.\nIts output: `tsbuild logs 0123456789ab 4`\n',
     )
+  })
+})
+
+describe('criticalPath()', () => {
+  const timed = (number: number, [start, end]: readonly [number, number], inputs: readonly number[]) =>
+    step(number, {
+      startedAt: at + start,
+      endedAt: at + end,
+      inputs: inputs.map((input) => digestBytes(String(input))),
+    })
+  const numbersOf = (steps: readonly BuildStep[]) => {
+    const path = criticalPath({ steps })
+    return steps.filter(({ vertex }) => path.has(vertex)).map(({ number }) => number)
+  }
+
+  it('goes from the step that ended last through the inputs that it waited for', () => {
+    const steps = [
+      timed(1, [0, 10], []),
+      timed(2, [10, 50], [1]),
+      timed(3, [10, 30], [1]),
+      timed(4, [50, 60], [3, 2]),
+      timed(5, [30, 40], [3]),
+    ]
+    expect(numbersOf(steps)).toEqual([1, 2, 4])
+  })
+
+  it('ends at what was found, and at nothing for a build in which nothing ran', () => {
+    const cached = step(1, { outcome: 'cached', startedAt: null })
+    expect(numbersOf([cached, timed(2, [10, 20], [1])])).toEqual([2])
+    expect(numbersOf([cached])).toEqual([])
+    expect(numbersOf([])).toEqual([])
+  })
+
+  it('ends for steps that name each other, as only a damaged file has them', () => {
+    expect(numbersOf([timed(1, [0, 10], [2]), timed(2, [0, 10], [1])])).toEqual([1, 2])
+  })
+})
+
+describe('reportHtml()', () => {
+  it('takes no text of a build for markup, and loads nothing', () => {
+    const evil = `"'><script>alert(1)</script><img src=x onerror=alert(1)>&`
+    const source = { file: evil, startLine: 1, startColumn: 0, endLine: 1, endColumn: 0 }
+    const html = reportHtml(
+      build({
+        name: evil,
+        outcome: 'failed',
+        request: { context: evil, dockerfile: evil, target: evil, tags: [evil], flags: [evil] },
+        machine: evil,
+        version: evil,
+        warnings: [{ rule: evil, message: evil, source, page: evil }],
+        image: { digest: evil, configDigest: evil },
+        error: {
+          kind: 'user',
+          code: evil,
+          message: evil,
+          hints: [evil],
+          source,
+          excerpt: { firstLine: 1, lines: [evil] },
+        },
+        steps: [
+          step(1, {
+            name: evil,
+            source,
+            error: evil,
+            outcome: 'failed',
+            waitedFor: evil,
+            miss: { code: 'files', text: evil },
+            transfers: [{ id: evil, startedAt: at, at: at + 50, currentBytes: 1, totalBytes: 2, done: true }],
+          }),
+        ],
+      }),
+      at,
+    )
+    const tags = new Set([...html.matchAll(/<([a-z0-9]+)/g)].map(([, tag]) => tag))
+    expect([tags.has('script'), tags.has('img'), html.includes(' onerror=alert(1)>')]).toEqual([
+      false,
+      false,
+      false,
+    ])
+    expect(html).not.toMatch(/<[^>]*\b(?:src|href)=|url\(|@import/)
+    expect(html.split('&lt;script&gt;').length).toBeGreaterThan(12)
+  })
+
+  it('puts steps where their times are, whatever those are', () => {
+    const html = (change: Partial<BuildRecord>) => reportHtml(build(change), at + 10_000)
+    const one = html({
+      endedAt: at + 10_000,
+      steps: [
+        step(1, { startedAt: at + 2500, endedAt: at + 5000 }),
+        step(2, { outcome: 'cached', startedAt: null, endedAt: at + 5000, savedMs: 700 }),
+      ],
+    })
+    expect(one).toContain(
+      '<i class="completed critical" style="left:25%;width:25%"></i><span style="left:50%">2.5s</span>',
+    )
+    expect(one).toContain(
+      '<i class="cached" style="left:50%;width:0%"></i><span style="left:50%">saved 0.7s</span>',
+    )
+    expect([...one.matchAll(/<span style="left:[\d.]+%">(0|\ds)</g)].map(([, tick]) => tick)).toEqual([
+      '0',
+      '2s',
+      '4s',
+      '6s',
+      '8s',
+    ])
+    for (const change of [
+      { steps: [] },
+      { endedAt: at - 5000 },
+      { endedAt: null, outcome: 'died' },
+      { endedAt: null, outcome: 'running', steps: [step(1, { outcome: 'running', endedAt: null })] },
+      { startedAt: at + 1e12, endedAt: at },
+    ] as const)
+      expect(html(change)).not.toMatch(/NaN|Infinity|%;width:-/)
   })
 })
 

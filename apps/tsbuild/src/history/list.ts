@@ -100,22 +100,19 @@ function summaryOf(build: BuildRecord) {
 
 function table(builds: readonly BuildRecord[], { trunc }: ListFlags, now: number): string {
   const rows = builds.map((build) => {
-    const { total, cached } = countSteps(build)
+    const { ran, cached } = countSteps(build)
     return [
       trunc ? build.ref.slice(0, 12) : build.ref,
       trunc ? shortened(visible(build.name), 40) : visible(build.name),
       build.outcome,
       formatAge(new Date(build.startedAt).toISOString(), now),
       formatDuration(buildMs(build, now)),
-      `${total}`,
+      `${ran}`,
       `${cached}`,
       visible(build.error?.code ?? '-'),
     ]
   })
-  return formatTable([
-    ['BUILD', 'NAME', 'STATUS', 'STARTED', 'DURATION', 'STEPS', 'CACHED', 'ERROR'],
-    ...rows,
-  ])
+  return formatTable([['BUILD', 'NAME', 'STATUS', 'STARTED', 'DURATION', 'RAN', 'CACHED', 'ERROR'], ...rows])
 }
 
 /** The end of a name tells more than its beginning. */

@@ -36,7 +36,7 @@ export const logs: CommandModule = {
       const { follow, stream } = flags
       const tail = flags.tail === undefined ? undefined : parseWhole('--tail', flags.tail, [0, 1e9])
       const log = await builder.buildLog(ref, step, { follow, stream, tail, signal })
-      await print(log, step === undefined, flags, host)
+      await print(log, step === undefined, { builder, outlet: createOutlet(host.stdout), flags, host })
       return signal.aborted ? exitCodes.cancelled : exitCodes.success
     })
   },
@@ -69,13 +69,8 @@ function logsCommand(): Command {
 }
 
 /** @param isAll no step was asked for: those that wrote something come one after the other, each with its name */
-async function print(
-  { build, steps }: BuildLog,
-  isAll: boolean,
-  flags: LogsFlags,
-  host: Host,
-): Promise<void> {
-  const outlet = createOutlet(host.stdout)
+async function print({ build, steps }: BuildLog, isAll: boolean, printing: Printing): Promise<void> {
+  const { outlet, host, builder } = printing
   const [first] = steps
   if (first === undefined) {
     host.stderr.write(`Note: no step of build ${build.ref.slice(0, 12)} wrote anything\n`)
@@ -83,15 +78,16 @@ async function print(
   }
   for (const { step, chunks } of steps) {
     if (isAll) await outlet.write(`${step === first.step ? '' : '\n'}==> ${titleOf(step)} <==\n`)
-    const endsLine = await printStep(chunks, { outlet, flags, host })
+    const endsLine = await printStep(chunks, printing)
     // What comes next is ours, or the shell's.
     if (!endsLine && (isAll || host.stdout.isTTY === true)) await outlet.write('\n')
     if (outlet.isClosed()) return
-    host.stderr.write(noteOf(step))
+    host.stderr.write(await noteOf(step, builder))
   }
 }
 
 interface Printing {
+  readonly builder: Builder
   readonly outlet: Outlet
   readonly flags: LogsFlags
   readonly host: Host
@@ -119,13 +115,26 @@ function titleOf({ number, name }: BuildStep): string {
 }
 
 /** Why there is less than one may expect. */
-function noteOf(step: BuildStep): string {
+async function noteOf(step: BuildStep, builder: Builder): Promise<string> {
   const { outcome, log } = step
   const shown = `step ${titleOf(step)}`
   if (log.lostBytes > 0)
     return `Note: the last ${sizeText(log.lostBytes)} of ${shown} are missing: the disk was full\n`
   if (log.bytes > 0 || outcome === 'running') return ''
-  if (outcome === 'cached')
-    return `Note: ${shown} came from the cache; its output is with the build that ran it\n`
+  if (outcome === 'cached') return `Note: ${shown} came from the cache${await whereItRan(step, builder)}\n`
   return `Note: ${shown} wrote nothing\n`
+}
+
+/**
+ * The output of a cached step is with a build that ran it, as long as one is kept. By name: the digest of a step that was forced to run is
+ * another one. The last one may have had other files, too.
+ */
+async function whereItRan({ name }: BuildStep, builder: Builder): Promise<string> {
+  const { builds } = await builder.builds()
+  for (const { ref, steps } of builds) {
+    const ran = steps.find((step) => step.name === name && step.outcome === 'completed')
+    if (ran !== undefined)
+      return `; its output when it last ran: \`tsbuild logs ${ref.slice(0, 12)} ${ran.number}\``
+  }
+  return '; no build that is kept ran it'
 }

@@ -1,10 +1,13 @@
 import type { BuildRecord, BuildStep } from '@tsbuild/builder'
 
-/** How many steps of the Dockerfile a build has, came from the cache, and ran; and what the cache saved. */
+/** What became of the steps of a Dockerfile. */
 export interface StepCounts {
   readonly total: number
   readonly cached: number
+  /** Began to run, whatever their end was. */
   readonly ran: number
+  /** Of a build that was completed: nothing that it made stands upon them, or what does was found. */
+  readonly notReached: number
   /** Of the cached steps whose time is known. */
   readonly savedMs: number
 }
@@ -16,7 +19,8 @@ export function countSteps({ steps }: BuildRecord): StepCounts {
   return {
     total: own.length,
     cached: cached.length,
-    ran: own.filter(({ outcome }) => outcome === 'completed').length,
+    ran: own.filter(({ outcome }) => outcome !== 'cached' && outcome !== 'not-reached').length,
+    notReached: own.filter(({ outcome }) => outcome === 'not-reached').length,
     savedMs: cached.reduce((sum, { savedMs }) => sum + (savedMs ?? 0), 0),
   }
 }

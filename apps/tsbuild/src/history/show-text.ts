@@ -1,6 +1,6 @@
 import type { BuildFailure, BuildRecord, BuildStep } from '@tsbuild/builder'
 import { sizeText } from '@tsbuild/errors'
-import { formatBytes, formatSeconds, formatTransfer } from '../progress/format.ts'
+import { formatBytes, formatSeconds, formatStatus } from '../progress/format.ts'
 import { formatAge, formatTable } from '../table.ts'
 import { visible } from '../visible.ts'
 import { buildMs, countSteps, formatDuration, stepMs } from './numbers.ts'
@@ -17,6 +17,11 @@ export function showText(build: BuildRecord, now: number): string {
 }
 
 function headText(build: BuildRecord, now: number): string {
+  return formatTable(headRows(build, now))
+}
+
+/** What is known of the whole build, with its labels. */
+export function headRows(build: BuildRecord, now: number): readonly (readonly [string, string])[] {
   const { ref, name, request, outcome, startedAt, image, version, machine, pid } = build
   const started = new Date(startedAt).toISOString()
   const rows: readonly (readonly [string, string | null])[] = [
@@ -35,20 +40,26 @@ function headText(build: BuildRecord, now: number): string {
     ['Image id', image?.configDigest ?? null],
     ['By', `tsbuild ${version} on ${machine}, process ${pid}`],
   ]
-  return formatTable(rows.flatMap(([label, value]) => (value === null ? [] : [[label, value]])))
+  return rows.flatMap(([label, value]) => (value === null ? [] : [[label, value] as const]))
 }
 
 function countsText(build: BuildRecord): string {
-  const { total, cached, ran, savedMs } = countSteps(build)
+  const { total, cached, ran, notReached, savedMs } = countSteps(build)
   const saved = savedMs > 0 ? `, which saved ${formatDuration(savedMs)}` : ''
-  return `${total}: ${cached} from the cache${saved}; ${ran} ran`
+  const rest = notReached > 0 ? `, ${notReached} ${notReachedText(build)}` : ''
+  return `${total}: ${ran} ran, ${cached} from the cache${saved}${rest}`
 }
 
-function stepsText({ steps, startedAt }: BuildRecord, now: number): string {
+/** A build that found what it was asked for did not look for what that was made of. */
+export function notReachedText({ outcome }: Pick<BuildRecord, 'outcome'>): string {
+  return outcome === 'completed' ? 'not needed' : 'not reached'
+}
+
+function stepsText({ steps, startedAt, outcome }: BuildRecord, now: number): string {
   const rows = steps.map((step) => ({
     cells: [
       String(step.number),
-      step.outcome === 'not-reached' ? 'not reached' : step.outcome,
+      step.outcome === 'not-reached' ? notReachedText({ outcome }) : step.outcome,
       step.startedAt === null ? '-' : `+${formatSeconds(Math.max(0, step.startedAt - startedAt))}`,
       formatDuration(stepMs(step, now)),
       oneLine(step.name),
@@ -62,10 +73,12 @@ function stepsText({ steps, startedAt }: BuildRecord, now: number): string {
     .join('\n')
 }
 
-function detailsOf(step: BuildStep): readonly string[] {
+/** What there is to say of a step besides its outcome and times. @param longest texts are cut to so many characters */
+export function detailsOf(step: BuildStep, longest = longestName): readonly string[] {
   const { source, miss, savedMs, from, waitedFor, usage, transfers, log, error } = step
   const moved = transfers.filter(
-    ({ currentBytes, startedAt, at }) => currentBytes > 0 || at - startedAt >= notableTransferMs,
+    ({ currentBytes, startedAt, at, outcome }) =>
+      currentBytes > 0 || outcome !== undefined || at - startedAt >= notableTransferMs,
   )
   return [
     ...(source === null || step.role !== 'step' ? [] : [`at ${source.file}:${source.startLine}`]),
@@ -75,13 +88,13 @@ function detailsOf(step: BuildStep): readonly string[] {
     ...(waitedFor === null ? [] : [`waited: ${waitedFor}`]),
     ...(usage === null ? [] : [usageText(usage)]),
     ...moved.map((transfer) => {
-      const { id, currentBytes, totalBytes, startedAt, at, done } = transfer
-      const parts = [id, formatTransfer(currentBytes, totalBytes), formatSeconds(at - startedAt)]
+      const { id, startedAt, at, done } = transfer
+      const parts = [id, formatStatus(transfer), formatSeconds(at - startedAt)]
       return `${parts.filter((part) => part !== '').join(' ')}${done ? '' : ', not finished'}`
     }),
     ...(log.bytes === 0 ? [] : [`wrote ${sizeText(log.bytes)}`]),
     ...(log.lostBytes === 0 ? [] : [`wrote ${sizeText(log.lostBytes)} that are not kept: the disk was full`]),
-    ...(error === null ? [] : [`error: ${oneLine(error)}`]),
+    ...(error === null ? [] : [`error: ${oneLine(error, longest)}`]),
   ]
 }
 
@@ -103,16 +116,22 @@ function warningsText({ warnings }: BuildRecord): string {
   return `Warnings:\n${lines.join('\n')}\n`
 }
 
-function errorText({ error, ref, steps }: BuildRecord): string {
-  if (error === null) return ''
+function errorText(build: BuildRecord): string {
+  return errorLines(build)
+    .map((line) => `${line}\n`)
+    .join('')
+}
+
+/** What a build failed with, and where its output is; none where it did not. */
+export function errorLines({ error, ref, steps }: BuildRecord): readonly string[] {
+  if (error === null) return []
   const failed = steps.find(({ outcome, log }) => outcome === 'failed' && log.bytes > 0)
-  const lines = [
+  return [
     `Error: ${error.message}  [${error.code}]`,
     ...placeOf(error),
     ...error.hints.map((hint) => `Hint: ${hint}`),
     ...(failed === undefined ? [] : [`Its output: \`tsbuild logs ${ref.slice(0, 12)} ${failed.number}\``]),
   ]
-  return `${lines.join('\n')}\n`
 }
 
 function placeOf({ source, excerpt }: BuildFailure): readonly string[] {
@@ -125,7 +144,7 @@ function placeOf({ source, excerpt }: BuildFailure): readonly string[] {
   return [`${source.file}:${source.startLine}`, ...lines]
 }
 
-function oneLine(text: string): string {
+function oneLine(text: string, longest = longestName): string {
   const line = text.replace(/\s+/g, ' ')
-  return line.length > longestName ? `${line.slice(0, longestName - 1)}…` : line
+  return line.length > longest ? `${line.slice(0, longest - 1)}…` : line
 }

@@ -1,4 +1,5 @@
 import { stripVTControlCharacters } from 'node:util'
+import type { TransferOutcome } from '@tsbuild/events'
 
 const units = ['B', 'kB', 'MB', 'GB', 'TB', 'PB'] as const
 
@@ -17,6 +18,22 @@ export function formatBytes(bytes: number): string {
 export function formatTransfer(current: number, total: number | null): string {
   if (total !== null && total > 0) return `${formatBytes(current)} / ${formatBytes(total)}`
   return current > 0 ? formatBytes(current) : ''
+}
+
+const outcomes = { sent: '', exists: 'already there', mounted: 'mounted from there' } as const
+
+/** How far a part of a step is: a transfer, or that there was nothing to send. */
+export function formatStatus({ currentBytes, totalBytes, outcome }: Amounts): string {
+  const words = outcome === undefined ? '' : outcomes[outcome]
+  if (words === '') return formatTransfer(currentBytes, totalBytes)
+  return totalBytes === null ? words : `${formatBytes(totalBytes)} ${words}`
+}
+
+/** See {@link formatStatus}. */
+export interface Amounts {
+  readonly currentBytes: number
+  readonly totalBytes: number | null
+  readonly outcome?: TransferOutcome | undefined
 }
 
 /** Seconds since a step began, before its log lines: always five characters up to 1000 s. */

@@ -2,7 +2,7 @@ import { StringDecoder } from 'node:string_decoder'
 import type { BuildEvent, Millis } from '@tsbuild/events'
 import { visible, visibleLog } from '../visible.ts'
 import type { Display } from './display.ts'
-import { formatOffset, formatSeconds, formatTransfer } from './format.ts'
+import { formatOffset, formatSeconds, formatStatus } from './format.ts'
 import { savedNote, summaryOf } from './summary.ts'
 import { createTrace, type TraceStatus, type TraceVertex, updateTrace } from './trace.ts'
 import { notableUsage } from './usage.ts'
@@ -174,7 +174,7 @@ function isNews(status: TraceStatus, shown: TraceStatus | undefined): boolean {
 }
 
 function statusLine(status: TraceStatus): string {
-  const bytes = formatTransfer(status.currentBytes, status.totalBytes)
+  const bytes = formatStatus(status)
   const ms = status.at - status.startedAt
   const parts = [status.id, bytes, ms > 10 ? formatSeconds(ms) : '', status.done ? 'done' : '']
   return parts.filter((part) => part !== '').join(' ')

@@ -1,5 +1,5 @@
 import type { Digest } from '@tsbuild/digest'
-import type { BuildEvent, Millis } from '@tsbuild/events'
+import type { BuildEvent, Millis, TransferOutcome } from '@tsbuild/events'
 
 /** How a vertex ended. */
 export type VertexEnd =
@@ -16,6 +16,7 @@ export interface TraceStatus {
   currentBytes: number
   totalBytes: number | null
   done: boolean
+  outcome: TransferOutcome | undefined
 }
 
 /** What is known of a vertex. */
@@ -108,9 +109,18 @@ function updateVertex(vertex: TraceVertex, event: VertexEvent): void {
 
 function updateStatus(vertex: TraceVertex, event: BuildEvent & { type: 'vertex.status' }): void {
   const known = vertex.statuses.get(event.id)
-  const { at, currentBytes, totalBytes, done } = event
-  if (known !== undefined) Object.assign(known, { at, currentBytes, totalBytes, done })
-  else vertex.statuses.set(event.id, { id: event.id, startedAt: at, at, currentBytes, totalBytes, done })
+  const { at, currentBytes, totalBytes, done, outcome } = event
+  if (known !== undefined) Object.assign(known, { at, currentBytes, totalBytes, done, outcome })
+  else
+    vertex.statuses.set(event.id, {
+      id: event.id,
+      startedAt: at,
+      at,
+      currentBytes,
+      totalBytes,
+      done,
+      outcome,
+    })
 }
 
 function addVertex(trace: Trace, digest: Digest, name: string): TraceVertex {

@@ -1,7 +1,7 @@
 import type { Digest } from '@tsbuild/digest'
 import type { Millis } from '@tsbuild/events'
 import { type Palette, paint, type Role } from './colors.ts'
-import { formatSeconds, formatTransfer, oneLine } from './format.ts'
+import { formatSeconds, formatStatus, oneLine } from './format.ts'
 import { savedNote, summaryOf } from './summary.ts'
 import { cutToWidth, displayWidth } from './text-width.ts'
 import type { Trace, TraceVertex } from './trace.ts'
@@ -106,7 +106,7 @@ function drawVertex(vertex: TraceVertex, options: FrameOptions): Group {
   const ms = (end?.at ?? options.now) - startOf(vertex)
   const lines = [stepLine({ name, note, ms, role: running ? undefined : endRoles[end.kind] }, options)]
   for (const status of vertex.statuses.values()) {
-    const transfer = formatTransfer(status.currentBytes, status.totalBytes)
+    const transfer = formatStatus(status)
     const statusMs = (status.done || !running ? status.at : options.now) - status.startedAt
     const role = status.done || !running ? 'run' : undefined
     lines.push(stepLine({ name: `=> ${oneLine(status.id)}`, note: transfer, ms: statusMs, role }, options))

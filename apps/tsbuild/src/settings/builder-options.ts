@@ -22,7 +22,7 @@ export async function builderOptions(flags: GlobalFlags, host: Host): Promise<Bu
     readTrustCa(trustedFiles(flags, host.env, config), host),
     readDockerConfig(host.env),
   ])
-  const durability = flags.durability ?? config.durability
+  const durability = flags.durability ?? durabilityOf(host.env) ?? config.durability
   const scope = scopeOf(flags, host.env)
   const history = historyLimits(host.env, config)
   const helperPath = host.env.TSBUILD_HELPER
@@ -66,6 +66,13 @@ export function storeRoot(flags: GlobalFlags, host: Host, config: ConfigFile): s
   throw new UserError('ERR_CONFIG', 'Cannot choose a directory for the store: HOME is not set', {
     hints: ['Name one with --root or TSBUILD_ROOT.'],
   })
+}
+
+/** TSBUILD_DURABILITY; undefined where it is not set. */
+function durabilityOf({ TSBUILD_DURABILITY: value }: Host['env']): 'full' | 'none' | undefined {
+  if (value === undefined || value === '') return undefined
+  if (value === 'full' || value === 'none') return value
+  throw new UserError('ERR_CONFIG', `Cannot use TSBUILD_DURABILITY "${value}": expected "full" or "none"`)
 }
 
 /** The trust scope: `--scope`, TSBUILD_SCOPE; undefined where neither says. */

@@ -80,6 +80,21 @@ describe('builderOptions()', () => {
     expect((await builderOptions(flags, host)).scope).toBe(scope)
   })
 
+  it.each([
+    [{}, {}, 'none'],
+    [{}, { TSBUILD_DURABILITY: '' }, 'none'],
+    [{}, { TSBUILD_DURABILITY: 'full' }, 'full'],
+    [{ durability: 'none' } as const, { TSBUILD_DURABILITY: 'full' }, 'none'],
+  ])('takes the durability from flags %j, environment %j and configuration', async (flags, env, durability) => {
+    const host = memoryHost({ env: { HOME: dir, XDG_CONFIG_HOME: join(dir, 'config'), ...env } })
+    expect((await builderOptions(flags, host)).durability).toBe(durability)
+  })
+
+  it('refuses another word as durability', async () => {
+    const host = memoryHost({ env: { HOME: dir, TSBUILD_DURABILITY: 'off' } })
+    await expect(builderOptions({}, host)).rejects.toThrow(config)
+  })
+
   it.each(['', '..', 'pr/../main', 'a..b', 'PR', 'pr 7', 'pr\n', 'é', 'a\0'])(
     'refuses %j as a trust scope',
     async (scope) => {
@@ -96,6 +111,31 @@ describe('builderOptions()', () => {
       version: version(),
       env,
     })
+  })
+
+  it.each([
+    [{}, {}, undefined],
+    [{}, { TSBUILD_MAX_USED_SPACE: '40%' }, { maxUsed: { percent: 40 } }],
+    [{}, { TSBUILD_MAX_USED_SPACE: '' }, undefined],
+    [
+      { maxUsedSpace: { bytes: 7 } },
+      { TSBUILD_MAX_USED_SPACE: '40%', XDG_CONFIG_HOME: 'limits' },
+      { maxUsed: { bytes: 7 }, minFree: 'unlimited' },
+    ],
+    [{}, { XDG_CONFIG_HOME: 'limits' }, { maxUsed: { bytes: 50 * 2 ** 30 }, minFree: 'unlimited' }],
+  ])('takes the limits of the store from flags %j and environment %j', async (flags, env, space) => {
+    mkdirSync(join(dir, 'limits', 'tsbuild'), { recursive: true })
+    const limits = { maxUsedSpace: '50g', minFreeSpace: 'unlimited' }
+    writeFileSync(join(dir, 'limits', 'tsbuild', 'config.json'), JSON.stringify(limits))
+    const configured = 'XDG_CONFIG_HOME' in env ? { XDG_CONFIG_HOME: join(dir, 'limits') } : {}
+    const host = memoryHost({ env: { HOME: join(dir, 'nobody'), ...env, ...configured } })
+    expect((await builderOptions(flags, host)).space).toEqual(space)
+  })
+
+  it('refuses a limit of the environment that is none', async () => {
+    const env = { HOME: join(dir, 'nobody'), TSBUILD_MAX_USED_SPACE: 'much' }
+    const refused = { code: 'ERR_USAGE', message: expect.stringContaining('TSBUILD_MAX_USED_SPACE') }
+    await expect(builderOptions({}, memoryHost({ env }))).rejects.toMatchObject(refused)
   })
 
   it('reads what the host trusts for the word `host`', async () => {
@@ -120,6 +160,9 @@ describe('parseConfigFile()', () => {
     '{"trustCa":"x"}',
     '{"insecureRegistries":[1]}',
     '{"durability":"some"}',
+    '{"maxUsedSpace":100}',
+    '{"maxUsedSpace":"much"}',
+    '{"minFreeSpace":"101%"}',
     '{"__proto__":"x"}',
   ])('refuses %s and names the file', (text) => {
     expect(() => parseConfigFile(text, '/c.json')).toThrow(

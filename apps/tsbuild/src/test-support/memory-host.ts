@@ -94,6 +94,7 @@ function memoryBuilder(methods: Partial<Builder>): Builder {
     failures: unexpected,
     diskUsage: unexpected,
     prune: unexpected,
+    explain: unexpected,
     builds: unexpected,
     buildRecord: unexpected,
     buildExplanation: unexpected,

@@ -5,7 +5,7 @@ import { listOf, membersOf, same, shownValue, textOf, textsOf } from './key-valu
 import type { Difference, Side } from './types.ts'
 
 /** Fields of an exec op that have a comparison of their own. */
-const compared = new Set(['kind', 'args', 'env', 'mounts', 'scripts', 'ulimits'])
+const compared = new Set(['kind', 'rootfs', 'args', 'env', 'mounts', 'scripts', 'ulimits'])
 
 /** What a field is called where somebody set it. */
 const fieldNames: Readonly<Record<string, string>> = {

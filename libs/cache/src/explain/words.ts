@@ -27,7 +27,9 @@ export function reasonOf(differences: readonly Difference[]): MissReason | undef
   const [first] = sorted
   if (first === undefined) return undefined
   const things = sorted.reduce((sum, difference) => sum + countOf(difference), 0)
-  return { code: codeOf(first), text: withMore(headline(first), things - 1) }
+  const suffix = things > 1 ? ` and ${things - 1} more` : ''
+  const room = longestReason - suffix.length
+  return { code: codeOf(first), text: `${cut(headline(first, room), room)}${suffix}` }
 }
 
 function rankOf(difference: Difference): number {
@@ -64,12 +66,12 @@ export function codeOf(difference: Difference): MissCode {
 }
 
 /** A difference in a few words. */
-function headline(difference: Difference): string {
+function headline(difference: Difference, room = longestReason): string {
   switch (difference.kind) {
     case 'version':
       return 'recorded by another version of tsbuild'
     case 'instruction':
-      return `the line was ${oneLine(difference.before)}`
+      return quoting('the line was', difference.before, room)
     case 'secret':
       return `secret ${difference.id} changed`
     case 'image':
@@ -78,13 +80,13 @@ function headline(difference: Difference): string {
     case 'env':
       return variableWords(difference)
     case 'command':
-      return commandWords(difference)
+      return commandWords(difference, room)
     case 'setting':
       return changeWords(difference.name, difference.before, difference.after)
     case 'mount':
       return mountWords(difference)
     case 'files':
-      return filesWords(difference)
+      return filesWords(difference, room)
     case 'input':
       return inputWords(difference)
     case 'step':
@@ -114,14 +116,17 @@ function variableWords({ kind, name, before, after, hidden }: Difference & { kin
   return changeWords(word, before, after)
 }
 
-function commandWords({ part, line, before }: Difference & { readonly kind: 'command' }): string {
+function commandWords(
+  { part, line, before }: Difference & { readonly kind: 'command' },
+  room: number,
+): string {
   switch (part) {
     case 'command':
-      return `the command was ${oneLine(before)}`
+      return quoting('the command was', before, room)
     case 'shell':
-      return `SHELL was ${oneLine(before)}`
+      return quoting('SHELL was', before, room)
     case 'heredoc':
-      return before.trim() === '' ? `line ${line} is new` : `line ${line} was ${oneLine(before)}`
+      return before.trim() === '' ? `line ${line} is new` : quoting(`line ${line} was`, before, room)
   }
 }
 
@@ -131,33 +136,34 @@ function mountWords({ target, option, before, after }: Difference & { readonly k
   return changeWords(`${word} ${option}`, before, after)
 }
 
-function filesWords({ changes, from }: Difference & { readonly kind: 'files' }): string {
+function filesWords({ changes, from }: Difference & { readonly kind: 'files' }, room: number): string {
   if (changes === null) return `files of ${titleOf(from)} changed`
   const [first] = changes
-  return first === undefined ? 'the order of the sources changed' : fileWords(first, 44)
+  return first === undefined ? 'the order of the sources changed' : fileWords(first, room)
 }
 
 /** `package.json changed`, `run.sh mode 0644 → 0755` */
-export function fileWords(
-  { path, change, before, after }: FileChange,
-  room = Number.POSITIVE_INFINITY,
-): string {
-  const name = cutFront(oneLine(path), room)
+export function fileWords({ path, ...change }: FileChange, room = Number.POSITIVE_INFINITY): string {
+  const words = changeOfFile(change)
+  return `${cutFront(oneLine(path), room - words.length - 1)} ${words}`
+}
+
+function changeOfFile({ change, before, after }: Omit<FileChange, 'path'>): string {
   switch (change) {
     case 'content':
-      return `${name} changed`
+      return 'changed'
     case 'added':
     case 'removed':
-      return `${name} ${change}`
+      return change
     case 'attributes':
-      return `${name} attributes changed`
+      return 'attributes changed'
     case 'kind':
-      return `${name} was a ${before}`
+      return `was a ${before}`
     case 'target':
-      return `${name} leads elsewhere`
+      return 'leads elsewhere'
     case 'mode':
     case 'owner':
-      return `${cutFront(oneLine(path), room - 10)} ${change} ${before} → ${after}`
+      return `${change} ${before} → ${after}`
   }
 }
 
@@ -199,9 +205,8 @@ export function ageWords(ms: number): string {
   return 'just now'
 }
 
-function withMore(text: string, more: number): string {
-  const suffix = more > 0 ? ` and ${more} more` : ''
-  return `${cut(text, longestReason - suffix.length)}${suffix}`
+function quoting(words: string, text: string, room: number): string {
+  return `${words} "${cut(oneLine(text), room - words.length - 3)}"`
 }
 
 function oneLine(text: string): string {
@@ -245,7 +250,7 @@ export function describeDifference(difference: Difference): readonly string[] {
       return [`${role} image: ${fromTo(full(before), full(after))}`]
     }
     case 'step':
-      return [`${difference.name} made something else: ${fromTo(difference.before, difference.after)}`]
+      return [`${difference.name} made something else: ${shortly(difference.before, difference.after)}`]
     case 'input':
       return [`input: ${fromTo(difference.before, difference.after)}`]
     case 'secret':
@@ -266,11 +271,16 @@ function describeFiles({
   changes,
   total,
 }: Difference & { kind: 'files' }): readonly string[] {
-  const digests = `${before} → ${after}`
-  if (changes === null) return [`files of ${from}: ${digests} (no list of them is kept)`]
+  if (changes === null) return [`files of ${from}: ${shortly(before, after)} (no list of them is kept)`]
   const more = total - changes.length
   const rest = more > 0 ? [`and ${more} more`] : []
   return [`files of ${from}:`, ...changes.map((change) => `  ${fileWords(change)}`), ...rest]
+}
+
+/** A digest is told from another one by its beginning; JSON has all of it. */
+function shortly(before: string, after: string): string {
+  const short = (digest: string) => digest.slice(0, 'sha256:'.length + 12)
+  return fromTo(short(before), short(after))
 }
 
 function fromTo(before: string | null, after: string | null): string {

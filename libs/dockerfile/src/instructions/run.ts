@@ -1,4 +1,5 @@
 import { splitCsv } from '../csv.ts'
+import { parseDuration } from '../duration.ts'
 import { type FlagUse, type FlagValues, readFlags } from '../flag-values.ts'
 import type { MountFlag, RunInstruction } from '../instruction.ts'
 import { type Request, refuse } from '../request.ts'
@@ -41,13 +42,40 @@ function readSecurity(request: Request, flags: FlagValues): RunInstruction['secu
   })
 }
 
+const cacheHint = 'Use `--cache=off`, or `--cache=ttl=24h` with a duration such as `90s`, `30m` or `12h`.'
+
+/** The most that a number of milliseconds holds exactly is far beyond what Go's durations do. */
+function readCache(request: Request, flags: FlagValues): number | null {
+  const use = flags.use('cache')
+  if (use === null) return null
+  const at = { flag: use.index }
+  if (!request.extensions.includes('cache-control')) {
+    const hints = [
+      'Add the line `# tsbuild=cache-control` at the top of the Dockerfile, below other directives.',
+    ]
+    refuse(request, '--cache is an extension of tsbuild', { code: 'ERR_DOCKERFILE_UNKNOWN_FLAG', at, hints })
+  }
+  if (use.value === 'off') return 0
+  const text = /^ttl=(.*)$/s.exec(use.value)?.[1]
+  if (text === undefined)
+    refuse(request, `invalid cache mode ${JSON.stringify(use.value)}`, { at, hints: [cacheHint] })
+  const nanoseconds = parseDuration(text)
+  if (typeof nanoseconds === 'string') refuse(request, nanoseconds, { at, hints: [cacheHint] })
+  const ms = Math.floor(nanoseconds / 1e6)
+  if (ms < 1) {
+    const hints = ['Use `--cache=off` for a step that always runs.']
+    refuse(request, `a time to live of ${text} is less than a millisecond`, { at, hints })
+  }
+  return ms
+}
+
 /**
  * Parses `RUN`. The options of a mount are judged later by `parseMount`, as they may hold variables.
  *
  * @throws {UserError} `ERR_DOCKERFILE_SYNTAX`, `ERR_DOCKERFILE_UNKNOWN_FLAG`, `ERR_DOCKERFILE_MOUNT_OPTION`
  */
 export function parseRun(request: Request): RunInstruction {
-  const flags = readFlags(request, { text: ['network', 'security'], list: ['mount'] })
+  const flags = readFlags(request, { text: ['network', 'security', 'cache'], list: ['mount'] })
   const withNul = request.heredocs.find(({ content }) => content.includes('\0'))
   if (withNul !== undefined) refuse(request, `heredoc "${withNul.name}" holds a NUL character`)
   return {
@@ -58,5 +86,6 @@ export function parseRun(request: Request): RunInstruction {
     mounts: flags.list('mount').map((use) => readMount(request, use)),
     network: readNetwork(request, flags),
     security: readSecurity(request, flags),
+    maxAgeMs: readCache(request, flags),
   }
 }

@@ -54,7 +54,10 @@ function contentOf(instruction: Instruction): unknown {
 }
 
 function checkReparse(dockerfile: Dockerfile, instruction: Instruction): void {
-  const directive = dockerfile.escape === '`' ? '# escape=`\n' : ''
+  const directive = dockerfile.directives
+    .filter(({ name }) => name === 'escape' || name === 'tsbuild')
+    .map(({ name, value }) => `# ${name}=${value}\n`)
+    .join('')
   const slice = textAt(dockerfile.text, instruction.source)
   const head = instruction.kind === 'from' ? '' : 'FROM a\n'
   const again = parseDockerfile(`${directive}${head}${slice}`, dockerfile.file).instructions

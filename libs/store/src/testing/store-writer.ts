@@ -109,10 +109,14 @@ async function perform(store: Store, task: WriterTask): Promise<void> {
     case 'count':
       return count(store, task)
     case 'hold':
-      return store.locks.withLock(task.lock, async () => {
-        report({ type: 'held' })
-        await oneLine()
-      })
+      return store.locks.withLock(
+        task.lock,
+        async () => {
+          report({ type: 'held' })
+          await oneLine()
+        },
+        { label: 'the build' },
+      )
     case 'mount': {
       const mount = await openMount(store, task.id, task.sharing)
       report({ type: 'mount', path: mount.path })

@@ -1,0 +1,62 @@
+import type { RuntimeConfig } from '@tsbuild/oci'
+
+/**
+ * The parts of an image config that grow with the instructions of a stage. They are put into the config once, at the end:
+ * to copy them for each instruction costs the square of their number.
+ */
+export class GrowingConfig {
+  readonly #env: string[]
+  /** The first entry of each name. */
+  readonly #envAt = new Map<string, number>()
+  readonly #labels: Map<string, string>
+  readonly #exposedPorts: Set<string>
+  readonly #volumes: Set<string>
+  readonly #onBuild: string[]
+
+  constructor(config: RuntimeConfig) {
+    this.#env = [...(config.env ?? [])]
+    for (const [at, entry] of this.#env.entries()) {
+      const [name] = /^[^=]*(?==)/.exec(entry) ?? []
+      if (name !== undefined && !this.#envAt.has(name)) this.#envAt.set(name, at)
+    }
+    this.#labels = new Map(Object.entries(config.labels ?? {}))
+    this.#exposedPorts = new Set(config.exposedPorts)
+    this.#volumes = new Set(config.volumes)
+    this.#onBuild = [...(config.onBuild ?? [])]
+  }
+
+  /** Sets `NAME=value`, in the place of an earlier value. */
+  setEnv(name: string, value: string): void {
+    const at = this.#envAt.get(name) ?? this.#env.length
+    this.#envAt.set(name, at)
+    this.#env[at] = `${name}=${value}`
+  }
+
+  setLabel(name: string, value: string): void {
+    this.#labels.set(name, value)
+  }
+
+  addPorts(ports: readonly string[]): void {
+    for (const port of ports) this.#exposedPorts.add(port)
+  }
+
+  addVolumes(paths: readonly string[]): void {
+    for (const path of paths) this.#volumes.add(path)
+  }
+
+  addTrigger(expression: string): void {
+    this.#onBuild.push(expression)
+  }
+
+  /** The config with all of it. What neither the base nor an instruction gave stays absent. */
+  into(config: RuntimeConfig): RuntimeConfig {
+    return {
+      ...config,
+      env: this.#env.length > 0 ? [...this.#env] : config.env,
+      labels: this.#labels.size > 0 ? Object.fromEntries(this.#labels) : config.labels,
+      exposedPorts: this.#exposedPorts.size > 0 ? [...this.#exposedPorts] : config.exposedPorts,
+      volumes: this.#volumes.size > 0 ? [...this.#volumes] : config.volumes,
+      onBuild: this.#onBuild.length > 0 ? [...this.#onBuild] : config.onBuild,
+    }
+  }
+}

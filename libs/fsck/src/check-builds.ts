@@ -1,0 +1,73 @@
+import { lstatSync } from 'node:fs'
+import { join } from 'node:path'
+import { isRecord, parseJson } from '@tsbuild/shape'
+import { isBuildRef, isBuildRunning, type Layout } from '@tsbuild/store'
+import { type Check, damage, foreign } from './found.ts'
+import { entriesOf, isStill, lookAt, sealedJson, sealedText } from './look.ts'
+import { removeAt, removeUnlessUsed } from './mend.ts'
+import type { Scan } from './scan.ts'
+
+/** The history of builds that have ended: each has its record, or the journal of one that died. */
+export async function* checkBuilds({ layout, signal }: Scan): Check {
+  for (const { name } of entriesOf(layout.builds)) {
+    signal.throwIfAborted()
+    const path = layout.build(name)
+    const stats = lstatSync(path, { throwIfNoEntry: false })
+    if (stats === undefined) continue
+    if (!isBuildRef(name)) {
+      yield foreign(path)
+      continue
+    }
+    if (isBuildRunning(layout, name)) continue
+    const problem = stats.isDirectory() ? recordProblem(layout, name) : 'it is no directory'
+    // A build that ends meanwhile changes its directory.
+    if (problem !== undefined && isStill(path, stats)) {
+      const mend = removeUnlessUsed('build', name, stats)
+      yield damage({ kind: 'build', path, problem, loses: 'data', mend }, 'is removed from the history')
+    } else if (problem === undefined) yield* checkExplanations(join(path, 'explain'))
+  }
+}
+
+function recordProblem(layout: Layout, ref: string): string | undefined {
+  const directory = layout.build(ref)
+  const record = lookAt(join(directory, 'build.json'))
+  if (record.is === 'missing') return journalProblem(join(directory, 'journal'), ref)
+  const sealed = sealedText(record, ref)
+  if ('problem' in sealed) return `of its build.json: ${sealed.problem}`
+  const value = parseJson(sealed.text)
+  if (!isRecord(value) || value.ref !== ref) return 'its build.json is no record of this build'
+  const steps = Array.isArray(value.steps) ? value.steps : []
+  return steps.map((step) => logProblem(directory, step)).find((problem) => problem !== undefined)
+}
+
+/** Of one that died the last line may be cut off; the first says what it was. */
+function journalProblem(path: string, ref: string): string | undefined {
+  const looked = lookAt(path)
+  if (looked.is !== 'file') return 'it has neither a record nor a journal'
+  const facts = parseJson(looked.bytes.toString().split('\n', 1)[0] ?? '')
+  return isRecord(facts) && facts.ref === ref ? undefined : 'its journal is not of this build'
+}
+
+/** Nothing of a log is clipped: it has as many bytes as were written. */
+function logProblem(directory: string, step: unknown): string | undefined {
+  if (!isRecord(step) || !isRecord(step.log) || typeof step.vertex !== 'string') return undefined
+  const { bytes } = step.log
+  if (typeof bytes !== 'number' || bytes === 0) return undefined
+  const log = join(directory, 'logs', step.vertex.replace(/^sha256:/, ''))
+  const stats = lstatSync(log, { throwIfNoEntry: false })
+  if (stats?.isFile() === true && stats.size === bytes) return undefined
+  return `the log of step ${step.vertex} is ${stats?.isFile() === true ? `${stats.size} bytes long, and ${bytes} were written` : 'missing'}`
+}
+
+async function* checkExplanations(directory: string): Check {
+  for (const { name } of entriesOf(directory)) {
+    const path = join(directory, name)
+    const looked = lookAt(path)
+    if (looked.is === 'missing' || isRecord(sealedJson(looked, name.replace(/\.json$/, '')))) continue
+    const { stats } = looked
+    if (stats === undefined || !isStill(path, stats)) continue
+    const mend = removeAt(path, stats)
+    const found = { kind: 'build', path, problem: 'it is no whole explanation', loses: 'data', mend } as const
+    yield damage(found, 'is removed')
+  }
+}
