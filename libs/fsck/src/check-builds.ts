@@ -1,4 +1,4 @@
-import { lstatSync } from 'node:fs'
+import { lstatSync, readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { isRecord, parseJson } from '@tsbuild/shape'
 import { isBuildRef, isBuildRunning, type Layout } from '@tsbuild/store'
@@ -37,13 +37,23 @@ export async function* checkBuilds({ layout, signal }: Scan): Check {
 function recordProblem(layout: Layout, ref: string): string | undefined {
   const directory = layout.build(ref)
   const record = lookAt(join(directory, 'build.json'))
-  if (record.is === 'missing') return journalProblem(join(directory, 'journal'), ref)
+  if (record.is === 'missing') {
+    return diedAtOnce(directory) ? undefined : journalProblem(join(directory, 'journal'), ref)
+  }
   const sealed = sealedText(record, ref)
   if ('problem' in sealed) return `of its build.json: ${sealed.problem}`
   const value = parseJson(sealed.text)
   if (!isRecord(value) || value.ref !== ref) return 'its build.json is no record of this build'
   const steps = Array.isArray(value.steps) ? value.steps : []
   return steps.map((step) => logProblem(directory, step)).find((problem) => problem !== undefined)
+}
+
+/** It died as it began, before the first line of its journal was written: there was nothing to lose. */
+function diedAtOnce(directory: string): boolean {
+  const names = readdirSync(directory)
+  if (names.some((name) => name !== 'journal')) return false
+  const journal = lookAt(join(directory, 'journal'))
+  return journal.is === 'missing' || (journal.is === 'file' && !journal.bytes.includes(0x0a))
 }
 
 /** Of one that died the last line may be cut off; the first says what it was. */

@@ -251,3 +251,31 @@ describe('removeAt()', () => {
     expect(existsSync(path)).toBe(false)
   })
 })
+
+describe('the history of a build that was killed', () => {
+  const ref = '0123456789abcdef01234567'
+  const damagesOf = async (files: Readonly<Record<string, string>>) => {
+    const store = await temporaryStore()
+    const directory = join(store.root, 'v1/builds', ref)
+    mkdirSync(directory, { recursive: true })
+    for (const [name, text] of Object.entries(files)) writeFileSync(join(directory, name), text)
+    await store.close()
+    return (await verify(store.root)).findings.map(({ problem }) => problem)
+  }
+
+  it.each([
+    ['before it had a journal', {}],
+    ['before it wrote to its journal', { journal: '' }],
+    ['in the first line of its journal', { journal: '{"format":1,"re' }],
+    ['later', { journal: `{"format":1,"ref":"${ref}"}\n{"type":"ver` }],
+  ])('is no damage when it died %s', async (_, files) => {
+    expect(await damagesOf(files)).toEqual([])
+  })
+
+  it.each([
+    ["another build's journal", { journal: '{"format":1,"ref":"f"}\n' }],
+    ['explanations without a record or a journal', { explain: '' }],
+  ])('is damaged with %s', async (_, files) => {
+    expect(await damagesOf(files)).toHaveLength(1)
+  })
+})
