@@ -25,6 +25,19 @@ export async function* checkLayout(layout: Layout, uid: number): Check<LayoutMen
   if (root === undefined || lstatSync(layout.v1, { throwIfNoEntry: false }) === undefined)
     throw noStore(layout)
   yield* checkRoot(layout, root, uid)
+  if (isUnfinished(layout)) {
+    const problem = 'it is missing: the store was never finished, or is being made'
+    const path = layout.version
+    return yield {
+      kind: 'layout',
+      severity: 'notice',
+      path,
+      problem,
+      repair: undefined,
+      loses: 'nothing',
+      mend: undefined,
+    }
+  }
   yield* checkVersion(layout)
   for (const directory of layout.directories()) yield* checkDirectory(layout, directory)
   const { is } = lookAt(layout.ociLayout)
@@ -36,6 +49,23 @@ export async function* checkLayout(layout: Layout, uid: number): Check<LayoutMen
     })
   }
   yield* checkStrangers(layout)
+}
+
+/** The version comes last, so a store without one that holds nothing is none yet: whoever opens it next makes the rest. */
+function isUnfinished(layout: Layout): boolean {
+  const holders = [
+    layout.records,
+    layout.snapshots,
+    layout.blobs,
+    layout.sourceTrees,
+    layout.mounts,
+    layout.builds,
+  ]
+  return (
+    lookAt(layout.version).is === 'missing' &&
+    entriesOf(layout.root).every(({ name }) => name === 'v1' || name === 'lost+found') &&
+    holders.every((path) => entriesOf(path).length === 0)
+  )
 }
 
 async function* checkRoot({ root }: Layout, stats: Stats, uid: number): Check<LayoutMend> {

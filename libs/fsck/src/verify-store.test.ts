@@ -228,6 +228,17 @@ describe('verifyStore()', () => {
     expect(readFileSync(join(root, 'version'), 'utf8')).toBe('2\n')
   })
 
+  it('takes a store that is being made, or whose making was killed, for no damage', async () => {
+    const store = await temporaryStore()
+    rmSync(join(store.root, 'version'))
+    rmSync(join(store.root, 'v1/oci-layout'))
+    const { sound, findings } = await verify(store.root)
+    expect(sound).toBe(true)
+    expect(findings).toMatchObject([{ severity: 'notice', path: join(store.root, 'version') }])
+    await commit(store, 'a')
+    expect(await verify(store.root)).toMatchObject({ sound: false })
+  })
+
   it('stops when it is told to', async () => {
     const store = await temporaryStore()
     await store.blobs.put(Buffer.from('blob'))

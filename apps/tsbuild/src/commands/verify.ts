@@ -98,7 +98,7 @@ function checkedText(checked: Checked): string {
   const parts = [
     `${counted(images, 'image')}`,
     `${counted(blobs, 'blob')} (${formatSize(blobBytes)})`,
-    `${counted(snapshots, 'snapshot')}${withoutDigest > 0 ? ` (${withoutDigest} without a digest of their files)` : ''}`,
+    `${counted(snapshots, 'snapshot')}${withoutDigest > 0 ? ` (with sources, ${withoutDigest} have no digest of their files)` : ''}`,
     `${counted(records, 'record')}${foreignRecords > 0 ? ` (${foreignRecords} of another version)` : ''}`,
   ]
   return `Checked ${parts.join(', ')}.`
