@@ -51,6 +51,24 @@ describe('toGraph() and files of many lines', () => {
     timeout,
   )
 
+  it(
+    'toGraph() refuses a working directory that Linux cannot name',
+    async () => {
+      const deep = (count: number) => convertText(`FROM base\n${numbered(count, () => 'WORKDIR a')}\n`)
+      // `/a/a…`: 4,094 bytes.
+      await expect(deep(2047)).resolves.toMatchObject({
+        image: { config: { workingDir: '/a'.repeat(2047) } },
+      })
+      await expect(deep(5000)).rejects.toMatchObject({
+        code: 'ERR_DOCKERFILE_SYNTAX',
+        message:
+          'Cannot set the working directory: its path has 4096 bytes, and Linux takes no more than 4095',
+        source: { startLine: 2049 },
+      })
+    },
+    timeout,
+  )
+
   it('toGraph() keeps the place of a variable that is set again, and leaves absent what nobody set', async () => {
     const { image } = await convertText('FROM base\nENV A=1 B=2\nENV A=3\nLABEL x=1 y=2\nLABEL x=3\n')
     expect(image.config.env?.slice(-2)).toEqual(['A=3', 'B=2'])

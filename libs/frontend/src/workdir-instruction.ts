@@ -1,4 +1,5 @@
 import type { WorkdirInstruction } from '@tsbuild/dockerfile'
+import { type SourceRange, UserError } from '@tsbuild/errors'
 import { resolveInImage } from './paths.ts'
 import type { StageBuilder } from './stage-builder.ts'
 import { nextStepName, type StageState } from './stage-state.ts'
@@ -15,6 +16,7 @@ export function addWorkdir(
 ): void {
   const { source } = instruction
   const path = resolveInImage(state.config.workingDir ?? '/', state.scope.expand(instruction.path, source))
+  assertFits(path, source)
   state.config = { ...state.config, workingDir: path }
   const name = nextStepName(state, `WORKDIR ${path}`)
   if (path === '/') {
@@ -38,4 +40,18 @@ export function addWorkdir(
     },
   )
   state.history.push({ createdBy: `WORKDIR ${path}`, emptyLayer: false })
+}
+
+/** Without its end. @see https://man7.org/linux/man-pages/man7/path_resolution.7.html */
+const longestPathBytes = 4095
+
+/** No process can be started in a longer path; and relative ones, each upon the last, would grow without an end. */
+function assertFits(path: string, source: SourceRange): void {
+  const bytes = Buffer.byteLength(path)
+  if (bytes <= longestPathBytes) return
+  throw new UserError(
+    'ERR_DOCKERFILE_SYNTAX',
+    `Cannot set the working directory: its path has ${bytes} bytes, and Linux takes no more than ${longestPathBytes}`,
+    { source },
+  )
 }

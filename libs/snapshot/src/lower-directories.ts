@@ -1,5 +1,5 @@
 import { open } from 'node:fs/promises'
-import { type ChainId, chainUpon, type DiffId, type Digest, digestKey } from '@tsbuild/digest'
+import { type ChainId, chainUpon, type DiffId, type Digest, digestKey, parseDigest } from '@tsbuild/digest'
 import { isBuildError } from '@tsbuild/errors'
 import type { Native } from '@tsbuild/native'
 import { objectOf, oneOf, parseJson, text } from '@tsbuild/shape'
@@ -34,12 +34,20 @@ export function createLowerDirectories(options: LowerDirectoriesOptions, runs: M
   const chained = createChains()
   const paths = async (stack: readonly SnapshotId[], signal: AbortSignal) =>
     (await runs.shorten(stack, signal)).map((id) => options.store.snapshots.path(id)).reverse()
-  return async ({ layers }, signal) => {
+  /** Each is unpacked once; one that could not be made durable, again. */
+  const unpackOnce = (unpacking: Unpacking, signal: AbortSignal) =>
+    untilDone(signal, () =>
+      memoised(unpacked, unpacking.chain, async () => {
+        const made = await unpack(options, unpacking, signal)
+        made.committed.catch(() => unpacked.delete(unpacking.chain))
+        return made
+      }),
+    )
+  const stackOf = async (layers: Filesystem['layers'], commits: Promise<void>[], signal: AbortSignal) => {
     const stack: SnapshotId[] = []
     /** Where the image begins that the layer belongs to, and the chain of its layers so far. */
     let start = 0
     let chain: ChainId | undefined
-    const commits: Promise<void>[] = []
     for (const layer of layers) {
       if (layer.kind === 'snapshot') {
         stack.push(layer.id)
@@ -47,17 +55,24 @@ export function createLowerDirectories(options: LowerDirectoriesOptions, runs: M
         chain = undefined
         continue
       }
-      const next = chained(chain, layer.diffId)
-      const make = async () =>
-        unpack(options, { chain: next, layer, lower: () => paths(stack.slice(start), signal) }, signal)
-      const { id, committed } = await untilDone(signal, () => memoised(unpacked, next, make))
-      committed.catch(() => unpacked.delete(next))
+      chain = chained(chain, layer.diffId)
+      const lower = () => paths(stack.slice(start), signal)
+      const { id, committed } = await unpackOnce({ chain, layer, lower }, signal)
       if (commits.push(committed) > uncommitted) await commits.shift()
       stack.push(id)
-      chain = next
     }
     await Promise.all(commits)
-    return await paths(stack, signal)
+    return stack
+  }
+  return async ({ layers }, signal) => {
+    const commits: Promise<void>[] = []
+    try {
+      return await paths(await stackOf(layers, commits, signal), signal)
+    } catch (error) {
+      // A layer that could not be made durable is gone, and what was to be unpacked upon it failed for that.
+      const ended = await Promise.allSettled(commits)
+      throw ended.find((one) => one.status === 'rejected')?.reason ?? error
+    }
   }
 }
 
@@ -160,10 +175,21 @@ async function unpackStored(
     applyLayer(store, native, layer, { target: draft.upper, lower: await lower() }, signal)
   await orReleased(apply())
   const record = unpackedRecord(chain, draft.id, layer.diffId)
-  const committed = orReleased(draft.commit([record], { layer: layerInfo(layer) }))
+  const content = contentOf(native, draft.upper, signal)
+  const committed = orReleased(draft.commit([record], { layer: layerInfo(layer), content }))
   // Whoever uses the layer waits for it too, but maybe not before it fails.
   committed.catch(() => {})
   return { id: draft.id, committed }
+}
+
+/** For `tsbuild verify` alone, so it is found out while the build goes on, and a layer without it is one all the same. */
+async function contentOf(native: Native, tree: string, signal: AbortSignal): Promise<Digest | undefined> {
+  try {
+    const [content] = await native.content([tree], { signal })
+    return content === undefined ? undefined : parseDigest(content)
+  } catch {
+    return undefined
+  }
 }
 
 /** Says where the layer of a chain is unpacked. */

@@ -5,7 +5,7 @@ import { chainIdOf, digestBytes, parseDiffId } from '@tsbuild/digest'
 import { UserError } from '@tsbuild/errors'
 import type { Native } from '@tsbuild/native'
 import { realHelper } from '@tsbuild/native/testing'
-import type { SnapshotId, Store } from '@tsbuild/store'
+import { isSnapshotId, type SnapshotId, type Store } from '@tsbuild/store'
 import { temporaryStore } from '@tsbuild/store/testing'
 import { beforeEach, describe, expect, it, vi } from 'vitest'
 import {
@@ -295,6 +295,43 @@ describe('Snapshotter.view()', () => {
     expect(await store.blobs.verify(lower.digest)).toBe(true)
     expect(readdirSync(join(store.root, 'v1/quarantine'))).toHaveLength(1)
     expect(snapshotNames()).toHaveLength(1)
+  })
+
+  it('keeps the content digest of a layer that it unpacked, with its snapshot', async (test) => {
+    const native = realHelper(test)
+    const view = await createSnapshotter({ store, native, fetch }).view({ layers: [lower] }, signal)
+    const [tree] = view.lower
+    await store.close()
+    const [id = ''] = snapshotNames()
+    const content = isSnapshotId(id) ? store.snapshots.content(id) : undefined
+    expect(content).toBeDefined()
+    expect(await native.content([tree ?? ''])).toEqual([content])
+  })
+
+  it('gives no layers before all are durable, and unpacks again what could not be made so', async (test) => {
+    const native = realHelper(test)
+    const failure = new Error('the disk is full')
+    let full = true
+    const committed: string[] = []
+    const draft = async () => {
+      const own = await store.snapshots.draft()
+      const commit: typeof own.commit = async (records, options) => {
+        if (full) throw failure
+        await new Promise((resolve) => setTimeout(resolve, 100))
+        await own.commit(records, options)
+        committed.push(own.id)
+      }
+      return { ...own, id: own.id, upper: own.upper, release: () => own.release(), commit }
+    }
+    const snapshots = new Proxy(store.snapshots, {
+      get: (target, name) => (name === 'draft' ? draft : Reflect.get(target, name).bind(target)),
+    })
+    const snapshotter = createSnapshotter({ store: { ...store, snapshots }, native, fetch })
+    await expect(snapshotter.view(base, signal)).rejects.toBe(failure)
+    await expect.poll(snapshotNames).toEqual([])
+    full = false
+    expect((await snapshotter.view(base, signal)).lower).toHaveLength(2)
+    expect(committed).toHaveLength(2)
   })
 
   it('does not give up the unpacking of one caller when another one is cancelled', async (test) => {

@@ -236,7 +236,7 @@ fn merge_copies_what_it_cannot_link() {
 /// Each directory holds two: after the deep one comes another, so that every directory on the way is needed again.
 #[test]
 fn merge_goes_through_very_deep_trees() {
-    const DEPTH: usize = 4000;
+    const DEPTH: usize = 1500;
     let Some(sandbox) = Sandbox::root() else { return };
     let trees = ["top", "low"].map(|name| empty(&sandbox, name));
     for tree in &trees {
