@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Long runs of what the tests do in short: all rounds of the races of spec/security.md, what is too large for every run (test/soak),
-# then the fuzz tests of libs/dockerfile and libs/frontend, each round with a new seed.
+# every point of test/faults, whose figures go into docs/dev/reliability.md (TSBUILD_FAULT_POINTS=100 bounds each list of points), then
+# the fuzz tests of libs/dockerfile and libs/frontend, each round with a new seed.
 # Usage: npm run test:soak [-- MINUTES]     (10 when not given)
 # A failure prints the seed and the text; put the text into libs/dockerfile/corpus, or a test of libs/frontend, so that every test run has it.
 set -euo pipefail
@@ -15,6 +16,12 @@ minutes=${1:-10}
 )
 TSBUILD_SOAK=1 npx vitest run --config vitest.e2e.config.ts test/e2e/hostile-races.test.ts
 npx vitest run --config vitest.soak.config.ts
+rm -rf .tsbuild-dev/faults
+faults=0
+TSBUILD_SOAK=1 npx vitest run --config vitest.faults.config.ts || faults=$?
+# The table says also what did not survive.
+node test/faults/write-table.mjs
+[[ $faults -eq 0 ]] || exit "$faults"
 end=$((SECONDS + minutes * 60))
 rounds=0
 while ((rounds == 0 || SECONDS < end)); do

@@ -69,6 +69,17 @@ describe('--no-cache and --no-cache-filter', () => {
     expect(ran(await build(context))).toEqual([])
   })
 
+  it('say of a copy that it made what was there before', async () => {
+    const context = workspace.context('unchanged', {
+      Dockerfile: 'FROM busybox:test\nCOPY a /a\nRUN cat /a',
+      a: 'a',
+    })
+    await build(context)
+    const { stderr } = await workspace.tsbuild.run(['--progress', 'plain', '--no-cache', context])
+    expect(stderr).toMatch(/COPY a \/a\n(#\d+ MISS.*\n)?#\d+ UNCHANGED/)
+    expect(stderr).toMatch(/RUN cat \/a\n(#\d+ .*\n)*#\d+ DONE/)
+  })
+
   it('name the stage that was meant where there is none of the name', async () => {
     const context = workspace.context('unknown', { Dockerfile: 'FROM busybox:test AS builder\nRUN echo x' })
     const { events } = await build(context, '--no-cache-filter', 'bilder')

@@ -43,6 +43,14 @@ function largestBlob(root: string): string {
   return join(directory, sized.toSorted(([a], [b]) => b - a)[0]?.[1] ?? '')
 }
 
+/** The blob of the layer that the last step of `app:1.0` made. */
+async function topLayer(tsbuild: Tsbuild): Promise<string> {
+  const blob = (digest: string) => join(tsbuild.root, 'v1/blobs/sha256', digest.slice('sha256:'.length))
+  const images = JSON.parse(await tsbuild.check(['images', '--format', 'json']))
+  const app = images.find(({ name }: { name: string }) => name.includes('app'))
+  return blob(JSON.parse(readFileSync(blob(app.descriptor.digest), 'utf8')).layers.at(-1).digest)
+}
+
 /** The one file below the snapshots that has this path in its tree. */
 function inSnapshots(root: string, file: string): string {
   const snapshots = join(root, 'v1/snapshots')
@@ -123,6 +131,25 @@ describe('tsbuild verify', () => {
     expect((await tsbuild.build([slow])).executed).toEqual([])
   })
 
+  it('compares layers that came with an image, too', async () => {
+    const [archive, layout] = [workspace.path('base.tar'), workspace.path('base')]
+    await workspace.tsbuild.check(['-q', '-t', 'app:1.0', '-o', `type=oci,dest=${archive}`, context])
+    mkdirSync(layout)
+    await check('tar', ['-xf', archive, '-C', layout])
+    const tsbuild = tsbuildWith(workspace.path('pulled'))
+    const upon = workspace.context('upon', { Dockerfile: 'FROM base\nRUN cat /one > /copy\n' })
+    const args = ['--build-context', `base=oci-layout://${layout}`, '-t', 'upon:1.0', upon]
+    await tsbuild.build(args)
+    expect(await report(tsbuild)).toMatchObject({ code: 0, checked: { withoutDigest: 0 } })
+    writeFileSync(inSnapshots(tsbuild.root, 'one'), 'two\n')
+    expect((await report(tsbuild, '--repair')).findings).toMatchObject([
+      { kind: 'snapshot', outcome: 'repaired' },
+      { kind: 'record', outcome: 'repaired' },
+    ])
+    expect((await tsbuild.build(args)).executed).toEqual([])
+    expect(await tsbuild.check(['run', 'upon:1.0', 'cat', '/one'])).toBe('one\n')
+  })
+
   it('says that there is no store, and makes none', async () => {
     const root = workspace.path('nothing')
     const { code, stderr } = await tsbuildWith(root).run(['verify', '--repair'])
@@ -173,7 +200,7 @@ describe('a blob that the disk cannot read', () => {
   it('is taken out, and the next build makes it again', async (t) => {
     needs(t, 'program strace')
     const tsbuild = await copyOfStore()
-    const blob = largestBlob(tsbuild.root)
+    const blob = await topLayer(tsbuild)
     const archive = workspace.path('eio.tar')
     const flags = ['-o', `type=oci,dest=${archive}`, context]
     const inject = ['-f', '-qq', '-o', '/dev/null', '-P', blob, '-e', 'inject=read,pread64:error=EIO']

@@ -12,6 +12,7 @@ import {
   randomNumbers,
   sample,
   seed,
+  soakPoints,
   type Verdict,
 } from './tally.ts'
 import { judge, lastWords } from './verdict.ts'
@@ -71,7 +72,7 @@ function faultsOfFull(stderr: string, code: number | null, trial: Trial): readon
     .map((what) => `${what} is not in: ${words}`)
 }
 
-const some = (inSoak: number, otherwise: number) => (isSoak ? inSoak : otherwise)
+const some = (inSoak: number, otherwise: number) => (isSoak ? soakPoints(inSoak) : otherwise)
 
 describe('a disk', () => {
   it('that fills up at any byte is named, and costs nothing that was done', async (t) => {

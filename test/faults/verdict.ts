@@ -4,7 +4,7 @@ import { type Outcome, readSteps } from '../support/tsbuild.ts'
 import { fsck } from './fsck.ts'
 import { endOf, findLeft, type Trial } from './rig.ts'
 import type { Scenario } from './scenarios.ts'
-import type { Verdict } from './tally.ts'
+import { isSoak, type Verdict } from './tally.ts'
 
 /**
  * Judges a trial whose build has ended, in whatever way: what is left a second later, whether every file of the store is
@@ -32,14 +32,22 @@ export async function judge(
   if (trial.corral.cgroups().length > 0) await endOf(trial.start([], scenario.anew(trial)))
   if (scenario.name === 'prune') await endOf(trial.start([], scenario.args(trial)))
   const last = fsck(trial.store, { swept: true, noEmptyFiles: true })
+  // In a soak each point would take half as long again.
+  const verified = isSoak ? [] : await verify(trial)
   const dangling = [...(scenario.name === 'prune' ? [] : first.dangling), ...last.dangling]
   return {
     point,
     reached,
     lost: again.lost,
-    corrupt: [...first.corrupt, ...dangling, ...outside, ...again.problems, ...last.corrupt],
+    corrupt: [...first.corrupt, ...dangling, ...outside, ...again.problems, ...last.corrupt, ...verified],
     leaked: [...left.filter((what) => !isSwept(what)), ...last.leaked, ...(await findLeft(trial))],
   }
+}
+
+/** What the product's own check says: it must find nothing either. */
+async function verify(trial: Trial): Promise<readonly string[]> {
+  const { code, stdout, stderr } = await endOf(trial.start([], ['verify']))
+  return code === 0 ? [] : [`tsbuild verify: exit code ${code}: ${stdout}${lastWords(stderr)}`]
 }
 
 /** Builds the same once more; `before` is what the build that died had said. */

@@ -180,7 +180,7 @@ function filesOf(root: string, digest: string): Readonly<Record<string, string>>
     'facts of a cache mount': under('mounts', /meta\.json$/),
     failure: under('failures', /failure\.json$/),
     'record of a build': under('builds', /build\.json$/),
-    'index of steps': under('index/steps', /\/[0-9a-f]{2}$/),
+    'index of steps': under('index/steps', /\/[0-9a-f]$/),
   }
 }
 

@@ -32,6 +32,7 @@ const suites = [
   },
   { name: 'conformance', kind: 'vitest', command: ['--config', 'vitest.conformance.config.ts'] },
   { name: 'e2e', kind: 'vitest', command: ['--config', 'vitest.e2e.config.ts'] },
+  { name: 'faults', kind: 'vitest', command: ['--config', 'vitest.faults.config.ts'] },
 ]
 
 const wanted = process.argv.slice(2)

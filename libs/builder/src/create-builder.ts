@@ -122,7 +122,8 @@ export async function verify(options: VerifyOptions): Promise<VerifyReport> {
   try {
     return await verifyWith(options)
   } catch (error) {
-    throw options.signal === undefined ? error : whyEnded(error, options.signal)
+    if (options.signal?.aborted !== true) throw error
+    throw new UserError('ERR_CANCELLED', 'The verification was cancelled', { cause: options.signal.reason })
   }
 }
 

@@ -52,6 +52,14 @@ async function open(test: TestContext, bytes: Buffer) {
 const all = { sources: ['.'], exclude: [], parents: false, uncounted: [] }
 
 describe('openArchiveContext()', () => {
+  it('keepFileList() has the list of what digest() read, without reading it again', async (test) => {
+    const { store, context } = await open(test, await tarBytes())
+    const digest = await context.digest(all, signal)
+    expect(await store.getFileList(digest)).toBeUndefined()
+    await context.keepFileList(all, digest)
+    expect(await store.getFileList(digest)).toContain('f 0640 5:6 1 ')
+  })
+
   it('openArchiveContext() has the files of the archive with their owners and modes', async (test) => {
     const { native, context } = await open(test, gzipSync(await tarBytes()))
     const { manifests } = await native.scan(context.tree, [all], { manifests: true })

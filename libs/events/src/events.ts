@@ -58,7 +58,8 @@ export type CacheSource = 'local' | 'remote'
 /**
  * Everything a build says while it runs. Plain JSON-able values, except the bytes of `vertex.log`, which the NDJSON form
  * writes as base64. A vertex is named by its definition digest; every vertex that starts or is cached ends in exactly
- * one of `vertex.cached`, `vertex.completed`, `vertex.failed` and `vertex.cancelled`.
+ * one of `vertex.cached`, `vertex.completed`, `vertex.failed` and `vertex.cancelled`. One exception: where a prune removed what another
+ * step needs, a step that was cached or completed may run once more, and ends once more (docs/dev/solver.md).
  */
 export type BuildEvent =
   | { readonly type: 'build.started'; readonly ref: string; readonly name: string; readonly at: Millis }
@@ -96,7 +97,13 @@ export type BuildEvent =
       readonly at: Millis
     }
   /** Sent when the result is durable; `at` is when the step had run, so it may be before the `at` of events sent earlier. */
-  | { readonly type: 'vertex.completed'; readonly vertex: Digest; readonly at: Millis }
+  | {
+      readonly type: 'vertex.completed'
+      readonly vertex: Digest
+      /** It was forced to run, and made what is recorded of it. Said of copies and the like, never of a RUN. */
+      readonly unchanged?: true
+      readonly at: Millis
+    }
   /** What the process of a step used; comes before its end, and for a step that failed too. */
   | {
       readonly type: 'vertex.usage'

@@ -116,6 +116,12 @@ describe('toGraph() and variables', () => {
     expect(found.image).toEqual(image)
   })
 
+  it('toGraph() says which variables of a RUN are build arguments, those of stages below with them', async () => {
+    const text = 'FROM base AS a\nARG LOW=1\nENV E=1\nFROM a\nARG HIGH\nRUN x\n'
+    const { result } = await environments(text)
+    expect(execsOf(result).at(-1)?.argNames).toEqual(['LOW', 'HIGH'])
+  })
+
   it('toGraph() gives the environment of the base, changed in place', async () => {
     const { run, image } = await environments('FROM base\nENV B=2 A=9\nRUN x\n', {}, ['A=1', 'Z=z'])
     expect(run).toEqual(['A=9', 'Z=z', 'B=2'])

@@ -1,8 +1,9 @@
-import { lstatSync } from 'node:fs'
+import { lstatSync, readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { isRecord, parseJson } from '@tsbuild/shape'
 import { isBuildRef, isBuildRunning, type Layout } from '@tsbuild/store'
 import { type Check, damage, foreign } from './found.ts'
+import { leftover } from './leftovers.ts'
 import { entriesOf, isStill, lookAt, sealedJson, sealedText } from './look.ts'
 import { removeAt, removeUnlessUsed } from './mend.ts'
 import type { Scan } from './scan.ts'
@@ -19,6 +20,11 @@ export async function* checkBuilds({ layout, signal }: Scan): Check {
       continue
     }
     if (isBuildRunning(layout, name)) continue
+    // It died before it had written anything.
+    if (stats.isDirectory() && entriesOf(path).length === 0) {
+      if (isStill(path, stats)) yield* leftover(layout, path, 'the build that began it has died')
+      continue
+    }
     const problem = stats.isDirectory() ? recordProblem(layout, name) : 'it is no directory'
     // A build that ends meanwhile changes its directory.
     if (problem !== undefined && isStill(path, stats)) {
@@ -31,13 +37,23 @@ export async function* checkBuilds({ layout, signal }: Scan): Check {
 function recordProblem(layout: Layout, ref: string): string | undefined {
   const directory = layout.build(ref)
   const record = lookAt(join(directory, 'build.json'))
-  if (record.is === 'missing') return journalProblem(join(directory, 'journal'), ref)
+  if (record.is === 'missing') {
+    return diedAtOnce(directory) ? undefined : journalProblem(join(directory, 'journal'), ref)
+  }
   const sealed = sealedText(record, ref)
   if ('problem' in sealed) return `of its build.json: ${sealed.problem}`
   const value = parseJson(sealed.text)
   if (!isRecord(value) || value.ref !== ref) return 'its build.json is no record of this build'
   const steps = Array.isArray(value.steps) ? value.steps : []
   return steps.map((step) => logProblem(directory, step)).find((problem) => problem !== undefined)
+}
+
+/** It died as it began, before the first line of its journal was written: there was nothing to lose. */
+function diedAtOnce(directory: string): boolean {
+  const names = readdirSync(directory)
+  if (names.some((name) => name !== 'journal')) return false
+  const journal = lookAt(join(directory, 'journal'))
+  return journal.is === 'missing' || (journal.is === 'file' && !journal.bytes.includes(0x0a))
 }
 
 /** Of one that died the last line may be cut off; the first says what it was. */

@@ -14,8 +14,8 @@ export async function* checkIndex({ layout }: Scan): Check {
   for (const path of [join(layout.v1, 'index'), layout.stepIndex, layout.evicted]) yield* checkDirectory(path)
   const isFileOf = (kind: 'steps' | 'evicted') => (looked: Looked) =>
     looked.is === 'file' && isIndexFile(kind, looked.bytes.toString())
-  yield* checkFiles(layout.stepIndex, /^([0-9a-f]{2}|whole)$/, 'index', isFileOf('steps'))
-  yield* checkFiles(layout.evicted, /^[0-9a-f]{2}$/, 'index', isFileOf('evicted'))
+  yield* checkFiles(layout.stepIndex, /^([0-9a-f]|whole)$/, 'index', isFileOf('steps'))
+  yield* checkFiles(layout.evicted, /^[0-9a-f]$/, 'index', isFileOf('evicted'))
   if (lookAt(layout.account).is !== 'missing')
     yield* checkFile(layout.account, 'index', (looked) => isRecord(jsonOf(looked)))
   const index = join(layout.v1, 'index')

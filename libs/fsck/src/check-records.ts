@@ -5,7 +5,7 @@ import { count, isRecord, parseJson } from '@tsbuild/shape'
 import { definitionKey } from '@tsbuild/solver'
 import { isSnapshotId, type SnapshotId } from '@tsbuild/store'
 import { isCommitted } from './check-snapshots.ts'
-import { type Check, damage, foreign } from './found.ts'
+import { type Check, damage, foreign, notice } from './found.ts'
 import { entriesOf, isStill, lookAt, sealedText } from './look.ts'
 import { removeAt } from './mend.ts'
 import type { Scan } from './scan.ts'
@@ -34,18 +34,22 @@ async function* checkRecord(scan: Scan, path: string, shard: string): Check {
   if (looked.is === 'missing') return
   scan.checked.records++
   const sealed = sealedText(looked, hex)
-  const problem = 'problem' in sealed ? sealed.problem : textProblem(scan, sealed, hex)
+  const fault = 'problem' in sealed ? sealed.problem : textFault(scan, sealed, hex)
   const { stats } = looked
-  if (problem === undefined || stats === undefined || !isStill(path, stats)) return
-  const mend = removeAt(path, stats)
-  yield damage({ kind: 'record', path, problem, loses: 'work', mend }, 'is removed; the step runs again')
+  if (fault === undefined || stats === undefined || !isStill(path, stats)) return
+  const facts = { kind: 'record', path, loses: 'work', mend: removeAt(path, stats) } as const
+  const repair = 'is removed; the step runs again'
+  if (typeof fault === 'string') yield damage({ ...facts, problem: fault }, repair)
+  // A power cut may keep a record and not its snapshot, and so may a prune that was killed.
+  else yield notice({ ...facts, problem: `it names snapshot ${fault.missing}, which is missing` }, repair)
 }
 
-function textProblem(
+/** @returns what is wrong, or the snapshot that it names and that is not there */
+function textFault(
   scan: Scan,
   { text, isSealed }: { readonly text: string; readonly isSealed: boolean },
   hex: string,
-): string | undefined {
+): string | { readonly missing: SnapshotId } | undefined {
   const value = parseJson(text)
   if (!isRecord(value) || !count(value.format)) return 'it is no record'
   if (value.format !== format) {
@@ -60,7 +64,7 @@ function textProblem(
   if (broken !== undefined) return `its snapshot shares files with ${broken}, which is damaged`
   const state = scan.snapshots.get(snapshot) ?? (isCommitted(scan.layout, snapshot) ? 'whole' : undefined)
   if (state === 'whole') return undefined
-  return `it names snapshot ${snapshot}, which is ${state ?? 'missing'}`
+  return state === undefined ? { missing: snapshot } : `it names snapshot ${snapshot}, which is damaged`
 }
 
 /** A step's record names what the step stored, that of an unpacked layer its tree. */

@@ -1,7 +1,7 @@
 import { lstatSync, type Stats } from 'node:fs'
 import { basename, join } from 'node:path'
 import { isSourceId, parseSourcePointer, type SourceId } from '@tsbuild/store'
-import { type Check, damage, foreign } from './found.ts'
+import { type Check, damage, foreign, notice } from './found.ts'
 import { leftover, underWay } from './leftovers.ts'
 import { entriesOf, isStill, lookAt, sealedText } from './look.ts'
 import { type Marker, readMarker } from './marker.ts'
@@ -73,20 +73,18 @@ async function* checkName(scan: Scan, path: string, damaged: ReadonlySet<string>
   if (looked.is === 'missing') return
   const sealed = sealedText(looked, basename(path, '.json'))
   const pointer = 'text' in sealed ? parseSourcePointer(sealed.text) : undefined
-  const isThere = pointer !== undefined && !damaged.has(pointer.tree) && isCommitted(scan, pointer.tree)
+  const isBroken = pointer === undefined || damaged.has(pointer.tree)
   const { stats } = looked
-  if (isThere || stats === undefined || !isStill(path, stats)) return
+  if (stats === undefined || (!isBroken && isCommitted(scan, pointer.tree)) || !isStill(path, stats)) return
   const problem =
     'problem' in sealed
       ? sealed.problem
       : pointer === undefined
         ? 'it names no tree'
-        : `it names tree ${pointer.tree}, which is missing or damaged`
-  const mend = removeAt(path, stats)
-  yield damage(
-    { kind: 'source-name', path, problem, loses: 'nothing', mend },
-    'is removed; it is fetched again',
-  )
+        : `it names tree ${pointer.tree}, which is ${isBroken ? 'damaged' : 'missing'}`
+  const found = { kind: 'source-name', path, problem, loses: 'nothing', mend: removeAt(path, stats) } as const
+  // A power cut may keep a name and not its tree.
+  yield (isBroken ? damage : notice)(found, 'is removed; it is fetched again')
 }
 
 /** Asked now: a build may have committed it since the trees were listed. */

@@ -21,6 +21,11 @@ export function damage<M>(found: Omit<Found<M>, 'severity' | 'repair'>, repair: 
   return { ...found, severity: 'damage', repair }
 }
 
+/** Something that a crash may leave, and that harms nothing: whoever reads it passes over it. */
+export function notice<M>(found: Omit<Found<M>, 'severity' | 'repair'>, repair: string): Found<M> {
+  return { ...found, severity: 'notice', repair }
+}
+
 /** Something nobody of ours made; it is left alone. */
 export function foreign(path: string, problem = 'tsbuild did not make it'): Found<never> {
   const severity = 'notice'

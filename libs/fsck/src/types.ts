@@ -51,7 +51,7 @@ export interface Checked {
   readonly blobs: number
   readonly blobBytes: number
   readonly snapshots: number
-  /** Of these and of sources, trees that have no content digest to be compared with: layers that came with an image, and what an older version made. */
+  /** Of these and of sources, trees that have no content digest to be compared with: an older version made them. */
   readonly withoutDigest: number
   readonly records: number
   /** Records of another version of tsbuild, which this one never reads. */

@@ -6,6 +6,7 @@ import {
   readdirSync,
   readFileSync,
   renameSync,
+  rmSync,
   statSync,
   writeFileSync,
 } from 'node:fs'
@@ -171,6 +172,25 @@ describe('verifyStore()', () => {
     )
   })
 
+  it('takes what a power cut may leave for no damage', async () => {
+    const store = await temporaryStore()
+    const { root } = store
+    const lost = await commit(store, 'lost')
+    await store.close()
+    rmSync(join(root, 'v1/snapshots', lost), { recursive: true })
+    mkdirSync(join(root, 'v1/builds', 'a'.repeat(24)))
+    const report = await verify(root)
+    expect(report).toMatchObject({
+      sound: true,
+      findings: [
+        { kind: 'record', severity: 'notice', problem: `it names snapshot ${lost}, which is missing` },
+        { kind: 'leftover', severity: 'notice' },
+      ],
+    })
+    await verify(root, { repair: true })
+    expect((await verify(root)).findings).toEqual([])
+  })
+
   it('leaves records of another version alone', async () => {
     const store = await temporaryStore()
     await store.records.put([{ keys: [key('new')], text: '{"format":7,"anything":[]}' }])
@@ -229,5 +249,33 @@ describe('removeAt()', () => {
     expect(readFileSync(path, 'utf8')).toBe('good')
     await removeAt(path, statSync(path))(store)
     expect(existsSync(path)).toBe(false)
+  })
+})
+
+describe('the history of a build that was killed', () => {
+  const ref = '0123456789abcdef01234567'
+  const damagesOf = async (files: Readonly<Record<string, string>>) => {
+    const store = await temporaryStore()
+    const directory = join(store.root, 'v1/builds', ref)
+    mkdirSync(directory, { recursive: true })
+    for (const [name, text] of Object.entries(files)) writeFileSync(join(directory, name), text)
+    await store.close()
+    return (await verify(store.root)).findings.map(({ problem }) => problem)
+  }
+
+  it.each([
+    ['before it had a journal', {}],
+    ['before it wrote to its journal', { journal: '' }],
+    ['in the first line of its journal', { journal: '{"format":1,"re' }],
+    ['later', { journal: `{"format":1,"ref":"${ref}"}\n{"type":"ver` }],
+  ])('is no damage when it died %s', async (_, files) => {
+    expect(await damagesOf(files)).toEqual([])
+  })
+
+  it.each([
+    ["another build's journal", { journal: '{"format":1,"ref":"f"}\n' }],
+    ['explanations without a record or a journal', { explain: '' }],
+  ])('is damaged with %s', async (_, files) => {
+    expect(await damagesOf(files)).toHaveLength(1)
   })
 })

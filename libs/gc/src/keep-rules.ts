@@ -13,7 +13,7 @@ export interface RuleFacts {
   readonly isShared: (index: number) => boolean
 }
 
-/** A log that a build may still write to, or that somebody is about to read. */
+/** A log that somebody is about to read; one that is being written is in use. */
 const youngLogMs = 24 * 3_600_000
 
 /**

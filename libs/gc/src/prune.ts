@@ -1,9 +1,9 @@
-import { digestFromHex } from '@tsbuild/digest'
+import { type Digest, digestFromHex } from '@tsbuild/digest'
 import type { Store, StoreEntry } from '@tsbuild/store'
 import { reachImages } from './image-blobs.ts'
 import { type InventoryStore, takeInventory } from './inventory.ts'
 import { planPrune } from './plan.ts'
-import { reasonText } from './reason-text.ts'
+import { evictionText } from './reason-text.ts'
 import type { Decision, Inventory, Item, Plan, PrunePolicy, Reason } from './types.ts'
 
 /** What of a store a prune works on. */
@@ -41,6 +41,8 @@ export interface PruneReport {
 
 /** As many as one removal of trees takes at once. */
 const batchSize = 100
+/** Tombstones are files of many lines, each written anew: so they are gathered. A death costs their explanations. */
+const tombstoneBatch = 5000
 
 /**
  * Removes from a store what a policy gives away. One prune at a time works on a store; builds go on meanwhile, and what they use stays.
@@ -76,6 +78,9 @@ class Pruning {
   readonly #inUse: Set<number>
   readonly #removed: RemovedItem[] = []
   readonly #still: (blob: StoreEntry) => boolean
+  /** Keys of records that are gone, by reason. */
+  readonly #evicted = new Map<string, Digest[]>()
+  #evictedCount = 0
   readonly #now: number
 
   constructor(store: PruneStore, inventory: Inventory, options: PruneOptions) {
@@ -92,9 +97,13 @@ class Pruning {
     if (this.#options.dryRun === true) this.#pretend(plan)
     else {
       // Each round without a surprise is the last; each surprise is an item more that stays.
-      for (let known = -1; known < this.#inUse.size && plan.order.length > 0; plan = this.#plan()) {
-        known = this.#inUse.size
-        await this.#execute(plan)
+      try {
+        for (let known = -1; known < this.#inUse.size && plan.order.length > 0; plan = this.#plan()) {
+          known = this.#inUse.size
+          await this.#execute(plan)
+        }
+      } finally {
+        this.#writeTombstones()
       }
     }
     const kept = plan.decisions.filter(({ keep }) => keep)
@@ -177,9 +186,22 @@ class Pruning {
       const item = this.#inventory.items[index]
       const reason = plan.reasons.get(index)
       if (item?.kind !== 'regular' || reason === undefined) continue
-      const keys = item.entries.flatMap(({ kind, id }) => (kind === 'record' ? [digestFromHex(id)] : []))
-      this.#store.steps.evicted(keys, { at: this.#now, reason: reasonText(reason) })
+      const text = evictionText(reason)
+      const keys = this.#evicted.get(text) ?? []
+      this.#evicted.set(text, keys)
+      for (const { kind, id } of item.entries) {
+        if (kind !== 'record') continue
+        keys.push(digestFromHex(id))
+        this.#evictedCount++
+      }
     }
+    if (this.#evictedCount >= tombstoneBatch) this.#writeTombstones()
+  }
+
+  #writeTombstones(): void {
+    for (const [reason, keys] of this.#evicted) this.#store.steps.evicted(keys, { at: this.#now, reason })
+    this.#evicted.clear()
+    this.#evictedCount = 0
   }
 
   /** What the items in use stand upon or name, of the items that are left. */

@@ -57,6 +57,13 @@ export function reasonText(reason: Reason): string {
   }
 }
 
+/** The same for who has to run a step again: the same words for many steps. */
+export function evictionText(reason: Reason): string {
+  return reason.code === 'least-valuable'
+    ? `least valuable, unused for ${timeText(reason.unusedMs)}`
+    : reasonText(reason)
+}
+
 function reachText(kind: ItemKind): string {
   return kind === 'history' ? '`tsbuild history rm` removes it' : '--all removes it'
 }

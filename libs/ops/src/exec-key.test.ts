@@ -234,7 +234,7 @@ describe('execOp() and its key', () => {
         native: {
           scan: async (tree: unknown, selections: unknown) => {
             asked.push(tree, selections)
-            return { selections: answers }
+            return { selections: answers, manifests: new Map() }
           },
         } as unknown as OpsOptions['native'],
       })
@@ -266,6 +266,7 @@ describe('execOp() and its key', () => {
             { digest, missing: [{ source: '/src' }] },
             { digest, missing: [] },
           ],
+          manifests: new Map(),
         }),
       } as unknown as OpsOptions['native'],
     })

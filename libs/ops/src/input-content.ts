@@ -1,6 +1,6 @@
 import { type Digest, parseDigest } from '@tsbuild/digest'
 import { InternalError } from '@tsbuild/errors'
-import type { Selection } from '@tsbuild/native'
+import type { Native, Selection } from '@tsbuild/native'
 import type { OpResult, OpsOptions } from './types.ts'
 
 /** The digests of what selections hold of an input; see docs/dev/cache-keys.md, "Content digests". */
@@ -14,19 +14,52 @@ export async function scanSelections(
     const digests = await Promise.all(selections.map((selection) => result.context.digest(selection, signal)))
     return { digests, missing: [], lists: new Map() }
   }
-  const tree = { kind: 'snapshot', root: await options.snapshotter.view(result.filesystem, signal) } as const
-  // Their bytes are read now and would be once more for a list.
-  const { selections: scanned, manifests: lists } = await options.native.scan(tree, selections, {
-    signal,
-    manifests: true,
-  })
+  const batch = openBatch(result, options, signal)
+  const first = batch.selections.push(...selections) - selections.length
+  const { selections: all, manifests } = await batch.scanned
+  const scanned = all.slice(first, first + selections.length)
   if (scanned.length !== selections.length)
     throw new InternalError('ERR_HELPER_PROTOCOL', 'the helper did not answer every selection')
   return {
     digests: scanned.map(({ digest }) => parseDigest(digest)),
     missing: scanned.flatMap(({ missing }) => missing.map(({ source }) => source)),
-    lists,
+    lists: new Map([...manifests].filter(([, list]) => list.length <= longestList)),
   }
+}
+
+/** They stay in memory until the step ran: this is what about 60,000 files take. */
+const longestList = 8 * 2 ** 20
+
+interface Batch {
+  readonly selections: Selection[]
+  readonly scanned: ReturnType<Native['scan']>
+}
+
+/** By the result of a stage, which all its readers in one build share. */
+const batches = new WeakMap<OpResult, Batch>()
+
+/** Many copies of one stage want to know at one time what they read of it: it is walked once. */
+function openBatch(
+  result: Extract<OpResult, { readonly kind: 'filesystem' }>,
+  { native, snapshotter }: Pick<OpsOptions, 'native' | 'snapshotter'>,
+  signal: AbortSignal,
+): Batch {
+  const open = batches.get(result)
+  if (open !== undefined) return open
+  const selections: Selection[] = []
+  const scan = async () => {
+    const root = await snapshotter.view(result.filesystem, signal)
+    await new Promise((resume) => setImmediate(resume))
+    batches.delete(result)
+    // Their bytes are read now and would be once more for a list.
+    return await native.scan({ kind: 'snapshot', root }, selections, { signal, manifests: true })
+  }
+  const scanned = scan().finally(() => {
+    if (batches.get(result)?.selections === selections) batches.delete(result)
+  })
+  const batch = { selections, scanned }
+  batches.set(result, batch)
+  return batch
 }
 
 /** What {@link scanSelections} gives. */

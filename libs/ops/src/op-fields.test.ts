@@ -262,7 +262,7 @@ interface Case {
 const keysOf = (step: StepOp<OpResult>) => [keyedBy(step), contentOf(step)] as const
 
 const cases: readonly Case[] = [
-  { heading: 'exec\\.v4', changes: execChanges, keys: (changed) => keysOf(exec(changed)) },
+  { heading: 'exec\\.v\\d+', changes: execChanges, keys: (changed) => keysOf(exec(changed)) },
   {
     heading: 'extra host',
     changes: hostChanges,
@@ -283,7 +283,7 @@ const cases: readonly Case[] = [
     changes: mountChanges[mount.kind],
     keys: (changed: object) => keysOf(exec({ mounts: [{ ...mount, ...changed } as ExecMount] })),
   })),
-  { heading: 'file\\.v2', changes: fileChanges, keys: (changed) => keysOf(files(changed)) },
+  { heading: 'file\\.v\\d+', changes: fileChanges, keys: (changed) => keysOf(files(changed)) },
   ...Object.values(actions).map((action) => ({
     heading: action.kind,
     changes: actionChanges[action.kind],

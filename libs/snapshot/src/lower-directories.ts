@@ -1,5 +1,5 @@
 import { open } from 'node:fs/promises'
-import { type ChainId, chainUpon, type DiffId, type Digest, digestKey } from '@tsbuild/digest'
+import { type ChainId, chainUpon, type DiffId, type Digest, digestKey, parseDigest } from '@tsbuild/digest'
 import { isBuildError } from '@tsbuild/errors'
 import type { Native } from '@tsbuild/native'
 import { objectOf, oneOf, parseJson, text } from '@tsbuild/shape'
@@ -175,10 +175,21 @@ async function unpackStored(
     applyLayer(store, native, layer, { target: draft.upper, lower: await lower() }, signal)
   await orReleased(apply())
   const record = unpackedRecord(chain, draft.id, layer.diffId)
-  const committed = orReleased(draft.commit([record], { layer: layerInfo(layer) }))
+  const content = contentOf(native, draft.upper, signal)
+  const committed = orReleased(draft.commit([record], { layer: layerInfo(layer), content }))
   // Whoever uses the layer waits for it too, but maybe not before it fails.
   committed.catch(() => {})
   return { id: draft.id, committed }
+}
+
+/** For `tsbuild verify` alone, so it is found out while the build goes on, and a layer without it is one all the same. */
+async function contentOf(native: Native, tree: string, signal: AbortSignal): Promise<Digest | undefined> {
+  try {
+    const [content] = await native.content([tree], { signal })
+    return content === undefined ? undefined : parseDigest(content)
+  } catch {
+    return undefined
+  }
 }
 
 /** Says where the layer of a chain is unpacked. */

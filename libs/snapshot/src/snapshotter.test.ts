@@ -5,7 +5,7 @@ import { chainIdOf, digestBytes, parseDiffId } from '@tsbuild/digest'
 import { UserError } from '@tsbuild/errors'
 import type { Native } from '@tsbuild/native'
 import { realHelper } from '@tsbuild/native/testing'
-import type { SnapshotId, Store } from '@tsbuild/store'
+import { isSnapshotId, type SnapshotId, type Store } from '@tsbuild/store'
 import { temporaryStore } from '@tsbuild/store/testing'
 import { beforeEach, describe, expect, it, vi } from 'vitest'
 import {
@@ -295,6 +295,17 @@ describe('Snapshotter.view()', () => {
     expect(await store.blobs.verify(lower.digest)).toBe(true)
     expect(readdirSync(join(store.root, 'v1/quarantine'))).toHaveLength(1)
     expect(snapshotNames()).toHaveLength(1)
+  })
+
+  it('keeps the content digest of a layer that it unpacked, with its snapshot', async (test) => {
+    const native = realHelper(test)
+    const view = await createSnapshotter({ store, native, fetch }).view({ layers: [lower] }, signal)
+    const [tree] = view.lower
+    await store.close()
+    const [id = ''] = snapshotNames()
+    const content = isSnapshotId(id) ? store.snapshots.content(id) : undefined
+    expect(content).toBeDefined()
+    expect(await native.content([tree ?? ''])).toEqual([content])
   })
 
   it('gives no layers before all are durable, and unpacks again what could not be made so', async (test) => {

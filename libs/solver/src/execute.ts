@@ -30,11 +30,11 @@ export function executeOnce<R>(
     const body = async () => {
       const again = madeMeanwhile(run, state, op, plan)
       if ('resolved' in again) return usable(again.resolved)
-      const { resolved, commit, ranAt } = await execute(run, state, op, { ...plan, ...again })
+      const { resolved, commit, ended } = await execute(run, state, op, { ...plan, ...again })
       usable(resolved)
       await commit()
       // Sent when it is durable, dated when it had run: that is how long the step took.
-      complete(run, vertex, ranAt)
+      complete(run, vertex, ended)
     }
     const key = strongest(plan.keys)
     // Each lock is an open file. Who has one waits for no other lock, so those that wait here get their turn.
@@ -82,6 +82,9 @@ async function execute<R>(run: Run<R>, state: State<R>, op: StepOp<R>, plan: Pla
     run.signal.throwIfAborted()
     const keepList = listKeeper(run, op, plan)
     await explain(run, state, op, { ...plan, keepList })
+    // What a forced copy made may be what was there: whoever forced it wants to know.
+    const isForcedCopy = op.pure && isForced(state, op, plan.unusable)
+    const before = isForcedCopy ? run.cache.load(strongest(plan.keys)) : undefined
     const startedAt = started(run, state.vertex.digest)
     const { vertex } = state
     const lists = Promise.all(plan.inputs.map((_, index) => keepList(index)))
@@ -116,7 +119,7 @@ async function execute<R>(run: Run<R>, state: State<R>, op: StepOp<R>, plan: Pla
       await executed.commit(keys, record)
       run.cache.recorded?.(keys, record)
     }
-    return { resolved, commit, ranAt: createdAt }
+    return { resolved, commit, ended: { at: createdAt, unchanged: before?.outputKey === record.outputKey } }
   })
 }
 

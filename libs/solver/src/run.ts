@@ -112,8 +112,17 @@ export function started<R>(run: Run<R>, vertex: Digest): number {
   return at
 }
 
+/** How a vertex was done. */
+export interface Ended {
+  /** Now, if not said. */
+  readonly at?: number
+  /** Whether it made what is recorded of it. */
+  readonly unchanged?: boolean
+}
+
 /** Says that a vertex is done. */
-export function complete<R>(run: Run<R>, vertex: Digest, at: number = run.now()): void {
+export function complete<R>(run: Run<R>, vertex: Digest, ended: Ended = {}): void {
   run.running.delete(vertex)
-  run.events({ type: 'vertex.completed', vertex, at })
+  const { at = run.now(), unchanged = false } = ended
+  run.events({ type: 'vertex.completed', vertex, ...(unchanged ? { unchanged } : {}), at })
 }

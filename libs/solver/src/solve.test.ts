@@ -279,6 +279,27 @@ describe('solve() and results that are the same again', () => {
     expect(world.runs).toEqual([])
   })
 
+  it('solve() says of a forced pure step that it made what was recorded', async () => {
+    const world = createWorld()
+    const copies = (text: string, ignoreCache = true): readonly Step[] => [
+      { name: 'context', source: 'unkeyed', run: () => text },
+      { name: 'copy', inputs: ['context'], readsContent: true, pure: true, ignoreCache },
+      { name: 'run', inputs: ['copy'], ignoreCache },
+    ]
+    const unchanged = () =>
+      world.events.flatMap((event) =>
+        event.type === 'vertex.completed' && event.unchanged ? [event.vertex] : [],
+      )
+    await world.start(copies('x'), 'run')
+    expect(unchanged()).toEqual([])
+    await world.start(copies('x'), 'run')
+    expect(unchanged()).toEqual([digestOf('copy')])
+    await world.start(copies('y'), 'run')
+    expect(unchanged()).toEqual([])
+    await world.start(copies('z', false), 'run')
+    expect(unchanged()).toEqual([])
+  })
+
   it('solve() takes what the second of two ways to one result recorded', async () => {
     const world = createWorld()
     await world.start(steps('1'), 'c')
@@ -355,7 +376,7 @@ describe('solve() and the age of records', () => {
   })
 })
 
-describe('solve() of large graphs', () => {
+describe('solve() of large graphs', { timeout: 60_000 }, () => {
   const chainOf = (length: number, step: (index: number) => Partial<Step>): readonly Step[] =>
     Array.from({ length }, (_, index) => ({
       name: `s${index}`,

@@ -183,7 +183,9 @@ export class DirectoryBlobStore implements BlobStore {
       moved === undefined ? 'it is missing' : `its bytes are not those of its name; it is now ${moved}`
     return new EnvironmentError('ERR_STORE_CORRUPT', `Cannot read blob ${JSON.stringify(path)}: ${state}`, {
       details: { path, digest, quarantined: moved },
-      hints: ['Run the build again: what is missing is fetched or made again.'],
+      hints: [
+        'Run the build again: what is missing is fetched or made again. `tsbuild verify --repair` looks for more.',
+      ],
     })
   }
 

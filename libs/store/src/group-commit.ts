@@ -55,6 +55,7 @@ export class GroupCommit {
   readonly #disk: Disk
   readonly #session: Session
   readonly #knownShards = new Set<string>()
+  readonly #coming = new Set<Promise<void>>()
   #waiting: Waiting[] = []
   #running: Promise<void> | undefined
   #broken: unknown
@@ -73,9 +74,23 @@ export class GroupCommit {
     })
   }
 
-  /** Resolves when nothing is waiting or under way; never rejects. */
+  /** As {@link GroupCommit.enqueue}, for a job of which something is still found out; {@link GroupCommit.drain} waits for it. */
+  async enqueueLater(job: Promise<CommitJob>): Promise<void> {
+    const queued = job.then((complete) => this.enqueue(complete))
+    this.#coming.add(queued)
+    try {
+      await queued
+    } finally {
+      this.#coming.delete(queued)
+    }
+  }
+
+  /** Resolves when nothing is coming, waiting or under way; never rejects. */
   async drain(): Promise<void> {
-    while (this.#running !== undefined) await this.#running
+    while (this.#coming.size > 0 || this.#running !== undefined) {
+      await Promise.allSettled(this.#coming)
+      await this.#running
+    }
   }
 
   async #run(): Promise<void> {

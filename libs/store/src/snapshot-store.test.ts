@@ -1,6 +1,6 @@
 import { existsSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { digestBytes, parseDiffId } from '@tsbuild/digest'
+import { type Digest, digestBytes, parseDiffId } from '@tsbuild/digest'
 import { describe, expect, it } from 'vitest'
 import { isSnapshotId } from './layout.ts'
 import { temporaryStore } from './testing/temporary-store.ts'
@@ -78,5 +78,19 @@ describe('DirectorySnapshotStore', () => {
       writeFileSync(path, text)
       expect(snapshots.content(known.id), text).toBeUndefined()
     }
+  })
+
+  it('close() waits for a commit whose content digest is still being made', async () => {
+    const store = await temporaryStore()
+    const draft = await store.snapshots.draft()
+    let found: (content: Digest) => void = () => {}
+    const content = new Promise<Digest>((resolve) => {
+      found = resolve
+    })
+    const committed = draft.commit([], { content })
+    const closed = store.close()
+    found(digestBytes('content'))
+    await Promise.all([committed, closed])
+    expect(store.snapshots.content(draft.id)).toBe(digestBytes('content'))
   })
 })

@@ -6,7 +6,7 @@ import { readDescriptor, writeDescriptor } from './descriptor-json.ts'
 import { type Disk, readSmallFile } from './disk.ts'
 import type { DirectoryFailureStore } from './failure-store.ts'
 import { onDiskSync } from './fs-failure.ts'
-import type { GroupCommit } from './group-commit.ts'
+import type { CommitJob, GroupCommit } from './group-commit.ts'
 import type { Layout } from './layout.ts'
 import { seal, unsealedText } from './seal.ts'
 import type { Session } from './session.ts'
@@ -112,10 +112,20 @@ class Draft implements SnapshotDraft {
   }
 
   commit(records: readonly RecordWrite[], options: DraftCommitOptions = {}): Promise<void> {
-    const text = JSON.stringify({ createdMs: this.#parts.options.now(), content: options.content })
-    const layer = options.layer === undefined ? undefined : layerText(options.layer)
-    const { synced } = options
-    return this.#parts.commits.enqueue({ snapshot: { id: this.id, text, layer }, records, synced })
+    const { commits } = this.#parts
+    const { content } = options
+    if (!(content instanceof Promise)) return commits.enqueue(this.#job(records, options, content))
+    return commits.enqueueLater(content.then((known) => this.#job(records, options, known)))
+  }
+
+  #job(
+    records: readonly RecordWrite[],
+    { layer, synced }: DraftCommitOptions,
+    content: Digest | undefined,
+  ): CommitJob {
+    const text = JSON.stringify({ createdMs: this.#parts.options.now(), content })
+    const layerForm = layer === undefined ? undefined : layerText(layer)
+    return { snapshot: { id: this.id, text, layer: layerForm }, records, synced }
   }
 
   async keep(ref: string, text: string): Promise<boolean> {

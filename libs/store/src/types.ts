@@ -172,8 +172,8 @@ export interface DraftCommitOptions {
   readonly synced?: boolean | undefined
   /** What is known of its layer form; the blobs are in the store. */
   readonly layer?: LayerInfo | undefined
-  /** See {@link SnapshotStore.content}. */
-  readonly content?: Digest | undefined
+  /** See {@link SnapshotStore.content}. The commit waits for a promise of it, and so does {@link Store.close}. */
+  readonly content?: Digest | Promise<Digest | undefined> | undefined
 }
 
 /** How a committed snapshot looks as a layer, once somebody asked. */
@@ -191,7 +191,7 @@ export interface SnapshotStore {
   /** Whether it is committed. Synchronous and cheap: asked for each cached step. */
   has(id: SnapshotId): boolean
   layer(id: SnapshotId): LayerInfo | undefined
-  /** The content digest that its tree had when it was committed, where that is known: not of a layer that came with an image. */
+  /** The content digest that its tree had when it was committed, where that is known: not where it was made before there were any. */
   content(id: SnapshotId): Digest | undefined
   /** Adds what is known of its layer form; blobs of other compressions are kept. */
   setLayer(id: SnapshotId, layer: LayerInfo): Promise<void>

@@ -100,12 +100,13 @@ fn no_devices(tree: OwnedFd) -> Fallible<OwnedFd> {
 fn overlay(lower: &[String], upper: Option<&str>, work: Option<&str>, marks: Marks) -> Fallible<OwnedFd> {
     let fs = open_fs("overlay")?;
     for path in lower {
-        set_directory(fs.as_fd(), "lowerdir+", path)?;
+        set_directory(fs.as_fd(), "lowerdir+", path, path)?;
     }
     if let Some(upper) = upper {
         let work = work.ok_or_else(|| Failure::internal("a root with an upper directory needs a work directory"))?;
-        set_directory(fs.as_fd(), "upperdir", upper)?;
-        set_directory(fs.as_fd(), "workdir", work)?;
+        // Of these two overlayfs takes backslashes away, as from the option string of mount(2); not of `lowerdir+`.
+        set_directory(fs.as_fd(), "upperdir", upper, &upper.replace('\\', "\\\\"))?;
+        set_directory(fs.as_fd(), "workdir", work, &work.replace('\\', "\\\\"))?;
         // The commit does one syncfs of its own, so overlayfs need not sync on its way out.
         set_flag(fs.as_fd(), "volatile")?;
     }
@@ -122,9 +123,11 @@ fn overlay(lower: &[String], upper: Option<&str>, work: Option<&str>, marks: Mar
 
 /// Sets an option that names a directory: by a descriptor where the path is longer than a string of `fsconfig(2)` may
 /// be. overlayfs takes descriptors since Linux 6.13, so shorter paths are given as text.
-fn set_directory(fs: BorrowedFd<'_>, key: &str, path: &str) -> Fallible<()> {
-    if path.len() <= MAX_STRING_BYTES {
-        return set(fs, key, path);
+///
+/// `text` is the path as this option wants it written.
+fn set_directory(fs: BorrowedFd<'_>, key: &str, path: &str, text: &str) -> Fallible<()> {
+    if text.len() <= MAX_STRING_BYTES {
+        return set(fs, key, text);
     }
     let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let dir = rustix::fs::open(path, flags, Mode::empty())

@@ -105,9 +105,9 @@ export function createPlainDisplay(write: (text: string) => void): Display {
   }
 }
 
-/** A step is shown from the moment that it is known to run. */
-function isShown({ startedAt, miss, end }: TraceVertex): boolean {
-  return startedAt !== undefined || miss !== undefined || end !== undefined
+/** A step is shown from the moment that it is known to run, here or in the process that it waits for. */
+function isShown({ startedAt, miss, waiting, end }: TraceVertex): boolean {
+  return startedAt !== undefined || miss !== undefined || waiting !== undefined || end !== undefined
 }
 
 function newBlock(vertex: TraceVertex, since: Millis): Block {
@@ -190,8 +190,9 @@ function endLine(vertex: TraceVertex): string {
     case 'failed':
       return visible(`ERROR: ${end.error}`)
     default:
-      return startedAt === undefined || end === undefined
-        ? 'DONE'
-        : `DONE ${formatSeconds(end.at - startedAt)}`
+      return [
+        end?.kind === 'unchanged' ? 'UNCHANGED' : 'DONE',
+        ...(startedAt === undefined || end === undefined ? [] : [formatSeconds(end.at - startedAt)]),
+      ].join(' ')
   }
 }

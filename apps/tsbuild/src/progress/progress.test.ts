@@ -232,6 +232,11 @@ describe('createPlainDisplay()', () => {
     expect(plain([...events, completed(run, 1_000)])).toBe('#1 RUN a\n#1 0.000 ä\n#1 DONE 1.0s\n')
   })
 
+  it('says of a forced step that it made what was there', () => {
+    const unchanged: BuildEvent = { type: 'vertex.completed', vertex: run, unchanged: true, at: 100 }
+    expect(plain([planned(run, 'COPY a'), started(run, 0), unchanged])).toBe('#1 COPY a\n#1 UNCHANGED 0.1s\n')
+  })
+
   it('says when another process runs the step', () => {
     const waiting: BuildEvent = {
       type: 'vertex.waiting',
@@ -241,6 +246,11 @@ describe('createPlainDisplay()', () => {
     }
     expect(plain([planned(run, 'RUN a'), started(run, 0), waiting])).toBe(
       '#1 RUN a\n#1 waiting: another build runs it\n',
+    )
+    // As a rule it waits before it starts, and ends without.
+    expect(plain([planned(run, 'RUN a'), waiting])).toBe('#1 RUN a\n#1 waiting: another build runs it\n')
+    expect(plain([planned(run, 'RUN a'), waiting, cached(run, 10)])).toMatch(
+      /^#1 RUN a\n#1 waiting: another build runs it\n#1 CACHED\n/,
     )
   })
 })
@@ -259,6 +269,14 @@ describe('drawFrame()', () => {
       ...options,
     })
   }
+
+  it('shows a step that waits for another process before it starts', () => {
+    const waiting: BuildEvent = { type: 'vertex.waiting', vertex: run, reason: 'process 7 runs it', at: 200 }
+    expect(frame([planned(run, 'RUN a'), waiting], { width: 60 })).toEqual([
+      '[+] Building 1.2s (0/1)',
+      ' => RUN a waiting: process 7 runs it                    1.0s',
+    ])
+  })
 
   it('shows the header, finished steps, running ones with a timer, and their last log lines', () => {
     const logs = new Map([[run, ['cc a.c', '\x1b[31mcc\x1b[0m b.c\t50%\rcc b.c\t99%']]])

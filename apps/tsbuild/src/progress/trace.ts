@@ -3,7 +3,7 @@ import type { BuildEvent, Millis, TransferOutcome } from '@tsbuild/events'
 
 /** How a vertex ended. */
 export type VertexEnd =
-  | { readonly kind: 'completed' | 'cancelled'; readonly at: Millis }
+  | { readonly kind: 'completed' | 'unchanged' | 'cancelled'; readonly at: Millis }
   /** Saved: how long it took when it was made. */
   | { readonly kind: 'cached'; readonly savedMs: number | undefined; readonly at: Millis }
   | { readonly kind: 'failed'; readonly error: string; readonly at: Millis }
@@ -27,6 +27,7 @@ export interface TraceVertex {
   end: VertexEnd | undefined
   readonly statuses: Map<string, TraceStatus>
   waiting: string | undefined
+  waitingSince: Millis | undefined
   /** Why it has to run. */
   miss: string | undefined
 }
@@ -88,7 +89,7 @@ function updateVertex(vertex: TraceVertex, event: VertexEvent): void {
       vertex.waiting = undefined
       return
     case 'vertex.completed':
-      vertex.end = { kind: 'completed', at: event.at }
+      vertex.end = { kind: event.unchanged === true ? 'unchanged' : 'completed', at: event.at }
       return
     case 'vertex.cancelled':
       vertex.end = { kind: 'cancelled', at: event.at }
@@ -98,6 +99,7 @@ function updateVertex(vertex: TraceVertex, event: VertexEvent): void {
       return
     case 'vertex.waiting':
       vertex.waiting = event.reason
+      vertex.waitingSince ??= event.at
       return
     case 'vertex.status':
       updateStatus(vertex, event)
@@ -133,10 +135,16 @@ function addVertex(trace: Trace, digest: Digest, name: string): TraceVertex {
     end: undefined,
     statuses: new Map(),
     waiting: undefined,
+    waitingSince: undefined,
     miss: undefined,
   }
   trace.vertexes.set(digest, vertex)
   return vertex
+}
+
+/** Whether its result is there. */
+export function endedWell({ end }: TraceVertex): boolean {
+  return end !== undefined && ['completed', 'unchanged', 'cached'].includes(end.kind)
 }
 
 /** How many steps of the Dockerfile ended well, by running or from the cache, and how many were given up. */
@@ -145,7 +153,7 @@ export function countSteps(trace: Trace): { readonly kept: number; readonly lost
   let lost = 0
   for (const vertex of trace.vertexes.values()) {
     if (vertex.name.startsWith('[internal]')) continue
-    if (vertex.end?.kind === 'completed' || vertex.end?.kind === 'cached') kept++
+    if (endedWell(vertex)) kept++
     else if (vertex.startedAt !== undefined) lost++
   }
   return { kept, lost }

@@ -4,7 +4,7 @@ import { type Palette, paint, type Role } from './colors.ts'
 import { formatSeconds, formatStatus, oneLine } from './format.ts'
 import { savedNote, summaryOf } from './summary.ts'
 import { cutToWidth, displayWidth } from './text-width.ts'
-import type { Trace, TraceVertex } from './trace.ts'
+import { endedWell, type Trace, type TraceVertex } from './trace.ts'
 
 /** What a frame of the live view is drawn with. */
 export interface FrameOptions {
@@ -37,7 +37,7 @@ const spareLines = 2
  */
 export function drawFrame(trace: Trace, options: FrameOptions): readonly string[] {
   const started = [...trace.vertexes.values()].filter(
-    (vertex) => vertex.startedAt !== undefined || vertex.end,
+    (vertex) => vertex.startedAt !== undefined || vertex.waiting !== undefined || vertex.end,
   )
   started.sort((a, b) => startOf(a) - startOf(b))
   const groups = started.map((vertex) => drawVertex(vertex, options))
@@ -52,14 +52,13 @@ export function drawFrame(trace: Trace, options: FrameOptions): readonly string[
 }
 
 function startOf(vertex: TraceVertex): Millis {
-  return vertex.startedAt ?? vertex.end?.at ?? 0
+  return vertex.startedAt ?? vertex.waitingSince ?? vertex.end?.at ?? 0
 }
 
 function headerLine(trace: Trace, { now, width, final }: FrameOptions): string {
   const all = [...trace.vertexes.values()]
   const done = all.filter((vertex) => vertex.end !== undefined)
-  const well =
-    all.length > 0 && all.every((vertex) => vertex.end?.kind === 'completed' || vertex.end?.kind === 'cached')
+  const well = all.length > 0 && all.every(endedWell)
   const time = formatSeconds(now - (trace.startedAt ?? now))
   return cutToWidth(
     `[+] Building ${time} (${done.length}/${all.length})${final && well ? ' FINISHED' : ''}`,
@@ -95,8 +94,20 @@ function fit(groups: readonly Group[], height: number): readonly (readonly strin
   return groups.map((group) => shown.get(group) ?? [])
 }
 
-const endWords = { completed: '', cached: 'CACHED ', cancelled: 'CANCELED ', failed: 'ERROR ' } as const
-const endRoles = { completed: 'run', cached: 'run', cancelled: 'cancel', failed: 'error' } as const
+const endWords = {
+  completed: '',
+  unchanged: 'UNCHANGED ',
+  cached: 'CACHED ',
+  cancelled: 'CANCELED ',
+  failed: 'ERROR ',
+} as const
+const endRoles = {
+  completed: 'run',
+  unchanged: 'run',
+  cached: 'run',
+  cancelled: 'cancel',
+  failed: 'error',
+} as const
 
 function drawVertex(vertex: TraceVertex, options: FrameOptions): Group {
   const { end } = vertex

@@ -85,10 +85,13 @@ describe('builderOptions()', () => {
     [{}, { TSBUILD_DURABILITY: '' }, 'none'],
     [{}, { TSBUILD_DURABILITY: 'full' }, 'full'],
     [{ durability: 'none' } as const, { TSBUILD_DURABILITY: 'full' }, 'none'],
-  ])('takes the durability from flags %j, environment %j and configuration', async (flags, env, durability) => {
-    const host = memoryHost({ env: { HOME: dir, XDG_CONFIG_HOME: join(dir, 'config'), ...env } })
-    expect((await builderOptions(flags, host)).durability).toBe(durability)
-  })
+  ])(
+    'takes the durability from flags %j, environment %j and configuration',
+    async (flags, env, durability) => {
+      const host = memoryHost({ env: { HOME: dir, XDG_CONFIG_HOME: join(dir, 'config'), ...env } })
+      expect((await builderOptions(flags, host)).durability).toBe(durability)
+    },
+  )
 
   it('refuses another word as durability', async () => {
     const host = memoryHost({ env: { HOME: dir, TSBUILD_DURABILITY: 'off' } })
