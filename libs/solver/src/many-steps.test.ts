@@ -51,6 +51,8 @@ describe('solve() and graphs of many vertices', () => {
       const all = [...wide, last]
       await (await world.start(all, 'last')).durable
       expect(world.runs).toHaveLength(many + 1)
+      // Each is an open file.
+      expect(world.locks).toEqual({ held: 0, most: 4 + 32 })
       expect(await world.start(all, 'last')).toMatchObject({ executed: 0 })
     },
     timeout,

@@ -8,6 +8,12 @@ import type { Run, State } from './run.ts'
 import type { Solution, SolveOptions, SolverOp } from './types.ts'
 
 /**
+ * Steps that hold a lock besides those that run: what is made durable, or is waiting for another process. Without a bound a build
+ * of a thousand independent steps had thousands of files open.
+ */
+const lockedBesides = 32
+
+/**
  * Makes the result of a graph's target: looks every step up from the sources on, runs those that are not recorded, each
  * once, as many at a time as allowed, and records what they made. The first failure cancels the rest.
  *
@@ -26,6 +32,7 @@ export async function solve<R>(options: SolveOptions<R>): Promise<Solution<R>> {
     signal,
     abort,
     limit,
+    locking: pLimit(options.parallelism + lockedBesides),
     commits: [],
     running: new Set(),
     reported: new WeakSet(),

@@ -51,6 +51,8 @@ export interface World {
   readonly lists: Digest[]
   /** What the cache does besides; nothing at first. */
   readonly more: { -readonly [M in 'explain' | 'recorded']?: NonNullable<CacheStore[M]> }
+  /** Locks that are held or waited for, and how many were at most. */
+  readonly locks: { held: number; most: number }
   /** What it is by the clock, in ms; each look makes it one later. */
   readonly clock: { now: number }
 }
@@ -141,6 +143,7 @@ export function createWorld(): World {
   const more: World['more'] = {}
   const events: BuildEvent[] = []
   const locked = new Map<Digest, Promise<unknown>>()
+  const locks = { held: 0, most: 0 }
   const clock = { now: 0 }
   const load = (key: Digest) => {
     counts.loads++
@@ -157,7 +160,9 @@ export function createWorld(): World {
       cache: { load, link: (key, record) => void records.set(key, record), ...more },
       exclusive: async (key, body) => {
         const before = locked.get(key)
-        const mine = (before ?? Promise.resolve()).then(body)
+        locks.held++
+        locks.most = Math.max(locks.most, locks.held)
+        const mine = (before ?? Promise.resolve()).then(body).finally(() => locks.held--)
         locked.set(
           key,
           mine.catch(() => {}),
@@ -172,5 +177,5 @@ export function createWorld(): World {
     await solution.durable
     return solution
   }
-  return { start, runs, events, records, gone, counts, lists, more, clock }
+  return { start, runs, events, records, gone, counts, lists, more, locks, clock }
 }
