@@ -52,8 +52,9 @@ describe('solve() and graphs of many vertices', () => {
       const last: Step = { name: 'last', inputs: wide.map((step) => step.name), run }
       await (await world.start([...wide, last], 'last')).durable
       expect(world.counts.contents).toBeGreaterThanOrEqual(many - 1)
-      // Each is a process.
-      expect(world.readers).toEqual({ now: 0, most: 4 + 6 })
+      // Each is a process. As many as steps may run are read while those run.
+      expect(world.readers.now).toBe(0)
+      expect(world.readers.most).toBeLessThanOrEqual(4 + 6 + 4)
     },
     timeout,
   )
