@@ -49,10 +49,13 @@ export class DirectoryBlobStore implements BlobStore {
   }
 
   async size(digest: Digest): Promise<number | undefined> {
+    await this.#uses.holdSurely(digestHex(digest))
     return this.#sizeOf(digest)
   }
 
   async read(digest: Digest, maxBytes: number = defaultMaxBytes): Promise<Buffer> {
+    // A prune that looks whether it may delete it is waited for: what it leaves alone is not damaged.
+    await this.#uses.holdSurely(digestHex(digest))
     const bytes = await this.#readBytes(digest, maxBytes)
     if (bytes !== undefined && digestBytes(bytes) === digest) return bytes
     throw this.#quarantine(digest)
@@ -69,6 +72,7 @@ export class DirectoryBlobStore implements BlobStore {
   }
 
   async verify(digest: Digest): Promise<boolean> {
+    await this.#uses.holdSurely(digestHex(digest))
     if (this.#sizeOf(digest) === undefined) return false
     let isWhole = true
     const damaged = () => {

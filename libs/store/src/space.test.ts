@@ -243,6 +243,22 @@ describe('StoreSpace', () => {
     expect(await store.space.remove([entry], still)).toEqual(['removed'])
   })
 
+  it('remove() does not make a blob look damaged to who reads it at that moment', async () => {
+    const store = await temporaryStore()
+    await store.blobs.put(Buffer.from('blob'))
+    store.releaseUses()
+    const reader = await reopened(store)
+    const reading: Promise<unknown>[] = []
+    const still = () => {
+      const digest = digestBytes('blob')
+      reading.push(reader.blobs.read(digest), reader.blobs.verify(digest), reader.blobs.size(digest))
+      return false
+    }
+    expect(await store.space.remove([await entryOf(store, 'blob')], still)).toEqual(['changed'])
+    expect(await Promise.all(reading)).toEqual([Buffer.from('blob'), true, 4])
+    expect(await entriesOf(store, 'quarantine')).toEqual([])
+  })
+
   it('inUse() sees what another opening of the store uses, and takes nothing itself', async () => {
     const store = await temporaryStore()
     const { id } = await committed(store)

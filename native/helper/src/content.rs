@@ -68,9 +68,11 @@ struct Walker {
 
 impl Walker {
     fn new(upper: &str, marks: Marks) -> Fallible<Self> {
-        let descent = Descent::new(descent::open_root(upper)?)?;
+        let root = descent::open_root(upper)?;
         let mut manifest = Tally::default();
         manifest.update(VERSION);
+        manifest.update(&root_line(&root, upper)?);
+        let descent = Descent::new(root)?;
         let (batch, reader, links) = (Vec::with_capacity(BATCH), Reader::default(), HashMap::new());
         Ok(Self { descent, opaque: opaque_name(marks), batch, reader, links, manifest })
     }
@@ -81,8 +83,6 @@ impl Walker {
             let kind = if kind == FileType::Unknown { self.kind_of(&name)? } else { kind };
             match kind {
                 FileType::Directory => self.directory(&name)?,
-                // No layer can hold one; `diff` leaves it out.
-                FileType::Socket => {}
                 _ => {
                     let (dir, path) = (Arc::clone(self.descent.dir()?), self.descent.full(&name));
                     let is_file = kind == FileType::RegularFile;
@@ -152,6 +152,8 @@ impl Walker {
             FileType::Fifo => b'p',
             FileType::CharacterDevice => b'c',
             FileType::BlockDevice => b'b',
+            // `diff` leaves it out, for no layer can hold one; steps above see it.
+            FileType::Socket => b's',
             _ => return Err(descent::changed(&item.path)),
         };
         let mut line = Line::new(letter, stat);
@@ -172,9 +174,20 @@ impl Walker {
     }
 }
 
-/// The attributes that `diff` writes: PAX cannot hold a name with `=`.
+/// The root itself, which no layer holds and a mount of the stage shows. Nothing for one as it was made: 0755, of root.
+fn root_line(root: &OwnedFd, upper: &str) -> Fallible<Vec<u8>> {
+    let stat = rustix::fs::fstat(root).map_err(|errno| Failure::syscall(format!("fstat({upper:?})"), errno))?;
+    let xattrs = xattrs(root, b"")?;
+    if stat.st_mode & 0o7777 == 0o755 && stat.st_uid == 0 && stat.st_gid == 0 && xattrs.is_empty() {
+        return Ok(Vec::new());
+    }
+    let mut line = Line::new(b'd', &stat);
+    line.xattrs(&xattrs);
+    Ok(line.end(b""))
+}
+
+/// The attributes that are kept, also those of names that `diff` cannot write: steps above see them.
 fn xattrs(fd: &OwnedFd, path: &[u8]) -> Fallible<Vec<(Vec<u8>, Vec<u8>)>> {
-    let held = |name: &[u8]| is_kept(name) && !name.contains(&b'=');
-    crate::sys::layers::xattrs(fd.as_fd(), held)
+    crate::sys::layers::xattrs(fd.as_fd(), is_kept)
         .map_err(|errno| Failure::syscall(format!("flistxattr({})", crate::quote::quote(path)), errno))
 }

@@ -1,4 +1,4 @@
-//! Content digests of layers: equal exactly where a layer would hold the same, times left out.
+//! Content digests of layers: equal exactly where steps above see the same, times left out.
 
 use crate::fixture::*;
 use serde_json::{Value, json};
@@ -38,7 +38,7 @@ os.chmod('null', 0o666); os.chown('run', 1000, 1001); os.chmod('run', 0o4755)
 
 /// The encoding, by hand. When it changes, its first line must.
 const MANIFEST: &str = "tsbuild-layer-v1
-f 0644 0:0 6 {linked} /alone
+f 0644 0:0 6 {linked} x=user.a=b=78 /alone
 d 0755 0:0 /etc
 f 0644 0:0 6 {hello} /etc/a%20b%25
 l 0777 0:0 ../a%20b /etc/link
@@ -143,6 +143,12 @@ const CHANGES: &[(&str, &str)] = &[
     ("attribute", "os.setxattr('one', 'user.note', b'\\0m')"),
     ("attribute gone", "os.removexattr('one', 'user.note')"),
     ("attribute more", "os.setxattr('one', 'user.nota', b'')"),
+    ("an attribute that no layer can hold", "os.setxattr('one', 'user.a=b', b'x')"),
+    ("a socket", "import socket; socket.socket(socket.AF_UNIX).bind('socket')"),
+    ("a socket for a file", "import socket; os.unlink('etc/zero'); socket.socket(socket.AF_UNIX).bind('etc/zero')"),
+    ("mode of the root", "os.chmod('.', 0o700)"),
+    ("owner of the root", "os.chown('.', 0, 7)"),
+    ("attribute of the root", "os.setxattr('.', 'user.x', b'1')"),
     ("name of an attribute", "os.removexattr('one', 'user.note'); os.setxattr('one', 'user.nose', b'\\0n')"),
     ("attribute of a directory", "os.setxattr('opaque', 'user.dir', b'2')"),
     ("capability", "os.setxattr('run', 'security.capability', struct.pack('<IIIII', 0x02000001, 1, 0, 0, 0))"),
@@ -208,8 +214,6 @@ fn content_is_the_same_whatever_does_not_count() {
             "os.setxattr('one', 'trusted.more', b'1'); os.setxattr('opaque', 'trusted.overlay.impure', b'y')",
         ),
         ("a mark that does not say y", "os.setxattr('etc', 'trusted.overlay.opaque', b'n')"),
-        ("a socket", "import socket; socket.socket(socket.AF_UNIX).bind('socket')"),
-        ("the root", "os.chmod('.', 0o700); os.setxattr('.', 'user.x', b'1')"),
         ("a link outside of the tree", "os.link('etc/zero', '../outside')"),
         ("the mode of a whiteout", "os.chmod('gone', 0o777); os.chown('gone', 5, 5)"),
         (
