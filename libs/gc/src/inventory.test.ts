@@ -132,7 +132,9 @@ describe('takeInventory()', () => {
     const later = await store.snapshots.draft()
     const text = JSON.stringify({ format: 2, tree: { at: later.id } })
     await later.commit([{ keys: [digestBytes('later')], text }])
-    await (await store.snapshots.draft()).commit([])
+    const nobodys = await store.snapshots.draft()
+    await nobodys.commit([])
+    utimesSync(join(store.root, 'v1/snapshots', nobodys.id, 'snapshot.json'), 1, 1)
     const inventory = await inventoryOf(store)
     const pulled = `unpacked layer ${digestHex(digestBytes('pulled')).slice(0, 12)}`
     expect(names(inventory, named(inventory, '2 layers in one').below)).toEqual(['low', 'high'])
@@ -144,6 +146,18 @@ describe('takeInventory()', () => {
     expect(named(inventory, pulled).rebuildMs).toBeGreaterThan(300)
     const all = Object.values(standings(inventory)).filter((standing) => standing.startsWith('garbage'))
     expect(all.toSorted()).toEqual(['garbage: no-lower', 'garbage: no-record'])
+  })
+
+  it('does not take a snapshot for garbage whose record may have come while the list was made', async () => {
+    const store = await temporaryStore()
+    const draft = await store.snapshots.draft()
+    await draft.commit([])
+    const marker = join(store.root, 'v1/snapshots', draft.id, 'snapshot.json')
+    const standing = async () => named(await inventoryOf(store), `snapshot ${draft.id.slice(0, 12)}`).standing
+    expect(await standing()).toEqual({ as: 'cache' })
+    const then = now / 1000 - 601
+    utimesSync(marker, then, then)
+    expect(await standing()).toEqual({ as: 'garbage', code: 'no-record' })
   })
 
   it('knows garbage: records without files, sources without names, names without sources, half things', async () => {

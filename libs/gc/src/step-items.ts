@@ -27,6 +27,9 @@ export interface StepItems {
 /** Two days: a list is written before its record is, and whoever writes them may take his time. */
 const youngListMs = 48 * 3_600_000
 
+/** Ten minutes: a step is committed while the list of the store is made, its record behind what was listed by then. */
+const youngSnapshotMs = 10 * 60_000
+
 /**
  * Adds an item for each snapshot, with all records that name it: a step is found under two keys, and under more where others made the
  * same. A snapshot that records of unpacked layers name and steps do not is a `base`.
@@ -61,9 +64,12 @@ export function addSteps(list: ItemList, parts: StepParts): StepItems {
     finish() {
       const roots = rootsOf(list)
       const named = new Set(recorded.values())
-      for (const index of snapshots.values()) {
-        if (named.has(index) || roots.has(index)) continue
-        list.at(index).standing = { as: 'garbage', code: 'no-record' }
+      for (const { id, usedMs } of parts.snapshots) {
+        const index = snapshots.get(id)
+        if (index === undefined || named.has(index) || roots.has(index)) continue
+        const isYoung = parts.now - usedMs < youngSnapshotMs
+        list.at(index).standing = isYoung ? { as: 'cache' } : { as: 'garbage', code: 'no-record' }
+        if (isYoung) list.at(index).rebuildMs = lookedAtMs
       }
       for (const { id, usedMs } of parts.lists) {
         const index = lists.get(id)
