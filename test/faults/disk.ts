@@ -74,7 +74,12 @@ export async function mount(image: string, folder: string): Promise<void> {
 /** Unmounts what is mounted on a folder, also where somebody is still in it. */
 export async function unmount(folder: string): Promise<void> {
   if (!readFileSync('/proc/self/mountinfo', 'utf8').includes(` ${folder} `)) return
-  if ((await run('umount', [folder])).code !== 0) await check('umount', ['--lazy', folder])
+  // Who was killed a moment ago may still hold it.
+  for (let attempt = 0; attempt < 50; attempt += 1) {
+    if ((await run('umount', [folder])).code === 0) return
+    await new Promise((resolve) => setTimeout(resolve, 100))
+  }
+  await check('umount', ['--lazy', folder])
 }
 
 /** `loop3`. */

@@ -42,7 +42,7 @@ export async function makePowerRig(rig: Rig): Promise<PowerRig> {
     },
     remove: async () => {
       await unmount(pool)
-      rmSync(image, { force: true })
+      for (const path of [image, pool]) rmSync(path, { recursive: true, force: true })
     },
   }
 }

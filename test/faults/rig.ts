@@ -60,7 +60,8 @@ export async function inTrial<T>(
     })
   } finally {
     await corral.remove()
-    rmSync(store, { recursive: true, force: true })
+    // Its disk may be broken; then what led to that is to be reported.
+    await run('rm', ['-rf', store])
     rmSync(folder, { recursive: true, force: true })
   }
 }

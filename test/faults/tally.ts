@@ -1,4 +1,4 @@
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { repository } from '../support/repository.ts'
 
@@ -58,17 +58,16 @@ export const figuresFolder = join(repository, '.tsbuild-dev', 'faults')
 
 /** Keeps the counts of one row of the table, when all points are tried: a sample is no measurement. */
 export function keepFigures(row: string, verdicts: readonly Verdict[]): void {
-  keepRow(row, tallyOf(verdicts))
+  keepRow(row, tallyOf(verdicts), failures(verdicts))
 }
 
-/** As {@link keepFigures}, for a row that is counted in another way. */
-export function keepRow(row: string, tally: Tally): void {
+/** As {@link keepFigures}, for a row that is counted in another way; `failed` is for who looks for the reason. */
+export function keepRow(row: string, tally: Tally, failed: readonly string[] = []): void {
   if (!isSoak) return
   mkdirSync(figuresFolder, { recursive: true })
-  writeFileSync(
-    join(figuresFolder, `${row}.json`),
-    `${JSON.stringify({ ...tally, at: new Date().toISOString(), bound: process.env.TSBUILD_FAULT_POINTS ?? null })}\n`,
-  )
+  const bound = process.env.TSBUILD_FAULT_POINTS ?? null
+  const figures = { ...tally, at: new Date().toISOString(), bound, failed }
+  writeFileSync(join(figuresFolder, `${row}.json`), `${JSON.stringify(figures, undefined, 1)}\n`)
 }
 
 /** Whether this run is to try everything. */
@@ -124,9 +123,4 @@ export async function inParallel<T, R>(
   }
   await Promise.all(Array.from({ length: atOnce }, worker))
   return results
-}
-
-/** Reads a figure that {@link keepRow} wrote. */
-export function readFigures(path: string): Tally & { readonly at: string; readonly bound: string | null } {
-  return JSON.parse(readFileSync(path, 'utf8'))
 }

@@ -37,6 +37,20 @@ const wantedOfSecurity: ReadonlyMap<string, number> = new Map([
   ['4', 23],
 ])
 
+/** And the rows of spec/cache.md 6.6 and of spec/reliability.md 3 that concern the local cache. */
+const wantedOfCache: ReadonlyMap<string, number> = new Map([
+  ['6.6', 10],
+  ['A', 7],
+  ['B', 3],
+  ['C', 6],
+  ['D', 3],
+  ['E', 5],
+  ['F', 5],
+  ['H', 6],
+  ['I', 5],
+  ['L', 5],
+])
+
 interface Row {
   readonly section: string
   readonly name: string
@@ -50,7 +64,7 @@ function parseRows(document: string): readonly Row[] {
   const rows: Row[] = []
   let section = ''
   for (const line of document.split('\n')) {
-    if (line.startsWith('## ')) section = /^## (\d(?:\.\d)?) /.exec(line)?.[1] ?? ''
+    if (line.startsWith('## ')) section = /^## (\d(?:\.\d)?|[A-Z]) /.exec(line)?.[1] ?? ''
     const [, name = '', status = '', tests = ''] = /^\| (.+?) \| (.*?) ?\| (.*?) ?\|$/.exec(line) ?? []
     if (section === '' || name === '' || name === 'row' || name === '---') continue
     const named = [...tests.matchAll(/(`{1,2})(?!`)(.+?)\1(?!`)/g)].map(([, , test = '']) => test)
@@ -110,6 +124,7 @@ describe('the rows of the specification', () => {
   it.each([
     ['docs/dev/dockerfile-rows.md', wanted],
     ['docs/dev/security-rows.md', wantedOfSecurity],
+    ['docs/dev/cache-rows.md', wantedOfCache],
   ] as const)('%s names an existing test for every row', (path, counts) => {
     expect(findFaults(parseRows(readText(path)), counts)).toEqual([])
   })

@@ -12,7 +12,7 @@ beforeAll(async () => {
 })
 afterAll(() => workspace?.remove())
 
-const numbered = (count: number, line: (at: number) => string) =>
+const numbered = <T>(count: number, line: (at: number) => T) =>
   Array.from({ length: count }, (_, at) => line(at))
 
 const flags = ['--network', 'none']

@@ -16,7 +16,10 @@ beforeEach(() => {
 /** Asked for nothing by the builds of these tests that fail before their first step. */
 const helperPath = '/nowhere/tsbuild-helper'
 const root = () => join(cwd, 'store')
-const options = () => ({ root: root(), helperPath, durability: 'none', cwd, context: 'context' }) as const
+/** Nothing is counted at their ends. */
+const space = { maxUsed: 'unlimited', minFree: 'unlimited' } as const
+const options = () =>
+  ({ root: root(), helperPath, durability: 'none', cwd, context: 'context', space }) as const
 const dockerfile = (text: string) => writeFileSync(join(cwd, 'context/Dockerfile'), text)
 
 async function collect(handle: BuildHandle): Promise<readonly BuildEvent[]> {

@@ -14,7 +14,15 @@ beforeEach(() => {
 })
 
 const options = (helperPath = '/nowhere/tsbuild-helper') =>
-  ({ root: join(cwd, 'store'), helperPath, durability: 'none', cwd, context: 'context' }) as const
+  ({
+    root: join(cwd, 'store'),
+    helperPath,
+    durability: 'none',
+    cwd,
+    context: 'context',
+    // Nothing is counted at the end of a build.
+    space: { maxUsed: 'unlimited', minFree: 'unlimited' },
+  }) as const
 const write = (name: string, text: string) => writeFileSync(join(cwd, 'context', name), text)
 
 async function using<T>(body: (builder: Builder) => Promise<T>, helperPath?: string): Promise<T> {

@@ -1,4 +1,4 @@
-import { lstatSync, readdirSync } from 'node:fs'
+import { lstatSync } from 'node:fs'
 import { join } from 'node:path'
 import { isRecord, parseJson } from '@tsbuild/shape'
 import { isBuildRef, isBuildRunning, type Layout } from '@tsbuild/store'
@@ -20,8 +20,7 @@ export async function* checkBuilds({ layout, signal }: Scan): Check {
       continue
     }
     if (isBuildRunning(layout, name)) continue
-    // It died before it had written anything.
-    if (stats.isDirectory() && entriesOf(path).length === 0) {
+    if (stats.isDirectory() && diedAtOnce(path)) {
       if (isStill(path, stats)) yield* leftover(layout, path, 'the build that began it has died')
       continue
     }
@@ -37,9 +36,7 @@ export async function* checkBuilds({ layout, signal }: Scan): Check {
 function recordProblem(layout: Layout, ref: string): string | undefined {
   const directory = layout.build(ref)
   const record = lookAt(join(directory, 'build.json'))
-  if (record.is === 'missing') {
-    return diedAtOnce(directory) ? undefined : journalProblem(join(directory, 'journal'), ref)
-  }
+  if (record.is === 'missing') return journalProblem(join(directory, 'journal'), ref)
   const sealed = sealedText(record, ref)
   if ('problem' in sealed) return `of its build.json: ${sealed.problem}`
   const value = parseJson(sealed.text)
@@ -50,8 +47,7 @@ function recordProblem(layout: Layout, ref: string): string | undefined {
 
 /** It died as it began, before the first line of its journal was written: there was nothing to lose. */
 function diedAtOnce(directory: string): boolean {
-  const names = readdirSync(directory)
-  if (names.some((name) => name !== 'journal')) return false
+  if (entriesOf(directory).some(({ name }) => name !== 'journal')) return false
   const journal = lookAt(join(directory, 'journal'))
   return journal.is === 'missing' || (journal.is === 'file' && !journal.bytes.includes(0x0a))
 }

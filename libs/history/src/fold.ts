@@ -32,11 +32,23 @@ export const untouched = {
 
 type OpenStep = { -readonly [Name in keyof BuildStep]: BuildStep[Name] }
 
+const begins: ReadonlySet<JournalEvent['type']> = new Set([
+  'vertex.missed',
+  'vertex.waiting',
+  'vertex.started',
+  'vertex.cached',
+  'vertex.completed',
+  'vertex.failed',
+  'vertex.cancelled',
+])
+
 /** Makes a record from the events of a build. */
 export class BuildFold {
   readonly #facts: BuildFacts
   readonly #steps = new Map<Digest, OpenStep>()
   readonly #transfers = new Map<Digest, Map<string, StepTransfer>>()
+  /** Steps that have begun or were found. */
+  #begun = 0
   /** Of each view the steps behind it. */
   readonly #views = new Map<Digest, readonly Digest[]>()
   readonly #warnings: BuildWarning[] = []
@@ -63,6 +75,8 @@ export class BuildFold {
     }
     const step = this.#steps.get(event.vertex)
     if (step === undefined) return
+    // As plain progress counts; the other events come between these.
+    if (step.number === 0 && begins.has(event.type)) step.number = ++this.#begun
     if (event.type === 'vertex.status') this.#transfer(event)
     else if (event.type === 'history.explained') step.explained = true
     else if (event.type === 'vertex.waiting') step.waitedFor = event.reason
@@ -80,11 +94,14 @@ export class BuildFold {
    * @param logOf how much a step wrote
    */
   record(end: FoldedEnd, logOf: (vertex: Digest) => BuildStep['log']): BuildRecord {
+    let last = this.#begun
     const steps = [...this.#steps.values()].map((step): BuildStep => {
       const { vertex } = step
+      const number = step.number === 0 ? ++last : step.number
       const transfers = [...(this.#transfers.get(vertex)?.values() ?? [])]
-      return { ...step, ...cutShort(step, end), transfers, log: logOf(vertex) }
+      return { ...step, ...cutShort(step, end), number, transfers, log: logOf(vertex) }
     })
+    steps.sort((a, b) => a.number - b.number)
     return { ...this.#facts, ...end, steps, warnings: [...this.#warnings] }
   }
 
@@ -94,7 +111,7 @@ export class BuildFold {
     if (role === 'view') this.#views.set(vertex, inputs)
     else if (!this.#steps.has(vertex))
       this.#steps.set(vertex, {
-        number: this.#steps.size + 1,
+        number: 0,
         vertex,
         name,
         role,

@@ -10,7 +10,7 @@ import {
   writeFileSync,
 } from 'node:fs'
 import { join } from 'node:path'
-import { digestBytes, digestHex } from '@tsbuild/digest'
+import { type Digest, digestBytes, digestHex } from '@tsbuild/digest'
 import type { BuildEvent } from '@tsbuild/events'
 import { openStore, type Store } from '@tsbuild/store'
 import { storeOptions, temporaryDirectory } from '@tsbuild/store/testing'
@@ -149,7 +149,10 @@ describe('createRecorder()', () => {
       const record = await recorders[index]?.end(completed)
       const read = history.read(refOf(seed))
       expect(read).toEqual(record)
-      expect(read?.steps).toMatchObject(
+      const inPlan = new Map(read?.steps.map((step) => [step.vertex, step]))
+      const found = steps.map(({ vertex }) => inPlan.get(vertex))
+      expect(found).toHaveLength(inPlan.size)
+      expect(found).toMatchObject(
         steps.map(({ log: written, stderr: _, outcome, ...step }) => ({
           ...step,
           outcome: outcome === 'running' ? 'cancelled' : outcome,
@@ -159,7 +162,8 @@ describe('createRecorder()', () => {
       // Builds that only found things are not there before their end.
       expect(died === undefined).toBe(running === undefined)
       if (running === undefined || died === undefined || read === undefined) continue
-      expect(running.steps.map(({ outcome }) => outcome)).toEqual(steps.map(({ outcome }) => outcome))
+      const outcomes = new Map(running.steps.map(({ vertex, outcome }) => [vertex, outcome]))
+      expect(outcomes).toEqual(new Map(steps.map(({ vertex, outcome }) => [vertex, outcome])))
       expect(withoutEnd(died)).toEqual(withoutEnd(read))
       for (const step of steps) {
         expect(await bytesOf(history.readLog(refOf(seed), step.vertex))).toEqual(step.log)
@@ -170,6 +174,29 @@ describe('createRecorder()', () => {
       }
     }
   }, 30_000)
+
+  it('numbers steps as plain progress does: by when they began, and what never did at the end', async () => {
+    const { recorder } = await world()
+    const { events, end } = recorder(1)
+    const [a, b, c, d] = ['a', 'b', 'c', 'd'].map((name) => digestBytes(name)) as [
+      Digest,
+      Digest,
+      Digest,
+      Digest,
+    ]
+    for (const each of [a, b, c, d]) events({ ...planned, vertex: each })
+    events({ type: 'vertex.missed', vertex: d, reason: { code: 'first-build', text: 'first build' }, at })
+    events({ type: 'vertex.cached', vertex: b, from: 'local', at })
+    events({ type: 'vertex.started', vertex: d, at })
+    events({ type: 'vertex.started', vertex: a, at })
+    const { steps } = await end(completed)
+    expect(steps.map((step) => [step.number, step.vertex])).toEqual([
+      [1, d],
+      [2, b],
+      [3, a],
+      [4, c],
+    ])
+  })
 
   it('leaves views out, and their readers use what is behind them', async () => {
     const { recorder } = await world()

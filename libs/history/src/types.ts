@@ -85,7 +85,7 @@ export type StepOutcome = 'not-reached' | 'running' | 'cached' | 'completed' | '
 
 /** What a build did by itself: a step of the Dockerfile, something that it brought in, or work of the builder's own. */
 export interface BuildStep {
-  /** From 1, in the order of the plan. */
+  /** From 1, in the order in which they began, as plain progress numbers them; what never began comes last. */
   readonly number: number
   readonly vertex: Digest
   readonly name: string

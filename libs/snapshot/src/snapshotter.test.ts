@@ -416,6 +416,19 @@ describe('Snapshotter.layerBlob()', () => {
     expect(diffed).toHaveLength(1)
   })
 
+  it('makes nothing of a step whose layer came to nothing, and no record of its tree', async () => {
+    const snapshotter = createSnapshotter({ store, native: noHelper, fetch })
+    const { id, commit } = await snapshotter.prepare(emptyFilesystem, signal, gzip)
+    const killed = new Error('the helper was killed')
+    const following = { ...nothing, finished: Promise.reject(killed) }
+    await expect(commit([], following)).rejects.toThrow(killed)
+    await expect(snapshotter.layerBlob(id, gzip, { signal })).rejects.toThrow(killed)
+    const chain = chainIdOf([lower.diffId])
+    if (chain === undefined) throw new Error('no chain')
+    await snapshotter.adopt([{ chain, id, diffId: lower.diffId }])
+    expect(readdirSync(join(store.root, 'v1/records'))).toEqual([])
+  })
+
   it('makes one blob for each compression, of one diffID', async (test) => {
     const snapshotter = createSnapshotter({ store, native: realHelper(test), fetch })
     const id = await committed(snapshotter)

@@ -73,8 +73,8 @@ export function createSnapshotter(options: SnapshotterOptions): Snapshotter {
       const prepared = await prepareSnapshot(options.store, lower, layer)
       if (layer !== undefined) {
         const key = blobKey(prepared.id, layer)
+        // Kept also where it fails: the snapshot is not committed then, and nothing may be made of its tree.
         blobs.set(key, prepared.blob)
-        prepared.blob.catch(() => blobs.delete(key))
       }
       return prepared
     },
@@ -95,7 +95,10 @@ export function createSnapshotter(options: SnapshotterOptions): Snapshotter {
     },
     async adopt(stacks) {
       const { store } = options
-      const unknown = stacks.filter(({ chain }) => unpackedSnapshot(store, chain) === undefined)
+      // One whose commit is still under way may come to nothing.
+      const unknown = stacks.filter(
+        ({ chain, id }) => store.snapshots.has(id) && unpackedSnapshot(store, chain) === undefined,
+      )
       if (unknown.length === 0) return
       await store.records.put(unknown.map(({ chain, id, diffId }) => unpackedRecord(chain, id, diffId)))
     },

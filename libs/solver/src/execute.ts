@@ -36,7 +36,9 @@ export function executeOnce<R>(
       // Sent when it is durable, dated when it had run: that is how long the step took.
       complete(run, vertex, ended)
     }
-    const whole = run.exclusive(strongest(plan.keys), body, onWait, run.signal)
+    const key = strongest(plan.keys)
+    // Each lock is an open file. Who has one waits for no other lock, so those that wait here get their turn.
+    const whole = run.locking(() => run.exclusive(key, body, onWait, run.signal))
     run.commits.push(
       whole.catch((error) => {
         const failure = fail(run, state, error)

@@ -53,5 +53,5 @@ async function keyOfInput<R>(
       `"${input.vertex.name}" has no key and its reader digests no content`,
     )
   }
-  return { kind: 'content', ...(await content(resolved.result, run.signal)) }
+  return { kind: 'content', ...(await run.reading(() => content(resolved.result, run.signal))) }
 }

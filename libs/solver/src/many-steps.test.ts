@@ -43,6 +43,23 @@ describe('solve() and graphs of many vertices', () => {
   )
 
   it(
+    'solve() reads for thousands of steps a few at a time',
+    async () => {
+      const world = createWorld()
+      const wide = steps((at) =>
+        at === 0 ? { name: name(0), run } : { name: name(at), inputs: [name(0)], readsContent: true, run },
+      )
+      const last: Step = { name: 'last', inputs: wide.map((step) => step.name), run }
+      await (await world.start([...wide, last], 'last')).durable
+      expect(world.counts.contents).toBeGreaterThanOrEqual(many - 1)
+      // Each is a process. As many as steps may run are read while those run.
+      expect(world.readers.now).toBe(0)
+      expect(world.readers.most).toBeLessThanOrEqual(4 + 6 + 4)
+    },
+    timeout,
+  )
+
+  it(
     'solve() runs one step upon thousands, and thousands upon one',
     async () => {
       const world = createWorld()
@@ -51,6 +68,8 @@ describe('solve() and graphs of many vertices', () => {
       const all = [...wide, last]
       await (await world.start(all, 'last')).durable
       expect(world.runs).toHaveLength(many + 1)
+      // Each is an open file.
+      expect(world.locks).toEqual({ held: 0, most: 4 + 32 })
       expect(await world.start(all, 'last')).toMatchObject({ executed: 0 })
     },
     timeout,

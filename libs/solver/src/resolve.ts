@@ -127,7 +127,7 @@ async function contentInputs<R>(
       const content = op.inputs[index]?.content
       const result = results[index]
       if (input.kind === 'content' || content === undefined || result === undefined) return input
-      return { kind: 'content', ...(await content(result, run.signal)) }
+      return { kind: 'content', ...(await run.reading(() => content(result, run.signal))) }
     }),
   )
 }

@@ -45,6 +45,10 @@ export interface State<R> {
 export interface Run<R> extends SolveOptions<R> {
   readonly abort: AbortController
   readonly limit: LimitFunction
+  /** For digests of what steps read: each takes a process. It waits for nothing else. */
+  readonly reading: LimitFunction
+  /** For those that have their lock, or want it: they wait for their turn, run, or are made durable. */
+  readonly locking: LimitFunction
   readonly commits: Promise<void>[]
   readonly running: Set<Digest>
   readonly reported: WeakSet<Error>

@@ -8,6 +8,15 @@ import type { Run, State } from './run.ts'
 import type { Solution, SolveOptions, SolverOp } from './types.ts'
 
 /**
+ * Steps that hold a lock besides those that run: what is made durable, or is waiting for another process. Without a bound a build
+ * of a thousand independent steps had thousands of files open.
+ */
+const lockedBesides = 32
+
+/** Digests of what steps read that are made at a time, besides as many as steps may run: most wait for the disk. */
+const readBesides = 6
+
+/**
  * Makes the result of a graph's target: looks every step up from the sources on, runs those that are not recorded, each
  * once, as many at a time as allowed, and records what they made. The first failure cancels the rest.
  *
@@ -26,6 +35,8 @@ export async function solve<R>(options: SolveOptions<R>): Promise<Solution<R>> {
     signal,
     abort,
     limit,
+    reading: pLimit(options.parallelism + readBesides),
+    locking: pLimit(options.parallelism + lockedBesides),
     commits: [],
     running: new Set(),
     reported: new WeakSet(),

@@ -122,12 +122,14 @@ export class GroupCommit {
     await this.#finish(named)
   }
 
-  async #finish(named: readonly Step<readonly string[]>[]): Promise<void> {
+  async #finish(named: readonly Step<readonly Staged[]>[]): Promise<void> {
     const waiting = named.map((entry) => entry.waiting)
+    const files = named.flatMap(({ value }) => value)
     try {
-      await this.#disk.syncDirectories([this.#layout.records, ...named.flatMap(({ value }) => value)])
+      await this.#disk.syncDirectories([this.#layout.records, ...files.map(({ directory }) => directory)])
     } catch (error) {
       this.#broken = error
+      takeBack(files)
       return rejectAll(waiting, error)
     }
     for (const { job, resolve } of waiting) {
@@ -205,27 +207,36 @@ function phase<In, Out>(steps: readonly Step<In>[], work: (step: Step<In>) => Ou
   return done
 }
 
-/** Gives files their names, in order. @returns the directories that changed */
-function publish(staged: readonly Staged[], aside: () => string): readonly string[] {
+/** Gives files their names, in order. */
+function publish(staged: readonly Staged[], aside: () => string): readonly Staged[] {
   for (const [index, { temporary, path }] of staged.entries()) {
     try {
       renameOver(temporary, path, aside)
     } catch (error) {
       discard(staged.slice(index))
+      takeBack(staged.slice(0, index))
       throw storeFailure(error, 'write', path)
     }
   }
-  return staged.map(({ directory }) => directory)
+  return staged
 }
 
 /** What cannot be removed now goes with the session. */
 function discard(staged: readonly Staged[]): void {
-  for (const { temporary } of staged) {
-    try {
-      removeFile(temporary)
-    } catch {
-      // As said above; the error that led here is the one to report.
-    }
+  for (const { temporary } of staged) removeIfPossible(temporary)
+}
+
+/** Whoever hears of the failure deletes the draft: what names it goes first, the last come first. */
+function takeBack(named: readonly Staged[]): void {
+  for (const { path } of named.toReversed()) removeIfPossible(path)
+}
+
+/** The error that led here is the one to report; a record without its snapshot counts as missing. */
+function removeIfPossible(path: string): void {
+  try {
+    removeFile(path)
+  } catch {
+    // As said above.
   }
 }
 

@@ -19,8 +19,8 @@ const longestLine = 64 * 1024
 /** What plain text must remember of a vertex besides its trace. */
 interface Block {
   readonly vertex: TraceVertex
-  /** `#3`; given when the vertex is first shown. */
-  number: number | undefined
+  /** `#3`, in the order in which they begin; the history of the build has the same. */
+  readonly number: number
   /** Lines not shown yet, complete, without their number. */
   lines: string[]
   /** A log line without its end yet, with its time; one for each stream, so that they do not run into each other. */
@@ -40,7 +40,7 @@ export function createPlainDisplay(write: (text: string) => void): Display {
   const trace = createTrace()
   const blocks = new Map<TraceVertex, Block>()
   let current: Block | undefined
-  let shownCount = 0
+  let begun = 0
   let blockSince = 0
   let first = true
 
@@ -49,7 +49,6 @@ export function createPlainDisplay(write: (text: string) => void): Display {
       if (current !== undefined) write(`#${current.number} ...\n`)
       if (!first) write('\n')
       first = false
-      if (block.number === undefined) block.number = ++shownCount
       write(`#${block.number} ${visible(block.vertex.name)}\n`)
       current = block
       blockSince = now
@@ -78,7 +77,7 @@ export function createPlainDisplay(write: (text: string) => void): Display {
   const update = (event: BuildEvent): void => {
     const vertex = updateTrace(trace, event)
     if (vertex === undefined || !isShown(vertex)) return
-    const block = blocks.get(vertex) ?? newBlock(vertex, event.at)
+    const block = blocks.get(vertex) ?? newBlock(vertex, ++begun, event.at)
     blocks.set(vertex, block)
     if (block.lines.length === 0) block.since = event.at
     addLines(block, event)
@@ -110,11 +109,11 @@ function isShown({ startedAt, miss, waiting, end }: TraceVertex): boolean {
   return startedAt !== undefined || miss !== undefined || waiting !== undefined || end !== undefined
 }
 
-function newBlock(vertex: TraceVertex, since: Millis): Block {
+function newBlock(vertex: TraceVertex, number: number, since: Millis): Block {
   const partial = () => ({ text: '', decoder: new StringDecoder('utf8') })
   return {
     vertex,
-    number: undefined,
+    number,
     lines: [],
     partial: { stdout: partial(), stderr: partial() },
     shownStatuses: new Map(),

@@ -25,6 +25,7 @@ describe('compareLists()', () => {
         { path: 'a', change: 'owner', before: '0:0', after: '5:5' },
       ],
     ],
+    ['no mode that counts only once', file('/a', { mode: '-' }), file('/a', { mode: '0755' }), []],
     ['attributes', file('/a'), file('/a', { x: 'x=user.a=00' }), [{ path: 'a', change: 'attributes' }]],
     [
       'kind',

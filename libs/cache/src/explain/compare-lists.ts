@@ -89,6 +89,8 @@ function changesOf(path: string, before: Entry | undefined, after: Entry | undef
     )
   }
   for (const field of ['mode', 'owner'] as const) {
+    // Where the copy gives everything one of its own, that of the source does not count.
+    if (before[field] === '-' || after[field] === '-') continue
     if (before[field] !== after[field])
       changes.push({ path, change: field, before: before[field], after: after[field] })
   }

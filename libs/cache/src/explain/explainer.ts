@@ -211,7 +211,7 @@ async function withFiles(
   earlier: CacheRecord,
   { store }: ExplainerOptions,
 ): Promise<readonly Difference[]> {
-  return await Promise.all(
+  const looked = await Promise.all(
     differences.map(async (difference): Promise<Difference> => {
       if (difference.kind !== 'files') return difference
       const index = miss.inputs.findIndex(
@@ -229,6 +229,12 @@ async function withFiles(
       const changes = compareLists(before, after)
       return { ...difference, changes: changes.slice(0, shownFiles), total: changes.length }
     }),
+  ) // With a mode or an owner for everything, those of the sources count no more: no file changed.
+  const countsOther = looked.some(
+    (difference) => difference.kind === 'setting' && ['--chmod', '--chown'].includes(difference.name),
+  )
+  return looked.filter(
+    (difference) => !(countsOther && difference.kind === 'files' && difference.changes?.length === 0),
   )
 }
 

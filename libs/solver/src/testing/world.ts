@@ -51,6 +51,10 @@ export interface World {
   readonly lists: Digest[]
   /** What the cache does besides; nothing at first. */
   readonly more: { -readonly [M in 'explain' | 'recorded']?: NonNullable<CacheStore[M]> }
+  /** Locks that are held or waited for, and how many were at most. */
+  readonly locks: { held: number; most: number }
+  /** Contents that are read, and how many at a time at most. */
+  readonly readers: { now: number; most: number }
   /** What it is by the clock, in ms; each look makes it one later. */
   readonly clock: { now: number }
 }
@@ -75,6 +79,8 @@ function graphOf(steps: readonly Step[], target: string): Graph {
 interface Host extends Pick<World, 'gone' | 'counts' | 'lists'> {
   readonly runs: string[]
   readonly records: Map<Digest, CacheRecord>
+  /** Contents that are read now, and at most were at a time. */
+  readonly readers: { now: number; most: number }
   /** Of the next execution. */
   serial: number
 }
@@ -90,6 +96,9 @@ function opOf(step: Step, host: Host): SolverOp<string> {
     return { kind: 'view', key: { view: step.name }, combine: (results) => results.join('+') }
   const content = async (result: string) => {
     host.counts.contents++
+    host.readers.most = Math.max(host.readers.most, ++host.readers.now)
+    await Promise.resolve()
+    host.readers.now--
     const [read = ''] = result.split('/')
     return { digest: digestBytes(read), preimage: read }
   }
@@ -136,11 +145,20 @@ async function execute(
 /** Starts with nothing recorded. */
 export function createWorld(): World {
   const counts = { loads: 0, restores: 0, contents: 0 }
-  const host: Host = { runs: [], records: new Map(), gone: new Set(), counts, lists: [], serial: 0 }
-  const { runs, records, gone, lists } = host
+  const host: Host = {
+    runs: [],
+    records: new Map(),
+    gone: new Set(),
+    counts,
+    lists: [],
+    readers: { now: 0, most: 0 },
+    serial: 0,
+  }
+  const { runs, records, gone, lists, readers } = host
   const more: World['more'] = {}
   const events: BuildEvent[] = []
   const locked = new Map<Digest, Promise<unknown>>()
+  const locks = { held: 0, most: 0 }
   const clock = { now: 0 }
   const load = (key: Digest) => {
     counts.loads++
@@ -157,7 +175,9 @@ export function createWorld(): World {
       cache: { load, link: (key, record) => void records.set(key, record), ...more },
       exclusive: async (key, body) => {
         const before = locked.get(key)
-        const mine = (before ?? Promise.resolve()).then(body)
+        locks.held++
+        locks.most = Math.max(locks.most, locks.held)
+        const mine = (before ?? Promise.resolve()).then(body).finally(() => locks.held--)
         locked.set(
           key,
           mine.catch(() => {}),
@@ -172,5 +192,5 @@ export function createWorld(): World {
     await solution.durable
     return solution
   }
-  return { start, runs, events, records, gone, counts, lists, more, clock }
+  return { start, runs, events, records, gone, counts, lists, more, locks, readers, clock }
 }
