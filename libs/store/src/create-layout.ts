@@ -14,7 +14,8 @@ const harmless = new Set(['v1', 'lost+found'])
  * Makes sure that a complete store of our layout is at the root: one small read where there is one.
  *
  * @throws {EnvironmentError} `ERR_STORE_FORMAT` if a newer version of tsbuild made it
- * @throws {EnvironmentError} `ERR_STORE_OPEN` if the root is no absolute path, no directory, or one with other content
+ * @throws {EnvironmentError} `ERR_STORE_OPEN` if the root is no absolute path, no directory, or one with other content, or
+ *   if the store is another user's
  */
 export async function ensureLayout(layout: Layout, disk: Disk, session: Session): Promise<void> {
   const { root } = layout
@@ -22,9 +23,25 @@ export async function ensureLayout(layout: Layout, disk: Disk, session: Session)
   const version = onDiskSync('open store', root, () => readSmallFile(layout.version))
     ?.toString()
     .trim()
+  if (version !== undefined && version !== layoutVersion) throw wrongVersion(root, version)
+  assertOurs(layout)
   if (version === layoutVersion) return
-  if (version !== undefined) throw wrongVersion(root, version)
   await onDisk('make store', root, () => create(layout, disk, session))
+}
+
+/**
+ * Of the marks of overlayfs in a user's store root sees none, so files that a step has deleted would come back; and the owner could not
+ * read what root leaves there. The directory above may be anybody's.
+ */
+function assertOurs({ root, v1 }: Layout): void {
+  const user = process.geteuid?.()
+  const owner = onDiskSync('open store', root, () =>
+    unlessErrno(['ENOENT', 'ENOTDIR'], () => statSync(v1).uid),
+  )
+  if (user === undefined || owner === undefined || owner === user) return
+  throw cannotOpen(root, `it belongs to user ${owner}, and this is user ${user}`, [
+    'A store is of one user. Run tsbuild as that user, or name another store with `--root`.',
+  ])
 }
 
 /** Any number of processes may do this at once; what is there already stays. */
@@ -77,10 +94,14 @@ function writeIfMissing(session: Session, path: string, text: string): void {
   }
 }
 
-function cannotOpen(root: string, state: string): EnvironmentError {
+function cannotOpen(
+  root: string,
+  state: string,
+  hints: readonly string[] = ['Name an empty or new directory with `--root`.'],
+): EnvironmentError {
   return new EnvironmentError('ERR_STORE_OPEN', `Cannot open store ${JSON.stringify(root)}: ${state}`, {
     details: { path: root },
-    hints: ['Name an empty or new directory with `--root`.'],
+    hints,
   })
 }
 

@@ -1,4 +1,13 @@
-import { chmodSync, existsSync, mkdirSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import {
+  chmodSync,
+  chownSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs'
 import { join } from 'node:path'
 import { digestBytes } from '@tsbuild/digest'
 import { describe, expect, it } from 'vitest'
@@ -84,6 +93,23 @@ describe('openStore', () => {
     }
     expect(readdirSync(root)).toEqual(['notes.txt'])
   })
+
+  it.skipIf(process.getuid?.() !== 0)(
+    "openStore() refuses another user's store, finished or not",
+    async () => {
+      const root = temporaryDirectory()
+      await (await openStore(storeOptions(root))).close()
+      // The directory itself may be anybody's: a volume.
+      chownSync(root, 1001, 1001)
+      await (await openStore(storeOptions(root))).close()
+      chownSync(join(root, 'v1'), 1001, 1001)
+      const refused = { code: 'ERR_STORE_OPEN', message: expect.stringContaining('it belongs to user 1001') }
+      await expect(openStore(storeOptions(root))).rejects.toMatchObject(refused)
+      rmSync(join(root, 'version'))
+      await expect(openStore(storeOptions(root))).rejects.toMatchObject(refused)
+      expect(existsSync(join(root, 'version'))).toBe(false)
+    },
+  )
 
   it('openStore() finishes a store whose making was interrupted', async () => {
     const root = temporaryDirectory()
