@@ -59,9 +59,9 @@ export async function createBuilder(options: BuilderOptions): Promise<Builder> {
         { hints: ['`tsbuild images` lists them.'] },
       )
     },
-    check: async (call) => (await frontendCalls()).check(machine, call),
-    outline: async (call) => (await frontendCalls()).outline(machine, call),
-    targets: async (call) => (await frontendCalls()).targets(machine, call),
+    check: (call) => during(async () => (await frontendCalls()).check(machine, call)),
+    outline: (call) => during(async () => (await frontendCalls()).outline(machine, call)),
+    targets: (call) => during(async () => (await frontendCalls()).targets(machine, call)),
     runImage: (run) => during(() => runImage(machine, run)),
     shell: async (options) => {
       const { shell } = await import('./shell.ts')
