@@ -250,7 +250,7 @@ const changes: readonly Change[] = [
     title: 'a record that is too old',
     dockerfile: ['# tsbuild=cache-control', from, 'RUN --cache=ttl=1ms echo ttl'],
     change: () => undefined,
-    expected: { 'RUN --cache=ttl=1ms echo ttl': 'expired: recorded just now' },
+    expected: { 'RUN --cache=ttl=1ms echo ttl': 'expired: ttl over, recorded just now' },
   },
   {
     title: 'the platform',

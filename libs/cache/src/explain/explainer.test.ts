@@ -94,7 +94,7 @@ describe('createLocalCache().explain()', () => {
     )
     expect(await explain({ ...miss, maxAgeMs: 0 })).toBe('forced: RUN --cache=off')
     expect(await explain({ ...miss, unusable: { record: old, why: 'expired' } })).toBe(
-      'expired: recorded 2 hours ago',
+      'expired: ttl over, recorded 2 hours ago',
     )
     expect(await explain({ ...miss, unusable: { record: old, why: 'gone' } })).toBe(
       'damaged: its files are gone',

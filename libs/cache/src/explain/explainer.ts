@@ -98,7 +98,7 @@ function simpleReason(miss: Miss, { store, forcedBy, now }: ExplainerOptions): M
   if (vertex.ignoreCache) return { code: 'forced', text: forcedBy }
   if (miss.maxAgeMs === 0) return { code: 'forced', text: 'RUN --cache=off' }
   if (unusable?.why === 'expired')
-    return { code: 'expired', text: `recorded ${ageWords(now() - unusable.record.createdAt)}` }
+    return { code: 'expired', text: `ttl over, recorded ${ageWords(now() - unusable.record.createdAt)}` }
   const eviction = store.steps.eviction(keys)
   if (eviction !== undefined && unusable?.why !== 'other-base') return evictedReason(eviction, now())
   if (unusable?.why === 'gone') return { code: 'damaged', text: 'its files are gone' }
