@@ -2,9 +2,9 @@ import { lstatSync } from 'node:fs'
 import { join } from 'node:path'
 import { isRecord, parseJson } from '@tsbuild/shape'
 import { isBuildRef, isBuildRunning, type Layout } from '@tsbuild/store'
-import { type Check, damage, foreign } from './found.ts'
+import { type Check, damage, foreign, notice } from './found.ts'
 import { leftover } from './leftovers.ts'
-import { entriesOf, isStill, lookAt, sealedJson, sealedText } from './look.ts'
+import { cutOffProblem, entriesOf, isCutOff, isStill, lookAt, sealedJson, sealedText } from './look.ts'
 import { removeAt, removeUnlessUsed } from './mend.ts'
 import type { Scan } from './scan.ts'
 
@@ -28,7 +28,11 @@ export async function* checkBuilds({ layout, signal }: Scan): Check {
     // A build that ends meanwhile changes its directory.
     if (problem !== undefined && isStill(path, stats)) {
       const mend = removeUnlessUsed('build', name, stats)
-      yield damage({ kind: 'build', path, problem, loses: 'data', mend }, 'is removed from the history')
+      const found = { kind: 'build', path, loses: 'data', mend } as const
+      const files = ['build.json', 'journal'].map((file) => lookAt(join(path, file)))
+      if (files.some(isCutOff))
+        yield notice({ ...found, problem: cutOffProblem }, 'is removed from the history')
+      else yield damage({ ...found, problem }, 'is removed from the history')
     } else if (problem === undefined) yield* checkExplanations(join(path, 'explain'))
   }
 }
@@ -78,8 +82,8 @@ async function* checkExplanations(directory: string): Check {
     if (looked.is === 'missing' || isRecord(sealedJson(looked, name.replace(/\.json$/, '')))) continue
     const { stats } = looked
     if (stats === undefined || !isStill(path, stats)) continue
-    const mend = removeAt(path, stats)
-    const found = { kind: 'build', path, problem: 'it is no whole explanation', loses: 'data', mend } as const
-    yield damage(found, 'is removed')
+    const found = { kind: 'build', path, loses: 'data', mend: removeAt(path, stats) } as const
+    if (isCutOff(looked)) yield notice({ ...found, problem: cutOffProblem }, 'is removed')
+    else yield damage({ ...found, problem: 'it is no whole explanation' }, 'is removed')
   }
 }

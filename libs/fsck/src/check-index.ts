@@ -3,9 +3,9 @@ import { basename, join } from 'node:path'
 import { crc32 } from 'node:zlib'
 import { isRecord } from '@tsbuild/shape'
 import { isIndexFile } from '@tsbuild/store'
-import { type Check, damage, foreign } from './found.ts'
+import { type Check, damage, foreign, notice } from './found.ts'
 import { leftover } from './leftovers.ts'
-import { entriesOf, isStill, jsonOf, kindOf, type Looked, lookAt } from './look.ts'
+import { cutOffProblem, entriesOf, isCutOff, isStill, jsonOf, kindOf, type Looked, lookAt } from './look.ts'
 import { removeAt } from './mend.ts'
 import type { Scan } from './scan.ts'
 
@@ -85,5 +85,8 @@ async function* checkFile(
   if (stats === undefined || !isStill(path, stats)) return
   const problem = looked.is === 'other' ? looked.problem : 'it is damaged'
   const mend = removeAt(path, stats)
-  yield damage({ kind, path, problem, loses: 'nothing', mend }, 'is removed and made again')
+  if (isCutOff(looked)) {
+    const found = { kind, path, problem: cutOffProblem, loses: 'nothing', mend } as const
+    yield notice(found, 'is removed and made again')
+  } else yield damage({ kind, path, problem, loses: 'nothing', mend }, 'is removed and made again')
 }

@@ -40,6 +40,17 @@ export function lookAt(path: string): Looked {
   }
 }
 
+/** What is said of a file that {@link isCutOff}. */
+export const cutOffProblem = 'the power went before it was on the disk'
+
+/**
+ * Whether a file is what a power cut leaves of one that nothing makes durable: without a byte, or with zeros where its bytes
+ * should be. Logs, history and the index are not synced, and whoever reads them knows; so that is no damage.
+ */
+export function isCutOff(looked: Looked): boolean {
+  return looked.is === 'file' && (looked.bytes.length === 0 || looked.bytes.includes(0))
+}
+
 /** Whether a path still has the file that was looked at: what was replaced or deleted meanwhile is no finding. */
 export function isStill(path: string, stats: Stats): boolean {
   const now = lstatSync(path, { throwIfNoEntry: false })
