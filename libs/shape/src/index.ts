@@ -1,3 +1,5 @@
+export { type DurationUnit, durationMs } from './duration.ts'
+
 /** Whether a value that came from outside has a form: a reply, a file that was read back. */
 export type Shape = (value: unknown) => boolean
 
