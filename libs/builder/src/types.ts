@@ -1,8 +1,7 @@
 import type { Readable, Writable } from 'node:stream'
 import type { Digest } from '@tsbuild/digest'
-import type { BuildError, SourceRange } from '@tsbuild/errors'
+import type { SourceRange } from '@tsbuild/errors'
 import type { BuildEvent, EventSink } from '@tsbuild/events'
-import type { Outline, Target } from '@tsbuild/frontend'
 import type { Finding } from '@tsbuild/fsck'
 import type { Entitlement, Ulimit } from '@tsbuild/graph'
 import type {
@@ -13,10 +12,21 @@ import type {
   LogChunk,
   ReadLogOptions,
 } from '@tsbuild/history'
-import type { Port, ProcessOptions, SessionCgroup } from '@tsbuild/native'
+import type { Port, ProcessOptions } from '@tsbuild/native'
 import type { Descriptor } from '@tsbuild/oci'
 import type { ExplainOptions, ExplainReport } from './explain-types.ts'
+import type { CheckReport, DoctorReport, OutlineReport, TargetsReport } from './report-types.ts'
 import type { DiskUsageReport, PruneRequest, PruneResult, SpaceLimits } from './space-types.ts'
+
+export type {
+  Capability,
+  CheckReport,
+  CheckWarning,
+  DoctorReport,
+  OutlineReport,
+  ReportSource,
+  TargetsReport,
+} from './report-types.ts'
 
 /** Where a builder keeps its data and how it reaches the outside. Nothing is read from the environment. */
 export interface BuilderOptions {
@@ -410,78 +420,7 @@ export interface RemovedBuild {
   readonly removal: 'removed' | 'in-use' | 'gone'
 }
 
-/** `tsbuild doctor`. */
-export interface DoctorReport {
-  readonly rootless: boolean
-  readonly kernel: string
-  /** Everything that builds may need, in the order to show it. */
-  readonly capabilities: readonly Capability[]
-  /** What steps can be limited by. */
-  readonly cgroups: readonly SessionCgroup[]
-  /** What connects the private network of steps; undefined: steps have the host's. */
-  readonly network: 'pasta' | 'slirp4netns' | undefined
-  /** Foreign platforms that steps can run for. */
-  readonly platforms: readonly string[]
-}
-
-/** Something that the machine can do or not. */
-export interface Capability {
-  /** `private network` */
-  readonly name: string
-  readonly works: boolean
-  /** Builds cannot run without it. */
-  readonly required: boolean
-  /** What there is, or why not. */
-  readonly detail: string
-  /** What does not work without it. */
-  readonly without: string | undefined
-  /** Commands that give it; none where it works. */
-  readonly fixes: readonly string[]
-}
-
 /** What is asked of a Dockerfile without a build. Tags, labels and outputs count for nothing. */
 export interface CallOptions extends BuildOptions {
   readonly signal?: AbortSignal | undefined
-}
-
-/** A Dockerfile that a report is about. */
-export interface ReportSource {
-  /** As shown to the user; what ranges carry. */
-  readonly file: string
-  readonly text: string
-}
-
-/** A finding of lint, or another notice. */
-export interface CheckWarning {
-  readonly rule: string
-  readonly message: string
-  /** The word that is wrong; null for what is wrong outside of the file. */
-  readonly source: SourceRange | null
-  /** What the rule wants; absent for a notice that is no rule. */
-  readonly summary?: string | undefined
-  /** The page about the rule, a path below the documentation's root. */
-  readonly page?: string | undefined
-}
-
-/** See {@link Builder.check}. */
-export interface CheckReport {
-  readonly dockerfile: ReportSource
-  /** In file order; what has no place comes last. */
-  readonly warnings: readonly CheckWarning[]
-  /** What would end a build; the first such place of the file. */
-  readonly error: BuildError | undefined
-  /** Images that could not be asked for, each once: rules that need them did not run. */
-  readonly unresolved: readonly { readonly reference: string; readonly reason: string }[]
-}
-
-/** See {@link Builder.outline}. */
-export interface OutlineReport extends Outline {
-  readonly dockerfile: ReportSource
-}
-
-/** See {@link Builder.targets}. */
-export interface TargetsReport {
-  readonly dockerfile: ReportSource
-  /** In file order. */
-  readonly targets: readonly Target[]
 }
