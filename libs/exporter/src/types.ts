@@ -51,3 +51,11 @@ export interface AssembledLayer {
   /** The base image it came with; undefined for layers of this build. */
   readonly origin: ImageLayerRef | undefined
 }
+
+/** Something said about one image that is stored with it. The in-toto statement is put around it when the digest is known. */
+export interface Attestation {
+  /** For example `https://slsa.dev/provenance/v1`, `https://spdx.dev/Document`. */
+  readonly predicateType: string
+  /** Any JSON; the same input gives the same text. */
+  readonly predicate: Readonly<Record<string, unknown>>
+}

@@ -29,6 +29,7 @@ export function readDescriptor(node: JsonNode): Descriptor {
     size: readSize(member(node, 'size')),
     annotations: optional(member(node, 'annotations'), readTextMap),
     platform: optional(member(node, 'platform'), readPlatform),
+    artifactType: optional(nonEmpty(member(node, 'artifactType')), readString),
   }
 }
 
@@ -52,6 +53,7 @@ export function descriptorToJson(descriptor: Descriptor): object {
     size: descriptor.size,
     annotations: annotations === undefined ? undefined : sortedMap(annotations),
     platform: platform === undefined ? undefined : platformToJson(platform),
+    artifactType: descriptor.artifactType,
   }
 }
 
@@ -79,6 +81,7 @@ function readPlatformPart(node: JsonNode): string {
   return text
 }
 
-function nonEmpty(node: JsonNode): JsonNode {
+/** An empty text counts as missing: Go writes members without `omitempty` so. */
+export function nonEmpty(node: JsonNode): JsonNode {
   return node.value === '' ? { ...node, value: undefined } : node
 }

@@ -1,4 +1,4 @@
-import { descriptorToJson, readDescriptor, sortedMap } from './descriptor.ts'
+import { descriptorToJson, nonEmpty, readDescriptor, sortedMap } from './descriptor.ts'
 import {
   hasMember,
   invalidDocument,
@@ -80,8 +80,10 @@ export function serializeManifest(manifest: Manifest): Buffer {
   return jsonBytes({
     schemaVersion: 2,
     mediaType: manifest.mediaType,
+    artifactType: manifest.artifactType,
     config: descriptorToJson(manifest.config),
     layers: manifest.layers.map(descriptorToJson),
+    subject: manifest.subject === undefined ? undefined : descriptorToJson(manifest.subject),
     annotations: sortedMap(manifest.annotations),
   })
 }
@@ -91,7 +93,9 @@ export function serializeIndex(index: Index): Buffer {
   return jsonBytes({
     schemaVersion: 2,
     mediaType: index.mediaType,
+    artifactType: index.artifactType,
     manifests: index.manifests.map(descriptorToJson),
+    subject: index.subject === undefined ? undefined : descriptorToJson(index.subject),
     annotations: sortedMap(index.annotations),
   })
 }
@@ -138,6 +142,7 @@ function readManifest(document: JsonNode, mediaType: string): Manifest {
     config: readDescriptor(member(document, 'config')),
     layers: readList(member(document, 'layers')).map(readDescriptor),
     annotations: optional(member(document, 'annotations'), readTextMap) ?? {},
+    ...readRelation(document),
   }
 }
 
@@ -146,5 +151,13 @@ function readIndex(document: JsonNode, mediaType: string): Index {
     mediaType,
     manifests: readList(member(document, 'manifests')).map(readDescriptor),
     annotations: optional(member(document, 'annotations'), readTextMap) ?? {},
+    ...readRelation(document),
+  }
+}
+
+function readRelation(document: JsonNode): Pick<Manifest, 'artifactType' | 'subject'> {
+  return {
+    artifactType: optional(nonEmpty(member(document, 'artifactType')), readString),
+    subject: optional(member(document, 'subject'), readDescriptor),
   }
 }

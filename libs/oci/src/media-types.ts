@@ -6,6 +6,9 @@ export const mediaTypes = {
   ociLayer: 'application/vnd.oci.image.layer.v1.tar',
   ociLayerGzip: 'application/vnd.oci.image.layer.v1.tar+gzip',
   ociLayerZstd: 'application/vnd.oci.image.layer.v1.tar+zstd',
+  /** The config of a manifest that is no image: the two bytes `{}`. */
+  ociEmpty: 'application/vnd.oci.empty.v1+json',
+  inToto: 'application/vnd.in-toto+json',
   dockerManifest: 'application/vnd.docker.distribution.manifest.v2+json',
   dockerManifestList: 'application/vnd.docker.distribution.manifest.list.v2+json',
   dockerConfig: 'application/vnd.docker.container.image.v1+json',

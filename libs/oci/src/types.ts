@@ -9,6 +9,8 @@ export interface Descriptor {
   readonly size: number
   readonly annotations?: Readonly<Record<string, string>> | undefined
   readonly platform?: Platform | undefined
+  /** What the manifest behind it is about, where it is no image. */
+  readonly artifactType?: string | undefined
 }
 
 /** OCI image-spec image-index.md, normalised: `arm64` has variant `v8` only where it was written. */
@@ -25,6 +27,10 @@ export interface Manifest {
   readonly config: Descriptor
   readonly layers: readonly Descriptor[]
   readonly annotations: Readonly<Record<string, string>>
+  /** Of a manifest that is no image but says something about one: an attestation, a signature. */
+  readonly artifactType?: string | undefined
+  /** The manifest that this one says something about. A registry lists it among the referrers of that one. */
+  readonly subject?: Descriptor | undefined
 }
 
 /** OCI image index. */
@@ -32,6 +38,8 @@ export interface Index {
   readonly mediaType: string
   readonly manifests: readonly Descriptor[]
   readonly annotations: Readonly<Record<string, string>>
+  readonly artifactType?: string | undefined
+  readonly subject?: Descriptor | undefined
 }
 
 /** One line of an image's history. */
