@@ -16,6 +16,8 @@ export {
   serializeManifest,
 } from './manifest.ts'
 export { acceptedManifestTypes, isIndexType, isManifestType, mediaTypes } from './media-types.ts'
+export type { PackageUrl } from './package-url.ts'
+export { formatPackageUrl, imagePackageUrl } from './package-url.ts'
 export {
   compatiblePlatforms,
   formatPlatform,
