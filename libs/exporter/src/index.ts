@@ -1,4 +1,6 @@
 export { assembleImage } from './assemble-image.ts'
+export type { AttestationManifest, AttestationParts } from './attestation-manifest.ts'
+export { attestationManifest } from './attestation-manifest.ts'
 export { exportDirectory, exportTar } from './export-files.ts'
 export { exportArchive, exportToStore, pushImage } from './export-image.ts'
 export type { AssembledImage, AssembledLayer, ExportContext, ExporterOptions, ImageParts } from './types.ts'
