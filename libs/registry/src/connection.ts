@@ -31,6 +31,8 @@ export interface RegistryRequest {
   readonly body?: Uint8Array | (() => Readable) | undefined
   readonly purpose: Purpose
   readonly signal?: AbortSignal | undefined
+  /** How many milliseconds longer than usual the answer may take. */
+  readonly patienceMs?: number | undefined
 }
 
 /** Talks to registries: authorizes, follows redirects, tries again. Shared by all operations. */
@@ -165,6 +167,7 @@ async function sendFollowing(
       insecure: endpoint.insecure,
       foreign: isForeignHost(endpoint.origin.hostname, url.hostname),
       signal: request.signal,
+      patienceMs: request.patienceMs,
     })
     const location = response.header('location')
     const follows = request.method === 'GET' || request.method === 'HEAD'
