@@ -141,7 +141,8 @@ export class Upload {
       this.#refusedAt = from
       throw again(await this.#connection.failure(response, this.#purpose))
     }
-    if (status >= 500) this.#plan.wasCut()
+    // All of it may have been sent to no avail, and too long a body may be why.
+    if (isTransientStatus(status)) this.#plan.wasCut()
     throw await this.#connection.failure(response, this.#purpose)
   }
 
