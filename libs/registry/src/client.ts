@@ -2,6 +2,7 @@ import type { Readable } from 'node:stream'
 import { cancelled, createTransport, sleepFor, userAgent } from '@tsbuild/http'
 import type { LimitFunction } from 'p-limit'
 import pLimit from 'p-limit'
+import { hasBlob, mountBlob } from './blobs.ts'
 import { createConnection } from './connection.ts'
 import { downloadBlob, openBlob, withoutFirst } from './download.ts'
 import { login } from './login.ts'
@@ -10,7 +11,7 @@ import { listRepositories, listTags } from './pages.ts'
 import { createManifestWriter } from './push-manifest.ts'
 import { listReferrers } from './referrers.ts'
 import type { RegistryClient, RegistryClientOptions } from './types.ts'
-import { hasBlob, mountBlob, uploadBlob } from './upload.ts'
+import { uploadBlob } from './upload.ts'
 
 const defaultConcurrency = 6
 
