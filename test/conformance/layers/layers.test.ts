@@ -104,7 +104,9 @@ describe('a layer', () => {
 })
 
 describe('TAR-04: an archive', () => {
-  const parsed = cases.flatMap((one, at) => (one.base === undefined && /^TAR-0[49]/.test(one.name) ? [at] : []))
+  const parsed = cases.flatMap((one, at) =>
+    one.base === undefined && /^TAR-0[49]/.test(one.name) ? [at] : [],
+  )
   const paths = parsed.map((at) => join(folder, `${at}.tar`))
 
   /** Each reader's listings, in the order of `parsed`. */

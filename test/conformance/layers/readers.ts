@@ -34,18 +34,32 @@ export function listWithGo(archives: readonly string[], folder: string): readonl
 export function listWithGnuTar(archives: readonly string[]): readonly Listing[] {
   return archives.map((archive) => {
     const args = ['--list', '-v', '--numeric-owner', '--full-time', '--quoting-style=c', '-f', archive]
-    const { status, stdout } = spawnSync('tar', args, { encoding: 'utf8', env: { ...process.env, TZ: 'UTC' } })
+    const { status, stdout } = spawnSync('tar', args, {
+      encoding: 'utf8',
+      env: { ...process.env, TZ: 'UTC' },
+    })
     return status === 0 ? stdout.split('\n').filter(Boolean).map(parseLine) : null
   })
 }
 
 const kinds = new Map(
-  Object.entries({ '-': 'file', C: 'file', h: 'hard', l: 'link', c: 'char', b: 'block', d: 'dir', p: 'fifo', V: 'label' }),
+  Object.entries({
+    '-': 'file',
+    C: 'file',
+    h: 'hard',
+    l: 'link',
+    c: 'char',
+    b: 'block',
+    d: 'dir',
+    p: 'fifo',
+    V: 'label',
+  }),
 )
 
 /** `-rw-r--r-- 0/0  5 2020-09-13 12:26:40 "name" -> "target"` */
 function parseLine(line: string): Listed {
-  const pattern = /^(.)(\S{9})\s+(\d+)\/(\d+)\s+(\S+) \S+ \S+ "((?:[^"\\]|\\.)*)"(?: (?:->|link to) "((?:[^"\\]|\\.)*)")?/
+  const pattern =
+    /^(.)(\S{9})\s+(\d+)\/(\d+)\s+(\S+) \S+ \S+ "((?:[^"\\]|\\.)*)"(?: (?:->|link to) "((?:[^"\\]|\\.)*)")?/
   const [, type = '', bits = '', uid, gid, size = '', path = '', link = ''] = pattern.exec(line) ?? []
   const kind = kinds.get(type) ?? `unknown ${line}`
   return {

@@ -1,6 +1,6 @@
 import { execFile } from 'node:child_process'
 import { createHash } from 'node:crypto'
-import { mkdirSync, openSync, closeSync, writeFileSync } from 'node:fs'
+import { closeSync, mkdirSync, openSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import type { Native } from '@tsbuild/native'
@@ -46,7 +46,9 @@ export async function unpackWithUmoci({ folder, archives }: Unpacking): Promise<
   const layout = join(folder, 'layout')
   writeLayout(layout, archives)
   try {
-    await promisify(execFile)('umoci', ['raw', 'unpack', '--image', `${layout}:case`, root], { timeout: 60_000 })
+    await promisify(execFile)('umoci', ['raw', 'unpack', '--image', `${layout}:case`, root], {
+      timeout: 60_000,
+    })
   } catch (error) {
     return { refusal: String((error as { stderr?: string }).stderr ?? error).trim() }
   }
@@ -76,7 +78,10 @@ export function writeLayout(folder: string, archives: readonly Buffer[]): void {
   const manifest = json(mediaType, { schemaVersion: 2, mediaType, config, layers })
   const annotations = { 'org.opencontainers.image.ref.name': 'case' }
   writeFileSync(join(folder, 'oci-layout'), '{"imageLayoutVersion":"1.0.0"}')
-  writeFileSync(join(folder, 'index.json'), JSON.stringify({ schemaVersion: 2, manifests: [{ ...manifest, annotations }] }))
+  writeFileSync(
+    join(folder, 'index.json'),
+    JSON.stringify({ schemaVersion: 2, manifests: [{ ...manifest, annotations }] }),
+  )
 }
 
 function writeBlob(folder: string, archive: Buffer): string {

@@ -20,7 +20,11 @@ describe('comparisonText()', () => {
           before: digest('a'),
           after: digest('b'),
           files: [
-            { path: 'bin/a\nb', kind: 'changed', fields: [{ name: 'content', before: digest('c'), after: digest('d') }] },
+            {
+              path: 'bin/a\nb',
+              kind: 'changed',
+              fields: [{ name: 'content', before: digest('c'), after: digest('d') }],
+            },
             { path: 'x', kind: 'added', fields: [] },
           ],
         },
@@ -49,7 +53,11 @@ describe('comparisonText()', () => {
   })
 
   it('cuts long lists', () => {
-    const files = Array.from({ length: 130 }, (_, at) => ({ path: `f${at}`, kind: 'added' as const, fields: [] }))
+    const files = Array.from({ length: 130 }, (_, at) => ({
+      path: `f${at}`,
+      kind: 'added' as const,
+      fields: [],
+    }))
     const text = comparisonText({
       same: false,
       manifest: [],

@@ -25,7 +25,8 @@ export async function run(argv: readonly string[], host: Host): Promise<number> 
   const comparison = await withBuilder(flags, host, (builder, signal) =>
     builder.compareImages({ before, after, signal, ...(platform === undefined ? {} : { platform }) }),
   )
-  const text = format === 'json' ? `${JSON.stringify(comparison, undefined, 2)}\n` : comparisonText(comparison)
+  const text =
+    format === 'json' ? `${JSON.stringify(comparison, undefined, 2)}\n` : comparisonText(comparison)
   host.stdout.write(text)
   return comparison.same ? exitCodes.success : exitCodes.different
 }
