@@ -20,6 +20,12 @@ export const mediaTypes = {
   dockerForeignLayerGzip: 'application/vnd.docker.image.rootfs.foreign.diff.tar.gzip',
 } as const
 
+/** The type of a manifest of attestations, where it is an OCI artifact. */
+export const attestationManifestType = 'application/vnd.docker.attestation.manifest.v1+json'
+
+/** The annotation that names what a statement says, on the layer that holds it. */
+export const predicateTypeAnnotation = 'in-toto.io/predicate-type'
+
 /** Whether a media type is that of an image manifest, OCI's or Docker's. */
 export function isManifestType(mediaType: string): boolean {
   return mediaType === mediaTypes.ociManifest || mediaType === mediaTypes.dockerManifest
