@@ -2,6 +2,8 @@ export type { ArchivedImage, ArchiveImages, ArchiveOptions } from './archive.ts'
 export { namedDescriptors, writeDockerArchive, writeOciArchive } from './archive.ts'
 export type { ArchiveEntry } from './archive-index.ts'
 export { indexArchive, invalidArchive } from './archive-index.ts'
+export type { Statement, StoredAttestation } from './attestations.ts'
+export { isAbout, maxStatementBytes, readAttestations, readStatement } from './attestations.ts'
 export { descriptorFromJson, descriptorToJson } from './descriptor.ts'
 export type { ImageBlobs } from './image-blobs.ts'
 export { collectImageBlobs } from './image-blobs.ts'
@@ -18,7 +20,16 @@ export {
   serializeIndex,
   serializeManifest,
 } from './manifest.ts'
-export { acceptedManifestTypes, isIndexType, isManifestType, mediaTypes } from './media-types.ts'
+export {
+  acceptedManifestTypes,
+  attestationManifestType,
+  isIndexType,
+  isManifestType,
+  mediaTypes,
+  predicateTypeAnnotation,
+} from './media-types.ts'
+export type { PackageUrl } from './package-url.ts'
+export { formatPackageUrl, imagePackageUrl } from './package-url.ts'
 export {
   compatiblePlatforms,
   formatPlatform,
