@@ -18,7 +18,9 @@ export const errorCodes = {
   ERR_CANCELLED: user('The build was cancelled.'),
   ERR_USAGE: user('The command line is wrong.'),
   ERR_CONFIG: user('A configuration file is wrong.'),
-  ERR_UNSUPPORTED: user('The Dockerfile or a flag asks for something that tsbuild does not do.'),
+  ERR_UNSUPPORTED: user(
+    'The Dockerfile or a flag asks for something that tsbuild, or the registry that is asked, does not do.',
+  ),
 
   ERR_DOCKERFILE_NOT_FOUND: user('There is no Dockerfile where it is looked for.'),
   ERR_DOCKERFILE_SYNTAX: user('The Dockerfile cannot be parsed.'),

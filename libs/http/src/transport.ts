@@ -8,7 +8,7 @@ import type { ProxySettings, TimeoutSettings } from './types.ts'
 
 /** One HTTP request; a stream in it can be sent once. */
 export interface HttpRequest {
-  readonly method: 'GET' | 'HEAD' | 'POST' | 'PUT' | 'PATCH'
+  readonly method: 'GET' | 'HEAD' | 'POST' | 'PUT' | 'PATCH' | 'DELETE'
   readonly url: URL
   readonly headers: Readonly<Record<string, string>>
   readonly body?: Uint8Array | Readable | undefined
@@ -17,6 +17,8 @@ export interface HttpRequest {
   /** A server named this address: connections to this machine are refused after its name was resolved. */
   readonly foreign: boolean
   readonly signal?: AbortSignal | undefined
+  /** How many milliseconds longer than usual the answer may take. */
+  readonly patienceMs?: number | undefined
 }
 
 /** An answer; the caller reads `body` to its end, or discards it. */
@@ -86,7 +88,7 @@ export function createTransport(options: TransportOptions): Transport {
         headers: { ...request.headers },
         body: request.body ?? null,
         signal: request.signal ?? null,
-        headersTimeout: options.timeouts?.headersMs ?? 30_000,
+        headersTimeout: (options.timeouts?.headersMs ?? 30_000) + (request.patienceMs ?? 0),
         bodyTimeout: options.timeouts?.bodyMs ?? 30_000,
       })
       return {
