@@ -11,6 +11,7 @@ export { parseImageConfig, serializeImageConfig } from './image-config.ts'
 export type { RegisteredInterpreter } from './interpreters.ts'
 export { interpreterOf, platformsOf } from './interpreters.ts'
 export { invalidDocument, maxDocumentBytes } from './json-document.ts'
+export { maxDocumentBytes, parseJsonObject } from './json-document.ts'
 export { findInLayout, readLayoutIndex } from './layout.ts'
 export type { ManifestOrIndex } from './manifest.ts'
 export {
