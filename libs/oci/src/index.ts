@@ -10,8 +10,7 @@ export { collectImageBlobs } from './image-blobs.ts'
 export { parseImageConfig, serializeImageConfig } from './image-config.ts'
 export type { RegisteredInterpreter } from './interpreters.ts'
 export { interpreterOf, platformsOf } from './interpreters.ts'
-export { invalidDocument, maxDocumentBytes } from './json-document.ts'
-export { maxDocumentBytes, parseJsonObject } from './json-document.ts'
+export { invalidDocument, maxDocumentBytes, parseJsonObject } from './json-document.ts'
 export { findInLayout, readLayoutIndex } from './layout.ts'
 export type { ManifestOrIndex } from './manifest.ts'
 export {
@@ -21,7 +20,7 @@ export {
   serializeIndex,
   serializeManifest,
 } from './manifest.ts'
-export {
+
   acceptedManifestTypes,
   attestationManifestType,
   isIndexType,
@@ -29,9 +28,10 @@ export {
   mediaTypes,
   predicateTypeAnnotation,
 } from './media-types.ts'
+
 export type { PackageUrl } from './package-url.ts'
 export { formatPackageUrl, imagePackageUrl } from './package-url.ts'
-export {
+
   compatiblePlatforms,
   formatPlatform,
   hostPlatform,
@@ -43,6 +43,7 @@ export {
   samePlatform,
   selectPlatform,
 } from './platform.ts'
+
 export type { OpenBlob } from './read-blob.ts'
 export { readDocument } from './read-blob.ts'
 export { familiarName, formatReference, parseReference, withDefaultTag } from './reference.ts'
