@@ -91,9 +91,13 @@ async function assembleLayer(
     })
   const onWarning = (message: string) =>
     events({ type: 'warning', rule: 'LayerContent', message, source: null, at: now() })
-  const blob = await options.snapshotter.layerBlob(layer.id, compression, { signal, onProgress, onWarning })
-  const { mediaType, digest, size, diffId } = blob
-  return { layer: { descriptor: { mediaType, digest, size }, origin: undefined }, diffId }
+  const form = { compression, clampMtime: null }
+  const { diffId, ...descriptor } = await options.snapshotter.layerBlob(layer.id, form, {
+    signal,
+    onProgress,
+    onWarning,
+  })
+  return { layer: { descriptor, origin: undefined }, diffId }
 }
 
 /** So that a later `FROM` of this image, or `tsbuild run`, finds its layers unpacked. */

@@ -5,6 +5,7 @@ export type {
   ApplyRequest,
   Cancellable,
   Connection,
+  ConvertRequest,
   CopyOptions,
   DiffRequest,
   Finishing,
@@ -27,6 +28,7 @@ export { parseReply } from './parse-reply.ts'
 export type {
   ApplyLimits,
   Compression,
+  CompressionFormat,
   Envelope,
   Exceeded,
   FileAction,
@@ -34,6 +36,7 @@ export type {
   IdMap,
   IdRange,
   Interpreter,
+  LayerForm,
   LayerFormat,
   Limits,
   Missing,

@@ -112,6 +112,10 @@ function perform(native: Native, { request, joinUserNamespace }: Envelope, out: 
       const { op: _op, ...layer } = request
       return native.diff(layer, 1)
     }
+    case 'convert': {
+      const { op: _op, ...layer } = request
+      return native.convert(layer, { from: 0, to: 1 })
+    }
     case 'merge':
       return native.merge(request.lower, request.target)
     case 'export': {
@@ -159,7 +163,7 @@ describe('createNative()', () => {
       replies.flatMap(([, reply]) => (reply.event === 'result' ? [reply.result.op] : [])),
     )
     expect(results).toEqual(ops)
-    expect(ops.size).toBe(14)
+    expect(ops.size).toBe(15)
     expect(new Set(replies.map(([, { event }]) => event)).size).toBe(10)
   })
 })
