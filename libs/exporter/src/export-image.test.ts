@@ -212,12 +212,14 @@ describe('exportToStore()', () => {
       written.push(stale)
       return store.images.set(stale, descriptor)
     }
-    const { list, all, get, remove } = store.images
+    const { list, all, get, remove, keep, forget } = store.images
     const images = {
       list: list.bind(store.images),
       all: all.bind(store.images),
       get: get.bind(store.images),
       remove: remove.bind(store.images),
+      keep: keep.bind(store.images),
+      forget: forget.bind(store.images),
       set,
     }
     const counted = { ...options, store: { ...store, images } }
