@@ -20,7 +20,7 @@ export {
   serializeIndex,
   serializeManifest,
 } from './manifest.ts'
-
+export {
   acceptedManifestTypes,
   attestationManifestType,
   isIndexType,
@@ -28,10 +28,9 @@ export {
   mediaTypes,
   predicateTypeAnnotation,
 } from './media-types.ts'
-
 export type { PackageUrl } from './package-url.ts'
 export { formatPackageUrl, imagePackageUrl } from './package-url.ts'
-
+export {
   compatiblePlatforms,
   formatPlatform,
   hostPlatform,
@@ -43,7 +42,6 @@ export { formatPackageUrl, imagePackageUrl } from './package-url.ts'
   samePlatform,
   selectPlatform,
 } from './platform.ts'
-
 export type { OpenBlob } from './read-blob.ts'
 export { readDocument } from './read-blob.ts'
 export { familiarName, formatReference, parseReference, withDefaultTag } from './reference.ts'
