@@ -32,14 +32,13 @@ export function* readPackageLock({ path, bytes, note }: Source): Generator<Packa
 }
 
 function* readTree(root: unknown, path: string): Generator<Package> {
-  const pending = [root]
+  const pending = isRecord(root) ? [root] : []
   for (let next = pending.pop(); next !== undefined; next = pending.pop()) {
-    if (!isRecord(next)) continue
     for (const [name, entry] of Object.entries(next)) {
       if (!isRecord(entry) || entry.dev === true) continue
       if (typeof entry.version === 'string' && /^\d/.test(entry.version))
         yield npmPackage(name, entry.version, path, { checksums: checksumsOf(entry.integrity) })
-      pending.push(entry.dependencies)
+      if (isRecord(entry.dependencies)) pending.push(entry.dependencies)
     }
   }
 }
