@@ -50,7 +50,7 @@ export async function runBuild(run: BuildRun): Promise<BuildResult> {
   const { machine, options, signal } = run
   const internal = createInternalVertices(run.ref, run.events, machine.now)
   const tags = tagsOf(options)
-  await checkOutputs(options)
+  await checkOutputs(options, machine.store.root)
   const snapshotter = createSnapshotter({
     store: machine.store,
     native: machine.native,

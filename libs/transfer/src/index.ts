@@ -2,6 +2,8 @@ export type { ArchiveCallOptions, LoadedImage, SaveOptions } from './archives.ts
 export { loadArchive, saveArchive } from './archives.ts'
 export type { CopiedImage, CopyOptions } from './copy-image.ts'
 export { copyImage, copyTree, withSource, withTarget } from './copy-image.ts'
+export type { NamedLayoutImage } from './directory-layout.ts'
+export { openDirectoryTarget } from './directory-layout.ts'
 export type { FoundImage } from './find-local-image.ts'
 export { findLocalImage } from './find-local-image.ts'
 export type { ImageTree } from './image-tree.ts'
