@@ -9,7 +9,7 @@ import type { ProxySettings, TimeoutSettings } from './types.ts'
 
 /** One HTTP request; a stream in it can be sent once. */
 export interface HttpRequest {
-  readonly method: 'GET' | 'HEAD' | 'POST' | 'PUT' | 'PATCH'
+  readonly method: 'GET' | 'HEAD' | 'POST' | 'PUT' | 'PATCH' | 'DELETE'
   readonly url: URL
   readonly headers: Readonly<Record<string, string>>
   readonly body?: Uint8Array | Readable | undefined

@@ -1,4 +1,5 @@
 export type { HelperTarget } from './call.ts'
+export type { FoundFile, FoundFiles, FoundSection, Wanted } from './find.ts'
 export { findHelper } from './find-helper.ts'
 export { rootlessIdMap } from './id-map.ts'
 export type {

@@ -50,6 +50,12 @@ const outcomes: Readonly<Record<Outcome['op'], Members>> = {
   },
   copy: { op: text, files: count, bytes: count },
   read: { op: text, files: listOf(orNull(text)) },
+  find: {
+    op: text,
+    files: listOf(exactly({ path: text, size: count })),
+    sections: listOf(exactly({ path: text, name: text, data: text })),
+    incomplete: flag,
+  },
   apply: { op: text, diffId: text, unpackedBytes: count, entries: count },
   diff: { op: text, digest: text, sizeBytes: count, diffId: text, unpackedBytes: count, entries: count },
   merge: { op: text, linked: count, copiedBytes: count, directories: count },

@@ -4,6 +4,8 @@
  * of both sides.
  */
 
+import type { FindOutcome, FindRequest } from './protocol-find.ts'
+
 /** The version of every message below. */
 export const protocolVersion = 1
 
@@ -285,6 +287,7 @@ export type Request =
       readonly paths: readonly string[]
       readonly maxBytes: number
     }
+  | FindRequest
   | {
       readonly op: 'apply'
       readonly target: string
@@ -389,6 +392,7 @@ export type Outcome =
   | { readonly op: 'copy'; readonly files: number; readonly bytes: number }
   /** For each path its bytes as base64, or null where there is no such file. */
   | { readonly op: 'read'; readonly files: readonly (string | null)[] }
+  | FindOutcome
   | {
       readonly op: 'apply'
       readonly diffId: string

@@ -3,7 +3,11 @@ import { hasBlob, mountBlob } from './blobs.ts'
 import { createConnection } from './connection.ts'
 import { downloadBlob, openBlob, withoutFirst } from './download.ts'
 import { createLimits } from './limits.ts'
-import { fetchManifest, headManifest, purposeOf, pushManifest } from './manifests.ts'
+import { login } from './login.ts'
+import { fetchManifest, headManifest, purposeOf } from './manifests.ts'
+import { listRepositories, listTags } from './pages.ts'
+import { createManifestWriter } from './push-manifest.ts'
+import { listReferrers } from './referrers.ts'
 import type { RegistryClient, RegistryClientOptions } from './types.ts'
 import { uploadBlob } from './upload.ts'
 
@@ -14,9 +18,8 @@ export function createRegistryClient(options: RegistryClientOptions = {}): Regis
   const now = options.now ?? Date.now
   const limits = createLimits(options.concurrency ?? defaultConcurrency, now)
   const transport = createTransport(options)
-  const connection = createConnection({
+  const settings = {
     transport,
-    credentials: options.credentials ?? (async () => undefined),
     trustedRealms: options.trustedRealms ?? [],
     insecureHosts: options.insecureHosts ?? [],
     userAgent: options.userAgent ?? userAgent,
@@ -27,7 +30,10 @@ export function createRegistryClient(options: RegistryClientOptions = {}): Regis
     },
     now,
     onThrottled: limits.throttled,
-  })
+  }
+  const credentials = options.credentials ?? (async () => undefined)
+  const connection = createConnection({ ...settings, credentials })
+  const writer = createManifestWriter(connection)
   const { run } = limits
   return {
     resolve: (reference, call = {}) =>
@@ -60,8 +66,18 @@ export function createRegistryClient(options: RegistryClientOptions = {}): Regis
         uploadBlob(connection, { reference, descriptor, openRange }, call),
       ),
     putManifest: (reference, bytes, mediaType, call = {}) =>
-      run(reference.registry, call.signal, () =>
-        pushManifest(connection, reference, { bytes, mediaType }, call),
+      run(reference.registry, call.signal, () => writer.put(reference, { bytes, mediaType }, call)),
+    deleteManifest: (reference, call = {}) =>
+      run(reference.registry, call.signal, () => writer.remove(reference, call)),
+    listTags: (reference, call = {}) =>
+      run(reference.registry, call.signal, () => listTags(connection, reference, call)),
+    listRepositories: (registry, call = {}) =>
+      run(registry, call.signal, () => listRepositories(connection, registry, call)),
+    referrers: (reference, call = {}) =>
+      run(reference.registry, call.signal, () => listReferrers(connection, reference, call)),
+    login: (registry, tried, call = {}) =>
+      run(registry, call.signal, () =>
+        login(createConnection({ ...settings, credentials: async () => tried }), registry, call),
       ),
     close: () => transport.close(),
   }

@@ -31,6 +31,8 @@ export interface RegistryRequest {
   readonly body?: Uint8Array | (() => Readable) | undefined
   readonly purpose: Purpose
   readonly signal?: AbortSignal | undefined
+  /** Called when the registry asks who asks. */
+  readonly onChallenge?: (() => void) | undefined
   /** How many milliseconds longer than usual the answer may take. */
   readonly patienceMs?: number | undefined
 }
@@ -130,6 +132,7 @@ function createExchange(
     if (response.status !== 401 || authorized || !home) return response
     const header = response.header('www-authenticate') ?? ''
     await response.discard()
+    request.onChallenge?.()
     await authorizer.challenged(endpoint, header, authorization, request)
     if (typeof request.body !== 'function') return attempt(request, true)
     throw new TransientFailure(nonsense(request.purpose, 'that its token ended while a blob was sent'), {

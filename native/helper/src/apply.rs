@@ -7,6 +7,7 @@ mod inflate;
 mod lower;
 pub(crate) mod metadata;
 mod names;
+mod removal;
 mod source;
 mod target;
 mod unpack;

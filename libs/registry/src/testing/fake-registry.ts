@@ -4,6 +4,7 @@ import { createServer, type IncomingMessage, type ServerResponse } from 'node:ht
 import { createServer as createSecureServer } from 'node:https'
 import { digestBytes } from '@tsbuild/digest'
 import { type Access, authorize } from './fake-auth.ts'
+import { answerList, type FakeLists, subjectOf } from './fake-lists.ts'
 import { FakeUploads, type UploadRules } from './fake-uploads.ts'
 import { reply, replyError } from './replies.ts'
 
@@ -70,6 +71,7 @@ export interface FakeRegistryOptions {
   readonly address?: string | undefined
   /** Speaks HTTPS with this certificate and its key, PEM texts. */
   readonly tls?: { readonly cert: string; readonly key: string } | undefined
+  readonly lists?: FakeLists | undefined
 }
 
 interface State {
@@ -174,6 +176,7 @@ async function handle(state: State, request: IncomingMessage, response: ServerRe
     const body = url.pathname === '/token' ? await bodyOf(request) : Buffer.alloc(0)
     if (authorize(state.options.access, { url, request, response, body, host: state.host })) return
   }
+  if (answerList(state.options.lists ?? {}, state.manifests, request, response)) return
   const match = /^\/v2\/(.+)\/(manifests|blobs\/uploads|blobs)\/([^/]*)$/.exec(url.pathname)
   if (match === null) return reply(response, url.pathname === '/v2/' ? 200 : 404)
   const [, repository = '', kind, name = ''] = match
@@ -203,10 +206,17 @@ async function handleManifest(
     const manifest = { bytes, mediaType: request.headers['content-type'] ?? '' }
     state.manifests.set(keyOf(name), manifest)
     state.manifests.set(keyOf(digestBytes(bytes)), manifest)
-    return reply(response, 201, { 'docker-content-digest': digestBytes(bytes) })
+    const lists = state.options.lists?.referrers === true && manifest.mediaType.includes('json')
+    const subject = lists ? subjectOf(bytes) : undefined
+    const headers = { 'docker-content-digest': digestBytes(bytes) }
+    return reply(response, 201, subject === undefined ? headers : { ...headers, 'oci-subject': subject })
   }
   const found = state.manifests.get(keyOf(name))
   if (found === undefined) return replyError(response, 404, 'MANIFEST_UNKNOWN')
+  if (request.method === 'DELETE') {
+    state.manifests.delete(keyOf(name))
+    return reply(response, 202)
+  }
   const headers = {
     'content-type': found.mediaType,
     'docker-content-digest': digestBytes(found.bytes),
