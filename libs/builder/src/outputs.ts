@@ -3,7 +3,7 @@ import { resolve } from 'node:path'
 import type { Writable } from 'node:stream'
 import { type ExportContext, type ExporterOptions, exportDirectory, exportTar } from '@tsbuild/exporter'
 import { formatPlatform, parseReference } from '@tsbuild/oci'
-import { emptyFilesystem, type Snapshotter } from '@tsbuild/snapshot'
+import type { Snapshotter } from '@tsbuild/snapshot'
 import {
   createImageMaker,
   type ImageMaker,
@@ -162,17 +162,19 @@ async function writeFiles(
 ): Promise<void> {
   const { platforms, run } = parts
   const { platformSplit = platforms.length > 1 } = output
-  if (output.type === 'tar') {
-    const filesystem = platforms[0]?.filesystem ?? emptyFilesystem
-    return await exportTar(exporter, filesystem, destination(parts, output.dest), context)
+  const files = platforms.map(({ frontend: { image }, filesystem }) => ({
+    platform: formatPlatform(image.platform),
+    filesystem,
+    directory: platformSplit ? platformDirectory(image.platform) : undefined,
+    extras: [],
+  }))
+  if (output.type === 'local') {
+    const { mode = 'copy' } = output
+    return await exportDirectory(exporter, files, resolve(run.options.cwd, output.dest), context, { mode })
   }
-  const dest = resolve(run.options.cwd, output.dest)
-  await Promise.all(
-    platforms.map(async ({ frontend, filesystem }) => {
-      const place = platformSplit ? resolve(dest, platformDirectory(frontend.image.platform)) : dest
-      await exportDirectory(exporter, filesystem, place, context)
-    }),
-  )
+  const epoch =
+    output.sourceDateEpoch === undefined ? platforms[0]?.frontend.sourceDateEpoch : output.sourceDateEpoch
+  await exportTar(exporter, files, destination(parts, output.dest), context, { mtime: epoch ?? 0 })
 }
 
 function destination({ run }: OutputParts, dest: string | Writable): string | Writable {

@@ -6,7 +6,7 @@ import type { EventSink } from '@tsbuild/events'
 import { createExecutor, type Executor } from '@tsbuild/executor'
 import type { MergedGraph, Vertex } from '@tsbuild/graph'
 import type { BuildRecorder } from '@tsbuild/history'
-import type { Compression } from '@tsbuild/native'
+import type { LayerForm } from '@tsbuild/native'
 import { createOps, digestSecrets, type FailureKeeping, type OpResult } from '@tsbuild/ops'
 import { createSnapshotter, emptyFilesystem, type Snapshotter } from '@tsbuild/snapshot'
 import { type SolverOp, solve } from '@tsbuild/solver'
@@ -50,7 +50,7 @@ export async function runBuild(run: BuildRun): Promise<BuildResult> {
   const { machine, options, signal } = run
   const internal = createInternalVertices(run.ref, run.events, machine.now)
   const tags = tagsOf(options)
-  await checkOutputs(options)
+  await checkOutputs(options, machine.store.root)
   const snapshotter = createSnapshotter({
     store: machine.store,
     native: machine.native,
@@ -243,7 +243,7 @@ function keepingOf({ ref, options }: BuildRun): FailureKeeping {
 function wantedLayers(
   graph: MergedGraph,
   outputs: readonly OutputSpec[],
-): (vertex: Vertex) => Compression | undefined {
+): (vertex: Vertex) => LayerForm | undefined {
   const output = outputs.find(hasLayers)
   if (output === undefined) return () => undefined
   const vertices = new Map(graph.vertices.map((vertex) => [vertex.digest, vertex]))
@@ -254,8 +254,8 @@ function wantedLayers(
     wanted.add(next)
     if (vertex !== undefined) pending.push(...stackedUpon(vertex))
   }
-  const compression = compressionOf(output.compression)
-  return ({ digest }) => (wanted.has(digest) ? compression : undefined)
+  const form = { compression: compressionOf(output.compression), clampMtime: null }
+  return ({ digest }) => (wanted.has(digest) ? form : undefined)
 }
 
 /** The inputs whose layers are in a vertex's result. */

@@ -86,14 +86,14 @@ async function assembleLayer(
     })
   const onWarning = (message: string) =>
     events({ type: 'warning', rule: 'LayerContent', message, source: null, at: now() })
-  const blob = await options.snapshotter.layerBlob(layer.id, form.compression, {
+  const layerForm = { compression: form.compression, clampMtime: null }
+  const { diffId, ...blob } = await options.snapshotter.layerBlob(layer.id, layerForm, {
     signal,
     onProgress,
     onWarning,
   })
-  const { digest, size, diffId } = blob
-  const mediaType = typeIn(form.mediaTypes, blob.mediaType)
-  return { layer: { descriptor: { mediaType, digest, size }, origin: undefined }, diffId }
+  const descriptor = { ...blob, mediaType: typeIn(form.mediaTypes, blob.mediaType) }
+  return { layer: { descriptor, origin: undefined }, diffId }
 }
 
 /** So that a later `FROM` of this image, or `tsbuild run`, finds its layers unpacked. */

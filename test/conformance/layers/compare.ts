@@ -11,7 +11,7 @@ export interface Made {
 export function compareTrees(ours: Made, theirs: Made): string | readonly string[] | undefined {
   if (ours.files === undefined)
     return theirs.files === undefined ? undefined : `only tsbuild refuses: ${ours.refusal}`
-  if (theirs.files === undefined) return `only the other refuses: ${theirs.refusal}`
+  if (theirs.files === undefined) return `only the other refuses: ${theirs.refusal?.slice(0, 200)}`
   const others = new Map(theirs.files.map((file) => [file.path, file]))
   const differences = ours.files.flatMap((file) => {
     const other = others.get(file.path)

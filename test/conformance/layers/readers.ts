@@ -86,10 +86,10 @@ function parseBits(bits: string): number {
 /** From C's escapes to `\xNN`. */
 function unquote(text: string): string {
   const letters: Readonly<Record<string, number>> = { n: 10, t: 9, r: 13, b: 8, f: 12, v: 11, a: 7 }
-  return text.replace(/\\(\d{3}|.)/g, (_, escape: string) => {
-    if (/^\d/.test(escape)) return hex(Number.parseInt(escape, 8))
-    const code = letters[escape]
-    return code === undefined ? escape : hex(code)
+  return text.replace(/\\(\d{3}|.)/g, (_, sign: string) => {
+    if (/^\d/.test(sign)) return hex(Number.parseInt(sign, 8))
+    const code = letters[sign]
+    return code === undefined ? sign : hex(code)
   })
 }
 

@@ -258,7 +258,7 @@ const whiteouts: readonly LayerCase[] = [
     name: 'containerd WhiteoutDeadSymlinkParent',
     base: [...base, symlink('dead', '/nowhere')],
     layer: [file('dead/.wh.whitelist')],
-    wants: ['dir dead', ...all],
+    wants: ['link dead -> /nowhere', ...all],
   },
   {
     name: 'containerd WhiteoutRelativePath',

@@ -47,7 +47,7 @@ const sizes: readonly LayerCase[] = [
   {
     name: 'TAR-04: an empty PAX size',
     layer: [pax({ size: '' }), file('f', 'hello')],
-    wants: ['file f = hello'],
+    wants: 'ERR_LAYER_INVALID',
   },
   {
     name: 'TAR-04: a negative PAX size',
@@ -123,7 +123,7 @@ const sizes: readonly LayerCase[] = [
   {
     name: 'TAR-04: a hard link with a PAX size',
     layer: [file('f', 'hello'), pax({ size: '5' }), hardlink('h', 'f'), file('after', 'y')],
-    wants: ['file after = y', 'file f = hello', 'same h = f'],
+    wants: 'ERR_LAYER_INVALID',
   },
   {
     name: 'TAR-04: a device that claims content',

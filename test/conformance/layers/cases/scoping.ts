@@ -262,7 +262,7 @@ const links = ({ canary, up }: Host): readonly LayerCase[] => [
   {
     name: 'containers/storage UntarInvalidHardlink: to a link to the host',
     layer: [symlink('door', `/${canary}`), hardlink('copy', 'door'), file('copy/new', 'x')],
-    wants: ['link copy -> /' + canary, 'same door = copy', ...canaryLines(canary), `file ${canary}/new = x`],
+    wants: [`link copy -> /${canary}`, 'same door = copy', ...canaryLines(canary), `file ${canary}/new = x`],
   },
   {
     name: 'a hard link to a directory',
