@@ -17,7 +17,7 @@ import { formatReference, type Platform, parseReference } from '@tsbuild/oci'
 import type { Filesystem } from '@tsbuild/snapshot'
 import { annotationsOf } from './annotations.ts'
 import { writeLayout } from './layout-output.ts'
-import { formOf } from './output-form.ts'
+import { epochOf, formOf } from './output-form.ts'
 import type { ArchiveOutput, ImageLikeOutput, ImageOutput } from './output-types.ts'
 import type { BuildOptions } from './types.ts'
 
@@ -73,14 +73,13 @@ async function makeImage(
   )
   const images = await Promise.all(
     platforms.map(async ({ frontend, filesystem }) => {
-      const { image: draft, sourceDateEpoch } = frontend
+      const { image: draft } = frontend
       const { platform } = draft
-      const epoch = output.sourceDateEpoch === undefined ? sourceDateEpoch : output.sourceDateEpoch
       const parts = {
         draft,
         filesystem,
         form,
-        sourceDateEpoch: epoch ?? undefined,
+        sourceDateEpoch: epochOf(output, frontend),
         annotations: annotations.of(platform),
       }
       return { platform, image: await assembleImage(exporter, parts, context) }
