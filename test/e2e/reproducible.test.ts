@@ -136,6 +136,7 @@ function makeTools(folder: string): void {
     if (applet !== '' && applet !== 'busybox') symlinkSync('busybox', join(folder, applet))
 }
 
+/** @param at Unix seconds, with a fraction: what checks out takes the time of a clock */
 function touchAll(folder: string, at: number): void {
   for (const entry of readdirSync(folder, { withFileTypes: true })) {
     const path = join(folder, entry.name)
@@ -156,7 +157,7 @@ beforeAll(async () => {
     prefix: [],
     umask: 0o022,
     order: 1,
-    checkedOutAt: epoch + 86_400,
+    checkedOutAt: epoch + 86_400.25,
   })
   elsewhere = await startMachine({
     name: 'elsewhere',
@@ -168,7 +169,7 @@ beforeAll(async () => {
     prefix: ['unshare', '--uts', 'sh', '-c', 'hostname elsewhere && exec taskset -c 0 "$@"', 'sh'],
     umask: 0o077,
     order: -1,
-    checkedOutAt: epoch + 3_333_333,
+    checkedOutAt: epoch + 3_333_333.5,
   })
 })
 afterAll(() => {
@@ -200,6 +201,18 @@ describe('with SOURCE_DATE_EPOCH an image has the same bytes', () => {
     for (const name of names) {
       expect([name, await here.build(name)]).toEqual([name, seen[name]])
       expect([name, await here.build(name, '--no-cache')]).toEqual([name, seen[name]])
+    }
+  })
+
+  it('with an epoch that is newer than what is in the cache', async () => {
+    const newer = ['--build-arg', `SOURCE_DATE_EPOCH=${Math.floor(Date.now() / 1000) + 86_400}`]
+    for (const name of ['copy-directory', 'run-owners', 'run-several-blocks', 'stages', 'stages-linked']) {
+      const [cached, again] = await Promise.all([
+        here.build(name, ...newer),
+        elsewhere.build(name, '--no-cache', ...newer),
+      ])
+      expect([name, again]).toEqual([name, cached])
+      expect(cached).not.toBe(seen[name])
     }
   })
 

@@ -17,7 +17,7 @@ import {
   parsePlatform,
   serializeImageConfig,
 } from '@tsbuild/oci'
-import { applyLimits, type ImageLayerRef, layerFormat } from '@tsbuild/snapshot'
+import { type ImageLayerRef, layerFormat, layerLimits } from '@tsbuild/snapshot'
 import type { Machine } from './machine.ts'
 
 /** `tsbuild compare`. */
@@ -110,7 +110,7 @@ async function listLayer(
     const { digest, size: sizeBytes, diffId } = ref
     const to = { format: 'none', level: 0 } as const
     const from = layerFormat(ref.mediaType)
-    const request = { from, digest, sizeBytes, diffId, to, limits: applyLimits }
+    const request = { from, digest, sizeBytes, diffId, to, limits: layerLimits }
     await native.convert(request, { from: blob.fd, to: plain.fd }, { signal })
     return await readLayer(createReadStream(plain.path))
   } finally {

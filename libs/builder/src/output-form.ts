@@ -35,7 +35,7 @@ const firstOciVersion = 30
  * @throws {UserError} `ERR_USAGE` where it contradicts itself
  */
 export function formOf(output: ImageLikeOutput): ImageForm {
-  const { compression = { type: 'gzip' }, forceCompression = false, rewriteTimestamp = false } = output
+  const { compression = { type: 'gzip' }, forceCompression = false, rewriteTimestamp } = output
   const { compatibilityVersion = firstOciVersion, preferNonDistributable = false } = output
   const needsOci =
     compression.type === 'zstd' || compression.type === 'estargz' ? compression.type : undefined
