@@ -144,7 +144,7 @@ def rename_directory(p, q):
 def change(done, merged, plain):
     """Applies the operations to both trees; one that fails in the overlay is left out. True if both did the same."""
     linked = [path for path in (os.path.join(plain, name) for name in walk(plain))
-              if os.lstat(path).st_nlink > 1 and not os.path.isdir(path)]
+              if os.lstat(path).st_nlink > 1 and not stat.S_ISDIR(os.lstat(path).st_mode)]
     # Held open, so that no new file gets the inode number of one that is gone.
     held = [os.open(path, os.O_PATH | os.O_NOFOLLOW) for path in linked]
     shared = {os.fstat(fd).st_ino for fd in held}
