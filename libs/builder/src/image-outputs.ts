@@ -17,7 +17,7 @@ import type { Filesystem } from '@tsbuild/snapshot'
 import { annotationsOf } from './annotations.ts'
 import type { Attestations } from './attestations/create-attestations.ts'
 import { writeLayout } from './layout-output.ts'
-import { formOf } from './output-form.ts'
+import { epochOf, formOf } from './output-form.ts'
 import { namesOf } from './output-names.ts'
 import type { ArchiveOutput, ImageLikeOutput, ImageOutput } from './output-types.ts'
 import type { BuildOptions } from './types.ts'
@@ -76,14 +76,13 @@ async function makeImage(
   )
   const images = await Promise.all(
     platforms.map(async ({ frontend, filesystem }) => {
-      const { image: draft, sourceDateEpoch } = frontend
+      const { image: draft } = frontend
       const { platform } = draft
-      const epoch = output.sourceDateEpoch === undefined ? sourceDateEpoch : output.sourceDateEpoch
       const parts = {
         draft,
         filesystem,
         form,
-        sourceDateEpoch: epoch ?? undefined,
+        sourceDateEpoch: epochOf(output, frontend),
         annotations: annotations.of(platform),
       }
       return { platform, image: await assembleImage(exporter, parts, context) }

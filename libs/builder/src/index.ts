@@ -10,6 +10,12 @@ export type {
   ReadLogOptions,
 } from '@tsbuild/history'
 export { historyFormat } from '@tsbuild/history'
+export type {
+  AttestationSpecs,
+  BuiltProvenance,
+  ProvenanceSpec,
+  SbomSpec,
+} from './attestations/attestation-types.ts'
 export { build, createBuilder, verify } from './create-builder.ts'
 export type {
   ContextFile,

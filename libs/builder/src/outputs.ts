@@ -14,6 +14,7 @@ import {
   writeNamedImage,
 } from './image-outputs.ts'
 import type { InternalVertices } from './internal-vertex.ts'
+import { epochOf } from './output-form.ts'
 import { namesOf } from './output-names.ts'
 import type { DirectoryOutput, ImageLikeOutput, OutputSpec, TarOutput } from './output-types.ts'
 import { platformDirectory } from './platforms.ts'
@@ -179,9 +180,8 @@ async function writeFiles(
     const { mode = 'copy' } = output
     return await exportDirectory(exporter, files, resolve(run.options.cwd, output.dest), context, { mode })
   }
-  const epoch =
-    output.sourceDateEpoch === undefined ? platforms[0]?.frontend.sourceDateEpoch : output.sourceDateEpoch
-  await exportTar(exporter, files, destination(parts, output.dest), context, { mtime: epoch ?? 0 })
+  const mtime = epochOf(output, platforms[0]?.frontend) ?? 0
+  await exportTar(exporter, files, destination(parts, output.dest), context, { mtime })
 }
 
 function destination({ run }: OutputParts, dest: string | Writable): string | Writable {

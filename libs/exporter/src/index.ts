@@ -1,4 +1,5 @@
 export { assembleImage } from './assemble-image.ts'
+export { layerFormOf } from './assemble-layer.ts'
 export type { PlatformImage, TreeParts } from './assemble-tree.ts'
 export { assembleTree } from './assemble-tree.ts'
 export type { AttestationManifest, AttestationParts } from './attestation-manifest.ts'

@@ -6,6 +6,7 @@ export type {
   ApplyRequest,
   Cancellable,
   Connection,
+  ConvertRequest,
   CopyOptions,
   DiffRequest,
   Finishing,
@@ -28,6 +29,7 @@ export { parseReply } from './parse-reply.ts'
 export type {
   ApplyLimits,
   Compression,
+  CompressionFormat,
   Envelope,
   Exceeded,
   FileAction,
@@ -35,6 +37,7 @@ export type {
   IdMap,
   IdRange,
   Interpreter,
+  LayerForm,
   LayerFormat,
   Limits,
   Missing,

@@ -8,6 +8,7 @@ import type {
   Compression,
   FileAction,
   Finish,
+  LayerForm,
   LayerFormat,
   OutcomeOf,
   Root,
@@ -40,6 +41,15 @@ export interface Native {
   apply(layer: ApplyRequest, fd: number, options?: Cancellable): Promise<OutcomeOf<'apply'>>
   /** Writes the layer of a tree to `fd`. */
   diff(request: DiffRequest, fd: number, options?: Cancellable): Promise<OutcomeOf<'diff'>>
+  /**
+   * Reads a layer from `fds.from` as `apply` does and writes it in another compression to `fds.to`, where nothing of it is of
+   * use when this fails.
+   */
+  convert(
+    request: ConvertRequest,
+    fds: { readonly from: number; readonly to: number },
+    options?: Cancellable,
+  ): Promise<OutcomeOf<'convert'>>
   /**
    * Makes one tree in the empty directory `target` that, as a lower layer, means the same as a run of trees (topmost first),
    * out of hard links. What it left of `target` when it failed is for the caller to remove.
@@ -137,6 +147,10 @@ export interface WrittenLayer {
   readonly digest: string
   readonly sizeBytes: number
   readonly diffId: string
+  /** Of the tar. */
+  readonly unpackedBytes: number
+  /** Of estargz: the digest of its table of contents. */
+  readonly tocDigest: string | null
 }
 
 /** For operations that change a snapshot. */
@@ -201,8 +215,17 @@ export interface ApplyRequest {
 /** See {@link Native.diff}. */
 export interface DiffRequest {
   readonly upper: string
-  readonly compression: Compression
-  readonly clampMtime: number | null
+  readonly form: LayerForm
+}
+
+/** See {@link Native.convert}. */
+export interface ConvertRequest {
+  readonly from: LayerFormat
+  readonly digest: string
+  readonly sizeBytes: number
+  readonly diffId: string | null
+  readonly to: Compression
+  readonly limits: ApplyLimits
 }
 
 /** Where the output of a step goes: to callbacks, or straight to descriptors of this process. */
@@ -227,6 +250,8 @@ export function createNative(target: HelperTarget): Native {
       call(target, { op: 'apply', ...layer }, { ...cancellable(options), extraFds: [fd] }),
     diff: (request, fd, options) =>
       call(target, { op: 'diff', ...request }, { ...cancellable(options), extraFds: [fd] }),
+    convert: (request, { from, to }, options) =>
+      call(target, { op: 'convert', ...request }, { ...cancellable(options), extraFds: [from, to] }),
     merge: (lower, mergeTarget, options) =>
       call(target, { op: 'merge', lower, target: mergeTarget }, cancellable(options)),
     exportDirectory: (root, path, options) =>

@@ -116,6 +116,10 @@ function perform(native: Native, { request, joinUserNamespace }: Envelope, out: 
       const { op: _op, ...layer } = request
       return native.diff(layer, 1)
     }
+    case 'convert': {
+      const { op: _op, ...layer } = request
+      return native.convert(layer, { from: 0, to: 1 })
+    }
     case 'merge':
       return native.merge(request.lower, request.target)
     case 'export': {

@@ -9,6 +9,7 @@ mod beneath;
 mod cgroup;
 mod compress;
 mod content;
+mod convert;
 mod copy;
 mod descent;
 mod diff;
@@ -128,9 +129,13 @@ fn act(request: Request, marks: Marks) -> Fallible<Reply> {
             marks,
         ),
         Request::Apply { target, lower, compression, digest, size_bytes, diff_id, limits } => {
-            apply::apply(&apply::Layer { target, lower, compression, digest, size_bytes, diff_id, limits }, marks)
+            let stored = apply::Stored { compression, digest, size_bytes, diff_id, limits };
+            apply::apply(&apply::Layer { target, lower, stored }, marks)
         }
-        Request::Diff { upper, compression, clamp_mtime } => diff::diff(&upper, compression, clamp_mtime, marks),
+        Request::Diff { upper, form } => diff::diff(&upper, form, marks),
+        Request::Convert { from, digest, size_bytes, diff_id, to, limits } => {
+            convert::convert(&apply::Stored { compression: from, digest, size_bytes, diff_id, limits }, to)
+        }
         Request::Merge { lower, target } => merge::merge(&lower, &target, marks),
         Request::Export { root, dest } => export::export(&root, &dest, marks),
         Request::Content { trees } => content::digests(&trees, marks),

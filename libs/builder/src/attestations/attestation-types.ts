@@ -6,7 +6,7 @@ export interface AttestationSpecs {
 
 /** How a build was made. @see docs/reference/attestations.md */
 export interface ProvenanceSpec {
-  /** `min` tells the value of no argument. Default `min`. */
+  /** `min` tells the value of no argument. Default `max`, as with BuildKit. */
   readonly mode?: 'min' | 'max' | undefined
   /** Of SLSA's provenance. Default `v1`. */
   readonly version?: 'v1' | 'v0.2' | undefined

@@ -105,7 +105,7 @@ async function provenanceOf(
   { frontend }: PlatformResult,
   image: AssembledImage | undefined,
   finishedAt: number,
-  mode = run.options.attestations?.provenance?.mode ?? 'min',
+  mode = run.options.attestations?.provenance?.mode ?? 'max',
 ): Promise<Attestation> {
   const { createProvenance } = await import('@tsbuild/provenance')
   const { options, startedAt = finishedAt } = run

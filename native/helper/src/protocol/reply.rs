@@ -68,6 +68,10 @@ pub(crate) enum Reply {
         size_bytes: u64,
         /// The digest of the tar.
         diff_id: String,
+        /// Bytes of the tar.
+        unpacked_bytes: u64,
+        /// Of estargz: the digest of its table of contents.
+        toc_digest: Option<String>,
     },
     /// After the result, last: everything that [`super::Finish`] asked for is done.
     #[serde(rename_all = "camelCase")]
@@ -193,6 +197,22 @@ pub(crate) enum Outcome {
         unpacked_bytes: u64,
         /// Entries.
         entries: u64,
+        /// Of estargz: the digest of its table of contents.
+        toc_digest: Option<String>,
+    },
+    /// See [`super::Request::Convert`].
+    #[serde(rename_all = "camelCase")]
+    Convert {
+        /// The digest of the bytes on fd 4.
+        digest: String,
+        /// Their number.
+        size_bytes: u64,
+        /// The digest of the tar.
+        diff_id: String,
+        /// Bytes of the tar.
+        unpacked_bytes: u64,
+        /// Of estargz: the digest of its table of contents.
+        toc_digest: Option<String>,
     },
     /// See [`super::Request::Merge`].
     #[serde(rename_all = "camelCase")]
