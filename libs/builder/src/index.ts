@@ -17,6 +17,12 @@ export type {
 } from '@tsbuild/history'
 export { historyFormat } from '@tsbuild/history'
 export type { CompareImagesOptions } from './compare-images.ts'
+export type {
+  AttestationSpecs,
+  BuiltProvenance,
+  ProvenanceSpec,
+  SbomSpec,
+} from './attestations/attestation-types.ts'
 export { build, createBuilder, verify } from './create-builder.ts'
 export type {
   ContextFile,

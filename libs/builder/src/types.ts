@@ -15,6 +15,7 @@ import type {
 } from '@tsbuild/history'
 import type { Port, ProcessOptions } from '@tsbuild/native'
 import type { Descriptor } from '@tsbuild/oci'
+import type { AttestationSpecs, BuiltProvenance } from './attestations/attestation-types.ts'
 import type { CompareImagesOptions } from './compare-images.ts'
 import type { ExplainOptions, ExplainReport } from './explain-types.ts'
 import type { AnnotationSpec, OutputSpec } from './output-types.ts'
@@ -143,6 +144,8 @@ export interface BuildOptions {
   readonly outputs?: readonly OutputSpec[] | undefined
   /** `--allow`: what outputs may do. */
   readonly allowOutputs?: readonly OutputEntitlement[] | undefined
+  /** `--attest`, `--provenance`, `--sbom`; default none. */
+  readonly attestations?: AttestationSpecs | undefined
   /** `--annotation`: of every image. */
   readonly annotations?: readonly AnnotationSpec[] | undefined
 }
@@ -198,6 +201,8 @@ export interface BuildResult {
   /** Every name that an output gave the image, in full form. */
   readonly names: readonly string[]
   readonly tags: readonly string[]
+  /** Of each platform, in the order asked for; empty where no provenance was. */
+  readonly provenances?: readonly BuiltProvenance[] | undefined
   readonly steps: { readonly total: number; readonly cached: number; readonly executed: number }
 }
 
