@@ -2,12 +2,20 @@ export type { HelperTarget } from './call.ts'
 export { findHelper } from './find-helper.ts'
 export { rootlessIdMap } from './id-map.ts'
 export type {
+  ApplyLimits,
   ApplyRequest,
+  Compression,
+  CompressionFormat,
+  ConvertRequest,
+  DiffRequest,
+  LayerForm,
+  LayerFormat,
+  Part,
+} from './layer-protocol.ts'
+export type {
   Cancellable,
   Connection,
-  ConvertRequest,
   CopyOptions,
-  DiffRequest,
   Finishing,
   Native,
   NativeSession,
@@ -26,9 +34,6 @@ export type {
 export { createNative } from './native.ts'
 export { parseReply } from './parse-reply.ts'
 export type {
-  ApplyLimits,
-  Compression,
-  CompressionFormat,
   Envelope,
   Exceeded,
   FileAction,
@@ -36,8 +41,6 @@ export type {
   IdMap,
   IdRange,
   Interpreter,
-  LayerForm,
-  LayerFormat,
   Limits,
   Missing,
   Mount,

@@ -2,13 +2,10 @@ import type { Readable, Writable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import { InternalError } from '@tsbuild/errors'
 import { type CallOptions, call, type HelperTarget } from './call.ts'
+import type { ApplyRequest, ConvertRequest, DiffRequest, Part } from './layer-protocol.ts'
 import type {
-  ApplyLimits,
-  Compression,
   FileAction,
   Finish,
-  LayerForm,
-  LayerFormat,
   OutcomeOf,
   Root,
   RunRequest,
@@ -36,6 +33,14 @@ export interface Native {
   read(tree: Tree, paths: readonly string[], options: ReadOptions): Promise<readonly (Buffer | null)[]>
   /** Unpacks the layer that `fd` reads from its current position. */
   apply(layer: ApplyRequest, fd: number, options?: Cancellable): Promise<OutcomeOf<'apply'>>
+  /**
+   * Writes the parts to `fd`, one after the other, at its position; files are copied by the kernel where it can. What they hold
+   * is not verified.
+   *
+   * @returns the bytes written
+   * @throws {EnvironmentError} `ERR_STORE_CORRUPT` for a file of another length; of `fd` nothing is of use then
+   */
+  concat(parts: readonly Part[], fd: number, options?: Cancellable): Promise<number>
   /** Writes the layer of a tree to `fd`. */
   diff(request: DiffRequest, fd: number, options?: Cancellable): Promise<OutcomeOf<'diff'>>
   /**
@@ -198,33 +203,6 @@ export interface ScanResult extends OutcomeOf<'scan'> {
   readonly manifests: ReadonlyMap<string, Buffer>
 }
 
-/** See {@link Native.apply}. */
-export interface ApplyRequest {
-  readonly target: string
-  readonly lower: readonly string[]
-  readonly compression: LayerFormat
-  readonly digest: string
-  readonly sizeBytes: number
-  readonly diffId: string | null
-  readonly limits: ApplyLimits
-}
-
-/** See {@link Native.diff}. */
-export interface DiffRequest {
-  readonly upper: string
-  readonly form: LayerForm
-}
-
-/** See {@link Native.convert}. */
-export interface ConvertRequest {
-  readonly from: LayerFormat
-  readonly digest: string
-  readonly sizeBytes: number
-  readonly diffId: string | null
-  readonly to: Compression
-  readonly limits: ApplyLimits
-}
-
 /** Where the output of a step goes: to callbacks, or straight to descriptors of this process. */
 export type RunOutput =
   | {
@@ -248,6 +226,8 @@ export function createNative(target: HelperTarget): Native {
       call(target, { op: 'diff', ...request }, { ...cancellable(options), extraFds: [fd] }),
     convert: (request, { from, to }, options) =>
       call(target, { op: 'convert', ...request }, { ...cancellable(options), extraFds: [from, to] }),
+    concat: async (parts, fd, options) =>
+      (await call(target, { op: 'concat', parts }, { ...cancellable(options), extraFds: [fd] })).bytes,
     merge: (lower, mergeTarget, options) =>
       call(target, { op: 'merge', lower, target: mergeTarget }, cancellable(options)),
     exportDirectory: (root, path, options) =>
