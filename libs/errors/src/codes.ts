@@ -18,7 +18,9 @@ export const errorCodes = {
   ERR_CANCELLED: user('The build was cancelled.'),
   ERR_USAGE: user('The command line is wrong.'),
   ERR_CONFIG: user('A configuration file is wrong.'),
-  ERR_UNSUPPORTED: user('The Dockerfile or a flag asks for something that tsbuild does not do.'),
+  ERR_UNSUPPORTED: user(
+    'The Dockerfile or a flag asks for something that tsbuild, or the registry that is asked, does not do.',
+  ),
 
   ERR_DOCKERFILE_NOT_FOUND: user('There is no Dockerfile where it is looked for.'),
   ERR_DOCKERFILE_SYNTAX: user('The Dockerfile cannot be parsed.'),
@@ -105,6 +107,10 @@ export const errorCodes = {
   ERR_REGISTRY_STATUS: transient('A registry answers with an error status.'),
   ERR_REGISTRY_AUTH: environment('A registry refuses the credentials, or none are known.'),
   ERR_REGISTRY_TLS: environment('The TLS connection to a registry fails.'),
+  ERR_ENGINE_UNREACHABLE: transient('Docker or podman does not answer, or may not be used.'),
+  ERR_ENGINE_RESPONSE: environment('What answers is no Docker or podman, or its answer makes no sense.'),
+  ERR_ENGINE_LOAD: environment('Docker or podman does not take an image.'),
+  ERR_ENGINE_CONTEXT: user('A docker context is not there, or names no engine.'),
   ERR_OUTPUT: environment('An output file or directory cannot be written.'),
 
   ERR_STORE_OPEN: environment('The store cannot be opened.'),

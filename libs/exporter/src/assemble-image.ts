@@ -1,4 +1,4 @@
-import { type ChainId, chainUpon, type DiffId, type Digest, digestBytes } from '@tsbuild/digest'
+import { type ChainId, chainUpon, type DiffId } from '@tsbuild/digest'
 import { InternalError } from '@tsbuild/errors'
 import type { ImageDraft } from '@tsbuild/frontend'
 import {
@@ -8,9 +8,12 @@ import {
   serializeImageConfig,
   serializeManifest,
 } from '@tsbuild/oci'
-import { type LayerRef, layerFormat, layerMediaType } from '@tsbuild/snapshot'
-import type { SnapshotId, Store } from '@tsbuild/store'
-import type { AssembledImage, AssembledLayer, ExportContext, ExporterOptions, ImageParts } from './types.ts'
+import type { LayerRef } from '@tsbuild/snapshot'
+import type { SnapshotId } from '@tsbuild/store'
+import { assembleLayer, isAsUnpacked, type MadeLayer } from './assemble-layer.ts'
+import { putDocument, withAnnotations } from './documents.ts'
+import { typeIn } from './layer-types.ts'
+import type { AssembledImage, ExportContext, ExporterOptions, ImageParts } from './types.ts'
 
 /**
  * Makes the config and the manifest of an image and stores them. Layers made by this build are compressed on the way;
@@ -24,34 +27,23 @@ export async function assembleImage(
 ): Promise<AssembledImage> {
   const { layers } = parts.filesystem
   const made = await mapSome(layers, (layer) => assembleLayer(options, layer, parts, context))
-  await adoptSnapshots(options, layers, made)
-  const config = serializeImageConfig(imageConfig(parts, made))
-  const configDescriptor = {
-    mediaType: mediaTypes.ociConfig,
-    digest: digestBytes(config),
-    size: config.length,
-  }
+  if (isAsUnpacked(parts)) await adoptSnapshots(options, layers, made)
+  const types = parts.form.mediaTypes
+  const config = await putDocument(
+    options.store,
+    typeIn(types, mediaTypes.ociConfig),
+    serializeImageConfig(imageConfig(parts, made)),
+  )
+  const mediaType = typeIn(types, mediaTypes.ociManifest)
   const manifestBytes = serializeManifest({
-    mediaType: mediaTypes.ociManifest,
-    config: configDescriptor,
+    mediaType,
+    config,
     layers: made.map(({ layer }) => layer.descriptor),
-    annotations: {},
+    annotations: parts.annotations?.manifest ?? {},
   })
-  const manifest = {
-    mediaType: mediaTypes.ociManifest,
-    digest: digestBytes(manifestBytes),
-    size: manifestBytes.length,
-  }
-  await Promise.all([
-    putIfMissing(options.store, configDescriptor.digest, config),
-    putIfMissing(options.store, manifest.digest, manifestBytes),
-  ])
-  return { manifest, manifestBytes, config: configDescriptor, layers: made.map(({ layer }) => layer) }
-}
-
-interface MadeLayer {
-  readonly layer: AssembledLayer
-  readonly diffId: DiffId
+  const stored = await putDocument(options.store, mediaType, manifestBytes)
+  const manifest = withAnnotations(stored, parts.annotations?.manifestDescriptor)
+  return { manifest, manifestBytes, config, layers: made.map(({ layer }) => layer) }
 }
 
 /** Layers that are made at a time. Each takes a process with threads, and an image may have a thousand. */
@@ -65,39 +57,6 @@ async function mapSome<T, U>(items: readonly T[], body: (item: T) => Promise<U>)
   }
   await Promise.all(Array.from({ length: atATime }, work))
   return made
-}
-
-async function assembleLayer(
-  options: ExporterOptions,
-  layer: LayerRef,
-  { compression }: ImageParts,
-  { signal, vertex, events, now }: ExportContext,
-): Promise<MadeLayer> {
-  if (layer.kind === 'image') {
-    const { digest, size, diffId } = layer
-    // The same bytes under OCI's name: a manifest is either Docker's or OCI's, never mixed.
-    const descriptor = { mediaType: layerMediaType(layerFormat(layer.mediaType)), digest, size }
-    return { layer: { descriptor, origin: layer }, diffId }
-  }
-  const onProgress = (currentBytes: number) =>
-    events({
-      type: 'vertex.status',
-      vertex,
-      id: 'exporting layers',
-      currentBytes,
-      totalBytes: null,
-      done: false,
-      at: now(),
-    })
-  const onWarning = (message: string) =>
-    events({ type: 'warning', rule: 'LayerContent', message, source: null, at: now() })
-  const form = { compression, clampMtime: null }
-  const { diffId, ...descriptor } = await options.snapshotter.layerBlob(layer.id, form, {
-    signal,
-    onProgress,
-    onWarning,
-  })
-  return { layer: { descriptor, origin: undefined }, diffId }
 }
 
 /** So that a later `FROM` of this image, or `tsbuild run`, finds its layers unpacked. */
@@ -159,9 +118,4 @@ function historyOf(draft: ImageDraft, layers: readonly LayerRef[], fixed: string
 
 function timestamp(unixMs: number): string {
   return new Date(unixMs).toISOString()
-}
-
-async function putIfMissing(store: Store, digest: Digest, bytes: Uint8Array): Promise<void> {
-  if ((await store.blobs.size(digest)) === undefined)
-    await store.blobs.put(bytes, { digest, size: bytes.length })
 }

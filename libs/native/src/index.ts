@@ -1,17 +1,7 @@
 export type { HelperTarget } from './call.ts'
+export type { FoundFile, FoundFiles, FoundSection, Wanted } from './find.ts'
 export { findHelper } from './find-helper.ts'
 export { rootlessIdMap } from './id-map.ts'
-export type {
-  ApplyLimits,
-  ApplyRequest,
-  Compression,
-  CompressionFormat,
-  ConvertRequest,
-  DiffRequest,
-  LayerForm,
-  LayerFormat,
-  Part,
-} from './layer-protocol.ts'
 export type {
   Cancellable,
   Connection,
@@ -61,3 +51,14 @@ export type {
   Ulimit,
 } from './protocol.ts'
 export { noLimits, protocolVersion } from './protocol.ts'
+export type {
+  ApplyLimits,
+  ApplyRequest,
+  Compression,
+  CompressionFormat,
+  ConvertRequest,
+  DiffRequest,
+  LayerForm,
+  LayerFormat,
+  Part,
+} from './protocol-layers.ts'

@@ -2,7 +2,7 @@ import type { Readable, Writable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import { InternalError } from '@tsbuild/errors'
 import { type CallOptions, call, type HelperTarget } from './call.ts'
-import type { ApplyRequest, ConvertRequest, DiffRequest, Part } from './layer-protocol.ts'
+import { type FoundFiles, find, type Wanted } from './find.ts'
 import type {
   FileAction,
   Finish,
@@ -14,6 +14,7 @@ import type {
   SessionRequest,
   Tree,
 } from './protocol.ts'
+import type { ApplyRequest, ConvertRequest, DiffRequest, Part } from './protocol-layers.ts'
 import { run } from './run.ts'
 import { startSession } from './session.ts'
 import { startStaged } from './staged.ts'
@@ -31,6 +32,8 @@ export interface Native {
    * @throws {UserError} `ERR_SIZE_MISMATCH` for a file of more than `maxBytes`
    */
   read(tree: Tree, paths: readonly string[], options: ReadOptions): Promise<readonly (Buffer | null)[]>
+  /** Lists files by their names and sections of executables, in the order of their names; symlinks are not followed. */
+  find(tree: Tree, wanted: Wanted, options?: Cancellable): Promise<FoundFiles>
   /** Unpacks the layer that `fd` reads from its current position. */
   apply(layer: ApplyRequest, fd: number, options?: Cancellable): Promise<OutcomeOf<'apply'>>
   /**
@@ -220,6 +223,7 @@ export function createNative(target: HelperTarget): Native {
     scan: (tree, selections, options = {}) => scan(target, tree, selections, options),
     copy: (root, actions, options) => copy(target, root, actions, options),
     read: (tree, paths, options) => read(target, tree, paths, options),
+    find: (tree, wanted, options) => find(target, tree, wanted, cancellable(options)),
     apply: (layer, fd, options) =>
       call(target, { op: 'apply', ...layer }, { ...cancellable(options), extraFds: [fd] }),
     diff: (request, fd, options) =>

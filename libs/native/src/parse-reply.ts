@@ -58,6 +58,12 @@ const outcomes: Readonly<Record<Outcome['op'], Members>> = {
   },
   copy: { op: text, files: count, bytes: count },
   read: { op: text, files: listOf(orNull(text)) },
+  find: {
+    op: text,
+    files: listOf(exactly({ path: text, size: count })),
+    sections: listOf(exactly({ path: text, name: text, data: text })),
+    incomplete: flag,
+  },
   apply: { op: text, diffId: text, unpackedBytes: count, entries: count },
   diff: { op: text, ...writtenLayer, entries: count },
   convert: { op: text, ...writtenLayer },

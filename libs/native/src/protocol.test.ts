@@ -104,6 +104,10 @@ function perform(native: Native, { request, joinUserNamespace }: Envelope, out: 
     }
     case 'read':
       return native.read(request.tree, request.paths, { maxBytes: request.maxBytes })
+    case 'find': {
+      const { op: _op, tree, ...wanted } = request
+      return native.find(tree, wanted)
+    }
     case 'apply': {
       const { op: _op, ...layer } = request
       return native.apply(layer, 1)
@@ -165,7 +169,7 @@ describe('createNative()', () => {
       replies.flatMap(([, reply]) => (reply.event === 'result' ? [reply.result.op] : [])),
     )
     expect(results).toEqual(ops)
-    expect(ops.size).toBe(16)
+    expect(ops.size).toBe(17)
     expect(new Set(replies.map(([, { event }]) => event)).size).toBe(10)
   })
 })

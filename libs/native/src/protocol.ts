@@ -4,7 +4,8 @@
  * of both sides.
  */
 
-import type { ApplyRequest, ConvertRequest, DiffRequest, LayerForm, Part } from './layer-protocol.ts'
+import type { FindOutcome, FindRequest } from './protocol-find.ts'
+import type { ApplyRequest, ConvertRequest, DiffRequest, LayerForm, Part } from './protocol-layers.ts'
 
 /** The version of every message below. */
 export const protocolVersion = 1
@@ -271,6 +272,7 @@ export type Request =
       readonly paths: readonly string[]
       readonly maxBytes: number
     }
+  | FindRequest
   | ({ readonly op: 'apply' } & ApplyRequest)
   | ({ readonly op: 'diff' } & DiffRequest)
   /** fd 3 is read and verified, fd 4 written. */
@@ -365,6 +367,7 @@ export type Outcome =
   | { readonly op: 'copy'; readonly files: number; readonly bytes: number }
   /** For each path its bytes as base64, or null where there is no such file. */
   | { readonly op: 'read'; readonly files: readonly (string | null)[] }
+  | FindOutcome
   | {
       readonly op: 'apply'
       readonly diffId: string

@@ -1,11 +1,16 @@
-export type { ArchiveOptions } from './archive.ts'
+export type { ArchivedImage, ArchiveImages, ArchiveOptions } from './archive.ts'
 export { namedDescriptors, writeDockerArchive, writeOciArchive } from './archive.ts'
+export type { ArchiveEntry } from './archive-index.ts'
+export { indexArchive, invalidArchive } from './archive-index.ts'
+export type { Statement, StoredAttestation } from './attestations.ts'
+export { isAbout, maxStatementBytes, readAttestations, readStatement } from './attestations.ts'
+export { descriptorFromJson, descriptorToJson } from './descriptor.ts'
 export type { ImageBlobs } from './image-blobs.ts'
 export { collectImageBlobs } from './image-blobs.ts'
 export { parseImageConfig, serializeImageConfig } from './image-config.ts'
 export type { RegisteredInterpreter } from './interpreters.ts'
 export { interpreterOf, platformsOf } from './interpreters.ts'
-export { maxDocumentBytes } from './json-document.ts'
+export { invalidDocument, maxDocumentBytes, parseJsonObject } from './json-document.ts'
 export { findInLayout, readLayoutIndex } from './layout.ts'
 export type { ManifestOrIndex } from './manifest.ts'
 export {
@@ -15,7 +20,16 @@ export {
   serializeIndex,
   serializeManifest,
 } from './manifest.ts'
-export { acceptedManifestTypes, isIndexType, isManifestType, mediaTypes } from './media-types.ts'
+export {
+  acceptedManifestTypes,
+  attestationManifestType,
+  isIndexType,
+  isManifestType,
+  mediaTypes,
+  predicateTypeAnnotation,
+} from './media-types.ts'
+export type { PackageUrl } from './package-url.ts'
+export { formatPackageUrl, imagePackageUrl } from './package-url.ts'
 export {
   compatiblePlatforms,
   formatPlatform,

@@ -31,6 +31,10 @@ export interface RegistryRequest {
   readonly body?: Uint8Array | (() => Readable) | undefined
   readonly purpose: Purpose
   readonly signal?: AbortSignal | undefined
+  /** Called when the registry asks who asks. */
+  readonly onChallenge?: (() => void) | undefined
+  /** How many milliseconds longer than usual the answer may take. */
+  readonly patienceMs?: number | undefined
 }
 
 /** Talks to registries: authorizes, follows redirects, tries again. Shared by all operations. */
@@ -128,6 +132,7 @@ function createExchange(
     if (response.status !== 401 || authorized || !home) return response
     const header = response.header('www-authenticate') ?? ''
     await response.discard()
+    request.onChallenge?.()
     await authorizer.challenged(endpoint, header, authorization, request)
     if (typeof request.body !== 'function') return attempt(request, true)
     throw new TransientFailure(nonsense(request.purpose, 'that its token ended while a blob was sent'), {
@@ -165,6 +170,7 @@ async function sendFollowing(
       insecure: endpoint.insecure,
       foreign: isForeignHost(endpoint.origin.hostname, url.hostname),
       signal: request.signal,
+      patienceMs: request.patienceMs,
     })
     const location = response.header('location')
     const follows = request.method === 'GET' || request.method === 'HEAD'

@@ -9,6 +9,8 @@ export type {
   CallOptions,
   CredentialProvider,
   Credentials,
+  LoginOutcome,
+  ReferrersOptions,
   RegistryClient,
   RegistryClientOptions,
   ResolvedManifest,

@@ -65,13 +65,20 @@ export async function headManifest(
   })
 }
 
+/** A manifest that a registry took. */
+export interface PutManifest {
+  readonly descriptor: Descriptor
+  /** The subject among whose referrers the registry itself lists it. */
+  readonly subject: string | undefined
+}
+
 /** Stores a manifest; idempotent, so tried again like a read. */
-export async function pushManifest(
+export async function putBytes(
   connection: Connection,
   reference: ImageReference,
   manifest: { readonly bytes: Uint8Array; readonly mediaType: string },
   options: CallOptions,
-): Promise<Descriptor> {
+): Promise<PutManifest> {
   const purpose = purposeOf('push', reference)
   const digest = digestBytes(manifest.bytes)
   return connection.retry(purpose, options.signal, async () => {
@@ -89,7 +96,8 @@ export async function pushManifest(
     await response.discard()
     const stored = response.header('docker-content-digest')
     if (stored !== undefined && stored !== digest) throw nonsense(purpose, 'that it stored other bytes')
-    return { mediaType: manifest.mediaType, digest, size: manifest.bytes.byteLength }
+    const descriptor = { mediaType: manifest.mediaType, digest, size: manifest.bytes.byteLength }
+    return { descriptor, subject: response.header('oci-subject') }
   })
 }
 
@@ -101,6 +109,11 @@ export function pullScope(repository: string): string {
 /** The token scope for writing a repository. */
 export function pushScope(repository: string): string {
   return `repository:${repository}:pull,push`
+}
+
+/** The token scope for deleting from a repository. */
+export function deleteScope(repository: string): string {
+  return `repository:${repository}:delete,pull`
 }
 
 /** What a call is for, in words. */

@@ -74,6 +74,15 @@ export interface UploadOptions extends TransferOptions {
   readonly mountFrom?: readonly string[] | undefined
 }
 
+/** For {@link RegistryClient.referrers}. */
+export interface ReferrersOptions extends CallOptions {
+  /** Only manifests of this type. Default: all. */
+  readonly artifactType?: string | undefined
+}
+
+/** What a registry said to credentials: `unasked` where it lets everybody in and never looked at them. */
+export type LoginOutcome = 'accepted' | 'unasked'
+
 /** How a blob came to be in the repository. */
 export type UploadOutcome = 'exists' | 'mounted' | 'uploaded'
 
@@ -148,13 +157,45 @@ export interface RegistryClient {
     openRange: (offset: number) => Readable,
     options?: UploadOptions,
   ): Promise<UploadOutcome>
-  /** Stores a manifest under the reference's tag, or under its digest where it has no tag. */
+  /**
+   * Stores a manifest under the reference's tag, or under its digest where it has no tag. One with a subject is added to
+   * the subject's list of referrers where the registry does not do so itself: a tag `sha256-<hex>`, written by one call
+   * of this client at a time; another client that writes it at the same moment may undo it.
+   */
   putManifest(
     reference: ImageReference,
     bytes: Uint8Array,
     mediaType: string,
     options?: CallOptions,
   ): Promise<Descriptor>
+  /**
+   * Deletes the manifest of the reference's digest, or where it has none its tag. One with a subject leaves the list
+   * of referrers that {@link putManifest} keeps. Blobs stay until the registry collects its garbage.
+   * @throws {UserError} `ERR_IMAGE_NOT_FOUND` if it is not there; `ERR_UNSUPPORTED` if the registry deletes nothing
+   */
+  deleteManifest(reference: ImageReference, options?: CallOptions): Promise<void>
+  /**
+   * Lists the tags of the reference's repository, in the registry's order. Names that no reference could have are left out.
+   * @throws {UserError} `ERR_IMAGE_NOT_FOUND` if the registry does not have the repository
+   */
+  listTags(reference: ImageReference, options?: CallOptions): Promise<readonly string[]>
+  /**
+   * Lists the repositories of a registry, in its order. Names that no reference could have are left out.
+   * @param registry as in a reference: `localhost:5000`
+   * @throws {UserError} `ERR_UNSUPPORTED` if the registry has no catalogue
+   */
+  listRepositories(registry: string, options?: CallOptions): Promise<readonly string[]>
+  /**
+   * Lists the manifests that say something about the manifest of the reference's digest: attestations, signatures. Asks
+   * the registry, and reads the tag `sha256-<hex>` where it cannot answer. Empty where there are none.
+   * @param reference has a digest
+   */
+  referrers(reference: ImageReference, options?: ReferrersOptions): Promise<readonly Descriptor[]>
+  /**
+   * Shows credentials to a registry, by whichever way it wants to see them. Keeps nothing.
+   * @throws {EnvironmentError} `ERR_REGISTRY_AUTH` if it refuses them
+   */
+  login(registry: string, credentials: Credentials, options?: CallOptions): Promise<LoginOutcome>
   /** Closes the connections; calls under way fail. */
   close(): Promise<void>
 }

@@ -136,6 +136,10 @@ export interface LocalImages {
   set(names: readonly string[], descriptor: Descriptor): Promise<void>
   /** @returns whether the name was there */
   remove(name: string): Promise<boolean>
+  /** Lists an image without a name, unless it is listed already; durable when it resolves. A name that it gets later takes the place. */
+  keep(descriptor: Descriptor): Promise<void>
+  /** Takes the entry without a name of an image out of the list. @returns whether there was one */
+  forget(digest: Digest): Promise<boolean>
 }
 
 /** A line of the local image list. */

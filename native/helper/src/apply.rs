@@ -7,6 +7,7 @@ mod inflate;
 mod lower;
 pub(crate) mod metadata;
 mod names;
+mod removal;
 pub(crate) mod source;
 mod target;
 mod unpack;

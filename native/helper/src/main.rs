@@ -15,9 +15,11 @@ mod copy;
 mod descent;
 mod diff;
 mod digest;
+mod elf;
 mod error;
 mod export;
 mod export_tar;
+mod find;
 mod fingerprint;
 mod finish;
 mod maintenance;
@@ -122,6 +124,11 @@ fn act(request: Request, marks: Marks) -> Fallible<Reply> {
         Request::Probe {} => probe::probe(),
         Request::Scan { tree, selections, manifest } => scan::scan(&tree, &selections, manifest, marks),
         Request::Read { tree, paths, max_bytes } => read::read(&tree, &paths, max_bytes, marks),
+        Request::Find { tree, patterns, sections, max_files, max_section_bytes } => find::find(
+            &tree,
+            &find::Wanted { patterns: &patterns, sections: &sections, max_files, max_section_bytes },
+            marks,
+        ),
         Request::Apply { target, lower, compression, digest, size_bytes, diff_id, limits } => {
             let stored = apply::Stored { compression, digest, size_bytes, diff_id, limits };
             apply::apply(&apply::Layer { target, lower, stored }, marks)

@@ -14,8 +14,8 @@ mod session;
 pub(crate) use files::{FileAction, Root, Selection, Tree, Uncounted};
 pub(crate) use layers::{ApplyLimits, Compression, CompressionFormat, ExportDest, LayerForm, LayerFormat, Part};
 pub(crate) use reply::{
-    ErrorKind, Exceeded, Interpreter, LimitOwner, Missing, MissingSource, Outcome, Reply, Resource, Selected,
-    SubordinateRange, Unlimited,
+    ErrorKind, Exceeded, FoundFile, FoundSection, Interpreter, LimitOwner, Missing, MissingSource, Outcome, Reply,
+    Resource, Selected, SubordinateRange, Unlimited,
 };
 pub(crate) use run::{Finish, Mount, Network, Run, Security, Ulimit};
 pub(crate) use session::{Limits, NetworkTool, Port, PortProtocol, Session, SessionCgroup, SessionNetwork};
@@ -128,6 +128,20 @@ pub(crate) enum Request {
         paths: Vec<String>,
         /// A larger file is refused with `ERR_SIZE_MISMATCH`.
         max_bytes: u64,
+    },
+    /// Lists files by their names and sections of executables, symlinks not followed.
+    #[serde(rename_all = "camelCase")]
+    Find {
+        /// Where they are.
+        tree: Tree,
+        /// Of paths from its root, as in a `.dockerignore`.
+        patterns: Vec<String>,
+        /// Names of sections of ELF files that are executable; empty looks into no file.
+        sections: Vec<String>,
+        /// How many are listed at most.
+        max_files: u64,
+        /// Bytes of all sections together.
+        max_section_bytes: u64,
     },
     /// Unpacks one layer from fd 3 into `target` and verifies it on the way.
     #[serde(rename_all = "camelCase")]

@@ -48,8 +48,12 @@ describe('tsbuild build', () => {
     ['--build-arg A=1 --build-arg B=x=y --build-arg C= .', { buildArgs: { A: '1', B: 'x=y', C: '' } }],
     ['--build-arg FROM_ENV --build-arg NOT_THERE .', { buildArgs: { FROM_ENV: 'yes' } }],
     ['--label a=1 --label b .', { labels: { a: '1', b: '' } }],
-    ['--platform linux/amd64 .', { platform: 'linux/amd64' }],
-    ['--platform local .', {}],
+    ['--platform linux/amd64 .', { platforms: ['linux/amd64'] }],
+    ['--platform local .', { platforms: ['local'] }],
+    [
+      '--platform linux/amd64,linux/arm64 --platform local,linux/amd64 .',
+      { platforms: ['linux/amd64', 'linux/arm64', 'local'] },
+    ],
     ['--no-cache .', { noCache: true }],
     ['--no-cache=false .', {}],
     ['--no-cache-filter a,b --no-cache-filter c .', { noCacheFilter: ['a', 'b', 'c'] }],
@@ -65,7 +69,10 @@ describe('tsbuild build', () => {
       { tags: ['a'], outputs: [{ type: 'oci', dest: '/src/x' }, { type: 'registry' }] },
     ],
     ['-t a -o type=registry --push .', { tags: ['a'], outputs: [{ type: 'registry' }] }],
-    ['-o type=registry,name=a .', { tags: ['a'], outputs: [{ type: 'registry' }] }],
+    ['-o type=registry,name=a .', { outputs: [{ type: 'registry', names: ['a'] }] }],
+    ['-t a -o type=image --push .', { tags: ['a'], outputs: [{ type: 'image', push: true }] }],
+    ['--annotation index:a=b .', { annotations: [{ level: 'index', key: 'a', value: 'b' }] }],
+    ['--allow buildx.local.delete .', { allowOutputs: ['buildx.local.delete'] }],
     ['-q .', { outputs: [{ type: 'image' }] }],
     ['-q -t a .', { tags: ['a'], outputs: [{ type: 'image' }] }],
     ['--iidfile x -o out .', { outputs: [{ type: 'local', dest: '/src/out' }] }],
@@ -90,6 +97,8 @@ describe('tsbuild build', () => {
     ['--progress fancy .', 'ERR_USAGE'],
     ['--build-arg =x .', 'ERR_USAGE'],
     ['--push .', 'ERR_USAGE'],
+    ['-o type=image,push=true .', 'ERR_USAGE'],
+    ['--annotation a .', 'ERR_USAGE'],
     ['-q -o - .', 'ERR_USAGE'],
     ['-o - -o type=oci .', 'ERR_USAGE'],
     ['--load .', 'ERR_UNSUPPORTED'],
@@ -102,7 +111,6 @@ describe('tsbuild build', () => {
     ['--cache-to=type=inline .', 'ERR_UNSUPPORTED'],
     ['--provenance=true .', 'ERR_UNSUPPORTED'],
     ['--provenance=false --provenance=mode=max .', 'ERR_UNSUPPORTED'],
-    ['--platform linux/amd64,linux/arm64 .', 'ERR_UNSUPPORTED'],
   ])('refuses %j with %s', (line, code) => {
     const argv = line === '' ? [] : line.split(' ')
     expect(() => parse(argv)).toThrow(expect.objectContaining({ code }))

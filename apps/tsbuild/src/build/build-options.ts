@@ -3,6 +3,7 @@ import { UserError } from '@tsbuild/errors'
 import { splitCsv } from '../argv/csv.ts'
 import { keyValues } from '../argv/values.ts'
 import type { Host } from '../host.ts'
+import { parseAnnotation } from './annotations.ts'
 import { executionOptions } from './execution-flags.ts'
 import { type BuildFlags, isQuiet } from './flags.ts'
 import { parseOutput } from './output-spec.ts'
@@ -15,8 +16,7 @@ import { parseSsh } from './ssh.ts'
  * @param context the command's argument
  * @param proxyArgs build arguments that `--build-arg` wins over
  * @throws {UserError} `ERR_USAGE` if the flags contradict each other or a value is malformed
- * @throws {UserError} `ERR_UNSUPPORTED` for several platforms, and for what docker can and tsbuild cannot; `ERR_SECRET`, `ERR_SSH`
- *   for what is not there
+ * @throws {UserError} `ERR_UNSUPPORTED` for what docker can and tsbuild cannot; `ERR_SECRET`, `ERR_SSH` for what is not there
  */
 export function buildOptions(
   context: string,
@@ -28,20 +28,20 @@ export function buildOptions(
   if (flags.file === '')
     throw new UserError('ERR_USAGE', 'Cannot use Dockerfile "": expected a path, a URL or `-`')
   refuseTerminal(context, flags, host)
-  const parsed = (flags.output ?? []).map((text) => parseOutput(text, host))
-  const tags = [...new Set([...(flags.tag ?? []), ...parsed.flatMap((output) => output.names)])]
+  const tags = [...new Set(flags.tag ?? [])]
   const outputs = wantedOutputs(
     flags,
     tags,
-    parsed.flatMap((output) => output.specs),
+    (flags.output ?? []).map((text) => parseOutput(text, host)),
   )
+  const annotations = (flags.annotation ?? []).flatMap(parseAnnotation)
   const { SOURCE_DATE_EPOCH: epoch = '' } = host.env
   const buildArgs = {
     ...proxyArgs,
     ...(epoch === '' ? {} : { SOURCE_DATE_EPOCH: epoch }),
     ...keyValues('--build-arg', flags.buildArg ?? [], (name) => host.env[name]),
   }
-  const platform = onePlatform(flags.platform ?? [])
+  const platforms = splitPlatforms(flags.platform ?? [])
   return {
     context,
     stdin: host.stdin,
@@ -54,7 +54,7 @@ export function buildOptions(
     buildArgs,
     tags,
     labels: keyValues('--label', flags.label ?? [], () => ''),
-    ...(platform === undefined ? {} : { platform }),
+    ...(platforms.length === 0 ? {} : { platforms }),
     noCache: flags.cache === false,
     noCacheFilter: Array.isArray(flags.cacheFilter) ? flags.cacheFilter.flatMap(splitCsv) : [],
     pull: flags.pull === true,
@@ -62,6 +62,7 @@ export function buildOptions(
     addHosts: flags.addHost ?? [],
     ...executionOptions(flags),
     ...(outputs.length === 0 ? {} : { outputs }),
+    ...(annotations.length === 0 ? {} : { annotations }),
   }
 }
 
@@ -79,11 +80,13 @@ function wantedOutputs(
   tags: readonly string[],
   named: readonly OutputSpec[],
 ): readonly OutputSpec[] {
-  const pushes = flags.push === true && !named.some((output) => output.type === 'registry')
-  const outputs: readonly OutputSpec[] = pushes ? [...named, { type: 'registry' }] : named
-  if (outputs.some((output) => output.type === 'registry') && tags.length === 0) {
-    throw new UserError('ERR_USAGE', 'Cannot push: expected a name with --tag')
-  }
+  const outputs = flags.push === true ? withPush(named) : named
+  const isNameless = (output: OutputSpec) =>
+    pushes(output) &&
+    tags.length === 0 &&
+    !('names' in output && output.names !== undefined) &&
+    !('danglingNamePrefix' in output)
+  if (outputs.some(isNameless)) throw new UserError('ERR_USAGE', 'Cannot push: expected a name with --tag')
   const streams = outputs.filter((output) => 'dest' in output && typeof output.dest !== 'string')
   if (streams.length > 1) throw new UserError('ERR_USAGE', 'Cannot write two outputs to standard output')
   if (streams.length > 0 && isQuiet(flags)) {
@@ -100,20 +103,24 @@ function wantedOutputs(
   return outputs.length === 0 && wantsImage ? [{ type: 'image' }] : outputs
 }
 
+function pushes(output: OutputSpec): boolean {
+  return output.type === 'registry' || (output.type === 'image' && output.push === true)
+}
+
+/** `--push`: each image of the local list is pushed too; where nothing else would be pushed, the image is only pushed. */
+function withPush(named: readonly OutputSpec[]): readonly OutputSpec[] {
+  const pushed = named.map((output) => (output.type === 'image' ? { ...output, push: true } : output))
+  return pushed.some(pushes) ? pushed : [...pushed, { type: 'registry' }]
+}
+
 function namedContexts(given: readonly string[]): Readonly<Record<string, string>> {
   return keyValues('--build-context', given, (name) => {
     throw new UserError('ERR_USAGE', `Cannot use --build-context "${name}": expected \`name=value\``)
   })
 }
 
-function onePlatform(given: readonly string[]): string | undefined {
-  const platforms = [...new Set(given.flatMap((list) => list.split(',')).filter((one) => one !== ''))]
-  if (platforms.length > 1) {
-    throw new UserError(
-      'ERR_UNSUPPORTED',
-      `Cannot build for "${platforms.join(',')}": one platform is supported`,
-    )
-  }
-  const [platform] = platforms
-  return platform === 'local' ? undefined : platform
+/** Each flag may hold several. */
+function splitPlatforms(given: readonly string[]): readonly string[] {
+  const platforms = given.flatMap((list) => list.split(',')).map((one) => one.trim())
+  return [...new Set(platforms.filter((one) => one !== ''))]
 }
