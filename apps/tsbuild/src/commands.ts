@@ -73,6 +73,12 @@ export const commands: readonly CommandRow[] = [
     load: () => import('./commands/rmi.ts'),
   },
   {
+    name: 'compare',
+    usage: 'compare A B',
+    summary: 'Say what differs between two images',
+    load: () => import('./commands/compare.ts'),
+  },
+  {
     name: 'du',
     usage: 'du',
     summary: 'Say what images and the cache take on the disk',

@@ -44,7 +44,7 @@ export function formOf(
   output: ImageLikeOutput,
   { annotations = [] }: Pick<BuildOptions, 'annotations'>,
 ): ImageForm {
-  const { compression = { type: 'gzip' }, forceCompression = false, rewriteTimestamp = false } = output
+  const { compression = { type: 'gzip' }, forceCompression = false, rewriteTimestamp } = output
   const { compatibilityVersion = firstOciVersion, preferNonDistributable = false } = output
   const needsOci = whatNeedsOci(compression, annotations.length + (output.annotations ?? []).length)
   if (output.ociMediaTypes === false && needsOci !== undefined) {

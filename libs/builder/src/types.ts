@@ -1,4 +1,5 @@
 import type { Readable } from 'node:stream'
+import type { ImageComparison } from '@tsbuild/compare'
 import type { Digest } from '@tsbuild/digest'
 import type { SourceRange } from '@tsbuild/errors'
 import type { BuildEvent, EventSink } from '@tsbuild/events'
@@ -14,6 +15,7 @@ import type {
 } from '@tsbuild/history'
 import type { Port, ProcessOptions } from '@tsbuild/native'
 import type { Descriptor } from '@tsbuild/oci'
+import type { CompareImagesOptions } from './compare-images.ts'
 import type { ExplainOptions, ExplainReport } from './explain-types.ts'
 import type { AnnotationSpec, OutputSpec } from './output-types.ts'
 import type { CheckReport, DoctorReport, OutlineReport, TargetsReport } from './report-types.ts'
@@ -388,6 +390,8 @@ export interface Builder {
    * @throws {UserError} `ERR_BUILD_NOT_FOUND`; nothing is removed then
    */
   removeBuilds(which: BuildSelection): Promise<readonly RemovedBuild[]>
+  /** What differs between two images; see `compareImages` for errors. */
+  compareImages(options: CompareImagesOptions): Promise<ImageComparison>
   /**
    * Says why the steps of a build had to run, where the others came from, what it read and what it sent.
    * @throws {UserError} `ERR_BUILD_NOT_FOUND`, `ERR_STEP_NOT_FOUND`

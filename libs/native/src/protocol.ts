@@ -106,7 +106,7 @@ export interface Compression {
 /** What a tree is written as. The bytes of the layer depend on the tree and on this value alone. */
 export interface LayerForm {
   readonly compression: Compression
-  /** Times after this one (Unix seconds) are written as this one. */
+  /** Times after this one (Unix seconds), and those with a fraction of a second, are written as this one. */
   readonly clampMtime: number | null
 }
 

@@ -104,6 +104,20 @@ export function statusFailure(
   return new TransientFailure(failure, { retryAfterMs: retryAfterMs(response.header('retry-after'), nowMs) })
 }
 
+/** Whether a registry refused a manifest because it has not all that the manifest names. */
+export function isBlobUnknown(error: unknown): boolean {
+  if (!isBuildError(error) || error.code !== 'ERR_REGISTRY_STATUS') return false
+  const { codes } = error.details
+  return Array.isArray(codes) && codes.some((code) => unknownCodes.has(code))
+}
+
+/** `BLOB_UNKNOWN` is what some registries say of a manifest; `MANIFEST_UNKNOWN` is said of an index. */
+const unknownCodes: ReadonlySet<unknown> = new Set([
+  'MANIFEST_BLOB_UNKNOWN',
+  'BLOB_UNKNOWN',
+  'MANIFEST_UNKNOWN',
+])
+
 /** The error for an answer that is not the protocol. */
 export function nonsense(purpose: Purpose, fault: string): BuildError {
   return new EnvironmentError(

@@ -45,7 +45,7 @@ pub(crate) struct Compression {
 pub(crate) struct LayerForm {
     /// How to compress it.
     pub(crate) compression: Compression,
-    /// Times after this one (Unix seconds) are written as this one.
+    /// Times after this one (Unix seconds), and those with a fraction of a second, are written as this one.
     #[serde(deserialize_with = "given")]
     pub(crate) clamp_mtime: Option<i64>,
 }
