@@ -18,4 +18,4 @@ export type {
   ImageParts,
   IndexAnnotations,
 } from './types.ts'
-export { assertOutputPlace } from './write-output.ts'
+export { assertOutputPlace, writeOutput } from './write-output.ts'

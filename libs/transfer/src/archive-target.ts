@@ -60,9 +60,9 @@ export function openArchiveTarget(archive: ArchiveTargetOptions, options: PlaceO
       }
       return 'sent'
     },
-    async putDocument(document) {
+    async putDocument(document, role) {
       addDocument(document)
-      if (document.descriptor.artifactType !== undefined && archive.format === 'oci')
+      if (role === 'referrer' && archive.format === 'oci')
         images.push({ root: document.descriptor, names: [] })
     },
     async name(document) {

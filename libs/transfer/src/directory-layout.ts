@@ -69,9 +69,9 @@ export async function openDirectoryTarget(
       await onOutput(path, () => writeBlob(root, descriptor, source, put))
       return 'sent'
     },
-    async putDocument({ descriptor, bytes }) {
+    async putDocument({ descriptor, bytes }, role) {
       await onOutput(path, () => putBytes(root, descriptor, bytes, signal))
-      if (descriptor.artifactType !== undefined) entries.push(descriptor)
+      if (role === 'referrer') entries.push(descriptor)
     },
     async name({ descriptor, bytes }) {
       if (digest !== undefined && digest !== descriptor.digest)
