@@ -1,7 +1,7 @@
 import type { Readable, Writable } from 'node:stream'
 import type { Digest } from '@tsbuild/digest'
 import type { EventSink } from '@tsbuild/events'
-import type { Descriptor, HistoryEntry, Platform, RuntimeConfig } from '@tsbuild/oci'
+import type { Descriptor, HistoryEntry, RuntimeConfig } from '@tsbuild/oci'
 
 /** What every call about images can be given. */
 export interface ImageCallOptions {
@@ -190,7 +190,11 @@ export interface PlatformReport {
   readonly id: Digest
   readonly manifest: Digest
   readonly manifestAnnotations: Readonly<Record<string, string>>
-  readonly platform: Platform
+  /** `linux/arm/v7` */
+  readonly platform: string
+  readonly os: string
+  readonly architecture: string
+  readonly variant: string | undefined
   /** RFC 3339. */
   readonly created: string | undefined
   readonly author: string | undefined

@@ -33,15 +33,17 @@ export function inspectText(report: ImageReport, now: number): string {
 }
 
 function imageText(image: PlatformReport, now: number): readonly string[] {
-  const { config, layers, history, platform } = image
-  const variant = platform.variant === undefined ? '' : `/${platform.variant}`
+  const { config, layers, history } = image
   const facts: readonly (readonly [string, string])[] = [
     ['Image ID:', image.id],
     ['Manifest:', image.manifest],
-    ['Platform:', `${platform.os}/${platform.architecture}${variant}`],
+    ['Platform:', image.platform],
     ['Created:', image.created === undefined ? '' : `${image.created} (${formatAge(image.created, now)})`],
     ['Author:', image.author ?? ''],
-    ['Size:', `${formatSize(image.sizeBytes)} in ${layers.length} layers`],
+    [
+      'Size:',
+      `${formatSize(image.sizeBytes)} in ${layers.length} ${layers.length === 1 ? 'layer' : 'layers'}`,
+    ],
     ['User:', config.user ?? ''],
     ['WorkingDir:', config.workingDir ?? ''],
     ['Entrypoint:', words(config.entrypoint)],

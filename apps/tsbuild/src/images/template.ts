@@ -13,16 +13,17 @@ type Part = string | { readonly show: 'text' | 'json'; readonly path: readonly s
  */
 export function parseTemplate(template: string): (value: unknown) => string {
   const parts: Part[] = []
-  let rest = template.replaceAll('\\t', '\t').replaceAll('\\n', '\n')
+  const plain = (text: string) => text.replaceAll('\\t', '\t').replaceAll('\\n', '\n')
+  let rest = template
   for (;;) {
     const start = rest.indexOf('{{')
     if (start < 0) break
     const end = rest.indexOf('}}', start)
     if (end < 0) throw invalid(template, 'a `{{` without its `}}`')
-    parts.push(rest.slice(0, start), parseExpression(template, rest.slice(start + 2, end).trim()))
+    parts.push(plain(rest.slice(0, start)), parseExpression(template, rest.slice(start + 2, end).trim()))
     rest = rest.slice(end + 2)
   }
-  parts.push(rest)
+  parts.push(plain(rest))
   return (value) =>
     parts.map((part) => (typeof part === 'string' ? part : shown(template, value, part))).join('')
 }
