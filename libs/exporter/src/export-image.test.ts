@@ -69,9 +69,9 @@ async function ownLayer(text: string, createdAt: number): Promise<Extract<LayerR
   await draft.commit([])
   const { digest, size } = await store.blobs.put(Buffer.from(text))
   const diffId = parseDiffId(digestBytes(`diff ${text}`))
+  const form = { format: 'gzip', level: 6, clampMtime: null }
   await store.snapshots.setLayer(draft.id, {
-    diffId,
-    blobs: [{ mediaType: mediaTypes.ociLayerGzip, digest, size }],
+    blobs: [{ mediaType: mediaTypes.ociLayerGzip, digest, size, diffId, form }],
   })
   return { kind: 'snapshot', id: draft.id as SnapshotId, createdAt }
 }

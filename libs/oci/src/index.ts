@@ -10,7 +10,7 @@ export { collectImageBlobs } from './image-blobs.ts'
 export { parseImageConfig, serializeImageConfig } from './image-config.ts'
 export type { RegisteredInterpreter } from './interpreters.ts'
 export { interpreterOf, platformsOf } from './interpreters.ts'
-export { invalidDocument, maxDocumentBytes } from './json-document.ts'
+export { invalidDocument, maxDocumentBytes, parseJsonObject } from './json-document.ts'
 export { findInLayout, readLayoutIndex } from './layout.ts'
 export type { ManifestOrIndex } from './manifest.ts'
 export {

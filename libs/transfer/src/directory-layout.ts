@@ -46,6 +46,12 @@ async function hasFile(root: string, name: string, size: number): Promise<boolea
   }
 }
 
+/** What an image is to be called in a layout. */
+export interface NamedLayoutImage extends LayoutImage {
+  /** In full form: each is an entry with its tag, and with the name for containerd. */
+  readonly names?: readonly string[] | undefined
+}
+
 /**
  * Writes a layout directory, or adds to one. A new one is made beside its place and renamed there when it is whole; in one that is
  * there each blob gets its name when it is verified and durable, and the index is replaced last.
@@ -55,8 +61,8 @@ async function hasFile(root: string, name: string, size: number): Promise<boolea
  */
 export async function openDirectoryTarget(
   path: string,
-  { name, digest }: LayoutImage,
-  { signal }: PlaceOptions,
+  { name, digest, names = [] }: NamedLayoutImage,
+  { signal }: Pick<PlaceOptions, 'signal'>,
 ): Promise<ImageTarget> {
   const isNew = await isFree(path)
   const root = isNew ? join(dirname(path), `.${basename(path)}.${randomBytes(6).toString('hex')}.tmp`) : path
@@ -80,7 +86,7 @@ export async function openDirectoryTarget(
           `Cannot write "${path}": the image has the digest ${descriptor.digest}, and not ${digest}`,
         )
       await onOutput(path, () => putBytes(root, descriptor, bytes, signal))
-      entries.push(...namedDescriptors(descriptor, [], name === undefined ? [] : [name]))
+      entries.push(...namedDescriptors(descriptor, names, name === undefined ? [] : [name]))
     },
     async commit() {
       await onOutput(path, async () => {
