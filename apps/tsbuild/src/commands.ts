@@ -118,7 +118,7 @@ export const commands: readonly CommandRow[] = [
     name: 'index',
     usage: 'index create|inspect',
     summary: 'Make an index of images in a registry',
-    load: () => import('./commands/index.ts'),
+    load: () => import('./commands/image-index.ts'),
   },
   {
     name: 'du',
