@@ -81,9 +81,9 @@ export interface ImageTarget {
   putBlob(descriptor: Descriptor, source: BlobSource, options: PutOptions): Promise<TransferOutcome>
   /**
    * Everything that the manifest or index names has been put.
-   * @param role a `referrer` is named by nothing: where there is a list of images it is in it
+   * @param role default `part`; a `referrer` is named by nothing: where there is a list of images it is in it
    */
-  putDocument(document: ImageDocument, role: 'part' | 'referrer'): Promise<void>
+  putDocument(document: ImageDocument, role?: 'part' | 'referrer'): Promise<void>
   /** Gives an image its name, or several; the document is put with it. */
   name(document: ImageDocument): Promise<void>
   /** Ends it well. */
