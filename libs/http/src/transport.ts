@@ -39,9 +39,19 @@ export interface Transport {
 /** See {@link createTransport}. */
 export interface TransportOptions {
   readonly ca?: readonly string[] | undefined
+  /** Finds what a host is shown and what proves it; asked once for each host. @param host with its port, unless that is 443 */
+  readonly certificates?: ((host: string) => Promise<Certificates | undefined>) | undefined
   readonly proxy?: ProxySettings | undefined
   readonly timeouts?: TimeoutSettings | undefined
   readonly lookup?: LookupFunction | undefined
+}
+
+/** Of one host, PEM texts. */
+export interface Certificates {
+  /** Authorities besides the general ones. */
+  readonly ca: readonly string[]
+  /** Shown to this host, and to no other. */
+  readonly client: { readonly certificate: string; readonly key: string } | undefined
 }
 
 /** Thrown when a host that another server named turns out to be this machine. */
@@ -67,12 +77,20 @@ export function isRedirect(response: Pick<HttpResponse, 'status' | 'header'>): b
 /** Makes a transport over undici, which is loaded with the first request: most builds make none. */
 export function createTransport(options: TransportOptions): Transport {
   const dispatchers = new Map<string, Promise<Dispatcher>>()
-  const dispatcherFor = (request: HttpRequest): Promise<Dispatcher> => {
+  const certificates = new Map<string, Promise<Certificates | undefined>>()
+  const certificatesOf = (url: URL): Promise<Certificates | undefined> | undefined => {
+    if (options.certificates === undefined || url.protocol !== 'https:') return undefined
+    const known = certificates.get(url.host) ?? options.certificates(url.host)
+    certificates.set(url.host, known)
+    return known
+  }
+  const dispatcherFor = async (request: HttpRequest): Promise<Dispatcher> => {
+    const own = await certificatesOf(request.url)
     const proxy = proxyFor(request.url, options.proxy)
-    const key = `${request.insecure} ${request.foreign} ${proxy ?? ''}`
+    const key = `${request.insecure} ${request.foreign} ${proxy ?? ''} ${own === undefined ? '' : request.url.host}`
     const existing = dispatchers.get(key)
     if (existing !== undefined) return existing
-    const made = createDispatcher(request, proxy, options)
+    const made = createDispatcher(request, proxy, own, options)
     dispatchers.set(key, made)
     return made
   }
@@ -106,15 +124,16 @@ export function createTransport(options: TransportOptions): Transport {
 async function createDispatcher(
   request: Pick<HttpRequest, 'insecure' | 'foreign'>,
   proxy: string | undefined,
+  own: Certificates | undefined,
   options: TransportOptions,
 ): Promise<Dispatcher> {
   const { Agent, EnvHttpProxyAgent } = await loadUndici()
   const base = options.lookup ?? (systemLookup as LookupFunction)
+  const general = options.ca ?? []
   const tls = {
     rejectUnauthorized: !request.insecure,
-    ...(options.ca === undefined || options.ca.length === 0
-      ? {}
-      : { ca: [...rootCertificates, ...options.ca] }),
+    ...authorities([...general, ...(own?.ca ?? [])]),
+    ...(own?.client === undefined ? {} : { cert: own.client.certificate, key: own.client.key }),
   }
   const connect = {
     ...tls,
@@ -124,7 +143,20 @@ async function createDispatcher(
   if (proxy === undefined) return new Agent({ connect })
   // Empty texts keep undici from reading the environment, which is the caller's.
   const noProxy = options.proxy?.noProxy ?? ''
-  return new EnvHttpProxyAgent({ httpProxy: proxy, httpsProxy: proxy, noProxy, requestTls: tls, connect })
+  const proxyTls = authorities(general)
+  return new EnvHttpProxyAgent({
+    httpProxy: proxy,
+    httpsProxy: proxy,
+    noProxy,
+    requestTls: tls,
+    proxyTls,
+    connect,
+  })
+}
+
+/** Given authorities replace the built-in ones, so these are given too. */
+function authorities(ca: readonly string[]): { readonly ca?: string[] } {
+  return ca.length === 0 ? {} : { ca: [...rootCertificates, ...ca] }
 }
 
 /** As Go has it: loopback is never proxied, and each scheme has its own proxy. */

@@ -148,7 +148,7 @@ function checkRealm(
   if (leadsInside(endpoint.origin.hostname, realm.hostname) && !trusted.includes(realm.hostname)) {
     throw refused(purpose, `its token server ${realm.host} is an address of this machine`)
   }
-  if (realm.protocol !== 'https:' && !(realm.protocol === 'http:' && endpoint.insecure)) {
+  if (realm.protocol !== 'https:' && !(realm.protocol === 'http:' && endpoint.plain)) {
     throw refused(purpose, `its token server ${realm.host} does not speak HTTPS`)
   }
   if (known === undefined || trusted.includes(realm.hostname)) return

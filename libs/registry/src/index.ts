@@ -4,6 +4,8 @@ export type { AskHelper } from './credential-helper.ts'
 export { askCredentialHelper } from './credential-helper.ts'
 export { dockerConfigCredentials } from './docker-config.ts'
 export { fileSink } from './file-sink.ts'
+export type { HostCertificates, MirrorRule, RegistryHosts, RegistryRule, Trust } from './hosts.ts'
+export { noHosts } from './hosts.ts'
 export type {
   BlobSink,
   CallOptions,

@@ -3,6 +3,7 @@ import type { Readable } from 'node:stream'
 import type { Digest } from '@tsbuild/digest'
 import type { ProxySettings, RetrySettings, TimeoutSettings } from '@tsbuild/http'
 import type { Descriptor, ImageReference } from '@tsbuild/oci'
+import type { RegistryHosts } from './hosts.ts'
 
 /** What proves to a registry who asks. Never shown, never sent to another host. */
 export type Credentials =
@@ -27,6 +28,8 @@ export interface RegistryClientOptions {
   readonly insecureHosts?: readonly string[] | undefined
   /** Hosts of token servers that may see the credentials though they are on another site than their registry. */
   readonly trustedRealms?: readonly string[] | undefined
+  /** Mirrors, locations, trust and certificates of each host. Called with the first call, once. */
+  readonly hosts?: (() => Promise<RegistryHosts>) | undefined
   readonly proxy?: ProxySettings | undefined
   readonly userAgent?: string | undefined
   /** Requests under way to one host. Default 6. */
@@ -92,7 +95,8 @@ export interface BlobSink {
 }
 
 /**
- * A client of OCI distribution registries. Connections, tokens and limits are shared by all calls. Every call rejects
+ * A client of OCI distribution registries. What is pulled is asked of the mirrors first that {@link RegistryHosts} names;
+ * everything else goes to the registry itself. Connections, tokens and limits are shared by all calls. Every call rejects
  * with `ERR_CANCELLED` when its signal fires, and otherwise with
  *
  * - `ERR_REGISTRY_UNREACHABLE` where no answer came after all tries
