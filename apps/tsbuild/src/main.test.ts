@@ -38,6 +38,8 @@ const result: BuildResult = {
   ref: 'r1',
   image: manifest,
   configDigest,
+  images: [{ platform: 'linux/amd64', descriptor: manifest, configDigest }],
+  names: ['docker.io/library/app:1.0', 'docker.io/library/app:latest'],
   tags: ['docker.io/library/app:1.0', 'docker.io/library/app:latest'],
   steps: { total: 2, cached: 1, executed: 1 },
 }
@@ -282,7 +284,7 @@ describe('metadataJson()', () => {
       'containerimage.digest': manifest.digest,
       'image.name': 'docker.io/library/app:1.0,docker.io/library/app:latest',
     })
-    const nothing = { ref: 'r2', tags: [], steps: result.steps }
+    const nothing = { ref: 'r2', images: [], names: [], tags: [], steps: result.steps }
     expect(metadataJson(nothing)).toBe('{\n  "buildx.build.ref": "r2"\n}\n')
   })
 })

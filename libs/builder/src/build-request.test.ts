@@ -15,7 +15,7 @@ describe('requestOf()', () => {
       throw new Error('The test did not expect the secret to be read')
     }
     const { flags } = request({
-      platform: 'linux/arm64',
+      platforms: ['linux/arm64'],
       buildContexts: { a: 'docker-image://b' },
       buildArgs: { VERSION: '2' },
       labels: { l: 'm' },

@@ -2,7 +2,8 @@ import { isSecretValue, looksSecret } from '@tsbuild/dockerfile'
 import { durationText, redact } from '@tsbuild/errors'
 import type { Ulimit } from '@tsbuild/graph'
 import type { BuildRequest } from '@tsbuild/history'
-import type { BuildOptions, CompressionSpec, OutputSpec, StepLimits } from './types.ts'
+import type { CompressionSpec, OutputSpec } from './output-types.ts'
+import type { BuildOptions, StepLimits } from './types.ts'
 
 /** Longer values are cut: they are shown and not used again. In characters. */
 const longestValue = 1000
@@ -22,9 +23,9 @@ export function requestOf(options: BuildOptions): BuildRequest {
   }
 }
 
-function whatFlags({ platform, buildContexts = {}, buildArgs = {}, labels = {} }: BuildOptions) {
+function whatFlags({ platforms, buildContexts = {}, buildArgs = {}, labels = {} }: BuildOptions) {
   return [
-    ...given('--platform', platform),
+    ...given('--platform', platforms?.join(',')),
     ...pairs('--build-context', buildContexts),
     ...pairs('--build-arg', buildArgs),
     ...pairs('--label', labels),

@@ -164,7 +164,7 @@ describe('Builder.build()', () => {
   it('refuses a platform that is no Linux', async () => {
     dockerfile('FROM scratch')
     const builder = await createBuilder(options())
-    const { result } = builder.build({ cwd, context: 'context', platform: 'windows/amd64' })
+    const { result } = builder.build({ cwd, context: 'context', platforms: ['windows/amd64'] })
     await expect(result).rejects.toMatchObject({ kind: 'user', code: 'ERR_PLATFORM_INVALID' })
     await builder.close()
   })
@@ -179,7 +179,7 @@ describe('Builder.build()', () => {
     const onEvent = (event: BuildEvent) => {
       if (event.type === 'warning') said.push(event.message)
     }
-    await builder.build({ cwd, context: 'context', platform, onEvent }).result
+    await builder.build({ cwd, context: 'context', platforms: [platform], onEvent }).result
     expect(said).toEqual(messages)
     await builder.close()
   })

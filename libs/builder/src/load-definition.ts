@@ -1,12 +1,12 @@
 import { type Dockerfile, parseDockerfile } from '@tsbuild/dockerfile'
-import { didYouMean, UserError } from '@tsbuild/errors'
+import { didYouMean } from '@tsbuild/errors'
 import { type FrontendOptions, type FrontendResult, type ImageResolver, toGraph } from '@tsbuild/frontend'
+import { type MergedGraph, mergeGraphs } from '@tsbuild/graph'
 import {
   formatPlatform,
   formatReference,
   hostPlatform,
   type Platform,
-  parsePlatform,
   parseReference,
   withDefaultTag,
 } from '@tsbuild/oci'
@@ -17,23 +17,45 @@ import type { InternalVertices } from './internal-vertex.ts'
 import { judgeFrontend } from './judge-frontend.ts'
 import { isLayoutReference } from './oci-layout.ts'
 import { parseExtraHosts } from './parse-extra-hosts.ts'
+import { wantedPlatforms } from './platforms.ts'
 import { fetchRemote } from './remote.ts'
 import type { BuildRun } from './run-build.ts'
 import type { BuildOptions } from './types.ts'
 
 /** A build as values: its graph, and where its files come from. */
 export interface Definition {
-  readonly frontend: FrontendResult
+  readonly graph: MergedGraph
+  /** What is made of each target of the graph: one for each platform, in the order asked for. */
+  readonly images: readonly FrontendResult[]
   readonly contexts: BuildContexts
 }
 
-/** Judges and parses the Dockerfile, resolves the base images, and makes the graph. */
+/**
+ * Judges and parses the Dockerfile, resolves the base images, and makes the graph. For several platforms it is one graph: what
+ * runs on the machine's own platform whatever is built for is in it once.
+ */
 export async function loadDefinition(tools: ContextTools, main: MainContext): Promise<Definition> {
   const { contexts, ...options } = frontendOptions(tools, main)
-  return { frontend: await toGraph(options), contexts }
+  const platforms = wantedPlatforms(tools.run.options, options.buildPlatform)
+  const warn = onceEach(options.warn)
+  const isOneOfSeveral = platforms.length > 1
+  const images = await Promise.all(
+    platforms.map((platform) => toGraph({ ...options, platform, isOneOfSeveral, warn })),
+  )
+  return { graph: mergeGraphs(images.map(({ graph }) => graph)), images, contexts }
 }
 
-/** What the frontend is called with: for a build, and for what is asked of a Dockerfile without one. */
+/** What is found in a Dockerfile is found for each platform. */
+function onceEach(warn: FrontendOptions['warn']): FrontendOptions['warn'] {
+  const said = new Set<string>()
+  return (warning) => {
+    const text = JSON.stringify(warning)
+    if (!said.has(text)) warn(warning)
+    said.add(text)
+  }
+}
+
+/** What the frontend is called with: for a build, and for what is asked of a Dockerfile without one. Of several platforms the first. */
 export interface FrontendCall extends FrontendOptions {
   readonly contexts: BuildContexts
 }
@@ -53,14 +75,19 @@ export function frontendOptions(tools: ContextTools, main: MainContext): Fronten
   const dockerfile = parseDockerfile(file.text, file.shown)
   warnOfUnknownStages(dockerfile, options, internal)
   const buildPlatform = hostPlatform(process.arch)
+  const platforms = wantedPlatforms(options, buildPlatform)
+  // Whether their programs can run here is not asked: a build may need none, or only some that run anywhere.
+  for (const each of platforms) warnOfUnknownArchitecture(each, internal)
+  const [platform = buildPlatform] = platforms
   return {
     contexts,
     dockerfile,
     target: options.target,
     buildArgs: options.buildArgs ?? {},
     labels: options.labels ?? {},
-    platform: targetPlatform(options, buildPlatform, internal),
+    platform,
     buildPlatform,
+    isOneOfSeveral: false,
     noCache: options.noCache === true ? true : (options.noCacheFilter ?? false),
     network: options.network ?? 'default',
     allow: options.allow ?? [],
@@ -91,19 +118,6 @@ function warnOfUnknownStages(
     const message = [`--no-cache-filter "${wanted}" names no stage.`, ...didYouMean(wanted, names)].join(' ')
     internal.warn({ rule: 'UnknownStage', message, source: null })
   }
-}
-
-/** Whether its programs can run here is not asked: a build may need none, or only some that run anywhere. */
-function targetPlatform(
-  { platform: given }: BuildOptions,
-  buildPlatform: Platform,
-  internal: InternalVertices,
-): Platform {
-  const platform = given === undefined ? buildPlatform : parsePlatform(given, buildPlatform)
-  warnOfUnknownArchitecture(platform, internal)
-  if (platform.os === 'linux') return platform
-  const message = `Cannot build for ${formatPlatform(platform)}: only Linux images can be built`
-  throw new UserError('ERR_PLATFORM_INVALID', message)
 }
 
 /** Those that Go has for Linux, which images are named after. */

@@ -15,7 +15,8 @@ export interface Machine {
   readonly probe: Native['probe']
   readonly store: Store
   readonly images: ImageSource
-  readonly registry: () => RegistryClient
+  /** @param insecureHosts besides those of the options; the same client for the same hosts */
+  readonly registry: (insecureHosts?: readonly string[]) => RegistryClient
   /** For contexts and ADD; not for registries, which have their own. */
   readonly transport: Transport
   readonly randomId: () => string
@@ -33,9 +34,11 @@ export async function openMachine(options: BuilderOptions): Promise<Machine> {
   const { helperPath, native } = await openNative(options)
   const now = () => Date.now()
   const store = await openStoreOf(options, native)
-  let client: RegistryClient | undefined
-  const registry = () => {
-    client ??= createClient(options)
+  const clients = new Map<string, RegistryClient>()
+  const registry = (insecureHosts: readonly string[] = []) => {
+    const key = insecureHosts.toSorted().join(' ')
+    const client = clients.get(key) ?? createClient(options, insecureHosts)
+    clients.set(key, client)
     return client
   }
   const transport = createTransport({ ca: options.trustCa ?? [], proxy: proxyOf(options) })
@@ -48,9 +51,9 @@ export async function openMachine(options: BuilderOptions): Promise<Machine> {
     transport,
     randomId,
     now,
-    images: createImageSource({ store, registry }),
+    images: createImageSource({ store, registry: () => registry() }),
     async close() {
-      await Promise.all([client?.close(), transport.close()])
+      await Promise.all([...[...clients.values()].map((client) => client.close()), transport.close()])
       await store.close()
     },
   }
@@ -96,13 +99,13 @@ function proxyOf({ env = {} }: BuilderOptions): ProxySettings {
   }
 }
 
-function createClient(options: BuilderOptions): RegistryClient {
+function createClient(options: BuilderOptions, insecureHosts: readonly string[]): RegistryClient {
   return createRegistryClient({
     ...(options.dockerConfig === undefined
       ? {}
       : { credentials: dockerConfigCredentials(options.dockerConfig) }),
     ca: options.trustCa ?? [],
-    insecureHosts: options.insecureRegistries ?? [],
+    insecureHosts: [...(options.insecureRegistries ?? []), ...insecureHosts],
     proxy: proxyOf(options),
   })
 }

@@ -1,57 +1,99 @@
+import { setMaxListeners } from 'node:events'
 import { resolve } from 'node:path'
 import type { Writable } from 'node:stream'
-import { UserError } from '@tsbuild/errors'
+import { type ExportContext, type ExporterOptions, exportDirectory, exportTar } from '@tsbuild/exporter'
+import { formatPlatform, parseReference } from '@tsbuild/oci'
+import { emptyFilesystem, type Snapshotter } from '@tsbuild/snapshot'
 import {
-  type AssembledImage,
-  assembleImage,
-  type ExportContext,
-  type ExporterOptions,
-  exportArchive,
-  exportDirectory,
-  exportTar,
-  exportToStore,
-  pushImage,
-} from '@tsbuild/exporter'
-import type { FrontendResult } from '@tsbuild/frontend'
-import type { Compression } from '@tsbuild/native'
-import type { Filesystem, Snapshotter } from '@tsbuild/snapshot'
+  createImageMaker,
+  type ImageMaker,
+  type MadeImage,
+  type PlatformResult,
+  writeImageFile,
+  writeNamedImage,
+} from './image-outputs.ts'
 import type { InternalVertices } from './internal-vertex.ts'
+import { namesOf } from './output-names.ts'
+import type { DirectoryOutput, ImageLikeOutput, OutputSpec, TarOutput } from './output-types.ts'
+import { platformDirectory } from './platforms.ts'
 import type { BuildRun } from './run-build.ts'
-import type { BuildOptions, CompressionSpec, OutputSpec } from './types.ts'
+import type { BuildOptions, BuildResult } from './types.ts'
 
 /** What the outputs of a build are made from. */
 export interface OutputParts {
   readonly run: BuildRun
   readonly internal: InternalVertices
   readonly snapshotter: Snapshotter
-  readonly frontend: FrontendResult
-  readonly filesystem: Filesystem
-  /** In full form. */
-  readonly tags: readonly string[]
+  /** In the order asked for. */
+  readonly platforms: readonly PlatformResult[]
 }
 
-type ImageOutput = Extract<OutputSpec, { type: 'oci' | 'docker' | 'image' | 'registry' }>
+/** What the outputs made of a build. */
+export type WrittenOutputs = Pick<BuildResult, 'image' | 'configDigest' | 'images' | 'names'>
+
+/** What one output made. */
+interface Written {
+  readonly made: MadeImage
+  readonly names: readonly string[]
+}
 
 /**
- * Writes every output of a build, one after the other. Without any, a tagged build goes to the local image list.
+ * Writes every output of a build, side by side. Without any, a tagged build goes to the local image list. The first failure
+ * cancels the others.
  *
- * @returns the image, if an output needed one; with several compressions that of the first
+ * @returns of several forms of the image the one of the first output
  */
-export async function writeOutputs(parts: OutputParts): Promise<AssembledImage | undefined> {
-  const outputs = outputsOf(parts.run.options)
+export async function writeOutputs(parts: OutputParts): Promise<WrittenOutputs> {
+  const { run, platforms } = parts
+  const { options, machine } = run
+  const outputs = outputsOf(options)
   const exporter: ExporterOptions = {
-    store: parts.run.machine.store,
-    native: parts.run.machine.native,
+    store: machine.store,
+    native: machine.native,
     snapshotter: parts.snapshotter,
-    registry: parts.run.machine.registry,
-    fetch: (layer, signal) => parts.run.machine.images.fetchLayer(layer, signal),
+    registry: () => machine.registry(),
+    fetch: (layer, aborted) => machine.images.fetchLayer(layer, aborted),
   }
-  let first: AssembledImage | undefined
-  for (const output of outputs) {
-    const image = await writeOne(parts, exporter, output)
-    first ??= image
-  }
-  return first
+  const imageOf = createImageMaker({ exporter, options, platforms })
+  const written = await sideBySide(outputs, run.signal, (output, signal) =>
+    writeOne({ parts, exporter, imageOf, signal }, output),
+  )
+  const images = written.filter((one) => one !== undefined)
+  const made = images[0]?.made
+  const names = [...new Set(images.flatMap((one) => one.names))]
+  if (made === undefined) return { images: [], names }
+  const configs = made.images.map(({ platform, image }) => ({
+    platform: formatPlatform(platform),
+    descriptor: image.manifest,
+    configDigest: image.config.digest,
+  }))
+  const only = configs.length === 1 ? configs[0]?.configDigest : undefined
+  return { image: made.tree.root, configDigest: only, images: configs, names }
+}
+
+/** Runs `body` for each; a failure cancels the others, and is thrown when nothing runs any more. */
+async function sideBySide<T, U>(
+  items: readonly T[],
+  outer: AbortSignal,
+  body: (item: T, signal: AbortSignal) => Promise<U>,
+): Promise<readonly U[]> {
+  const abort = new AbortController()
+  const signal = AbortSignal.any([outer, abort.signal])
+  setMaxListeners(0, signal)
+  let failure: { readonly error: unknown } | undefined
+  const results = await Promise.all(
+    items.map(async (item) => {
+      try {
+        return [await body(item, signal)]
+      } catch (error) {
+        failure ??= { error }
+        abort.abort()
+        return []
+      }
+    }),
+  )
+  if (failure !== undefined) throw failure.error
+  return results.flat()
 }
 
 /** The outputs asked for, or the local image list for a build with a name. */
@@ -59,121 +101,80 @@ export function outputsOf({ outputs, tags }: BuildOptions): readonly OutputSpec[
   return outputs ?? (tags !== undefined && tags.length > 0 ? [{ type: 'image' }] : [])
 }
 
-/** The absolute paths that the outputs go to. */
-export function outputPlaces(
-  options: BuildOptions,
-): readonly { readonly path: string; readonly kind: 'file' | 'directory' }[] {
-  return outputsOf(options).flatMap((output) => {
-    if (!('dest' in output) || typeof output.dest !== 'string') return []
-    return [
-      { path: resolve(options.cwd, output.dest), kind: output.type === 'local' ? 'directory' : 'file' },
-    ] as const
-  })
-}
-
 /** Whether an output is made of layers. */
-export function hasLayers(output: OutputSpec): output is ImageOutput {
-  return ['oci', 'docker', 'image', 'registry'].includes(output.type)
+export function hasLayers(output: OutputSpec): output is ImageLikeOutput {
+  return output.type !== 'local' && output.type !== 'tar' && output.type !== 'cacheonly'
 }
 
-async function writeOne(
-  parts: OutputParts,
-  exporter: ExporterOptions,
-  output: OutputSpec,
-): Promise<AssembledImage | undefined> {
-  const { events, machine, signal } = parts.run
-  return await withTitle(parts, output, async (vertex) => {
+/** What one output is written with. */
+interface Writing {
+  readonly parts: OutputParts
+  readonly exporter: ExporterOptions
+  readonly imageOf: ImageMaker
+  readonly signal: AbortSignal
+}
+
+async function writeOne(writing: Writing, output: OutputSpec): Promise<Written | undefined> {
+  if (output.type === 'cacheonly') return undefined
+  const { parts, signal } = writing
+  const { events, machine } = parts.run
+  return await parts.internal.run(titles[output.type], async (vertex) => {
     const context: ExportContext = { vertex, events, now: machine.now, signal }
-    switch (output.type) {
-      case 'cacheonly':
-        return undefined
-      case 'local':
-        await exportDirectory(
-          exporter,
-          parts.filesystem,
-          resolve(parts.run.options.cwd, output.dest),
-          context,
-        )
-        return undefined
-      case 'tar':
-        await exportTar(exporter, parts.filesystem, destination(parts, output.dest), context)
-        return undefined
-      default:
-        return await writeImage(parts, exporter, output, context)
-    }
+    if (hasLayers(output)) return await writeImage(writing, output, context)
+    await writeFiles(writing, output, context)
+    return undefined
   })
 }
 
-const titles: Readonly<Record<OutputSpec['type'], string>> = {
+const titles: Readonly<Record<Exclude<OutputSpec['type'], 'cacheonly'>, string>> = {
   oci: 'exporting to oci image format',
   docker: 'exporting to docker image format',
   image: 'exporting to image',
   registry: 'exporting to image',
   local: 'exporting to client directory',
   tar: 'exporting to client tarball',
-  cacheonly: '',
-}
-
-function withTitle<T>(
-  parts: OutputParts,
-  output: OutputSpec,
-  body: (vertex: ExportContext['vertex']) => Promise<T | undefined>,
-) {
-  const title = titles[output.type]
-  return title === '' ? Promise.resolve(undefined) : parts.internal.run(title, body)
 }
 
 async function writeImage(
-  parts: OutputParts,
-  exporter: ExporterOptions,
-  output: ImageOutput,
+  { parts, exporter, imageOf }: Writing,
+  output: ImageLikeOutput,
   context: ExportContext,
-) {
-  const { filesystem, tags } = parts
-  const { image: draft, sourceDateEpoch } = parts.frontend
-  const compression = compressionOf(output.compression)
-  const image = await assembleImage(exporter, { draft, filesystem, compression, sourceDateEpoch }, context)
+): Promise<Written> {
+  const { machine, options } = parts.run
+  const made = await imageOf(output, context)
   const done = (what: string) => {
     const status = { id: what, currentBytes: 0, totalBytes: null, done: true }
     context.events({ type: 'vertex.status', vertex: context.vertex, ...status, at: context.now() })
   }
-  switch (output.type) {
-    case 'image':
-      await exportToStore(exporter, image, tags, context)
-      break
-    case 'registry':
-      if (tags.length === 0) {
-        throw new UserError('ERR_USAGE', 'Cannot push: the image has no name', {
-          hints: ['Name it with --tag.'],
-        })
-      }
-      for (const tag of tags) {
-        await pushImage(exporter, image, tag, context)
-        done(`pushing manifest for ${tag}@${image.manifest.digest}`)
-      }
-      return image
-    default: {
-      const dest = destination(parts, output.dest)
-      await exportArchive(exporter, image, { type: output.type, dest, names: tags }, context)
-    }
+  const target = { exporter, tree: made.tree, names: namesOf(output, options), context, done }
+  if ('dest' in output) {
+    const names = await writeImageFile(target, output, destination(parts, output.dest))
+    return { made, names }
   }
-  done(`writing image ${image.config.digest}`)
-  for (const tag of tags) done(`naming to ${tag}`)
-  return image
+  const hosts = output.insecure === true ? target.names.map((name) => parseReference(name).registry) : []
+  return { made, names: await writeNamedImage(target, output, () => machine.registry(hosts)) }
 }
 
-function destination(parts: OutputParts, dest: string | Writable): string | Writable {
-  return typeof dest === 'string' ? resolve(parts.run.options.cwd, dest) : dest
+async function writeFiles(
+  { parts, exporter }: Writing,
+  output: DirectoryOutput | TarOutput,
+  context: ExportContext,
+): Promise<void> {
+  const { platforms, run } = parts
+  const { platformSplit = platforms.length > 1 } = output
+  if (output.type === 'tar') {
+    const filesystem = platforms[0]?.filesystem ?? emptyFilesystem
+    return await exportTar(exporter, filesystem, destination(parts, output.dest), context)
+  }
+  const dest = resolve(run.options.cwd, output.dest)
+  await Promise.all(
+    platforms.map(async ({ frontend, filesystem }) => {
+      const place = platformSplit ? resolve(dest, platformDirectory(frontend.image.platform)) : dest
+      await exportDirectory(exporter, filesystem, place, context)
+    }),
+  )
 }
 
-/** How the layers of an output are compressed; gzip 6 where it does not say. */
-export function compressionOf(spec: CompressionSpec = { type: 'gzip' }): Compression {
-  switch (spec.type) {
-    case 'gzip':
-      return { format: 'gzip', level: spec.level ?? 6 }
-    case 'zstd':
-      return { format: 'zstd', level: spec.level ?? 3 }
-    case 'uncompressed':
-      return { format: 'none', level: 0 }
-  }
+function destination({ run }: OutputParts, dest: string | Writable): string | Writable {
+  return typeof dest === 'string' ? resolve(run.options.cwd, dest) : dest
 }

@@ -1,18 +1,17 @@
 import { createLocalCache } from '@tsbuild/cache'
 import { type DockerfileText, openTreeContext, type SecretSource } from '@tsbuild/context'
 import type { Digest, KeyValue } from '@tsbuild/digest'
-import { isBuildError, redact, UserError, withDetails } from '@tsbuild/errors'
+import { isBuildError, redact, withDetails } from '@tsbuild/errors'
 import type { EventSink } from '@tsbuild/events'
 import { createExecutor, type Executor } from '@tsbuild/executor'
-import { assertOutputPlace } from '@tsbuild/exporter'
-import type { Graph, Vertex } from '@tsbuild/graph'
+import type { MergedGraph, Vertex } from '@tsbuild/graph'
 import type { BuildRecorder } from '@tsbuild/history'
 import type { Compression } from '@tsbuild/native'
-import { formatReference, parseReference, withDefaultTag } from '@tsbuild/oci'
 import { createOps, digestSecrets, type FailureKeeping, type OpResult } from '@tsbuild/ops'
 import { createSnapshotter, emptyFilesystem, type Snapshotter } from '@tsbuild/snapshot'
 import { type SolverOp, solve } from '@tsbuild/solver'
 import { withStoreSpace } from '@tsbuild/store'
+import { checkOutputs } from './check-outputs.ts'
 import { type Collector, createCollector } from './collector.ts'
 import { mainContextSource } from './contexts/context-source.ts'
 import { loadMainContext } from './contexts/main-context.ts'
@@ -22,11 +21,14 @@ import { holderName } from './holder-name.ts'
 import { createInternalVertices, type InternalVertices } from './internal-vertex.ts'
 import { type Definition, loadDefinition } from './load-definition.ts'
 import type { Machine } from './machine.ts'
-import { compressionOf, hasLayers, outputPlaces, outputsOf, writeOutputs } from './outputs.ts'
+import { compressionOf } from './output-form.ts'
+import { tagsOf } from './output-names.ts'
+import type { OutputSpec } from './output-types.ts'
+import { hasLayers, outputsOf, writeOutputs } from './outputs.ts'
 import { createRemote, fetchRemote, type Remote } from './remote.ts'
 import { createSecretSource } from './secret-source.ts'
 import type { SshAgents } from './ssh.ts'
-import type { BuildOptions, BuildResult, OutputSpec } from './types.ts'
+import type { BuildOptions, BuildResult } from './types.ts'
 
 /** Steps wait for the network as often as for a processor, so more run at once than there are processors. */
 const maxParallelSteps = 8
@@ -47,8 +49,8 @@ export interface BuildRun {
 export async function runBuild(run: BuildRun): Promise<BuildResult> {
   const { machine, options, signal } = run
   const internal = createInternalVertices(run.ref, run.events, machine.now)
-  const tags = (options.tags ?? []).map(fullName)
-  for (const place of outputPlaces(options)) await assertOutputPlace(place.path, place.kind)
+  const tags = tagsOf(options)
+  await checkOutputs(options)
   const snapshotter = createSnapshotter({
     store: machine.store,
     native: machine.native,
@@ -101,23 +103,21 @@ interface Solving {
 
 async function solveAndWrite(solving: Solving, definition: Definition): Promise<BuildResult> {
   const { run, internal, snapshotter, tags } = solving
-  const { frontend } = definition
-  const executor = executorOf(run, frontend.proxyEnv, internal)
+  // They come from the build arguments, whatever the platform is.
+  const proxyEnv = definition.images[0]?.proxyEnv ?? []
+  const executor = executorOf(run, proxyEnv, internal)
   try {
     const solution = await solveGraph(solving, definition, executor)
     // Nothing runs any more: what the steps shared ends while the outputs are written.
     solution.durable.then(() => executor.close()).catch(() => {})
-    const filesystem = solution.result?.kind === 'filesystem' ? solution.result.filesystem : emptyFilesystem
-    const image = await writeOutputs({ run, internal, snapshotter, frontend, filesystem, tags })
+    const platforms = definition.images.map((frontend, index) => {
+      const result = solution.results[index]
+      return { frontend, filesystem: result?.kind === 'filesystem' ? result.filesystem : emptyFilesystem }
+    })
+    const written = await writeOutputs({ run, internal, snapshotter, platforms })
     await solution.durable
     const { cached, executed } = solution
-    return {
-      ref: run.ref,
-      image: image?.manifest,
-      configDigest: image?.config.digest,
-      tags,
-      steps: { total: cached + executed, cached, executed },
-    }
+    return { ref: run.ref, ...written, tags, steps: { total: cached + executed, cached, executed } }
   } finally {
     await executor.close()
   }
@@ -139,17 +139,6 @@ function executorOf(
   })
 }
 
-/** @throws {UserError} `ERR_USAGE` */
-function fullName(tag: string): string {
-  try {
-    return formatReference(withDefaultTag(parseReference(tag)))
-  } catch (error) {
-    if (!isBuildError(error)) throw error
-    const why = error.message.replace(/^Cannot parse image reference ".*?": /s, '')
-    throw new UserError('ERR_USAGE', `Cannot use --tag "${tag}": ${why}`, { hints: error.hints })
-  }
-}
-
 /** So that the lines of the error can be shown: the text may be no file, or by now another one. */
 function withText(error: unknown, { shown, text }: DockerfileText): unknown {
   const isOfText = isBuildError(error) && error.source?.file === shown
@@ -158,13 +147,13 @@ function withText(error: unknown, { shown, text }: DockerfileText): unknown {
 
 async function solveGraph(
   { run, snapshotter, remote, secrets, collector }: Solving,
-  { frontend, contexts }: Definition,
+  { graph, contexts }: Definition,
   executor: Executor,
 ) {
   const { machine, events, signal } = run
   const { store } = machine
   const cache = createLocalCache(store, {
-    vertices: frontend.graph.vertices,
+    vertices: graph.vertices,
     forcedBy: run.options.noCache === true ? '--no-cache' : '--no-cache-filter',
     now: machine.now,
     onExplained: (vertex, explanation) => run.recorder?.explain(vertex, explanation as unknown as KeyValue),
@@ -174,7 +163,7 @@ async function solveGraph(
     snapshotter,
     executor,
     hasSnapshot: (id) => store.snapshots.has(id),
-    layerOf: wantedLayers(frontend.graph, outputsOf(run.options)),
+    layerOf: wantedLayers(graph, outputsOf(run.options)),
     contexts: contexts.open,
     fetch: async (source, fetching) =>
       openTreeContext(await fetchRemote(remote.forSteps, source, fetching), machine),
@@ -185,12 +174,12 @@ async function solveGraph(
     cacheMounts: store.cacheMounts,
     scope: machine.options.scope ?? 'main',
     secrets,
-    secretDigests: await digestSecrets(frontend.graph, { secrets }, () => store.secretKey()),
+    secretDigests: await digestSecrets(graph, { secrets }, () => store.secretKey()),
     ssh: run.ssh.forStep,
     now: machine.now,
   })
   const solution = await solve<OpResult>({
-    graph: frontend.graph,
+    graph,
     op: (vertex) => withRoom(op(vertex), collector),
     cache,
     exclusive: (key, body, onWait, aborted) =>
@@ -248,18 +237,18 @@ function keepingOf({ ref, options }: BuildRun): FailureKeeping {
 }
 
 /**
- * The layers that the first output with layers is going to need: those of the target's own stack. They are compressed
+ * The layers that the first output with layers is going to need: those of the targets' own stacks. They are compressed
  * while later steps run.
  */
 function wantedLayers(
-  graph: Graph,
+  graph: MergedGraph,
   outputs: readonly OutputSpec[],
 ): (vertex: Vertex) => Compression | undefined {
   const output = outputs.find(hasLayers)
   if (output === undefined) return () => undefined
   const vertices = new Map(graph.vertices.map((vertex) => [vertex.digest, vertex]))
   const wanted = new Set<Digest>()
-  const pending = graph.target === undefined ? [] : [graph.target]
+  const pending = graph.targets.filter((target) => target !== undefined)
   for (let next = pending.pop(); next !== undefined; next = pending.pop()) {
     const vertex = wanted.has(next) ? undefined : vertices.get(next)
     wanted.add(next)

@@ -1,4 +1,4 @@
-import type { Readable, Writable } from 'node:stream'
+import type { Readable } from 'node:stream'
 import type { Digest } from '@tsbuild/digest'
 import type { SourceRange } from '@tsbuild/errors'
 import type { BuildEvent, EventSink } from '@tsbuild/events'
@@ -15,6 +15,7 @@ import type {
 import type { Port, ProcessOptions } from '@tsbuild/native'
 import type { Descriptor } from '@tsbuild/oci'
 import type { ExplainOptions, ExplainReport } from './explain-types.ts'
+import type { AnnotationSpec, OutputSpec } from './output-types.ts'
 import type { CheckReport, DoctorReport, OutlineReport, TargetsReport } from './report-types.ts'
 import type { DiskUsageReport, PruneRequest, PruneResult, SpaceLimits } from './space-types.ts'
 
@@ -121,8 +122,11 @@ export interface BuildOptions {
   readonly tags?: readonly string[] | undefined
   /** `--label`. */
   readonly labels?: Readonly<Record<string, string>> | undefined
-  /** `--platform`: one, of Linux; default the machine's own. Programs of others run where an interpreter is registered. */
-  readonly platform?: string | undefined
+  /**
+   * `--platform`: of Linux, each once; `local` and the default are the machine's own. Programs of others run where an
+   * interpreter is registered. Several make an index, in this order.
+   */
+  readonly platforms?: readonly string[] | undefined
   /** `--no-cache`. */
   readonly noCache?: boolean | undefined
   /** `--no-cache-filter`: stage names. */
@@ -135,7 +139,14 @@ export interface BuildOptions {
   readonly addHosts?: readonly string[] | undefined
   /** `--output`; default the local image list where there are tags, else the cache only. */
   readonly outputs?: readonly OutputSpec[] | undefined
+  /** `--allow`: what outputs may do. */
+  readonly allowOutputs?: readonly OutputEntitlement[] | undefined
+  /** `--annotation`: of every image. */
+  readonly annotations?: readonly AnnotationSpec[] | undefined
 }
+
+/** What an output may only do when the caller of the build allows it: `local` with `mode=delete`. */
+export type OutputEntitlement = 'buildx.local.delete'
 
 /** What `--ssh` names. Absolute paths. */
 export type SshSource =
@@ -158,29 +169,6 @@ export interface StepLimits {
   readonly ioWeight?: number | undefined
 }
 
-/** One `--output`. */
-export type OutputSpec =
-  /** An OCI layout or a docker-load archive: a file written under a temporary name and renamed, or a stream. */
-  | {
-      readonly type: 'oci' | 'docker'
-      readonly dest: string | Writable
-      readonly compression?: CompressionSpec
-    }
-  /** The file system: a directory, or a tar file or stream. */
-  | { readonly type: 'local'; readonly dest: string }
-  | { readonly type: 'tar'; readonly dest: string | Writable }
-  /** The local image list. */
-  | { readonly type: 'image'; readonly compression?: CompressionSpec }
-  /** A push of every tag. */
-  | { readonly type: 'registry'; readonly compression?: CompressionSpec }
-  | { readonly type: 'cacheonly' }
-
-/** How layers made by this build are compressed. */
-export interface CompressionSpec {
-  readonly type: 'gzip' | 'zstd' | 'uncompressed'
-  readonly level?: number | undefined
-}
-
 /** A running build. */
 export interface BuildHandle {
   /** Names the build in logs and history. */
@@ -199,12 +187,25 @@ export interface BuildHandle {
 /** What a build made. */
 export interface BuildResult {
   readonly ref: string
-  /** Of the image manifest; absent when no output needed an image. */
+  /** Of the manifest, or of the index of several; absent when no output needed an image. Of several forms that of the first. */
   readonly image?: Descriptor | undefined
-  /** Of the image config, Docker's image id; absent when no output needed an image. */
+  /** Of the image config, Docker's image id; absent when no output needed an image, or for several platforms. */
   readonly configDigest?: Digest | undefined
+  /** The image of each platform, in the order asked for; empty when no output needed one. */
+  readonly images: readonly BuiltImage[]
+  /** Every name that an output gave the image, in full form. */
+  readonly names: readonly string[]
   readonly tags: readonly string[]
   readonly steps: { readonly total: number; readonly cached: number; readonly executed: number }
+}
+
+/** See {@link BuildResult.images}. */
+export interface BuiltImage {
+  /** `linux/arm64` */
+  readonly platform: string
+  /** Of the manifest. */
+  readonly descriptor: Descriptor
+  readonly configDigest: Digest
 }
 
 /** One entry of the local image list. */

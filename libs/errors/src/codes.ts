@@ -107,6 +107,10 @@ export const errorCodes = {
   ERR_REGISTRY_STATUS: transient('A registry answers with an error status.'),
   ERR_REGISTRY_AUTH: environment('A registry refuses the credentials, or none are known.'),
   ERR_REGISTRY_TLS: environment('The TLS connection to a registry fails.'),
+  ERR_ENGINE_UNREACHABLE: transient('Docker or podman does not answer, or may not be used.'),
+  ERR_ENGINE_RESPONSE: environment('What answers is no Docker or podman, or its answer makes no sense.'),
+  ERR_ENGINE_LOAD: environment('Docker or podman does not take an image.'),
+  ERR_ENGINE_CONTEXT: user('A docker context is not there, or names no engine.'),
   ERR_OUTPUT: environment('An output file or directory cannot be written.'),
 
   ERR_STORE_OPEN: environment('The store cannot be opened.'),

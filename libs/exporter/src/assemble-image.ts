@@ -1,4 +1,4 @@
-import { type ChainId, chainUpon, type DiffId, type Digest, digestBytes } from '@tsbuild/digest'
+import { type ChainId, chainUpon, type DiffId } from '@tsbuild/digest'
 import { InternalError } from '@tsbuild/errors'
 import type { ImageDraft } from '@tsbuild/frontend'
 import {
@@ -8,8 +8,10 @@ import {
   serializeImageConfig,
   serializeManifest,
 } from '@tsbuild/oci'
-import { type LayerRef, layerFormat, layerMediaType } from '@tsbuild/snapshot'
-import type { SnapshotId, Store } from '@tsbuild/store'
+import type { LayerRef } from '@tsbuild/snapshot'
+import type { SnapshotId } from '@tsbuild/store'
+import { putDocument, withAnnotations } from './documents.ts'
+import { baseLayerType, typeIn } from './layer-types.ts'
 import type { AssembledImage, AssembledLayer, ExportContext, ExporterOptions, ImageParts } from './types.ts'
 
 /**
@@ -25,28 +27,22 @@ export async function assembleImage(
   const { layers } = parts.filesystem
   const made = await mapSome(layers, (layer) => assembleLayer(options, layer, parts, context))
   await adoptSnapshots(options, layers, made)
-  const config = serializeImageConfig(imageConfig(parts, made))
-  const configDescriptor = {
-    mediaType: mediaTypes.ociConfig,
-    digest: digestBytes(config),
-    size: config.length,
-  }
+  const types = parts.form.mediaTypes
+  const config = await putDocument(
+    options.store,
+    typeIn(types, mediaTypes.ociConfig),
+    serializeImageConfig(imageConfig(parts, made)),
+  )
+  const mediaType = typeIn(types, mediaTypes.ociManifest)
   const manifestBytes = serializeManifest({
-    mediaType: mediaTypes.ociManifest,
-    config: configDescriptor,
+    mediaType,
+    config,
     layers: made.map(({ layer }) => layer.descriptor),
-    annotations: {},
+    annotations: parts.annotations?.manifest ?? {},
   })
-  const manifest = {
-    mediaType: mediaTypes.ociManifest,
-    digest: digestBytes(manifestBytes),
-    size: manifestBytes.length,
-  }
-  await Promise.all([
-    putIfMissing(options.store, configDescriptor.digest, config),
-    putIfMissing(options.store, manifest.digest, manifestBytes),
-  ])
-  return { manifest, manifestBytes, config: configDescriptor, layers: made.map(({ layer }) => layer) }
+  const stored = await putDocument(options.store, mediaType, manifestBytes)
+  const manifest = withAnnotations(stored, parts.annotations?.manifestDescriptor)
+  return { manifest, manifestBytes, config, layers: made.map(({ layer }) => layer) }
 }
 
 interface MadeLayer {
@@ -70,13 +66,12 @@ async function mapSome<T, U>(items: readonly T[], body: (item: T) => Promise<U>)
 async function assembleLayer(
   options: ExporterOptions,
   layer: LayerRef,
-  { compression }: ImageParts,
+  { form }: ImageParts,
   { signal, vertex, events, now }: ExportContext,
 ): Promise<MadeLayer> {
   if (layer.kind === 'image') {
     const { digest, size, diffId } = layer
-    // The same bytes under OCI's name: a manifest is either Docker's or OCI's, never mixed.
-    const descriptor = { mediaType: layerMediaType(layerFormat(layer.mediaType)), digest, size }
+    const descriptor = { mediaType: baseLayerType(layer.mediaType, form), digest, size }
     return { layer: { descriptor, origin: layer }, diffId }
   }
   const onProgress = (currentBytes: number) =>
@@ -91,8 +86,13 @@ async function assembleLayer(
     })
   const onWarning = (message: string) =>
     events({ type: 'warning', rule: 'LayerContent', message, source: null, at: now() })
-  const blob = await options.snapshotter.layerBlob(layer.id, compression, { signal, onProgress, onWarning })
-  const { mediaType, digest, size, diffId } = blob
+  const blob = await options.snapshotter.layerBlob(layer.id, form.compression, {
+    signal,
+    onProgress,
+    onWarning,
+  })
+  const { digest, size, diffId } = blob
+  const mediaType = typeIn(form.mediaTypes, blob.mediaType)
   return { layer: { descriptor: { mediaType, digest, size }, origin: undefined }, diffId }
 }
 
@@ -155,9 +155,4 @@ function historyOf(draft: ImageDraft, layers: readonly LayerRef[], fixed: string
 
 function timestamp(unixMs: number): string {
   return new Date(unixMs).toISOString()
-}
-
-async function putIfMissing(store: Store, digest: Digest, bytes: Uint8Array): Promise<void> {
-  if ((await store.blobs.size(digest)) === undefined)
-    await store.blobs.put(bytes, { digest, size: bytes.length })
 }

@@ -11,15 +11,23 @@ import { temporaryStore } from '@tsbuild/store/testing'
 import { beforeEach, describe, expect, it, onTestFinished } from 'vitest'
 import {
   type AssembledImage,
+  type AssembledTree,
   assembleImage,
   type ExportContext,
   type ExporterOptions,
   exportToStore,
+  type ImageForm,
   pushImage,
 } from './index.ts'
 
 const platform = { os: 'linux', architecture: 'amd64' }
-const compression = { format: 'gzip', level: 6 } as const
+const form: ImageForm = {
+  compression: { format: 'gzip', level: 6 },
+  forceCompression: false,
+  mediaTypes: 'oci',
+  preferNonDistributable: false,
+  rewriteTimestamp: false,
+}
 const iso = (ms: number) => new Date(ms).toISOString()
 
 let store: Store
@@ -95,7 +103,14 @@ const run = { createdBy: 'RUN x', emptyLayer: false }
 const env = { createdBy: 'ENV a=b', emptyLayer: true }
 
 const assemble = (draft: ImageDraft, layers: Filesystem['layers'], sourceDateEpoch?: number) =>
-  assembleImage(options, { draft, filesystem: { layers }, compression, sourceDateEpoch }, context)
+  assembleImage(options, { draft, filesystem: { layers }, form, sourceDateEpoch }, context)
+
+/** As the only image of its tree. */
+const treeOf = (image: AssembledImage): AssembledTree => ({
+  root: image.manifest,
+  rootBytes: image.manifestBytes,
+  manifests: [image],
+})
 
 const configOf = async (image: AssembledImage): Promise<ImageConfig> =>
   parseImageConfig(await store.blobs.read(image.config.digest))
@@ -185,7 +200,7 @@ describe('exportToStore()', () => {
   it('names the image, and fetches what nobody has read yet', async () => {
     const layer = baseLayer('base')
     const image = await assemble(draftOf([]), [layer])
-    await exportToStore(options, image, names, context)
+    await exportToStore(options, treeOf(image), names, context)
     for (const name of names) expect(await store.images.get(name)).toMatchObject(image.manifest)
     expect(await store.blobs.size(layer.digest)).toBe(layer.size)
   })
@@ -206,18 +221,18 @@ describe('exportToStore()', () => {
       set,
     }
     const counted = { ...options, store: { ...store, images } }
-    await exportToStore(counted, image, names, context)
-    await exportToStore(counted, image, names, context)
+    await exportToStore(counted, treeOf(image), names, context)
+    await exportToStore(counted, treeOf(image), names, context)
     const other = await assemble(draftOf([run]), [await ownLayer('two', 2)])
     await store.images.set(['docker.io/library/a:1'], other.manifest)
-    await exportToStore(counted, image, names, context)
+    await exportToStore(counted, treeOf(image), names, context)
     expect(written).toEqual([names, ['docker.io/library/a:1']])
   })
 
   it('names nothing when a layer cannot be fetched', async () => {
     const image = await assemble(draftOf([]), [baseLayer('base')])
     const broken = { ...options, fetch: () => Promise.reject(new Error('the line is dead')) }
-    await expect(exportToStore(broken, image, names, context)).rejects.toThrow('the line is dead')
+    await expect(exportToStore(broken, treeOf(image), names, context)).rejects.toThrow('the line is dead')
     expect(await store.images.list()).toEqual([])
   })
 })
@@ -239,7 +254,7 @@ describe('pushImage()', () => {
 
   it('sends layers and config first and the manifest last', async () => {
     const image = await assemble(draftOf([run]), [await ownLayer('one', 1)])
-    await pushImage(options, image, target(), context)
+    await pushImage(options, treeOf(image), target(), context)
     expect(registry.manifests.get('app:1')?.bytes).toEqual(Buffer.from(image.manifestBytes))
     for (const { digest } of [image.config, ...image.layers.map(({ descriptor }) => descriptor)])
       expect(registry.blobs.has(`app@${digest}`)).toBe(true)
@@ -249,9 +264,9 @@ describe('pushImage()', () => {
 
   it('sends no blob again that the repository has', async () => {
     const image = await assemble(draftOf([run]), [await ownLayer('one', 1)])
-    await pushImage(options, image, target(), context)
+    await pushImage(options, treeOf(image), target(), context)
     const before = sentBytes()
-    await pushImage(options, image, target(), context)
+    await pushImage(options, treeOf(image), target(), context)
     expect(sentBytes() - before).toBe(image.manifest.size)
     const [layer] = image.layers
     expect(outcomes()).toEqual([
@@ -266,7 +281,7 @@ describe('pushImage()', () => {
     const layer = baseLayer('base')
     registry.blobs.set(`base@${layer.digest}`, bytesOf(layer))
     const image = await assemble(draftOf([]), [layer])
-    await pushImage(options, image, target(), context)
+    await pushImage(options, treeOf(image), target(), context)
     expect(registry.blobs.has(`app@${layer.digest}`)).toBe(true)
     expect([fetched, sentBytes()]).toEqual([[], image.config.size + image.manifest.size])
     expect(outcomes()[0]).toBe(`mounted ${layer.digest}`)
@@ -275,7 +290,7 @@ describe('pushImage()', () => {
   it('fetches the layers of a base of another registry, and sends them', async () => {
     const layer = baseLayer('base', 'registry.example/base:1')
     const image = await assemble(draftOf([]), [layer])
-    await pushImage(options, image, target(), context)
+    await pushImage(options, treeOf(image), target(), context)
     expect(fetched).toEqual([layer.digest])
     expect(registry.blobs.get(`app@${layer.digest}`)).toEqual(bytesOf(layer))
   })
@@ -283,7 +298,7 @@ describe('pushImage()', () => {
   it('stores no manifest when a layer cannot be sent', async () => {
     const image = await assemble(draftOf([run]), [await ownLayer('one', 1)])
     registry.fault({ method: 'POST', act: ({ response }) => reply(response, 403), times: 9 })
-    await expect(pushImage(options, image, target(), context)).rejects.toMatchObject({
+    await expect(pushImage(options, treeOf(image), target(), context)).rejects.toMatchObject({
       code: 'ERR_REGISTRY_AUTH',
     })
     expect(registry.manifests.size).toBe(0)
@@ -291,7 +306,7 @@ describe('pushImage()', () => {
 
   it('tells how far each blob is, to its end', async () => {
     const image = await assemble(draftOf([run]), [await ownLayer('one', 1)])
-    await pushImage(options, image, target(), context)
+    await pushImage(options, treeOf(image), target(), context)
     const done = events.flatMap((event) => (event.type === 'vertex.status' && event.done ? [event.id] : []))
     const blobs = [image.config, ...image.layers.map(({ descriptor }) => descriptor)]
     expect(done.toSorted()).toEqual(blobs.map(({ digest }) => `pushing ${digest}`).toSorted())
@@ -299,7 +314,7 @@ describe('pushImage()', () => {
 
   it('throws ERR_REFERENCE_INVALID for a name that is none', async () => {
     const image = await assemble(draftOf([]), [])
-    await expect(pushImage(options, image, 'App', context)).rejects.toMatchObject({
+    await expect(pushImage(options, treeOf(image), 'App', context)).rejects.toMatchObject({
       code: 'ERR_REFERENCE_INVALID',
     })
   })

@@ -9,27 +9,34 @@ import {
   writeDockerArchive,
   writeOciArchive,
 } from '@tsbuild/oci'
+import type { RegistryClient } from '@tsbuild/registry'
 import pLimit from 'p-limit'
-import type { AssembledImage, AssembledLayer, ExportContext, ExporterOptions } from './types.ts'
+import type {
+  AssembledImage,
+  AssembledLayer,
+  AssembledTree,
+  ExportContext,
+  ExporterOptions,
+} from './types.ts'
 import { writeOutput } from './write-output.ts'
 
-/** Sets names of the local image list to an image; its every blob is in the store then. */
+/** Sets names of the local image list to an image or index; its every blob is in the store then. */
 export async function exportToStore(
   options: ExporterOptions,
-  image: AssembledImage,
+  { root, manifests }: AssembledTree,
   names: readonly string[],
   { signal }: ExportContext,
 ): Promise<void> {
-  await fetchLayers(options, image.layers, signal)
+  await fetchLayers(options, manifests, signal)
   const current = await Promise.all(names.map((name) => options.store.images.get(name)))
-  const stale = names.filter((_, index) => current[index]?.digest !== image.manifest.digest)
-  if (stale.length > 0) await options.store.images.set(stale, image.manifest)
+  const stale = names.filter((_, index) => current[index]?.digest !== root.digest)
+  if (stale.length > 0) await options.store.images.set(stale, root)
 }
 
-/** Writes an OCI or a docker-load archive. */
+/** Writes an OCI or a docker-load archive. @throws {UserError} `ERR_UNSUPPORTED` for several images for Docker */
 export async function exportArchive(
   options: ExporterOptions,
-  image: AssembledImage,
+  tree: AssembledTree,
   archive: {
     readonly type: 'oci' | 'docker'
     readonly dest: string | Writable
@@ -37,28 +44,32 @@ export async function exportArchive(
   },
   { signal }: ExportContext,
 ): Promise<void> {
-  await fetchLayers(options, image.layers, signal)
-  const sizes = new Map(
-    [image.manifest, image.config, ...image.layers.map(({ descriptor }) => descriptor)].map((blob) => [
-      blob.digest,
-      blob.size,
-    ]),
-  )
-  const open = (digest: Digest) => options.store.blobs.stream({ digest, size: sizes.get(digest) ?? 0 })
-  const content = { root: image.manifest, names: archive.names, open }
+  await fetchLayers(options, tree.manifests, signal)
+  const content = { root: tree.root, names: archive.names, open: opener(options, tree) }
   const write = archive.type === 'oci' ? writeOciArchive : writeDockerArchive
   await writeOutput(archive.dest, (out) => write(out, content, { signal }))
 }
 
+/** Opens what belongs to a tree. */
+export function opener({ store }: ExporterOptions, { root, manifests }: AssembledTree) {
+  const blobs = [root, ...manifests.flatMap(blobsOf)]
+  const sizes = new Map(blobs.map((blob) => [blob.digest, blob.size]))
+  return (digest: Digest) => store.blobs.stream({ digest, size: sizes.get(digest) ?? 0 })
+}
+
+function blobsOf({ manifest, config, layers }: AssembledImage): readonly Descriptor[] {
+  return [manifest, config, ...layers.map(({ descriptor }) => descriptor)]
+}
+
 /** Layers of a base image that nobody has read yet are fetched now. */
-async function fetchLayers(
+export async function fetchLayers(
   { store, fetch }: ExporterOptions,
-  layers: readonly AssembledLayer[],
+  manifests: readonly AssembledImage[],
   signal: AbortSignal,
 ) {
   const limit = pLimit({ concurrency: 4, rejectOnClear: true })
   await Promise.all(
-    layers.map(({ descriptor, origin }) =>
+    layersOf(manifests).map(({ descriptor, origin }) =>
       limit(async () => {
         if (origin !== undefined && (await store.blobs.size(descriptor.digest)) === undefined)
           await fetch(origin, signal)
@@ -67,23 +78,55 @@ async function fetchLayers(
   )
 }
 
+/** Each once: images for several platforms may share them. */
+function layersOf(manifests: readonly AssembledImage[]): readonly AssembledLayer[] {
+  const layers = manifests.flatMap((image) => image.layers)
+  return [...new Map(layers.map((layer) => [layer.descriptor.digest, layer])).values()]
+}
+
+/** How an image is pushed. */
+export interface PushOptions {
+  /** Under its digest alone: the name is a repository. */
+  readonly byDigest?: boolean | undefined
+  /** For this push; default the one of all. */
+  readonly registry?: (() => RegistryClient) | undefined
+}
+
 /**
- * Pushes an image under a name: the layers and the config that the registry lacks, then the manifest. Layers of a base
- * image of the same registry are mounted from there and never fetched.
+ * Pushes an image or index under a name: the layers and configs that the registry lacks, then each manifest of an index by its
+ * digest, and last what the name stands for. Layers of a base image of the same registry are mounted from there and never
+ * fetched.
+ *
+ * @throws {UserError} `ERR_REFERENCE_INVALID`; `ERR_USAGE` for a tag where the push is by digest
  */
 export async function pushImage(
   options: ExporterOptions,
-  image: AssembledImage,
+  { root, rootBytes, manifests }: AssembledTree,
   name: string,
   context: ExportContext,
+  { byDigest = false, registry = options.registry }: PushOptions = {},
 ): Promise<void> {
-  const reference = parseReference(name)
+  const named = parseReference(name)
+  const reference = byDigest ? { ...named, tag: undefined } : named
+  const { signal } = context
+  const using = { ...options, registry }
   const limit = pLimit({ concurrency: 4, rejectOnClear: true })
-  await Promise.all(image.layers.map((layer) => limit(() => pushLayer(options, layer, reference, context))))
-  await upload(options, image.config, reference, [], context)
-  await options
-    .registry()
-    .putManifest(reference, image.manifestBytes, image.manifest.mediaType, { signal: context.signal })
+  const configs = distinct(manifests.map(({ config }) => config))
+  await Promise.all(
+    layersOf(manifests).map((layer) => limit(() => pushLayer(using, layer, reference, context))),
+  )
+  await Promise.all(configs.map((config) => limit(() => upload(using, config, reference, [], context))))
+  // One after the other: a registry may want what a manifest is about before that manifest.
+  for (const { manifest, manifestBytes } of manifests) {
+    if (manifest.digest === root.digest) continue
+    const place = { ...reference, tag: undefined, digest: manifest.digest }
+    await registry().putManifest(place, manifestBytes, manifest.mediaType, { signal })
+  }
+  await registry().putManifest(reference, rootBytes, root.mediaType, { signal })
+}
+
+function distinct(blobs: readonly Descriptor[]): readonly Descriptor[] {
+  return [...new Map(blobs.map((blob) => [blob.digest, blob])).values()]
 }
 
 async function pushLayer(

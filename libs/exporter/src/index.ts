@@ -1,5 +1,21 @@
 export { assembleImage } from './assemble-image.ts'
+export type { PlatformImage, TreeParts } from './assemble-tree.ts'
+export { assembleTree } from './assemble-tree.ts'
+export type { AttestationManifest, AttestationParts } from './attestation-manifest.ts'
+export { attestationManifest } from './attestation-manifest.ts'
 export { exportDirectory, exportTar } from './export-files.ts'
+export type { PushOptions } from './export-image.ts'
 export { exportArchive, exportToStore, pushImage } from './export-image.ts'
-export type { AssembledImage, AssembledLayer, ExportContext, ExporterOptions, ImageParts } from './types.ts'
+export type {
+  AssembledImage,
+  AssembledLayer,
+  AssembledTree,
+  Attestation,
+  ExportContext,
+  ExporterOptions,
+  ImageAnnotations,
+  ImageForm,
+  ImageParts,
+  IndexAnnotations,
+} from './types.ts'
 export { assertOutputPlace } from './write-output.ts'

@@ -31,12 +31,41 @@ export interface ExportContext {
 export interface ImageParts {
   readonly draft: ImageDraft
   readonly filesystem: Filesystem
-  readonly compression: Compression
+  readonly form: ImageForm
   /** Unix seconds; sets every time in config and history. */
   readonly sourceDateEpoch: number | undefined
+  readonly annotations?: ImageAnnotations | undefined
 }
 
-/** An image whose config and manifest are in the store. */
+/** The form of an image, which its files do not tell. */
+export interface ImageForm {
+  readonly compression: Compression
+  /** Layers of a base image are compressed so, too. */
+  readonly forceCompression: boolean
+  readonly mediaTypes: 'oci' | 'docker'
+  /** Layers that must not be distributed keep the media type that says so. */
+  readonly preferNonDistributable: boolean
+  /** Times in layers of this build that are later than `sourceDateEpoch` become it. */
+  readonly rewriteTimestamp: boolean
+}
+
+/** Of one image. */
+export interface ImageAnnotations {
+  readonly manifest: Annotations
+  /** Of the descriptor that names the manifest. */
+  readonly manifestDescriptor: Annotations
+}
+
+/** Of an index. */
+export interface IndexAnnotations {
+  readonly index: Annotations
+  /** Of the descriptor that names the index. */
+  readonly indexDescriptor: Annotations
+}
+
+type Annotations = Readonly<Record<string, string>>
+
+/** An image whose config and manifest are in the store, or something else that has the form of one: an attestation. */
 export interface AssembledImage {
   readonly manifest: Descriptor
   readonly manifestBytes: Uint8Array
@@ -50,6 +79,14 @@ export interface AssembledLayer {
   readonly descriptor: Descriptor
   /** The base image it came with; undefined for layers of this build. */
   readonly origin: ImageLayerRef | undefined
+}
+
+/** What a name stands for: one image, or an index of several and of what is said about them. All documents are in the store. */
+export interface AssembledTree {
+  readonly root: Descriptor
+  readonly rootBytes: Uint8Array
+  /** In the order of the index: images, then what is said about them. Of a tree without an index the root itself. */
+  readonly manifests: readonly AssembledImage[]
 }
 
 /** Something said about one image that is stored with it. The in-toto statement is put around it when the digest is known. */

@@ -1,11 +1,18 @@
 import type { Digest } from '@tsbuild/digest'
 import type { Instruction, Stage } from '@tsbuild/dockerfile'
-import { redact } from '@tsbuild/errors'
-import type { HistoryEntry, Platform, RuntimeConfig } from '@tsbuild/oci'
+import { isBuildError, redact } from '@tsbuild/errors'
+import {
+  formatPlatform,
+  type HistoryEntry,
+  type Platform,
+  parsePlatform,
+  type RuntimeConfig,
+  samePlatform,
+} from '@tsbuild/oci'
 import { addImage, type Base, imageTitle } from './base.ts'
 import { GrowingConfig } from './growing-config.ts'
 import { completeHistory } from './history.ts'
-import { createScope, type Scope } from './scope.ts'
+import { createScope, type Scope, splitAssignment } from './scope.ts'
 import type { StageBuilder } from './stage-builder.ts'
 import type { FrontendOptions, HistoryDraft } from './types.ts'
 
@@ -18,6 +25,8 @@ export interface StageState {
   readonly scope: Scope
   /** As in BuildKit's step names: `build`, `stage-1`, or empty in a file with one unnamed stage. */
   readonly label: string
+  /** Whether the names of its steps begin with a platform. */
+  readonly showsPlatform: boolean
   readonly ignoreCache: boolean
   /** What its steps run on: that of the stage it is based on, else `FROM --platform`, else that of the build. */
   readonly platform: Platform
@@ -59,6 +68,7 @@ export function startState(
       builder.observer.unknownName,
     ),
     label: stage.name ?? (options.dockerfile.stages.length === 1 ? '' : `stage-${stage.index}`),
+    showsPlatform: options.isOneOfSeveral,
     ignoreCache: ignoresCache(options, stage),
     platform: base.platform,
     total: steps.length + (isStep ? 1 : 0),
@@ -119,8 +129,42 @@ function ignoresCache({ noCache }: FrontendOptions, stage: Stage): boolean {
   return noCache.some((name) => name.toLowerCase() === stage.name || name === String(stage.index))
 }
 
-/** The name of the next step: `[build 2/4] RUN make`, without credentials: it is shown and recorded. Counts it. */
+/**
+ * The name of the next step: `[build 2/4] RUN make`, without credentials: it is shown and recorded. Counts it. Where an image is
+ * one of several: `[linux/amd64 build 2/4] RUN make`, and `[linux/amd64->arm64 build 2/4] …` where the step knows its target.
+ */
 export function nextStepName(state: StageState, text: string): string {
   state.number++
-  return `[${state.label === '' ? '' : `${state.label} `}${state.number}/${state.total}] ${redact(text)}`
+  const words = [
+    ...(state.showsPlatform ? [shownPlatform(state)] : []),
+    ...(state.label === '' ? [] : [state.label]),
+    `${state.number}/${state.total}`,
+  ]
+  return `[${words.join(' ')}] ${redact(text)}`
+}
+
+/** What a step runs on and, as far as it declared that, what it makes files for. */
+function shownPlatform({ platform, scope }: StageState): string {
+  const declared = new Map(scope.args().map(splitAssignment))
+  const whole = declared.get('TARGETPLATFORM')
+  const target = platformOfText(whole) ?? {
+    os: declared.get('TARGETOS') || platform.os,
+    architecture: declared.get('TARGETARCH') || platform.architecture,
+    variant: declared.get('TARGETVARIANT') || (declared.has('TARGETARCH') ? undefined : platform.variant),
+  }
+  const shown = formatPlatform(platform)
+  if (samePlatform(target, platform)) return shown
+  const arrow = formatPlatform(target)
+  return `${shown}->${target.os === platform.os ? arrow.slice(target.os.length + 1) : arrow}`
+}
+
+/** Anybody may give the variable any value. */
+function platformOfText(text: string | undefined): Platform | undefined {
+  if (text === undefined || text === '') return undefined
+  try {
+    return parsePlatform(text)
+  } catch (error) {
+    if (isBuildError(error)) return undefined
+    throw error
+  }
 }

@@ -37,6 +37,8 @@ export interface FrontendOptions {
   /** What is built for, and what this machine is. */
   readonly platform: Platform
   readonly buildPlatform: Platform
+  /** The image is one of several: steps say for which platform they are. */
+  readonly isOneOfSeveral: boolean
   /** `true`: every step; a list: the steps of these stages, names without case. */
   readonly noCache: boolean | readonly string[]
   readonly network: 'default' | 'none' | 'host'

@@ -1,6 +1,7 @@
 export type { GraphBuilder, VertexOptions } from './builder.ts'
 export { createGraphBuilder, vertexDigest } from './builder.ts'
 export { literalPattern } from './literal-pattern.ts'
+export { mergeGraphs } from './merge-graphs.ts'
 export type {
   Entitlement,
   ExecMount,
@@ -15,6 +16,7 @@ export type {
   ImageOp,
   InputIndex,
   LocalOp,
+  MergedGraph,
   MergeOp,
   Op,
   ScriptFile,

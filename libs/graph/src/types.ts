@@ -11,6 +11,14 @@ export interface Graph {
   readonly target: Digest | undefined
 }
 
+/** Graphs of several targets as one: a vertex that several of them need is in it once. */
+export interface MergedGraph {
+  /** In topological order, inputs first. */
+  readonly vertices: readonly Vertex[]
+  /** The {@link Graph.target} of each, in their order. */
+  readonly targets: readonly (Digest | undefined)[]
+}
+
 /** One step. */
 export interface Vertex {
   /** Names the vertex in one build: the digest of its op and inputs. It is no cache key. */

@@ -103,9 +103,9 @@ export function cancelled(what: string): UserError {
   return new UserError('ERR_CANCELLED', `Cannot ${what}: it was cancelled`)
 }
 
-/** Whether an error status may be gone the next time. */
+/** Whether an error status may be gone the next time. A proxy's 499 is its client's going away, which may be another proxy. */
 export function isTransientStatus(status: number): boolean {
-  return status === 408 || status === 429 || status >= 500
+  return status === 408 || status === 429 || status === 499 || status >= 500
 }
 
 /** Seconds or a date, as RFC 9110 has it; undefined where there is none or it makes no sense. */

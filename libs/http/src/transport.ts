@@ -17,6 +17,8 @@ export interface HttpRequest {
   /** A server named this address: connections to this machine are refused after its name was resolved. */
   readonly foreign: boolean
   readonly signal?: AbortSignal | undefined
+  /** How many milliseconds longer than usual the answer may take. */
+  readonly patienceMs?: number | undefined
 }
 
 /** An answer; the caller reads `body` to its end, or discards it. */
@@ -104,7 +106,7 @@ export function createTransport(options: TransportOptions): Transport {
         headers: { ...request.headers },
         body: request.body ?? null,
         signal: request.signal ?? null,
-        headersTimeout: options.timeouts?.headersMs ?? 30_000,
+        headersTimeout: (options.timeouts?.headersMs ?? 30_000) + (request.patienceMs ?? 0),
         bodyTimeout: options.timeouts?.bodyMs ?? 30_000,
       })
       return {

@@ -1,5 +1,7 @@
 export type { ArchiveOptions } from './archive.ts'
 export { namedDescriptors, writeDockerArchive, writeOciArchive } from './archive.ts'
+export type { Statement, StoredAttestation } from './attestations.ts'
+export { isAbout, maxStatementBytes, readAttestations, readStatement } from './attestations.ts'
 export type { ImageBlobs } from './image-blobs.ts'
 export { collectImageBlobs } from './image-blobs.ts'
 export { parseImageConfig, serializeImageConfig } from './image-config.ts'
@@ -15,7 +17,14 @@ export {
   serializeIndex,
   serializeManifest,
 } from './manifest.ts'
-export { acceptedManifestTypes, isIndexType, isManifestType, mediaTypes } from './media-types.ts'
+export {
+  acceptedManifestTypes,
+  attestationManifestType,
+  isIndexType,
+  isManifestType,
+  mediaTypes,
+  predicateTypeAnnotation,
+} from './media-types.ts'
 export type { PackageUrl } from './package-url.ts'
 export { formatPackageUrl, imagePackageUrl } from './package-url.ts'
 export {

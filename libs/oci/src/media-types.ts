@@ -6,6 +6,8 @@ export const mediaTypes = {
   ociLayer: 'application/vnd.oci.image.layer.v1.tar',
   ociLayerGzip: 'application/vnd.oci.image.layer.v1.tar+gzip',
   ociLayerZstd: 'application/vnd.oci.image.layer.v1.tar+zstd',
+  ociNonDistributableLayer: 'application/vnd.oci.image.layer.nondistributable.v1.tar',
+  ociNonDistributableLayerGzip: 'application/vnd.oci.image.layer.nondistributable.v1.tar+gzip',
   /** The config of a manifest that is no image: the two bytes `{}`. */
   ociEmpty: 'application/vnd.oci.empty.v1+json',
   inToto: 'application/vnd.in-toto+json',
@@ -14,7 +16,15 @@ export const mediaTypes = {
   dockerConfig: 'application/vnd.docker.container.image.v1+json',
   dockerLayer: 'application/vnd.docker.image.rootfs.diff.tar',
   dockerLayerGzip: 'application/vnd.docker.image.rootfs.diff.tar.gzip',
+  dockerForeignLayer: 'application/vnd.docker.image.rootfs.foreign.diff.tar',
+  dockerForeignLayerGzip: 'application/vnd.docker.image.rootfs.foreign.diff.tar.gzip',
 } as const
+
+/** The type of a manifest of attestations, where it is an OCI artifact. */
+export const attestationManifestType = 'application/vnd.docker.attestation.manifest.v1+json'
+
+/** The annotation that names what a statement says, on the layer that holds it. */
+export const predicateTypeAnnotation = 'in-toto.io/predicate-type'
 
 /** Whether a media type is that of an image manifest, OCI's or Docker's. */
 export function isManifestType(mediaType: string): boolean {

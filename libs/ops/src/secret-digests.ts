@@ -15,7 +15,7 @@ export type SecretDigests = ReadonlyMap<string, string>
  * @throws what reading a secret does, for one whose content counts; of another one nothing is known then
  */
 export async function digestSecrets(
-  graph: Graph,
+  graph: Pick<Graph, 'vertices'>,
   { secrets }: Pick<OpsOptions, 'secrets'>,
   secretKey: () => Promise<Uint8Array>,
 ): Promise<SecretDigests> {

@@ -1,6 +1,15 @@
+<<<<<<< HEAD
 import { lookup as systemLookup } from 'node:dns'
 import { createTransport, sleepFor, userAgent } from '@tsbuild/http'
 import { type Connection, createConnection } from './connection.ts'
+=======
+import type { Readable } from 'node:stream'
+import { cancelled, createTransport, sleepFor, userAgent } from '@tsbuild/http'
+import type { LimitFunction } from 'p-limit'
+import pLimit from 'p-limit'
+import { hasBlob, mountBlob } from './blobs.ts'
+import { createConnection } from './connection.ts'
+>>>>>>> main
 import { downloadBlob, openBlob, withoutFirst } from './download.ts'
 import { noHosts, type Trust } from './hosts.ts'
 import { createLimits, type Limits } from './limits.ts'
@@ -9,10 +18,15 @@ import { fetchManifest, headManifest, purposeOf } from './manifests.ts'
 import { listRepositories, listTags } from './pages.ts'
 import { createManifestWriter, type ManifestWriter } from './push-manifest.ts'
 import { listReferrers } from './referrers.ts'
+<<<<<<< HEAD
 import { createRouter, type Router } from './router.ts'
 import type { Resolve } from './sources.ts'
 import type { Credentials, RegistryClient, RegistryClientOptions } from './types.ts'
 import { hasBlob, mountBlob, uploadBlob } from './upload.ts'
+=======
+import type { RegistryClient, RegistryClientOptions } from './types.ts'
+import { uploadBlob } from './upload.ts'
+>>>>>>> main
 
 const defaultConcurrency = 6
 

@@ -34,6 +34,8 @@ export interface RegistryRequest {
   readonly signal?: AbortSignal | undefined
   /** Called when the registry asks who asks. */
   readonly onChallenge?: (() => void) | undefined
+  /** How many milliseconds longer than usual the answer may take. */
+  readonly patienceMs?: number | undefined
 }
 
 /** Talks to registries: authorizes, follows redirects, tries again. Shared by all operations. */
@@ -171,6 +173,7 @@ async function sendFollowing(
       insecure: endpoint.insecure,
       foreign: isForeignHost(endpoint.origin.hostname, url.hostname),
       signal: request.signal,
+      patienceMs: request.patienceMs,
     })
     const location = response.header('location')
     const follows = request.method === 'GET' || request.method === 'HEAD'

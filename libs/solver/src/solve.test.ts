@@ -20,9 +20,9 @@ const chain: readonly Step[] = [
 describe('solve', () => {
   it('solve() runs every step once and nothing the second time', async () => {
     const world = createWorld()
-    expect(await world.start(chain, 'c')).toMatchObject({ result: 'c', executed: 3, cached: 0 })
+    expect(await world.start(chain, 'c')).toMatchObject({ results: ['c'], executed: 3, cached: 0 })
     expect(world.runs).toEqual(['a', 'b', 'c'])
-    expect(await world.start(chain, 'c')).toMatchObject({ result: 'c', executed: 0, cached: 3 })
+    expect(await world.start(chain, 'c')).toMatchObject({ results: ['c'], executed: 0, cached: 3 })
     expect(world.runs).toEqual([])
   })
 
@@ -329,8 +329,8 @@ describe('solve() and results that are the same again', () => {
     for (const record of world.records.values())
       if (record.name === 'build') world.gone.add(String(record.stored))
     made++
-    const { result, cached, executed } = await world.start(graph('2'), 'both')
-    expect(result).toBe('copied app1/lib+app1/lib')
+    const { results, cached, executed } = await world.start(graph('2'), 'both')
+    expect(results).toEqual(['copied app1/lib+app1/lib'])
     expect([cached, executed]).toEqual([0, 3])
   })
 })
@@ -398,7 +398,7 @@ describe('solve() of large graphs', { timeout: 60_000 }, () => {
     expect(await world.start(steps, 's9999')).toMatchObject({ executed: 10_000 })
     expect(await world.start(steps, 's9999')).toMatchObject({ executed: 0 })
     const views = chainOf(10_000, (index) => (index === 0 ? {} : { view: true as const }))
-    expect(await world.start(views, 's9999')).toMatchObject({ result: 's0' })
+    expect(await world.start(views, 's9999')).toMatchObject({ results: ['s0'] })
   })
 
   it('solve() fails 10,000 steps deep with the error of the first', async () => {
@@ -445,10 +445,10 @@ describe('solve() with a view', () => {
 
   it('solve() puts the results of its inputs together, and neither runs nor records it', async () => {
     const world = createWorld()
-    expect(await world.start(merged(), 'merge')).toMatchObject({ result: 'stage+link', executed: 2 })
+    expect(await world.start(merged(), 'merge')).toMatchObject({ results: ['stage+link'], executed: 2 })
     expect([...world.records.values()].map(({ name }) => name).toSorted()).toEqual(['link', 'stage'])
     expect(await world.start(merged(), 'merge')).toMatchObject({
-      result: 'stage+link',
+      results: ['stage+link'],
       executed: 0,
       cached: 2,
     })

@@ -17,8 +17,9 @@ const lockedBesides = 32
 const readBesides = 6
 
 /**
- * Makes the result of a graph's target: looks every step up from the sources on, runs those that are not recorded, each
- * once, as many at a time as allowed, and records what they made. The first failure cancels the rest.
+ * Makes the results of a graph's targets: looks every step up from the sources on, runs those that are not recorded, each
+ * once, as many at a time as allowed, and records what they made. What several targets need is made once. The first failure
+ * cancels the rest.
  *
  * A result may be used before it is durable; `vertex.completed` is sent, and {@link Solution.durable} resolves, when it is.
  *
@@ -46,14 +47,17 @@ export async function solve<R>(options: SolveOptions<R>): Promise<Solution<R>> {
   }
   const states = createStates(run)
   try {
-    const target = options.graph.target === undefined ? undefined : states.get(options.graph.target)
-    if (target !== undefined) await resolve(run, target)
+    const targets = options.graph.targets.map((target) =>
+      target === undefined ? target : states.get(target),
+    )
+    await Promise.all(targets.map((target) => target && resolve(run, target)))
     await lookAgain(run, [...states.values()])
-    const resolved = await target?.resolved
+    const resolved = await Promise.all(targets.map((target) => target?.resolved))
     // A commit that fails must not count as unhandled while an exporter is still at work.
     const durable = Promise.all(run.commits).then(() => undefined)
     durable.catch(() => {})
-    return { result: resolved?.result, cached: run.cached, executed: run.executed, durable }
+    const results = resolved.map((target) => target?.result)
+    return { results, cached: run.cached, executed: run.executed, durable }
   } catch (error) {
     await settle(states)
     // Steps that had run stay cached.

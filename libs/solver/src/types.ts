@@ -1,6 +1,6 @@
 import type { Digest, KeyValue } from '@tsbuild/digest'
 import type { EventSink, MissReason } from '@tsbuild/events'
-import type { Graph, Vertex } from '@tsbuild/graph'
+import type { MergedGraph, Vertex } from '@tsbuild/graph'
 
 /**
  * What the solver needs to know of a step. It knows no files, containers or images: `R` is opaque to it.
@@ -154,7 +154,7 @@ export interface CacheStore {
 
 /** See {@link solve}. */
 export interface SolveOptions<R> {
-  readonly graph: Graph
+  readonly graph: MergedGraph
   readonly op: (vertex: Vertex) => SolverOp<R>
   readonly cache: CacheStore
   /** Runs `body` while no other process runs a step of the same key; `onWait` is called when that takes long, with who runs it. */
@@ -173,8 +173,8 @@ export interface SolveOptions<R> {
 
 /** See {@link solve}. */
 export interface Solution<R> {
-  /** Of the target; undefined for an empty graph. */
-  readonly result: R | undefined
+  /** Of each target, in their order; undefined for one that is nothing. */
+  readonly results: readonly (R | undefined)[]
   readonly cached: number
   readonly executed: number
   /** Resolves when every step that ran is recorded durably. */

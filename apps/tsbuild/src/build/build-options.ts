@@ -15,8 +15,7 @@ import { parseSsh } from './ssh.ts'
  * @param context the command's argument
  * @param proxyArgs build arguments that `--build-arg` wins over
  * @throws {UserError} `ERR_USAGE` if the flags contradict each other or a value is malformed
- * @throws {UserError} `ERR_UNSUPPORTED` for several platforms, and for what docker can and tsbuild cannot; `ERR_SECRET`, `ERR_SSH`
- *   for what is not there
+ * @throws {UserError} `ERR_UNSUPPORTED` for what docker can and tsbuild cannot; `ERR_SECRET`, `ERR_SSH` for what is not there
  */
 export function buildOptions(
   context: string,
@@ -41,7 +40,7 @@ export function buildOptions(
     ...(epoch === '' ? {} : { SOURCE_DATE_EPOCH: epoch }),
     ...keyValues('--build-arg', flags.buildArg ?? [], (name) => host.env[name]),
   }
-  const platform = onePlatform(flags.platform ?? [])
+  const platforms = splitPlatforms(flags.platform ?? [])
   return {
     context,
     stdin: host.stdin,
@@ -54,7 +53,7 @@ export function buildOptions(
     buildArgs,
     tags,
     labels: keyValues('--label', flags.label ?? [], () => ''),
-    ...(platform === undefined ? {} : { platform }),
+    ...(platforms.length === 0 ? {} : { platforms }),
     noCache: flags.cache === false,
     noCacheFilter: Array.isArray(flags.cacheFilter) ? flags.cacheFilter.flatMap(splitCsv) : [],
     pull: flags.pull === true,
@@ -106,14 +105,8 @@ function namedContexts(given: readonly string[]): Readonly<Record<string, string
   })
 }
 
-function onePlatform(given: readonly string[]): string | undefined {
-  const platforms = [...new Set(given.flatMap((list) => list.split(',')).filter((one) => one !== ''))]
-  if (platforms.length > 1) {
-    throw new UserError(
-      'ERR_UNSUPPORTED',
-      `Cannot build for "${platforms.join(',')}": one platform is supported`,
-    )
-  }
-  const [platform] = platforms
-  return platform === 'local' ? undefined : platform
+/** Each flag may hold several. */
+function splitPlatforms(given: readonly string[]): readonly string[] {
+  const platforms = given.flatMap((list) => list.split(',')).map((one) => one.trim())
+  return [...new Set(platforms.filter((one) => one !== ''))]
 }

@@ -76,7 +76,11 @@ function buildFlags(): readonly Option[] {
       collect,
     ),
     flag('image', '--label <label>', '`name=value`, wins over LABEL; repeatable').argParser(collect),
-    flag('image', '--platform <platform>', 'What to build for, for example `linux/amd64`').argParser(collect),
+    flag(
+      'image',
+      '--platform <platform>',
+      'What to build for: `linux/amd64`, `local`, or several with commas; repeatable',
+    ).argParser(collect),
     flag('run', '--network <mode>', 'Network of RUN steps: default, none or host').argParser(
       oneOf('--network', networks),
     ),

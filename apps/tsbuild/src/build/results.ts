@@ -14,14 +14,14 @@ export function imageId(result: BuildResult): string | undefined {
  * @see https://docs.docker.com/reference/cli/docker/buildx/build/#metadata-file
  */
 export function metadataJson(result: BuildResult): string {
-  const { image, configDigest, tags } = result
+  const { image, configDigest, names } = result
   const metadata = {
     'buildx.build.ref': result.ref,
     ...(configDigest === undefined ? {} : { 'containerimage.config.digest': configDigest }),
     ...(image === undefined
       ? {}
       : { 'containerimage.descriptor': image, 'containerimage.digest': image.digest }),
-    ...(tags.length === 0 ? {} : { 'image.name': tags.join(',') }),
+    ...(names.length === 0 ? {} : { 'image.name': names.join(',') }),
   }
   return `${JSON.stringify(metadata, undefined, 2)}\n`
 }

@@ -35,6 +35,7 @@ function options(text: string, more: Partial<FrontendOptions> = {}): FrontendOpt
     labels: {},
     platform: linux,
     buildPlatform: linux,
+    isOneOfSeveral: false,
     noCache: false,
     network: 'default',
     extraHosts: [],

@@ -47,6 +47,7 @@ async function rulesOf({ text, buildArgs, hidden }: Example): Promise<readonly s
     labels: {},
     platform,
     buildPlatform: platform,
+    isOneOfSeveral: false,
     noCache: false,
     network: 'default',
     extraHosts: [],

@@ -66,6 +66,7 @@ export function convertWith(
     labels: {},
     platform: { os: 'linux', architecture: 'amd64' },
     buildPlatform: { os: 'linux', architecture: 'amd64' },
+    isOneOfSeveral: false,
     noCache: false,
     network: 'default',
     extraHosts: [],

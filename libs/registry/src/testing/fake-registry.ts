@@ -5,6 +5,7 @@ import { createServer as createSecureServer } from 'node:https'
 import { digestBytes } from '@tsbuild/digest'
 import { type Access, authorize } from './fake-auth.ts'
 import { answerList, type FakeLists, subjectOf } from './fake-lists.ts'
+import { FakeUploads, type UploadRules } from './fake-uploads.ts'
 import { reply, replyError } from './replies.ts'
 
 /** One request as the fake registry saw it. */
@@ -17,6 +18,8 @@ export interface SeenRequest {
   readonly range: string | undefined
   /** In bytes; counted to where the connection ended. */
   bodyLength: number
+  /** How many bytes of the answer's body were handed to the connection. */
+  answerLength: number
 }
 
 /** What a fault gets to do its work with. */
@@ -33,6 +36,8 @@ export interface Exchange {
 export interface Fault {
   readonly method?: string | undefined
   readonly path?: RegExp | undefined
+  /** How many requests that match pass unharmed before it. Default 0. */
+  readonly after?: number | undefined
   /** How many requests it hits. Default 1. */
   readonly times?: number | undefined
   readonly act: (exchange: Exchange) => void | Promise<void>
@@ -59,6 +64,9 @@ export interface FakeRegistryOptions {
   readonly access?: Access | undefined
   /** The form of the Location of an upload. Default `relative`. */
   readonly locations?: 'relative' | 'absolute' | 'changing' | undefined
+  readonly uploads?: UploadRules | undefined
+  /** Where it listens. Default `127.0.0.1`. */
+  readonly address?: string | undefined
   /** Speaks HTTPS with this certificate and its key, PEM texts. */
   readonly tls?: { readonly cert: string; readonly key: string } | undefined
   readonly lists?: FakeLists | undefined
@@ -67,25 +75,29 @@ export interface FakeRegistryOptions {
 interface State {
   readonly blobs: FakeRegistry['blobs']
   readonly manifests: FakeRegistry['manifests']
-  readonly uploads: Map<string, Buffer>
+  readonly uploads: FakeUploads
   readonly options: FakeRegistryOptions
   host: string
 }
 
 /** Starts a fake registry; resolves when it listens. */
 export async function startFakeRegistry(options: FakeRegistryOptions = {}): Promise<FakeRegistry> {
-  const state: State = { blobs: new Map(), manifests: new Map(), uploads: new Map(), options, host: '' }
+  const uploads = new FakeUploads(options.uploads ?? {})
+  const state: State = { blobs: new Map(), manifests: new Map(), uploads, options, host: '' }
   const requests: SeenRequest[] = []
-  const script: { fault: Fault; left: number }[] = []
+  const script: { fault: Fault; passes: number; left: number }[] = []
   const onRequest = (request: IncomingMessage, response: ServerResponse) => {
     const seen = logRequest(request)
     requests.push(seen)
+    countAnswer(response, seen)
     request.on('data', (chunk: Buffer) => {
       seen.bodyLength += chunk.length
     })
     request.pause()
     const path = request.url ?? ''
-    const hit = script.find(({ fault, left }) => left > 0 && matches(fault, request.method, path))
+    const hit = script.find(
+      (entry) => entry.left > 0 && matches(entry.fault, request.method, path) && entry.passes-- <= 0,
+    )
     if (hit !== undefined) hit.left--
     const next = () => handle(state, request, response)
     const outcome =
@@ -96,18 +108,19 @@ export async function startFakeRegistry(options: FakeRegistryOptions = {}): Prom
   }
   const server =
     options.tls === undefined ? createServer(onRequest) : createSecureServer(options.tls, onRequest)
-  server.listen(0, '127.0.0.1')
+  const listenAddress = options.address ?? '127.0.0.1'
+  server.listen(0, listenAddress)
   await once(server, 'listening')
   const address = server.address()
   if (address === null || typeof address === 'string') throw new Error('the fake registry has no port')
-  state.host = `127.0.0.1:${address.port}`
+  state.host = `${listenAddress.includes(':') ? `[${listenAddress}]` : listenAddress}:${address.port}`
   return {
     host: state.host,
     requests,
     blobs: state.blobs,
     manifests: state.manifests,
     fault: (...faults) => {
-      for (const fault of faults) script.push({ fault, left: fault.times ?? 1 })
+      for (const fault of faults) script.push({ fault, passes: fault.after ?? 0, left: fault.times ?? 1 })
     },
     pendingFaults: () => script.filter(({ left }) => left > 0).length,
     stop: async () => {
@@ -121,7 +134,24 @@ export async function startFakeRegistry(options: FakeRegistryOptions = {}): Prom
 function logRequest(request: IncomingMessage): SeenRequest {
   const { method = '', url = '', headers } = request
   const { host = '', authorization, range } = headers
-  return { method, path: url, host, authorization, range, bodyLength: 0 }
+  return { method, path: url, host, authorization, range, bodyLength: 0, answerLength: 0 }
+}
+
+/** Whatever writes to the answer. */
+function countAnswer(response: ServerResponse, seen: SeenRequest): void {
+  const write = response.write.bind(response)
+  const end = response.end.bind(response)
+  const count = (chunk: unknown) => {
+    if (chunk instanceof Uint8Array || typeof chunk === 'string') seen.answerLength += chunk.length
+  }
+  response.write = ((chunk: unknown, ...rest: unknown[]) => {
+    count(chunk)
+    return Reflect.apply(write, response, [chunk, ...rest])
+  }) as typeof response.write
+  response.end = ((chunk: unknown, ...rest: unknown[]) => {
+    count(chunk)
+    return Reflect.apply(end, response, [chunk, ...rest])
+  }) as typeof response.end
 }
 
 function matches(fault: Fault, method: string | undefined, path: string): boolean {
@@ -209,31 +239,25 @@ async function handleUpload(state: State, place: Place, request: IncomingMessage
       state.blobs.set(`${repository}@${url.searchParams.get('mount')}`, mounted)
       return reply(response, 201)
     }
-    const id = randomUUID()
-    state.uploads.set(id, Buffer.alloc(0))
-    return reply(response, 202, { location: locationOf(state, repository, id), range: '0-0' })
+    const id = state.uploads.begin()
+    const location = locationOf(state, repository, id)
+    return reply(response, 202, { location, range: '0-0', ...state.uploads.beginHeaders })
   }
-  const known = state.uploads.get(name)
-  if (known === undefined) return replyError(response, 404, 'BLOB_UPLOAD_UNKNOWN')
-  if (request.method !== 'GET') await receive(state, name, request)
-  const bytes = state.uploads.get(name) ?? known
-  if (request.method === 'PUT') return closeUpload(state, place, bytes, response)
+  if (!state.uploads.has(name)) return replyError(response, 404, 'BLOB_UPLOAD_UNKNOWN')
+  if (request.method !== 'GET') {
+    const received = await state.uploads.receive(name, request)
+    if (received.type === 'refused') return replyError(response, received.status, received.code)
+  }
+  if (request.method === 'PUT') return closeUpload(state, place, response)
   reply(response, request.method === 'GET' ? 204 : 202, {
     location: locationOf(state, repository, name),
-    range: `0-${Math.max(0, bytes.length - 1)}`,
+    range: state.uploads.range(name),
   })
 }
 
-/** What arrived before a connection is cut stays: that is what resuming is about. */
-async function receive(state: State, id: string, request: IncomingMessage): Promise<void> {
-  for await (const chunk of request) {
-    state.uploads.set(id, Buffer.concat([state.uploads.get(id) ?? Buffer.alloc(0), chunk]))
-  }
-}
-
-function closeUpload(state: State, place: Place, bytes: Buffer, response: ServerResponse): void {
+function closeUpload(state: State, place: Place, response: ServerResponse): void {
   const digest = place.url.searchParams.get('digest') ?? ''
-  state.uploads.delete(place.name)
+  const bytes = state.uploads.finish(place.name)
   if (digestBytes(bytes) === digest) {
     state.blobs.set(`${place.repository}@${digest}`, bytes)
     reply(response, 201, { location: `/v2/${place.repository}/blobs/${digest}` })

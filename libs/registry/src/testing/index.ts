@@ -13,5 +13,7 @@ export {
   type SeenRequest,
   startFakeRegistry,
 } from './fake-registry.ts'
+export type { UploadRules } from './fake-uploads.ts'
 export { type MemorySink, memorySink } from './memory-sink.ts'
 export { reply, replyError } from './replies.ts'
+export { type Answer, fault, type Misdeed, type Which } from './script.ts'

@@ -100,7 +100,7 @@ export class RandomWorld {
     const vertices = nodes.map((node) => vertexOf(node, forced.has(node.name)))
     const all = vertexOf({ name: 'all', kind: 'merge', text: '', parts: [...byName.keys()] }, false)
     const solution = await solve<Tree>({
-      graph: { vertices: [...vertices, all], target: all.digest },
+      graph: { vertices: [...vertices, all], targets: [all.digest] },
       op: ({ name }) => {
         const node = byName.get(name)
         return node === undefined ? mergeOp() : this.#opOf(node, build, outcome)
@@ -123,9 +123,10 @@ export class RandomWorld {
       parallelism: 3,
     })
     await solution.durable
-    if (solution.result?.kind !== 'merge') throw new Error('nothing was built')
+    const [made] = solution.results
+    if (made?.kind !== 'merge') throw new Error('nothing was built')
     for (const [index, name] of [...byName.keys()].entries()) {
-      const tree = solution.result.parts[index]
+      const tree = made.parts[index]
       if (tree !== undefined) outcome.set(name, tree)
     }
     return outcome

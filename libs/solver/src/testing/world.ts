@@ -1,6 +1,6 @@
 import { type Digest, digestBytes, type KeyValue } from '@tsbuild/digest'
 import type { BuildEvent } from '@tsbuild/events'
-import type { Graph, Vertex } from '@tsbuild/graph'
+import type { MergedGraph, Vertex } from '@tsbuild/graph'
 import {
   type CacheRecord,
   type CacheStore,
@@ -36,7 +36,7 @@ export interface Step {
 export interface World {
   readonly start: (
     steps: readonly Step[],
-    target: string,
+    target: string | readonly string[],
     signal?: AbortSignal | undefined,
   ) => Promise<Solution<string>>
   /** Names, in the order they ran. */
@@ -62,7 +62,7 @@ export interface World {
 /** The vertex of a step. */
 export const digestOf = (name: string): Digest => digestBytes(name)
 
-function graphOf(steps: readonly Step[], target: string): Graph {
+function graphOf(steps: readonly Step[], targets: readonly string[]): MergedGraph {
   const vertices = steps.map(
     ({ name, inputs = [], ignoreCache = false }): Vertex => ({
       digest: digestOf(name),
@@ -73,7 +73,7 @@ function graphOf(steps: readonly Step[], target: string): Graph {
       ignoreCache,
     }),
   )
-  return { vertices, target: digestOf(target) }
+  return { vertices, targets: targets.map(digestOf) }
 }
 
 interface Host extends Pick<World, 'gone' | 'counts' | 'lists'> {
@@ -170,7 +170,7 @@ export function createWorld(): World {
     Object.assign(counts, { loads: 0, restores: 0, contents: 0 })
     const byDigest = new Map(steps.map((step) => [digestOf(step.name), step]))
     const solution = await solve<string>({
-      graph: graphOf(steps, target),
+      graph: graphOf(steps, typeof target === 'string' ? [target] : target),
       op: (vertex) => opOf(byDigest.get(vertex.digest) as Step, host),
       cache: { load, link: (key, record) => void records.set(key, record), ...more },
       exclusive: async (key, body) => {

@@ -1,0 +1,81 @@
+import { realpath } from 'node:fs/promises'
+import { basename, dirname, join, resolve } from 'node:path'
+import { UserError } from '@tsbuild/errors'
+import { assertOutputPlace } from '@tsbuild/exporter'
+import { hostPlatform } from '@tsbuild/oci'
+import { annotationsOf } from './annotations.ts'
+import { formOf } from './output-form.ts'
+import { namesOf, tagsOf } from './output-names.ts'
+import type { ImageLikeOutput } from './output-types.ts'
+import { hasLayers, outputsOf } from './outputs.ts'
+import { wantedPlatforms } from './platforms.ts'
+import type { BuildOptions } from './types.ts'
+
+/**
+ * Refuses what no output could be made of, before anything is built.
+ *
+ * @throws {UserError} `ERR_USAGE` for what contradicts itself, `ERR_UNSUPPORTED`, `ERR_PLATFORM_INVALID`
+ * @throws {EnvironmentError} `ERR_OUTPUT` for a place where nothing can be written
+ */
+export async function checkOutputs(options: BuildOptions): Promise<void> {
+  const outputs = outputsOf(options)
+  const images = outputs.filter(hasLayers)
+  const platforms = wantedPlatforms(options, hostPlatform(process.arch))
+  tagsOf(options)
+  for (const output of images) {
+    formOf(output)
+    namesOf(output, options)
+    annotationsOf([...(options.annotations ?? []), ...(output.annotations ?? [])], platforms)
+    refuseDockerIndex(output, platforms.length)
+  }
+  if ((options.annotations ?? []).length > 0 && images.length === 0) {
+    throw new UserError('ERR_USAGE', 'Cannot set annotations: no output is an image', {
+      hints: ['Name it with --tag, or add an output of the type image, registry, oci or docker.'],
+    })
+  }
+  await checkPlaces(options)
+}
+
+function refuseDockerIndex({ type }: ImageLikeOutput, platforms: number): void {
+  if (type !== 'docker' || platforms === 1) return
+  throw new UserError(
+    'ERR_UNSUPPORTED',
+    `Cannot write a docker archive: it takes one image, and here are ${platforms} platforms`,
+    { hints: ['Write an OCI archive (type=oci), or build for one platform.'] },
+  )
+}
+
+interface Place {
+  /** Absolute. */
+  readonly path: string
+  readonly kind: 'file' | 'directory'
+}
+
+async function checkPlaces(options: BuildOptions): Promise<void> {
+  const taken = new Set<string>()
+  for (const { path, kind } of placesOf(options)) {
+    await assertOutputPlace(path, kind)
+    const real = await realPlace(path)
+    if (taken.has(real)) throw new UserError('ERR_USAGE', `Cannot write two outputs to one place: "${path}"`)
+    // Anything may be written to a device any number of times.
+    if (!real.startsWith('/dev/')) taken.add(real)
+  }
+}
+
+function placesOf(options: BuildOptions): readonly Place[] {
+  return outputsOf(options).flatMap((output): readonly Place[] => {
+    if (!('dest' in output) || typeof output.dest !== 'string') return []
+    const isDirectory = output.type === 'local' || ('tar' in output && output.tar === false)
+    return [{ path: resolve(options.cwd, output.dest), kind: isDirectory ? 'directory' : 'file' }]
+  })
+}
+
+/** Where a path leads; of one that is not there yet, where it will be. */
+async function realPlace(path: string): Promise<string> {
+  try {
+    return await realpath(path)
+  } catch {
+    const parent = dirname(path)
+    return parent === path ? path : join(await realPlace(parent), basename(path))
+  }
+}

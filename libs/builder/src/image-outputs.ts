@@ -1,0 +1,170 @@
+import { UserError } from '@tsbuild/errors'
+import {
+  type AssembledImage,
+  type AssembledTree,
+  assembleImage,
+  assembleTree,
+  type ExportContext,
+  type ExporterOptions,
+  exportArchive,
+  exportToStore,
+  type ImageForm,
+  pushImage,
+  type TreeParts,
+} from '@tsbuild/exporter'
+import type { FrontendResult } from '@tsbuild/frontend'
+import { formatReference, type Platform, parseReference } from '@tsbuild/oci'
+import type { Filesystem } from '@tsbuild/snapshot'
+import { annotationsOf } from './annotations.ts'
+import { formOf } from './output-form.ts'
+import type { ArchiveOutput, ImageLikeOutput, ImageOutput } from './output-types.ts'
+import type { BuildOptions } from './types.ts'
+
+/** What was built for one platform. */
+export interface PlatformResult {
+  readonly frontend: FrontendResult
+  readonly filesystem: Filesystem
+}
+
+/** What the images of a build are made from. */
+export interface ImageSource {
+  readonly exporter: ExporterOptions
+  readonly options: BuildOptions
+  readonly platforms: readonly PlatformResult[]
+  /** See {@link TreeParts.attestationsOf}. */
+  readonly attestationsOf?: TreeParts['attestationsOf']
+}
+
+/** An image or index that outputs of one form share. */
+export interface MadeImage {
+  readonly tree: AssembledTree
+  /** In the order of the platforms. */
+  readonly images: readonly { readonly platform: Platform; readonly image: AssembledImage }[]
+}
+
+/** Makes the image of an output; outputs that want the same one get the same one. */
+export type ImageMaker = (output: ImageLikeOutput, context: ExportContext) => Promise<MadeImage>
+
+/** Nothing is made before it is asked for. */
+export function createImageMaker(source: ImageSource): ImageMaker {
+  const made = new Map<string, Promise<MadeImage>>()
+  return (output, context) => {
+    const form = formOf(output)
+    const specs = [...(source.options.annotations ?? []), ...(output.annotations ?? [])]
+    const { sourceDateEpoch, ociArtifact, attestationInline } = output
+    const key = JSON.stringify([form, specs, sourceDateEpoch, ociArtifact, attestationInline])
+    const known = made.get(key) ?? makeImage(source, output, form, context)
+    made.set(key, known)
+    return known
+  }
+}
+
+async function makeImage(
+  { exporter, options, platforms, attestationsOf }: ImageSource,
+  output: ImageLikeOutput,
+  form: ImageForm,
+  context: ExportContext,
+): Promise<MadeImage> {
+  const specs = [...(options.annotations ?? []), ...(output.annotations ?? [])]
+  const annotations = annotationsOf(
+    specs,
+    platforms.map(({ frontend }) => frontend.image.platform),
+  )
+  const images = await Promise.all(
+    platforms.map(async ({ frontend, filesystem }) => {
+      const { image: draft, sourceDateEpoch } = frontend
+      const { platform } = draft
+      const epoch = output.sourceDateEpoch === undefined ? sourceDateEpoch : output.sourceDateEpoch
+      const parts = {
+        draft,
+        filesystem,
+        form,
+        sourceDateEpoch: epoch ?? undefined,
+        annotations: annotations.of(platform),
+      }
+      return { platform, image: await assembleImage(exporter, parts, context) }
+    }),
+  )
+  const { mediaTypes } = form
+  const tree = await assembleTree(exporter, {
+    images,
+    mediaTypes,
+    annotations: annotations.index,
+    attestationsOf,
+  })
+  return { tree, images }
+}
+
+/** Where an image goes. */
+export interface ImageTarget {
+  readonly exporter: ExporterOptions
+  readonly tree: AssembledTree
+  /** In full form. */
+  readonly names: readonly string[]
+  readonly context: ExportContext
+  /** Says a line about what is done. */
+  readonly done: (what: string) => void
+}
+
+/**
+ * Writes an image to the local list, to registries or to both.
+ *
+ * @returns the names that it has now
+ * @throws {UserError} `ERR_USAGE` for a push without a name
+ */
+export async function writeNamedImage(
+  target: ImageTarget,
+  output: ImageOutput,
+  registry: ExporterOptions['registry'],
+): Promise<readonly string[]> {
+  const { exporter, tree, context, done } = target
+  const names = withDangling(target.names, output, tree)
+  const { push = output.type === 'registry', store = output.type === 'image', pushByDigest } = output
+  if (store) {
+    const canonical = output.nameCanonical === true ? names.filter(hasNoDigest).map(withDigestOf(tree)) : []
+    await exportToStore(exporter, tree, [...names, ...canonical], context)
+    done(`writing image ${idOf(tree)}`)
+    for (const name of [...names, ...canonical]) done(`naming to ${name}`)
+  }
+  if (!push) return names
+  if (names.length === 0) {
+    const hints = ['Name it with --tag.']
+    throw new UserError('ERR_USAGE', 'Cannot push: the image has no name', { hints })
+  }
+  for (const name of names) {
+    await pushImage(exporter, tree, name, context, { byDigest: pushByDigest, registry })
+    done(`pushing manifest for ${hasNoDigest(name) ? withDigestOf(tree)(name) : name}`)
+  }
+  return names
+}
+
+function withDangling(
+  names: readonly string[],
+  { danglingNamePrefix: prefix, danglingNameEmptyOnly = false }: ImageOutput,
+  tree: AssembledTree,
+): readonly string[] {
+  if (prefix === undefined || (danglingNameEmptyOnly && names.length > 0)) return names
+  return [...names, formatReference(parseReference(`${prefix}@${tree.root.digest}`))]
+}
+
+const hasNoDigest = (name: string) => !name.includes('@')
+
+const withDigestOf = (tree: AssembledTree) => (name: string) => `${name}@${tree.root.digest}`
+
+/** Docker's image id, where it is one image. */
+function idOf({ root, manifests }: AssembledTree): string {
+  const [only] = manifests
+  return only?.manifest.digest === root.digest ? only.config.digest : root.digest
+}
+
+/** Writes an archive or a layout. @param dest absolute, or a stream */
+export async function writeImageFile(
+  { exporter, tree, names, context, done }: ImageTarget,
+  { type }: ArchiveOutput,
+  dest: ArchiveOutput['dest'],
+): Promise<readonly string[]> {
+  await exportArchive(exporter, tree, { type, dest, names }, context)
+  done(`writing image ${idOf(tree)}`)
+  for (const name of names) done(`naming to ${name}`)
+  return names
+}

@@ -1,0 +1,47 @@
+import { UserError } from '@tsbuild/errors'
+import type { ImageForm } from '@tsbuild/exporter'
+import type { Compression } from '@tsbuild/native'
+import type { CompressionSpec, ImageLikeOutput } from './output-types.ts'
+
+/** How the layers of an output are compressed; gzip 6 where it does not say. */
+export function compressionOf(spec: CompressionSpec = { type: 'gzip' }): Compression {
+  switch (spec.type) {
+    case 'gzip':
+      return { format: 'gzip', level: spec.level ?? 6 }
+    case 'zstd':
+      return { format: 'zstd', level: spec.level ?? 3 }
+    case 'estargz':
+      throw new UserError('ERR_UNSUPPORTED', 'Cannot compress layers as estargz: it is not supported yet')
+    case 'uncompressed':
+      return { format: 'none', level: 0 }
+  }
+}
+
+/** The first generation of BuildKit whose images are OCI's by default. */
+const firstOciVersion = 30
+
+/**
+ * What an output says about the form of its image, defaults filled in.
+ *
+ * @throws {UserError} `ERR_USAGE` where it contradicts itself
+ */
+export function formOf(output: ImageLikeOutput): ImageForm {
+  const { compression = { type: 'gzip' }, forceCompression = false, rewriteTimestamp = false } = output
+  const { compatibilityVersion = firstOciVersion, preferNonDistributable = false } = output
+  const needsOci =
+    compression.type === 'zstd' || compression.type === 'estargz' ? compression.type : undefined
+  if (output.ociMediaTypes === false && needsOci !== undefined) {
+    throw new UserError(
+      'ERR_USAGE',
+      `Cannot write ${needsOci} layers with oci-mediatypes=false: Docker's media types have no name for them`,
+    )
+  }
+  const isOci = output.ociMediaTypes ?? (needsOci !== undefined || compatibilityVersion >= firstOciVersion)
+  return {
+    compression: compressionOf(compression),
+    forceCompression,
+    mediaTypes: isOci ? 'oci' : 'docker',
+    preferNonDistributable,
+    rewriteTimestamp,
+  }
+}
