@@ -2,7 +2,12 @@ import { randomBytes } from 'node:crypto'
 import { InternalError } from '@tsbuild/errors'
 import { createTransport, type ProxySettings, type Transport } from '@tsbuild/http'
 import { createNative, findHelper, type IdMap, type Native, rootlessIdMap } from '@tsbuild/native'
-import { createRegistryClient, dockerConfigCredentials, type RegistryClient } from '@tsbuild/registry'
+import {
+  createRegistryClient,
+  dockerConfigCredentials,
+  firstCredentials,
+  type RegistryClient,
+} from '@tsbuild/registry'
 import { openStore, type Store } from '@tsbuild/store'
 import { createImageSource, type ImageSource } from './resolve-image.ts'
 import type { BuilderOptions } from './types.ts'
@@ -100,10 +105,14 @@ function proxyOf({ env = {} }: BuilderOptions): ProxySettings {
 }
 
 function createClient(options: BuilderOptions, insecureHosts: readonly string[]): RegistryClient {
+  const { dockerConfig, credentials } = options
+  const providers = [
+    ...(dockerConfig === undefined ? [] : [dockerConfigCredentials(dockerConfig)]),
+    ...(credentials === undefined ? [] : [credentials]),
+  ]
   return createRegistryClient({
-    ...(options.dockerConfig === undefined
-      ? {}
-      : { credentials: dockerConfigCredentials(options.dockerConfig) }),
+    credentials: firstCredentials(providers),
+    hosts: options.registryHosts,
     ca: options.trustCa ?? [],
     insecureHosts: [...(options.insecureRegistries ?? []), ...insecureHosts],
     proxy: proxyOf(options),

@@ -14,6 +14,7 @@ import type {
 } from '@tsbuild/history'
 import type { Port, ProcessOptions } from '@tsbuild/native'
 import type { Descriptor } from '@tsbuild/oci'
+import type { CredentialProvider, RegistryHosts } from '@tsbuild/registry'
 import type { ExplainOptions, ExplainReport } from './explain-types.ts'
 import type { AnnotationSpec, OutputSpec } from './output-types.ts'
 import type { CheckReport, DoctorReport, OutlineReport, TargetsReport } from './report-types.ts'
@@ -39,6 +40,10 @@ export interface BuilderOptions {
   readonly dockerConfig?: string | undefined
   /** PEM certificates that the builder's own downloads and every RUN step trust, for as long as they run. */
   readonly trustCa?: readonly string[] | undefined
+  /** For registry credentials, besides {@link BuilderOptions.dockerConfig}. */
+  readonly credentials?: CredentialProvider | undefined
+  /** Mirrors, locations, trust and certificates of registries. Called when the first one is asked, if any is. */
+  readonly registryHosts?: (() => Promise<RegistryHosts>) | undefined
   /** Registry hosts (`host[:port]`) reached over plain HTTP besides the loopback ones. */
   readonly insecureRegistries?: readonly string[] | undefined
   /** Registry answers; `PATH` for credential helpers; proxy settings. Only the named variables are read. */

@@ -1,15 +1,7 @@
-<<<<<<< HEAD
 import { lookup as systemLookup } from 'node:dns'
 import { createTransport, sleepFor, userAgent } from '@tsbuild/http'
-import { type Connection, createConnection } from './connection.ts'
-=======
-import type { Readable } from 'node:stream'
-import { cancelled, createTransport, sleepFor, userAgent } from '@tsbuild/http'
-import type { LimitFunction } from 'p-limit'
-import pLimit from 'p-limit'
 import { hasBlob, mountBlob } from './blobs.ts'
-import { createConnection } from './connection.ts'
->>>>>>> main
+import { type Connection, createConnection } from './connection.ts'
 import { downloadBlob, openBlob, withoutFirst } from './download.ts'
 import { noHosts, type Trust } from './hosts.ts'
 import { createLimits, type Limits } from './limits.ts'
@@ -18,27 +10,23 @@ import { fetchManifest, headManifest, purposeOf } from './manifests.ts'
 import { listRepositories, listTags } from './pages.ts'
 import { createManifestWriter, type ManifestWriter } from './push-manifest.ts'
 import { listReferrers } from './referrers.ts'
-<<<<<<< HEAD
 import { createRouter, type Router } from './router.ts'
 import type { Resolve } from './sources.ts'
 import type { Credentials, RegistryClient, RegistryClientOptions } from './types.ts'
-import { hasBlob, mountBlob, uploadBlob } from './upload.ts'
-=======
-import type { RegistryClient, RegistryClientOptions } from './types.ts'
 import { uploadBlob } from './upload.ts'
->>>>>>> main
 
 const defaultConcurrency = 6
 
 /** Makes a client; nothing is loaded and nothing connects before its first call. */
 export function createRegistryClient(options: RegistryClientOptions = {}): RegistryClient {
-  const limits = createLimits(options.concurrency ?? defaultConcurrency)
+  const now = options.now ?? Date.now
+  const limits = createLimits(options.concurrency ?? defaultConcurrency, now)
   const hosts = once(options.hosts ?? (async () => noHosts))
   const transport = createTransport({
     ...options,
     certificates: async (host) => (await hosts()).certificates(host),
   })
-  const settings: ConnectionSettings = { ...options, transport, onThrottled: limits.halve }
+  const settings: ConnectionSettings = { ...options, transport, onThrottled: limits.throttled }
   const connections = new Map<string, Connection>()
   const connect = (trust: Trust, attempts: 1 | 'all'): Connection => {
     const key = `${trust} ${attempts}`
@@ -46,7 +34,6 @@ export function createRegistryClient(options: RegistryClientOptions = {}): Regis
     connections.set(key, known)
     return known
   }
-  const now = options.now ?? Date.now
   const router = createRouter({ hosts, connect, resolve: resolveWith(options.lookup), now })
   return {
     ...pulls(router, limits),

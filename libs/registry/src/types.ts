@@ -15,9 +15,10 @@ export type Credentials =
  * Finds the credentials for a registry.
  *
  * @param registry as in a reference: `docker.io`, `ghcr.io`, `localhost:5000`
+ * @param repository that is asked for, where it is one: `library/debian`
  * @returns undefined for anonymous access
  */
-export type CredentialProvider = (registry: string) => Promise<Credentials | undefined>
+export type CredentialProvider = (registry: string, repository?: string) => Promise<Credentials | undefined>
 
 /** What a registry client is made with. Everything has a default. */
 export interface RegistryClientOptions {
