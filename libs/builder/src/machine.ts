@@ -2,12 +2,7 @@ import { randomBytes } from 'node:crypto'
 import { InternalError } from '@tsbuild/errors'
 import { createTransport, type ProxySettings, type Transport } from '@tsbuild/http'
 import { createNative, findHelper, type IdMap, type Native, rootlessIdMap } from '@tsbuild/native'
-import {
-  createRegistryClient,
-  dockerConfigCredentials,
-  firstCredentials,
-  type RegistryClient,
-} from '@tsbuild/registry'
+import { createRegistryClient, dockerConfigCredentials, type RegistryClient } from '@tsbuild/registry'
 import { openStore, type Store } from '@tsbuild/store'
 import { createImageSource, type ImageSource } from './resolve-image.ts'
 import type { BuilderOptions } from './types.ts'
@@ -105,13 +100,10 @@ function proxyOf({ env = {} }: BuilderOptions): ProxySettings {
 }
 
 function createClient(options: BuilderOptions, insecureHosts: readonly string[]): RegistryClient {
-  const { dockerConfig, credentials } = options
-  const providers = [
-    ...(dockerConfig === undefined ? [] : [dockerConfigCredentials(dockerConfig)]),
-    ...(credentials === undefined ? [] : [credentials]),
-  ]
+  const { dockerConfig } = options
+  const ofDocker = dockerConfig === undefined ? undefined : dockerConfigCredentials(dockerConfig)
   return createRegistryClient({
-    credentials: firstCredentials(providers),
+    credentials: options.credentials ?? ofDocker,
     hosts: options.registryHosts,
     ca: options.trustCa ?? [],
     insecureHosts: [...(options.insecureRegistries ?? []), ...insecureHosts],

@@ -40,7 +40,7 @@ export interface BuilderOptions {
   readonly dockerConfig?: string | undefined
   /** PEM certificates that the builder's own downloads and every RUN step trust, for as long as they run. */
   readonly trustCa?: readonly string[] | undefined
-  /** For registry credentials, besides {@link BuilderOptions.dockerConfig}. */
+  /** For registry credentials, instead of {@link BuilderOptions.dockerConfig}. */
   readonly credentials?: CredentialProvider | undefined
   /** Mirrors, locations, trust and certificates of registries. Called when the first one is asked, if any is. */
   readonly registryHosts?: (() => Promise<RegistryHosts>) | undefined

@@ -4,6 +4,7 @@ import type { Readable } from 'node:stream'
 import { rootCertificates } from 'node:tls'
 import type { Dispatcher } from 'undici'
 import { isInternalAddress, isLoopbackHost } from './addresses.ts'
+import { isExcepted } from './no-proxy.ts'
 import type { ProxySettings, TimeoutSettings } from './types.ts'
 
 /** One HTTP request; a stream in it can be sent once. */
@@ -143,13 +144,12 @@ async function createDispatcher(
     lookup: request.foreign ? refusingLookup(base) : base,
   }
   if (proxy === undefined) return new Agent({ connect })
-  // Empty texts keep undici from reading the environment, which is the caller's.
-  const noProxy = options.proxy?.noProxy ?? ''
   const proxyTls = authorities(general)
   return new EnvHttpProxyAgent({
     httpProxy: proxy,
     httpsProxy: proxy,
-    noProxy,
+    // Decided already. An empty text keeps undici from reading the environment, which is the caller's.
+    noProxy: '',
     requestTls: tls,
     proxyTls,
     connect,
@@ -163,7 +163,7 @@ function authorities(ca: readonly string[]): { readonly ca?: string[] } {
 
 /** As Go has it: loopback is never proxied, and each scheme has its own proxy. */
 function proxyFor(url: URL, proxy: ProxySettings | undefined): string | undefined {
-  if (isLoopbackHost(url.hostname)) return undefined
+  if (isLoopbackHost(url.hostname) || isExcepted(url, proxy?.noProxy ?? '')) return undefined
   return (url.protocol === 'https:' ? proxy?.httpsProxy : proxy?.httpProxy) || undefined
 }
 

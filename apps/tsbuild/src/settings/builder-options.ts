@@ -8,6 +8,8 @@ import { version } from '../version.ts'
 import { type ConfigFile, readConfigFile } from './config-file.ts'
 import { historyLimits } from './history-limits.ts'
 import { readIfThere } from './read-if-there.ts'
+import { dockerConfigPath, registryCredentials } from './registry-credentials.ts'
+import { registryHosts } from './registry-hosts.ts'
 import { readTrustCa } from './trust-ca.ts'
 
 /**
@@ -31,6 +33,8 @@ export async function builderOptions(flags: GlobalFlags, host: Host): Promise<Bu
     ...(helperPath ? { helperPath: resolve(host.cwd, helperPath) } : {}),
     ...(dockerConfig === undefined ? {} : { dockerConfig }),
     ...(trustCa.length === 0 ? {} : { trustCa }),
+    credentials: registryCredentials(host),
+    registryHosts: registryHosts(host, config),
     insecureRegistries: [...(config.insecureRegistries ?? []), ...(flags.insecureRegistry ?? [])],
     env: host.env,
     ...(scope === undefined ? {} : { scope }),
@@ -94,6 +98,6 @@ function trustedFiles(flags: GlobalFlags, env: Host['env'], config: ConfigFile):
 
 /** The text of docker's `config.json`, in `$DOCKER_CONFIG` or `~/.docker`; undefined where there is none. */
 export async function readDockerConfig(env: Host['env']): Promise<string | undefined> {
-  const folder = env.DOCKER_CONFIG || (env.HOME ? join(env.HOME, '.docker') : undefined)
-  return folder === undefined ? undefined : await readIfThere(join(folder, 'config.json'))
+  const path = dockerConfigPath(env)
+  return path === undefined ? undefined : await readIfThere(path)
 }
