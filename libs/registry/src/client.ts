@@ -11,6 +11,7 @@ import { listRepositories, listTags } from './pages.ts'
 import { createManifestWriter, type ManifestWriter } from './push-manifest.ts'
 import { listReferrers } from './referrers.ts'
 import { createRouter, type Router } from './router.ts'
+import { searchRegistry } from './search.ts'
 import type { Resolve } from './sources.ts'
 import type { Credentials, RegistryClient, RegistryClientOptions } from './types.ts'
 import { uploadBlob } from './upload.ts'
@@ -45,6 +46,10 @@ export function createRegistryClient(options: RegistryClientOptions = {}): Regis
     listRepositories: async (registry, call = {}) => {
       const connection = connect(await router.registry(registry), 'all')
       return limits.run(registry, call.signal, () => listRepositories(connection, registry, call))
+    },
+    search: async (registry, term, call = {}) => {
+      const connection = connect(await router.registry(registry), 'all')
+      return limits.run(registry, call.signal, () => searchRegistry(connection, registry, term, call))
     },
     referrers: (reference, call = {}) =>
       router.read(reference, (connection, at) =>

@@ -16,6 +16,8 @@ export interface Endpoint {
 }
 
 const hubHost = 'registry-1.docker.io'
+/** The Hub's search, which its registry does not have. */
+export const searchHost = 'index.docker.io'
 
 /**
  * Finds the endpoint of a registry. Hosts that may speak plain HTTP are spoken to in plain HTTP first.

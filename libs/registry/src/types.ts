@@ -84,6 +84,21 @@ export interface ReferrersOptions extends CallOptions {
   readonly artifactType?: string | undefined
 }
 
+/** For {@link RegistryClient.search}. */
+export interface SearchOptions extends CallOptions {
+  /** Default 25; the Hub gives 100 at most. */
+  readonly limit?: number | undefined
+}
+
+/** A repository that a search found. What the registry does not say is undefined. Texts are the registry's: not checked. */
+export interface FoundRepository {
+  /** Within its registry: `library/debian`, on the Hub `debian`. */
+  readonly name: string
+  readonly description: string | undefined
+  readonly stars: number | undefined
+  readonly official: boolean | undefined
+}
+
 /** What a registry said to credentials: `unasked` where it lets everybody in and never looked at them. */
 export type LoginOutcome = 'accepted' | 'unasked'
 
@@ -190,6 +205,11 @@ export interface RegistryClient {
    * @throws {UserError} `ERR_UNSUPPORTED` if the registry has no catalogue
    */
   listRepositories(registry: string, options?: CallOptions): Promise<readonly string[]>
+  /**
+   * Finds repositories by a part of their name: the Hub by its search, other registries by their catalogue.
+   * @throws {UserError} `ERR_UNSUPPORTED` if the registry has no catalogue
+   */
+  search(registry: string, term: string, options?: SearchOptions): Promise<readonly FoundRepository[]>
   /**
    * Lists the manifests that say something about the manifest of the reference's digest: attestations, signatures. Asks
    * the registry, and reads the tag `sha256-<hex>` where it cannot answer. Empty where there are none.

@@ -91,7 +91,11 @@ function scopeOf(flags: GlobalFlags, env: Host['env']): string | undefined {
 }
 
 /** All sources add up: a site's certificate in the configuration does not go away because a job names another. */
-function trustedFiles(flags: GlobalFlags, env: Host['env'], config: ConfigFile): readonly string[] {
+export function trustedFiles(
+  flags: Pick<GlobalFlags, 'trustCa'>,
+  env: Host['env'],
+  config: ConfigFile,
+): readonly string[] {
   const fromEnv = (env.TSBUILD_TRUST_CA ?? '').split(':').filter((path) => path !== '')
   return [...(config.trustCa ?? []), ...fromEnv, ...(flags.trustCa ?? [])]
 }
