@@ -33,8 +33,13 @@ export async function ask(host: Host, question: string, secret: boolean): Promis
   let line = ''
   try {
     for (;;) {
-      for (const key of await nextKeys(stdin)) {
-        if (key === '\r' || key === '\n') return line
+      const keys = [...(await nextKeys(stdin))]
+      for (const [index, key] of keys.entries()) {
+        if (key === '\r' || key === '\n') {
+          const rest = keys.slice(index + 1).join('')
+          if (rest !== '') stdin.unshift(Buffer.from(rest))
+          return line
+        }
         if (key === interrupt || (key === endOfFile && line === '')) throw cancelled(question)
         if (key === backspace || key === erase) {
           if (line !== '' && !secret) stderr.write('\b \b')
@@ -47,15 +52,15 @@ export async function ask(host: Host, question: string, secret: boolean): Promis
     }
   } finally {
     stdin.setRawMode?.(false)
-    stdin.pause()
     stderr.write('\n')
   }
 }
 
-/** What was typed since the last time. */
+/** What was typed since the last time. Between two calls the stream stands still, and nothing is lost. */
 function nextKeys(stdin: Host['stdin']): Promise<string> {
   return new Promise((resolve, reject) => {
     const done = () => {
+      stdin.pause()
       stdin.off('data', take)
       stdin.off('end', end)
     }

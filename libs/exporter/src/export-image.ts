@@ -51,7 +51,7 @@ export async function exportArchive(
 }
 
 /** Opens what belongs to a tree. */
-export function opener({ store }: ExporterOptions, { root, manifests }: AssembledTree) {
+function opener({ store }: ExporterOptions, { root, manifests }: AssembledTree) {
   const blobs = [root, ...manifests.flatMap(blobsOf)]
   const sizes = new Map(blobs.map((blob) => [blob.digest, blob.size]))
   return (digest: Digest) => store.blobs.stream({ digest, size: sizes.get(digest) ?? 0 })
@@ -61,7 +61,7 @@ function blobsOf({ manifest, config, layers }: AssembledImage): readonly Descrip
   return [manifest, config, ...layers.map(({ descriptor }) => descriptor)]
 }
 
-/** Layers of a base image that nobody has read yet are fetched now. */
+/** Brings layers of base images that nobody has read yet into the store. */
 export async function fetchLayers(
   { store, fetch }: ExporterOptions,
   manifests: readonly AssembledImage[],

@@ -2,8 +2,9 @@ import { type LookupAddress, type LookupOptions, lookup as systemLookup } from '
 import type { LookupFunction } from 'node:net'
 import type { Readable } from 'node:stream'
 import { rootCertificates } from 'node:tls'
-import type { Dispatcher } from 'undici'
+import type { Dispatcher, Pool } from 'undici'
 import { isInternalAddress, isLoopbackHost } from './addresses.ts'
+import { errorCode } from './failures.ts'
 import { isExcepted } from './no-proxy.ts'
 import type { ProxySettings, TimeoutSettings } from './types.ts'
 
@@ -130,7 +131,7 @@ async function createDispatcher(
   own: Certificates | undefined,
   options: TransportOptions,
 ): Promise<Dispatcher> {
-  const { Agent, EnvHttpProxyAgent } = await loadUndici()
+  const { Agent, EnvHttpProxyAgent, Pool } = await loadUndici()
   const base = options.lookup ?? (systemLookup as LookupFunction)
   const general = options.ca ?? []
   const tls = {
@@ -144,21 +145,30 @@ async function createDispatcher(
     lookup: request.foreign ? refusingLookup(base) : base,
   }
   if (proxy === undefined) return new Agent({ connect })
-  const proxyTls = authorities(general)
+  const headersTimeout = options.timeouts?.headersMs ?? 30_000
   return new EnvHttpProxyAgent({
-    httpProxy: proxy,
-    httpsProxy: proxy,
-    // Decided already. An empty text keeps undici from reading the environment, which is the caller's.
-    noProxy: '',
-    requestTls: tls,
-    proxyTls,
-    connect,
+    // Who is excepted is decided already. An empty text keeps undici from reading the environment, which is the caller's.
+    ...{ httpProxy: proxy, httpsProxy: proxy, noProxy: '' },
+    ...{ requestTls: tls, proxyTls: authorities(general), connect },
+    clientFactory: (origin, settings) => failingOnHangUp(new Pool(origin, { ...settings, headersTimeout })),
   })
 }
 
 /** Given authorities replace the built-in ones, so these are given too. */
 function authorities(ca: readonly string[]): { readonly ca?: string[] } {
   return ca.length === 0 ? {} : { ca: [...rootCertificates, ...ca] }
+}
+
+/** A proxy that closes the connection instead of opening a tunnel: undici would ask it again without end. */
+function failingOnHangUp(proxy: Pool): Pool {
+  const connect = proxy.connect.bind(proxy)
+  const connectOrFail = (asked: Dispatcher.ConnectOptions) =>
+    connect(asked).catch((cause: unknown) => {
+      if (errorCode(cause) !== 'UND_ERR_SOCKET') throw cause
+      throw Object.assign(new Error('the proxy hung up', { cause }), { code: 'ECONNRESET' })
+    })
+  proxy.connect = connectOrFail as typeof proxy.connect
+  return proxy
 }
 
 /** As Go has it: loopback is never proxied, and each scheme has its own proxy. */
