@@ -127,6 +127,24 @@ export const commands: readonly CommandRow[] = [
     load: () => import('./commands/image-index.ts'),
   },
   {
+    name: 'login',
+    usage: 'login [REGISTRY]',
+    summary: 'Check credentials for a registry and keep them',
+    load: () => import('./commands/login.ts'),
+  },
+  {
+    name: 'logout',
+    usage: 'logout [REGISTRY]',
+    summary: 'Forget the credentials for a registry',
+    load: () => import('./commands/logout.ts'),
+  },
+  {
+    name: 'search',
+    usage: 'search TERM',
+    summary: 'Find images in a registry, or list the tags of one',
+    load: () => import('./commands/search.ts'),
+  },
+  {
     name: 'du',
     usage: 'du',
     summary: 'Say what images and the cache take on the disk',

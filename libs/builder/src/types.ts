@@ -17,6 +17,7 @@ import type { Port, ProcessOptions } from '@tsbuild/native'
 import type { Descriptor } from '@tsbuild/oci'
 import type { AttestationSpecs, BuiltProvenance } from './attestations/attestation-types.ts'
 import type { CompareImagesOptions } from './compare-images.ts'
+import type { CredentialProvider, RegistryHosts } from '@tsbuild/registry'
 import type { ExplainOptions, ExplainReport } from './explain-types.ts'
 import type { ImageCalls } from './image-types.ts'
 import type { AnnotationSpec, OutputSpec } from './output-types.ts'
@@ -43,6 +44,10 @@ export interface BuilderOptions {
   readonly dockerConfig?: string | undefined
   /** PEM certificates that the builder's own downloads and every RUN step trust, for as long as they run. */
   readonly trustCa?: readonly string[] | undefined
+  /** For registry credentials, instead of {@link BuilderOptions.dockerConfig}. */
+  readonly credentials?: CredentialProvider | undefined
+  /** Mirrors, locations, trust and certificates of registries. Called when the first one is asked, if any is. */
+  readonly registryHosts?: (() => Promise<RegistryHosts>) | undefined
   /** Registry hosts (`host[:port]`) reached over plain HTTP besides the loopback ones. */
   readonly insecureRegistries?: readonly string[] | undefined
   /** Registry answers; `PATH` for credential helpers; proxy settings. Only the named variables are read. */
