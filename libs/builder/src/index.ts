@@ -25,6 +25,7 @@ export type {
   ArchiveOutput,
   CompressionSpec,
   DirectoryOutput,
+  EngineOutput,
   ImageOutput,
   ImageSettings,
   OutputSpec,

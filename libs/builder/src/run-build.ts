@@ -11,6 +11,7 @@ import { createOps, digestSecrets, type FailureKeeping, type OpResult } from '@t
 import { createSnapshotter, emptyFilesystem, type Snapshotter } from '@tsbuild/snapshot'
 import { type SolverOp, solve } from '@tsbuild/solver'
 import { withStoreSpace } from '@tsbuild/store'
+import { checkEngines } from './check-engines.ts'
 import { checkOutputs } from './check-outputs.ts'
 import { type Collector, createCollector } from './collector.ts'
 import { mainContextSource } from './contexts/context-source.ts'
@@ -51,6 +52,7 @@ export async function runBuild(run: BuildRun): Promise<BuildResult> {
   const internal = createInternalVertices(run.ref, run.events, machine.now)
   const tags = tagsOf(options)
   await checkOutputs(options)
+  await checkEngines(run)
   const snapshotter = createSnapshotter({
     store: machine.store,
     native: machine.native,

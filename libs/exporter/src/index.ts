@@ -6,6 +6,7 @@ export { attestationManifest } from './attestation-manifest.ts'
 export { exportDirectory, exportTar } from './export-files.ts'
 export type { PushOptions } from './export-image.ts'
 export { exportArchive, exportToStore, pushImage } from './export-image.ts'
+export { openTree } from './open-tree.ts'
 export type {
   AssembledImage,
   AssembledLayer,

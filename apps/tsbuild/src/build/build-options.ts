@@ -79,7 +79,12 @@ function wantedOutputs(
   named: readonly OutputSpec[],
 ): readonly OutputSpec[] {
   const pushes = flags.push === true && !named.some((output) => output.type === 'registry')
-  const outputs: readonly OutputSpec[] = pushes ? [...named, { type: 'registry' }] : named
+  const loads = flags.load === true && !named.some((output) => output.type === 'engine')
+  const outputs: readonly OutputSpec[] = [
+    ...named,
+    ...(pushes ? [{ type: 'registry' } as const] : []),
+    ...(loads ? [{ type: 'engine' } as const] : []),
+  ]
   if (outputs.some((output) => output.type === 'registry') && tags.length === 0) {
     throw new UserError('ERR_USAGE', 'Cannot push: expected a name with --tag')
   }

@@ -108,7 +108,7 @@ function buildFlags(): readonly Option[] {
     flag('cache', '--pull', 'Ask the registry for the newest base images'),
     flag('output', '-o, --output <spec>', 'An output (see below); repeatable').argParser(collect),
     flag('output', '--push', 'Push every tag, as `--output type=registry`'),
-    flag('output', '--load', 'Load into a Docker engine (not supported: see --output)').hideHelp(),
+    flag('output', '--load', 'Load into a running Docker or podman, as `--output type=docker`'),
     flag('output', '--progress <mode>', `${progressModes.join(', ')}`).argParser(
       oneOf('--progress', progressModes),
     ),
@@ -153,6 +153,7 @@ Outputs (--output, -o):
   type=image                   the local image list (the default with --tag)
   type=oci,dest=FILE           an OCI archive; dest=- is standard output
   type=docker,dest=FILE        an archive for \`docker load\`
+  type=docker[,context=NAME]   into a running Docker or podman
   type=local,dest=DIR          the files of the image; also just \`-o DIR\`
   type=tar,dest=FILE           the same as a tar; \`-o -\` is standard output
   type=registry                a push of every tag
@@ -199,17 +200,6 @@ export function refuseUnsupported(command: Command): void {
       `Cannot use flag "${option.long}": ${what} are not supported yet`,
       {
         hints: hint === undefined ? [] : [hint],
-      },
-    )
-  }
-  if (command.getOptionValue('load') === true) {
-    throw new UserError(
-      'ERR_UNSUPPORTED',
-      'Cannot use flag "--load": loading into a Docker engine is not supported',
-      {
-        hints: [
-          'Write an archive with `-o type=docker,dest=image.tar`, then run `docker load -i image.tar`.',
-        ],
       },
     )
   }

@@ -1,6 +1,6 @@
 import { resolve } from 'node:path'
 import type { Writable } from 'node:stream'
-import type { CompressionSpec, OutputSpec } from '@tsbuild/builder'
+import type { CompressionSpec, EngineOutput, OutputSpec } from '@tsbuild/builder'
 import { didYouMean, UserError } from '@tsbuild/errors'
 import { splitCsv } from '../argv/csv.ts'
 
@@ -21,7 +21,7 @@ const types = ['image', 'registry', 'oci', 'docker', 'local', 'tar', 'cacheonly'
 type OutputType = (typeof types)[number]
 
 /** Attributes that are understood; for the last four only the value that changes nothing. */
-const attributes = ['type', 'dest', 'name', 'push', 'compression', 'compression-level'] as const
+const attributes = ['type', 'dest', 'context', 'name', 'push', 'compression', 'compression-level'] as const
 const fixedAttributes: ReadonlyMap<string, string> = new Map([
   ['oci-mediatypes', 'true'],
   ['force-compression', 'false'],
@@ -37,7 +37,6 @@ const foreignAttributes = [
   'registry.insecure',
   'name-canonical',
   'dangling-name-prefix',
-  'context',
   'platform-split',
   'attestation-prefix',
   'mode',
@@ -127,6 +126,8 @@ function outputSpecs(
   if (compression !== undefined && (type === 'local' || type === 'tar' || type === 'cacheonly')) {
     throw wrong(text, `type "${type}" takes no compression`)
   }
+  if (given.has('context') && (type !== 'docker' || dest !== undefined))
+    throw wrong(text, 'context is for type "docker" without dest')
   const push = given.get('push')
   if (push !== undefined && type !== 'image' && type !== 'registry')
     throw wrong(text, `type "${type}" takes no push`)
@@ -144,7 +145,7 @@ function outputSpecs(
     case 'cacheonly':
       return [{ type }]
     case 'docker':
-      if (dest === undefined) throw noDockerEngine(text)
+      if (dest === undefined) return [{ type: 'engine', ...engineContext(given), ...squeeze }]
       return [{ type, dest: fileOrStream(text, dest, targets), ...squeeze }]
     case 'oci':
       return [{ type, dest: fileOrStream(text, dest ?? '-', targets), ...squeeze }]
@@ -196,14 +197,9 @@ function compressionSpec(text: string, given: ReadonlyMap<string, string>): Comp
   return { type: type ?? 'gzip', level: number }
 }
 
-function noDockerEngine(text: string): UserError {
-  return new UserError(
-    'ERR_UNSUPPORTED',
-    `Cannot use output "${text}": loading into a Docker engine is not supported`,
-    {
-      hints: ['Write an archive with `type=docker,dest=image.tar`, then run `docker load -i image.tar`.'],
-    },
-  )
+function engineContext(given: ReadonlyMap<string, string>): Pick<EngineOutput, 'context'> {
+  const context = given.get('context')
+  return context === undefined || context === '' ? {} : { context }
 }
 
 function wrong(text: string, state: string, hints: readonly string[] = []): UserError {

@@ -1,0 +1,1 @@
+export type { SigningKey } from './types.ts'
