@@ -32,7 +32,7 @@ describe('scripts/setup.sh', () => {
   })
 
   it('leaves no server on that a package would start', () => {
-    const servers = ['openssh-server', 'docker.io', 'docker-registry']
+    const servers = ['openssh-server', 'docker.io', 'docker-registry', 'nginx']
     const table = script.slice(script.indexOf('services_of=('))
     for (const name of servers) expect(table).toContain(`[${name}]='`)
   })

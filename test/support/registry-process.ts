@@ -24,6 +24,8 @@ export interface RegistryProcess {
   /** The requests since the start or the last call of `forget`, as `METHOD path status`. */
   readonly requests: () => readonly string[]
   readonly forget: () => void
+  /** Ends it with `SIGKILL` and starts it anew on the same port and data. */
+  readonly crash: () => Promise<void>
   readonly stop: () => Promise<void>
 }
 
@@ -35,14 +37,18 @@ export async function startRegistry(folder: string, auth?: RegistryAuth): Promis
   const host = `127.0.0.1:${await freePort()}`
   const config = join(folder, 'config.yml')
   writeFileSync(config, JSON.stringify(configuration(folder, host, auth)))
-  const child = spawn(program, ['serve', config], { stdio: ['ignore', 'pipe', 'pipe'] })
   let log = ''
-  for (const stream of [child.stdout, child.stderr]) {
-    stream.setEncoding('utf8').on('data', (text) => {
-      log += text
-    })
+  const begin = async () => {
+    const child = spawn(program, ['serve', config], { stdio: ['ignore', 'pipe', 'pipe'] })
+    for (const stream of [child.stdout, child.stderr]) {
+      stream.setEncoding('utf8').on('data', (text) => {
+        log += text
+      })
+    }
+    await answers(`http://${host}/v2/`, child, () => log)
+    return child
   }
-  await answers(`http://${host}/v2/`, child, () => log)
+  let child = await begin()
   return {
     host,
     requests: () =>
@@ -51,6 +57,10 @@ export async function startRegistry(folder: string, auth?: RegistryAuth): Promis
       ),
     forget: () => {
       log = ''
+    },
+    crash: async () => {
+      await stopProcess(child, 'SIGKILL')
+      child = await begin()
     },
     stop: () => stopProcess(child),
   }
@@ -61,7 +71,8 @@ function configuration(folder: string, host: string, auth: RegistryAuth | undefi
     version: 0.1,
     log: { level: 'warn', accesslog: { disabled: false } },
     storage: { filesystem: { rootdirectory: join(folder, 'data') } },
-    http: { addr: host },
+    // Uploads under way are known again after a restart: their addresses are signed with the secret.
+    http: { addr: host, secret: 'of a test' },
     ...(auth === undefined ? {} : { auth: authConfiguration(folder, auth) }),
   }
 }
@@ -88,11 +99,11 @@ async function answers(url: string, child: ChildProcess, log: () => string): Pro
 }
 
 /** Ends a process and waits until it is gone. */
-export function stopProcess(child: ChildProcess): Promise<void> {
+export function stopProcess(child: ChildProcess, signal: NodeJS.Signals = 'SIGTERM'): Promise<void> {
   return new Promise((resolve) => {
     if (child.exitCode !== null || child.signalCode !== null) return resolve()
     child.once('exit', () => resolve())
-    child.kill('SIGTERM')
+    child.kill(signal)
   })
 }
 

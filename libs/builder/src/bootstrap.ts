@@ -237,7 +237,11 @@ async function importTar(machine: Machine, image: NewImage, tar: string) {
     native,
     fetch: () => Promise.reject(new Error('a bootstrapped image is local')),
   })
-  const layer = await snapshotter.layerBlob(draft.id, { format: 'gzip', level: 6 }, {})
+  const layer = await snapshotter.layerBlob(
+    draft.id,
+    { compression: { format: 'gzip', level: 6 }, clampMtime: null },
+    {},
+  )
   const chain = chainIdOf([layer.diffId])
   if (chain !== undefined) await snapshotter.adopt([{ chain, id: draft.id, diffId: layer.diffId }])
   return await storeImage(machine, image, layer)

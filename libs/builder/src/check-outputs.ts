@@ -1,12 +1,13 @@
 import { realpath } from 'node:fs/promises'
-import { basename, dirname, join, resolve } from 'node:path'
+import { basename, dirname, join, relative, resolve } from 'node:path'
 import { UserError } from '@tsbuild/errors'
 import { assertOutputPlace } from '@tsbuild/exporter'
 import { hostPlatform } from '@tsbuild/oci'
 import { annotationsOf } from './annotations.ts'
+import { mainContextSource } from './contexts/context-source.ts'
 import { formOf } from './output-form.ts'
 import { namesOf, tagsOf } from './output-names.ts'
-import type { ImageLikeOutput } from './output-types.ts'
+import type { DirectoryOutput, ImageLikeOutput } from './output-types.ts'
 import { hasLayers, outputsOf } from './outputs.ts'
 import { wantedPlatforms } from './platforms.ts'
 import type { BuildOptions } from './types.ts'
@@ -14,10 +15,11 @@ import type { BuildOptions } from './types.ts'
 /**
  * Refuses what no output could be made of, before anything is built.
  *
- * @throws {UserError} `ERR_USAGE` for what contradicts itself, `ERR_UNSUPPORTED`, `ERR_PLATFORM_INVALID`
+ * @param storeRoot which no output may remove
+ * @throws {UserError} `ERR_USAGE` for what contradicts itself, `ERR_UNSUPPORTED`, `ERR_PLATFORM_INVALID`, `ERR_ENTITLEMENT`
  * @throws {EnvironmentError} `ERR_OUTPUT` for a place where nothing can be written
  */
-export async function checkOutputs(options: BuildOptions): Promise<void> {
+export async function checkOutputs(options: BuildOptions, storeRoot: string): Promise<void> {
   const outputs = outputsOf(options)
   const images = outputs.filter(hasLayers)
   const platforms = wantedPlatforms(options, hostPlatform(process.arch))
@@ -34,6 +36,36 @@ export async function checkOutputs(options: BuildOptions): Promise<void> {
     })
   }
   await checkPlaces(options)
+  for (const output of outputs) if (output.type === 'local') await checkDeletion(output, options, storeRoot)
+}
+
+/** What is not in a result is removed only where the caller says that it may, and never what the build is made from. */
+async function checkDeletion(
+  { dest, mode }: DirectoryOutput,
+  { cwd, context, allowOutputs = [] }: BuildOptions,
+  storeRoot: string,
+): Promise<void> {
+  if (mode !== 'delete') return
+  if (!allowOutputs.includes('buildx.local.delete')) {
+    throw new UserError(
+      'ERR_ENTITLEMENT',
+      `Cannot write to "${dest}" with mode=delete: it removes what else is there`,
+      {
+        hints: ['Say `--allow buildx.local.delete`.'],
+      },
+    )
+  }
+  const place = await realPlace(resolve(cwd, dest))
+  const source = mainContextSource(context, cwd)
+  const kept = [storeRoot, ...(source.kind === 'directory' ? [source.path] : [])]
+  for (const path of kept) {
+    const lead = relative(place, await realPlace(path))
+    if (lead.startsWith('..')) continue
+    throw new UserError(
+      'ERR_USAGE',
+      `Cannot write to "${dest}" with mode=delete: it holds "${path}", which the build needs`,
+    )
+  }
 }
 
 function refuseDockerIndex({ type }: ImageLikeOutput, platforms: number): void {

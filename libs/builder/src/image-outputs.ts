@@ -16,7 +16,8 @@ import type { FrontendResult } from '@tsbuild/frontend'
 import { formatReference, type Platform, parseReference } from '@tsbuild/oci'
 import type { Filesystem } from '@tsbuild/snapshot'
 import { annotationsOf } from './annotations.ts'
-import { formOf } from './output-form.ts'
+import { writeLayout } from './layout-output.ts'
+import { epochOf, formOf } from './output-form.ts'
 import type { ArchiveOutput, ImageLikeOutput, ImageOutput } from './output-types.ts'
 import type { BuildOptions } from './types.ts'
 
@@ -72,14 +73,13 @@ async function makeImage(
   )
   const images = await Promise.all(
     platforms.map(async ({ frontend, filesystem }) => {
-      const { image: draft, sourceDateEpoch } = frontend
+      const { image: draft } = frontend
       const { platform } = draft
-      const epoch = output.sourceDateEpoch === undefined ? sourceDateEpoch : output.sourceDateEpoch
       const parts = {
         draft,
         filesystem,
         form,
-        sourceDateEpoch: epoch ?? undefined,
+        sourceDateEpoch: epochOf(output, frontend),
         annotations: annotations.of(platform),
       }
       return { platform, image: await assembleImage(exporter, parts, context) }
@@ -159,11 +159,13 @@ function idOf({ root, manifests }: AssembledTree): string {
 
 /** Writes an archive or a layout. @param dest absolute, or a stream */
 export async function writeImageFile(
-  { exporter, tree, names, context, done }: ImageTarget,
-  { type }: ArchiveOutput,
+  target: ImageTarget,
+  { type, tar = true }: ArchiveOutput,
   dest: ArchiveOutput['dest'],
 ): Promise<readonly string[]> {
-  await exportArchive(exporter, tree, { type, dest, names }, context)
+  const { exporter, tree, names, context, done } = target
+  if (!tar && typeof dest === 'string') await writeLayout(target, dest)
+  else await exportArchive(exporter, tree, { type, dest, names }, context)
   done(`writing image ${idOf(tree)}`)
   for (const name of names) done(`naming to ${name}`)
   return names

@@ -10,7 +10,7 @@ export type {
   ReadLogOptions,
 } from '@tsbuild/history'
 export { historyFormat } from '@tsbuild/history'
-export { build, createBuilder, verify } from './create-builder.ts'
+export { build, createBuilder, generateSigningKeyPair, verify } from './create-builder.ts'
 export type {
   ContextFile,
   ExplainedHit,
@@ -31,6 +31,15 @@ export type {
   OutputSpec,
   TarOutput,
 } from './output-types.ts'
+export type {
+  AttestImageOptions,
+  KeyText,
+  SignatureCalls,
+  SignedImageReport,
+  SignImageOptions,
+  VerifiedImageReport,
+  VerifyImageOptions,
+} from './signature-types.ts'
 export type {
   DiskUsageReport,
   PruneChoice,

@@ -1,5 +1,6 @@
 import { UserError } from '@tsbuild/errors'
 import type { ImageForm } from '@tsbuild/exporter'
+import type { FrontendResult } from '@tsbuild/frontend'
 import type { Compression } from '@tsbuild/native'
 import type { CompressionSpec, ImageLikeOutput } from './output-types.ts'
 
@@ -11,10 +12,18 @@ export function compressionOf(spec: CompressionSpec = { type: 'gzip' }): Compres
     case 'zstd':
       return { format: 'zstd', level: spec.level ?? 3 }
     case 'estargz':
-      throw new UserError('ERR_UNSUPPORTED', 'Cannot compress layers as estargz: it is not supported yet')
+      return { format: 'estargz', level: spec.level ?? 9 }
     case 'uncompressed':
       return { format: 'none', level: 0 }
   }
+}
+
+/** What an output says of `SOURCE_DATE_EPOCH`, else what the build does. Unix seconds. */
+export function epochOf(
+  { sourceDateEpoch }: Pick<ImageLikeOutput, 'sourceDateEpoch'>,
+  image: Pick<FrontendResult, 'sourceDateEpoch'> | undefined,
+): number | undefined {
+  return sourceDateEpoch === undefined ? image?.sourceDateEpoch : (sourceDateEpoch ?? undefined)
 }
 
 /** The first generation of BuildKit whose images are OCI's by default. */

@@ -3,7 +3,7 @@ import { resolve } from 'node:path'
 import type { Writable } from 'node:stream'
 import { type ExportContext, type ExporterOptions, exportDirectory, exportTar } from '@tsbuild/exporter'
 import { formatPlatform, parseReference } from '@tsbuild/oci'
-import { emptyFilesystem, type Snapshotter } from '@tsbuild/snapshot'
+import type { Snapshotter } from '@tsbuild/snapshot'
 import { loadIntoEngine } from './engine-output.ts'
 import {
   createImageMaker,
@@ -14,6 +14,7 @@ import {
   writeNamedImage,
 } from './image-outputs.ts'
 import type { InternalVertices } from './internal-vertex.ts'
+import { epochOf } from './output-form.ts'
 import { namesOf } from './output-names.ts'
 import type { DirectoryOutput, ImageLikeOutput, OutputSpec, TarOutput } from './output-types.ts'
 import { platformDirectory } from './platforms.ts'
@@ -166,17 +167,18 @@ async function writeFiles(
 ): Promise<void> {
   const { platforms, run } = parts
   const { platformSplit = platforms.length > 1 } = output
-  if (output.type === 'tar') {
-    const filesystem = platforms[0]?.filesystem ?? emptyFilesystem
-    return await exportTar(exporter, filesystem, destination(parts, output.dest), context)
+  const files = platforms.map(({ frontend: { image }, filesystem }) => ({
+    platform: formatPlatform(image.platform),
+    filesystem,
+    directory: platformSplit ? platformDirectory(image.platform) : undefined,
+    extras: [],
+  }))
+  if (output.type === 'local') {
+    const { mode = 'copy' } = output
+    return await exportDirectory(exporter, files, resolve(run.options.cwd, output.dest), context, { mode })
   }
-  const dest = resolve(run.options.cwd, output.dest)
-  await Promise.all(
-    platforms.map(async ({ frontend, filesystem }) => {
-      const place = platformSplit ? resolve(dest, platformDirectory(frontend.image.platform)) : dest
-      await exportDirectory(exporter, filesystem, place, context)
-    }),
-  )
+  const mtime = epochOf(output, platforms[0]?.frontend) ?? 0
+  await exportTar(exporter, files, destination(parts, output.dest), context, { mtime })
 }
 
 function destination({ run }: OutputParts, dest: string | Writable): string | Writable {

@@ -1,12 +1,10 @@
 import { createLocalCache } from '@tsbuild/cache'
 import { type DockerfileText, openTreeContext, type SecretSource } from '@tsbuild/context'
-import type { Digest, KeyValue } from '@tsbuild/digest'
+import type { KeyValue } from '@tsbuild/digest'
 import { isBuildError, redact, withDetails } from '@tsbuild/errors'
 import type { EventSink } from '@tsbuild/events'
 import { createExecutor, type Executor } from '@tsbuild/executor'
-import type { MergedGraph, Vertex } from '@tsbuild/graph'
 import type { BuildRecorder } from '@tsbuild/history'
-import type { Compression } from '@tsbuild/native'
 import { createOps, digestSecrets, type FailureKeeping, type OpResult } from '@tsbuild/ops'
 import { createSnapshotter, emptyFilesystem, type Snapshotter } from '@tsbuild/snapshot'
 import { type SolverOp, solve } from '@tsbuild/solver'
@@ -22,14 +20,13 @@ import { holderName } from './holder-name.ts'
 import { createInternalVertices, type InternalVertices } from './internal-vertex.ts'
 import { type Definition, loadDefinition } from './load-definition.ts'
 import type { Machine } from './machine.ts'
-import { compressionOf } from './output-form.ts'
 import { tagsOf } from './output-names.ts'
-import type { OutputSpec } from './output-types.ts'
-import { hasLayers, outputsOf, writeOutputs } from './outputs.ts'
+import { outputsOf, writeOutputs } from './outputs.ts'
 import { createRemote, fetchRemote, type Remote } from './remote.ts'
 import { createSecretSource } from './secret-source.ts'
 import type { SshAgents } from './ssh.ts'
 import type { BuildOptions, BuildResult } from './types.ts'
+import { wantedLayers } from './wanted-layers.ts'
 
 /** Steps wait for the network as often as for a processor, so more run at once than there are processors. */
 const maxParallelSteps = 8
@@ -51,7 +48,7 @@ export async function runBuild(run: BuildRun): Promise<BuildResult> {
   const { machine, options, signal } = run
   const internal = createInternalVertices(run.ref, run.events, machine.now)
   const tags = tagsOf(options)
-  await checkOutputs(options)
+  await checkOutputs(options, machine.store.root)
   await checkEngines(run)
   const snapshotter = createSnapshotter({
     store: machine.store,
@@ -149,7 +146,7 @@ function withText(error: unknown, { shown, text }: DockerfileText): unknown {
 
 async function solveGraph(
   { run, snapshotter, remote, secrets, collector }: Solving,
-  { graph, contexts }: Definition,
+  { graph, images, contexts }: Definition,
   executor: Executor,
 ) {
   const { machine, events, signal } = run
@@ -165,7 +162,7 @@ async function solveGraph(
     snapshotter,
     executor,
     hasSnapshot: (id) => store.snapshots.has(id),
-    layerOf: wantedLayers(graph, outputsOf(run.options)),
+    layerOf: wantedLayers(graph, images, outputsOf(run.options)),
     contexts: contexts.open,
     fetch: async (source, fetching) =>
       openTreeContext(await fetchRemote(remote.forSteps, source, fetching), machine),
@@ -236,34 +233,4 @@ function keepingOf({ ref, options }: BuildRun): FailureKeeping {
   const { security, noNewPrivileges, userns, limits, stepLimits } = options
   const walls = { security, noNewPrivileges, userns, limits: { ...limits }, stepLimits: { ...stepLimits } }
   return { ref, walls, onError: command === undefined ? undefined : { command, timeoutMs } }
-}
-
-/**
- * The layers that the first output with layers is going to need: those of the targets' own stacks. They are compressed
- * while later steps run.
- */
-function wantedLayers(
-  graph: MergedGraph,
-  outputs: readonly OutputSpec[],
-): (vertex: Vertex) => Compression | undefined {
-  const output = outputs.find(hasLayers)
-  if (output === undefined) return () => undefined
-  const vertices = new Map(graph.vertices.map((vertex) => [vertex.digest, vertex]))
-  const wanted = new Set<Digest>()
-  const pending = graph.targets.filter((target) => target !== undefined)
-  for (let next = pending.pop(); next !== undefined; next = pending.pop()) {
-    const vertex = wanted.has(next) ? undefined : vertices.get(next)
-    wanted.add(next)
-    if (vertex !== undefined) pending.push(...stackedUpon(vertex))
-  }
-  const compression = compressionOf(output.compression)
-  return ({ digest }) => (wanted.has(digest) ? compression : undefined)
-}
-
-/** The inputs whose layers are in a vertex's result. */
-function stackedUpon({ op, inputs }: Vertex): readonly Digest[] {
-  if (op.kind === 'merge') return inputs
-  const base = op.kind === 'exec' || op.kind === 'file' ? op.rootfs : undefined
-  const input = base === undefined ? undefined : inputs[base]
-  return input === undefined ? [] : [input]
 }

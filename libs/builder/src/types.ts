@@ -17,6 +17,7 @@ import type { Descriptor } from '@tsbuild/oci'
 import type { ExplainOptions, ExplainReport } from './explain-types.ts'
 import type { AnnotationSpec, OutputSpec } from './output-types.ts'
 import type { CheckReport, DoctorReport, OutlineReport, TargetsReport } from './report-types.ts'
+import type { SignatureCalls } from './signature-types.ts'
 import type { DiskUsageReport, PruneRequest, PruneResult, SpaceLimits } from './space-types.ts'
 
 export type {
@@ -319,7 +320,7 @@ export interface BootstrapOptions {
 }
 
 /** The composition root: one store, any number of builds. */
-export interface Builder {
+export interface Builder extends SignatureCalls {
   build(
     options: BuildOptions & {
       readonly onEvent?: EventSink | undefined

@@ -10,9 +10,10 @@ import {
 } from '@tsbuild/oci'
 import type { LayerRef } from '@tsbuild/snapshot'
 import type { SnapshotId } from '@tsbuild/store'
+import { assembleLayer, isAsUnpacked, type MadeLayer } from './assemble-layer.ts'
 import { putDocument, withAnnotations } from './documents.ts'
-import { baseLayerType, typeIn } from './layer-types.ts'
-import type { AssembledImage, AssembledLayer, ExportContext, ExporterOptions, ImageParts } from './types.ts'
+import { typeIn } from './layer-types.ts'
+import type { AssembledImage, ExportContext, ExporterOptions, ImageParts } from './types.ts'
 
 /**
  * Makes the config and the manifest of an image and stores them. Layers made by this build are compressed on the way;
@@ -26,7 +27,7 @@ export async function assembleImage(
 ): Promise<AssembledImage> {
   const { layers } = parts.filesystem
   const made = await mapSome(layers, (layer) => assembleLayer(options, layer, parts, context))
-  await adoptSnapshots(options, layers, made)
+  if (isAsUnpacked(parts)) await adoptSnapshots(options, layers, made)
   const types = parts.form.mediaTypes
   const config = await putDocument(
     options.store,
@@ -45,11 +46,6 @@ export async function assembleImage(
   return { manifest, manifestBytes, config, layers: made.map(({ layer }) => layer) }
 }
 
-interface MadeLayer {
-  readonly layer: AssembledLayer
-  readonly diffId: DiffId
-}
-
 /** Layers that are made at a time. Each takes a process with threads, and an image may have a thousand. */
 const atATime = 8
 
@@ -61,39 +57,6 @@ async function mapSome<T, U>(items: readonly T[], body: (item: T) => Promise<U>)
   }
   await Promise.all(Array.from({ length: atATime }, work))
   return made
-}
-
-async function assembleLayer(
-  options: ExporterOptions,
-  layer: LayerRef,
-  { form }: ImageParts,
-  { signal, vertex, events, now }: ExportContext,
-): Promise<MadeLayer> {
-  if (layer.kind === 'image') {
-    const { digest, size, diffId } = layer
-    const descriptor = { mediaType: baseLayerType(layer.mediaType, form), digest, size }
-    return { layer: { descriptor, origin: layer }, diffId }
-  }
-  const onProgress = (currentBytes: number) =>
-    events({
-      type: 'vertex.status',
-      vertex,
-      id: 'exporting layers',
-      currentBytes,
-      totalBytes: null,
-      done: false,
-      at: now(),
-    })
-  const onWarning = (message: string) =>
-    events({ type: 'warning', rule: 'LayerContent', message, source: null, at: now() })
-  const blob = await options.snapshotter.layerBlob(layer.id, form.compression, {
-    signal,
-    onProgress,
-    onWarning,
-  })
-  const { digest, size, diffId } = blob
-  const mediaType = typeIn(form.mediaTypes, blob.mediaType)
-  return { layer: { descriptor: { mediaType, digest, size }, origin: undefined }, diffId }
 }
 
 /** So that a later `FROM` of this image, or `tsbuild run`, finds its layers unpacked. */

@@ -69,9 +69,9 @@ async function ownLayer(text: string, createdAt: number): Promise<Extract<LayerR
   await draft.commit([])
   const { digest, size } = await store.blobs.put(Buffer.from(text))
   const diffId = parseDiffId(digestBytes(`diff ${text}`))
+  const form = { format: 'gzip', level: 6, clampMtime: null }
   await store.snapshots.setLayer(draft.id, {
-    diffId,
-    blobs: [{ mediaType: mediaTypes.ociLayerGzip, digest, size }],
+    blobs: [{ mediaType: mediaTypes.ociLayerGzip, digest, size, diffId, form }],
   })
   return { kind: 'snapshot', id: draft.id as SnapshotId, createdAt }
 }
@@ -212,12 +212,14 @@ describe('exportToStore()', () => {
       written.push(stale)
       return store.images.set(stale, descriptor)
     }
-    const { list, all, get, remove } = store.images
+    const { list, all, get, remove, keep, forget } = store.images
     const images = {
       list: list.bind(store.images),
       all: all.bind(store.images),
       get: get.bind(store.images),
       remove: remove.bind(store.images),
+      keep: keep.bind(store.images),
+      forget: forget.bind(store.images),
       set,
     }
     const counted = { ...options, store: { ...store, images } }

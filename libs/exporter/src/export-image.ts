@@ -61,7 +61,7 @@ function blobsOf({ manifest, config, layers }: AssembledImage): readonly Descrip
   return [manifest, config, ...layers.map(({ descriptor }) => descriptor)]
 }
 
-/** Layers of a base image that nobody has read yet are fetched now. */
+/** Brings layers of base images that nobody has read yet into the store. */
 export async function fetchLayers(
   { store, fetch }: ExporterOptions,
   manifests: readonly AssembledImage[],

@@ -1,11 +1,13 @@
 export { assembleImage } from './assemble-image.ts'
+export { layerFormOf } from './assemble-layer.ts'
 export type { PlatformImage, TreeParts } from './assemble-tree.ts'
 export { assembleTree } from './assemble-tree.ts'
 export type { AttestationManifest, AttestationParts } from './attestation-manifest.ts'
 export { attestationManifest } from './attestation-manifest.ts'
+export type { DirectoryOptions, ExtraFile, PlatformFiles, TarOptions } from './export-files.ts'
 export { exportDirectory, exportTar } from './export-files.ts'
 export type { PushOptions } from './export-image.ts'
-export { exportArchive, exportToStore, pushImage } from './export-image.ts'
+export { exportArchive, exportToStore, fetchLayers, pushImage } from './export-image.ts'
 export { openTree } from './open-tree.ts'
 export type {
   AssembledImage,

@@ -22,7 +22,7 @@ export async function writeOutput(
   try {
     const place = await lookUp(dest)
     if (place.kind === 'special') await writeStream(createWriteStream(place.path), write)
-    else await replaceFile(place.path, write)
+    else await replaceFileBy(place.path, write)
   } catch (error) {
     throw outputError(dest, error)
   }
@@ -65,10 +65,22 @@ async function lookUp(dest: string): Promise<{ readonly kind: 'file' | 'special'
   return { kind: 'file', path: await realpath(dest) }
 }
 
-async function replaceFile(path: string, write: (out: Writable) => Promise<void>): Promise<void> {
+/** Puts a file with these bytes in the place of what is there, complete and durable. A symlink is replaced, not followed. */
+export async function replaceFile(path: string, bytes: Uint8Array, mode = 0o644): Promise<void> {
+  await replaceFileBy(path, async (out) => void out.write(bytes), mode)
+}
+
+async function replaceFileBy(
+  path: string,
+  write: (out: Writable) => Promise<void>,
+  mode?: number,
+): Promise<void> {
   const temporary = join(dirname(path), `.${basename(path)}.${randomBytes(6).toString('hex')}.tmp`)
   try {
-    await writeStream(createWriteStream(temporary, { flags: 'wx', flush: true }), write)
+    await writeStream(
+      createWriteStream(temporary, { flags: 'wx', flush: true, ...(mode !== undefined && { mode }) }),
+      write,
+    )
     await rename(temporary, path)
     await syncDirectory(dirname(path))
   } catch (error) {

@@ -3,7 +3,7 @@ import { decodeRecord } from '@tsbuild/cache'
 import { digestHex } from '@tsbuild/digest'
 import { count, isRecord, parseJson } from '@tsbuild/shape'
 import { definitionKey } from '@tsbuild/solver'
-import { isSnapshotId, type SnapshotId } from '@tsbuild/store'
+import { isSnapshotId, parseStoredLayer, type SnapshotId } from '@tsbuild/store'
 import { isCommitted } from './check-snapshots.ts'
 import { type Check, damage, foreign, notice } from './found.ts'
 import { entriesOf, isStill, lookAt, sealedText } from './look.ts'
@@ -56,6 +56,8 @@ function textFault(
     scan.checked.foreignRecords++
     return undefined
   }
+  // A conversion names a blob, which nothing is lost without: it is made again.
+  if ('converted' in value && parseStoredLayer(value.layer) !== undefined) return undefined
   const snapshot = namedSnapshot(value, text)
   if (snapshot === undefined) return 'it is no whole record'
   if (!isSealed && hasOtherKey(text, hex)) return 'it is the record of another key'

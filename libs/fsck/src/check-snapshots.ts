@@ -85,7 +85,8 @@ function noteLayers({ layout, layers }: Scan, id: SnapshotId): void {
   const looked = lookAt(layout.snapshot(id).layer)
   const sealed = looked.is === 'missing' ? undefined : sealedText(looked, id)
   const layer = sealed !== undefined && 'text' in sealed ? parseLayerInfo(sealed.text) : undefined
-  for (const { digest, mediaType } of layer?.blobs ?? []) layers.set(digest, { snapshot: id, mediaType })
+  for (const { digest, mediaType, form } of layer?.blobs ?? [])
+    layers.set(digest, { snapshot: id, mediaType, form })
 }
 
 async function* checkLayerForm({ layer }: SnapshotPaths, id: SnapshotId): Check {

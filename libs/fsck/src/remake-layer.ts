@@ -1,10 +1,10 @@
-import type { Compression, Native } from '@tsbuild/native'
+import type { CompressionFormat, LayerForm, LayerFormat, Native } from '@tsbuild/native'
 import type { Descriptor } from '@tsbuild/oci'
-import type { Store } from '@tsbuild/store'
+import type { Store, StoredForm } from '@tsbuild/store'
 import type { LayerSource } from './scan.ts'
 
 /** As layers are compressed where nobody says otherwise. */
-const usual: Readonly<Record<Compression['format'], number>> = { gzip: 6, zstd: 3, none: 0 }
+const usual: Readonly<Record<LayerFormat, number>> = { gzip: 6, zstd: 3, none: 0 }
 
 /**
  * Makes a lost layer blob again from the snapshot that it was made of.
@@ -15,19 +15,31 @@ export async function remakeLayer(
   store: Store,
   native: Pick<Native, 'diff'>,
   { digest, size }: Descriptor,
-  { snapshot, mediaType }: LayerSource,
+  { snapshot, mediaType, form }: LayerSource,
 ): Promise<boolean> {
   if (!store.snapshots.has(snapshot)) return false
-  const format = /[+.]gzip$/.test(mediaType) ? 'gzip' : /[+.]zstd$/.test(mediaType) ? 'zstd' : 'none'
   const ingest = await store.blobs.ingest()
   try {
-    const compression = { format, level: usual[format] } as const
     const upper = store.snapshots.path(snapshot)
-    const made = await native.diff({ upper, compression, clampMtime: null }, ingest.fd)
+    const made = await native.diff({ upper, form: formOf(form, mediaType) }, ingest.fd)
     if (made.digest !== digest) return false
     await ingest.commit({ digest, size })
     return true
   } finally {
     await ingest.abort()
   }
+}
+
+/** As what it was written. Of one from before that was kept, as what most are. */
+function formOf(form: StoredForm | undefined, mediaType: string): LayerForm {
+  if (form !== undefined && isFormat(form.format)) {
+    const { format, level, clampMtime } = form
+    return { compression: { format, level }, clampMtime }
+  }
+  const format = /[+.]gzip$/.test(mediaType) ? 'gzip' : /[+.]zstd$/.test(mediaType) ? 'zstd' : 'none'
+  return { compression: { format, level: usual[format] }, clampMtime: null }
+}
+
+function isFormat(format: string): format is CompressionFormat {
+  return ['none', 'gzip', 'zstd', 'estargz'].includes(format)
 }

@@ -1,11 +1,12 @@
 import type { Digest } from '@tsbuild/digest'
-import type { Layout, SnapshotId } from '@tsbuild/store'
+import type { Layout, SnapshotId, StoredForm } from '@tsbuild/store'
 import type { Checked, VerifyOptions } from './types.ts'
 
 /** See {@link Scan.layers}. */
 export interface LayerSource {
   readonly snapshot: SnapshotId
   readonly mediaType: string
+  readonly form: StoredForm | undefined
 }
 
 /** One verification under way: what the earlier checks know and the later ones need. */

@@ -201,6 +201,20 @@ describe('verifyStore()', () => {
     expect(existsSync(recordPath(store.root, key('new')))).toBe(true)
   })
 
+  it('takes the record of a layer in another compression for whole, and a damaged one for none', async () => {
+    const { root, records, close } = await temporaryStore()
+    const layer = { mediaType: 'm', digest: key('blob'), size: 3, diffId: key('tar') }
+    const record = (of: unknown) => JSON.stringify({ format: 1, converted: key('layer'), layer: of })
+    await records.put([
+      { keys: [key('whole')], text: record(layer) },
+      { keys: [key('torn')], text: record({ ...layer, size: -1 }) },
+    ])
+    await close()
+    expect((await verify(root)).findings).toMatchObject([
+      { kind: 'record', path: recordPath(root, key('torn')), problem: 'it is no whole record' },
+    ])
+  })
+
   it('names what is not of tsbuild, and who can look into the store', async () => {
     const { root } = await temporaryStore()
     writeFileSync(join(root, 'notes.txt'), '')

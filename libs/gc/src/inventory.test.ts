@@ -122,9 +122,9 @@ describe('takeInventory()', () => {
     const low = await addStep(store, { name: 'low' })
     const high = await addStep(store, { name: 'high', below: ['low'] })
     const unpacked = await addTree(store, 'unpacked', { diffId: digestBytes('x') })
+    const fetched = await putBlob(store, mediaTypes.ociLayerGzip, 'pulled')
     await store.snapshots.setLayer(unpacked, {
-      diffId: digestBytes('x') as never,
-      blobs: [await putBlob(store, mediaTypes.ociLayerGzip, 'pulled')],
+      blobs: [{ ...fetched, diffId: digestBytes('x') as never, form: undefined }],
     })
     await addTree(store, 'merged', { lower: [low, high] })
     await addTree(store, 'merged again', { lower: [digestBytes('merged'), unpacked, low] })
@@ -146,6 +146,27 @@ describe('takeInventory()', () => {
     expect(named(inventory, pulled).rebuildMs).toBeGreaterThan(300)
     const all = Object.values(standings(inventory)).filter((standing) => standing.startsWith('garbage'))
     expect(all.toSorted()).toEqual(['garbage: no-lower', 'garbage: no-record'])
+  })
+
+  it('keeps a layer in another compression with the record that names it', async () => {
+    const store = await temporaryStore()
+    const { digest } = await putBlob(store, mediaTypes.ociLayerZstd, 'converted')
+    const text = (of: string) =>
+      JSON.stringify({ format: 1, converted: digestBytes('layer'), layer: { digest: of } })
+    const lost = digestBytes('lost')
+    await store.records.put([
+      { keys: [digestBytes('there')], text: text(digest) },
+      { keys: [digestBytes('gone')], text: text(lost) },
+    ])
+    const inventory = await inventoryOf(store)
+    const description = `layer ${digestHex(digestBytes('layer')).slice(0, 12)} in another compression`
+    const found = inventory.items.filter((item) => item.description === description)
+    expect(found.map(({ standing }) => standing)).toEqual(
+      expect.arrayContaining([{ as: 'cache' }, { as: 'garbage', code: 'no-blob' }]),
+    )
+    const kept = found.find(({ standing }) => standing.as === 'cache')
+    expect(names(inventory, kept?.parts ?? [])).toEqual([blobOf('converted')])
+    expect(kept?.rebuildMs).toBeGreaterThan(100)
   })
 
   it('does not take a snapshot for garbage whose record may have come while the list was made', async () => {

@@ -6,6 +6,7 @@ const garbageTexts: Readonly<Record<GarbageCode, string>> = {
   'no-record': 'nothing refers to it',
   'no-snapshot': 'the files it stands for are gone',
   'no-lower': 'one of the layers in it is gone',
+  'no-blob': 'the bytes it stands for are gone',
   unreadable: 'it cannot be read',
   superseded: 'fetched again since',
   'no-reader': 'nothing refers to it',

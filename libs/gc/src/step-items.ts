@@ -5,7 +5,7 @@ import type { CacheRecord, RecordedInput } from '@tsbuild/solver'
 import { isSnapshotId, type StoreEntry } from '@tsbuild/store'
 import type { BlobItems } from './blob-items.ts'
 import type { ItemList } from './item-list.ts'
-import { fetchMs, lookedAtMs, rerunMs, unpackMs } from './value.ts'
+import { convertMs, fetchMs, lookedAtMs, rerunMs, unpackMs } from './value.ts'
 
 /** What steps are made of. */
 export interface StepParts {
@@ -151,6 +151,10 @@ function addRecord(
   }
   const value = parseJson(written)
   if (!isRecord(value)) return garbage('unreadable', 'a record')
+  if (isConversion(value)) {
+    addConversion(list, entry, value, blobs)
+    return undefined
+  }
   const named = snapshotOf(value) ?? snapshotNamedIn(written, snapshots)
   const index = snapshots.get(named ?? '')
   if (index === undefined) return garbage('no-snapshot', 'an unpacked layer')
@@ -160,6 +164,34 @@ function addRecord(
 
 function isMerged(value: unknown): value is { readonly lower: readonly string[] } {
   return mergedTree(value)
+}
+
+const conversion = objectOf({ converted: text, layer: objectOf({ digest: text }) })
+
+interface Conversion {
+  readonly converted: string
+  readonly layer: { readonly digest: string }
+}
+
+function isConversion(value: unknown): value is Conversion {
+  return conversion(value)
+}
+
+/** A layer of an image in another compression. It is made again from the layer's blob, which has to be there for it or be fetched. */
+function addConversion(
+  list: ItemList,
+  entry: StoreEntry,
+  { converted, layer }: Conversion,
+  blobs: BlobItems,
+) {
+  const [from, to] = [hexOf(converted), hexOf(layer.digest)]
+  const fetching = blobs.bytes(from) === 0 ? fetchMs(blobs.bytes(to)) : 0
+  const description = `layer ${from.slice(0, 12)} in another compression`
+  const rebuildMs = convertMs(blobs.bytes(to)) + fetching
+  const index = list.add({ id: entry.id, kind: 'base', description, entries: [entry], rebuildMs })
+  const blob = blobs.need(to)
+  if (blob === undefined) list.at(index).standing = { as: 'garbage', code: 'no-blob' }
+  else list.at(index).parts.add(blob)
 }
 
 /** Of a digest; any other text as it is. */

@@ -34,6 +34,8 @@ export type GarbageCode =
   | 'no-snapshot'
   /** Layers in one, of which one is gone. */
   | 'no-lower'
+  /** A layer in another compression whose blob is gone. */
+  | 'no-blob'
   /** A record that cannot be read. */
   | 'unreadable'
   /** A source that has no name any more, or a name without its tree. */

@@ -7,6 +7,8 @@ const fetchedPerMs = 10_000
 const roundTripMs = 200
 /** How fast a layer is unpacked: 100 MB/s of files, what one core gunzips. */
 const unpackedPerMs = 100_000
+/** How fast a layer is compressed: 40 MB/s of its blob, what one core deflates at level 6. */
+const convertedPerMs = 40_000
 /** What it takes to start any step. */
 const stepMs = 100
 /** For half an hour or so after it was used a thing counts as used now. */
@@ -25,6 +27,11 @@ export function fetchMs(bytes: number): number {
 /** Estimates how long a layer takes whose blob is there. */
 export function unpackMs(bytes: number): number {
   return stepMs + bytes / unpackedPerMs
+}
+
+/** Estimates how long it takes to make a layer of this many bytes from the same in another compression. */
+export function convertMs(bytes: number): number {
+  return stepMs + bytes / convertedPerMs
 }
 
 /** How long a step takes that took `durationMs` when it was recorded. */

@@ -2,8 +2,9 @@ import { type LookupAddress, type LookupOptions, lookup as systemLookup } from '
 import type { LookupFunction } from 'node:net'
 import type { Readable } from 'node:stream'
 import { rootCertificates } from 'node:tls'
-import type { Dispatcher } from 'undici'
+import type { Dispatcher, Pool } from 'undici'
 import { isInternalAddress, isLoopbackHost } from './addresses.ts'
+import { errorCode } from './failures.ts'
 import type { ProxySettings, TimeoutSettings } from './types.ts'
 
 /** One HTTP request; a stream in it can be sent once. */
@@ -110,7 +111,7 @@ async function createDispatcher(
   proxy: string | undefined,
   options: TransportOptions,
 ): Promise<Dispatcher> {
-  const { Agent, EnvHttpProxyAgent } = await loadUndici()
+  const { Agent, EnvHttpProxyAgent, Pool } = await loadUndici()
   const base = options.lookup ?? (systemLookup as LookupFunction)
   const tls = {
     rejectUnauthorized: !request.insecure,
@@ -126,7 +127,23 @@ async function createDispatcher(
   if (proxy === undefined) return new Agent({ connect })
   // Empty texts keep undici from reading the environment, which is the caller's.
   const noProxy = options.proxy?.noProxy ?? ''
-  return new EnvHttpProxyAgent({ httpProxy: proxy, httpsProxy: proxy, noProxy, requestTls: tls, connect })
+  const headersTimeout = options.timeouts?.headersMs ?? 30_000
+  return new EnvHttpProxyAgent({
+    ...{ httpProxy: proxy, httpsProxy: proxy, noProxy, requestTls: tls, connect },
+    clientFactory: (origin, settings) => failingOnHangUp(new Pool(origin, { ...settings, headersTimeout })),
+  })
+}
+
+/** A proxy that closes the connection instead of opening a tunnel: undici would ask it again without end. */
+function failingOnHangUp(proxy: Pool): Pool {
+  const connect = proxy.connect.bind(proxy)
+  const connectOrFail = (asked: Dispatcher.ConnectOptions) =>
+    connect(asked).catch((cause: unknown) => {
+      if (errorCode(cause) !== 'UND_ERR_SOCKET') throw cause
+      throw Object.assign(new Error('the proxy hung up', { cause }), { code: 'ECONNRESET' })
+    })
+  proxy.connect = connectOrFail as typeof proxy.connect
+  return proxy
 }
 
 /** As Go has it: loopback is never proxied, and each scheme has its own proxy. */

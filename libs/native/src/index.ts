@@ -1,10 +1,12 @@
 export type { HelperTarget } from './call.ts'
+export type { FoundFile, FoundFiles, FoundSection, Wanted } from './find.ts'
 export { findHelper } from './find-helper.ts'
 export { rootlessIdMap } from './id-map.ts'
 export type {
   ApplyRequest,
   Cancellable,
   Connection,
+  ConvertRequest,
   CopyOptions,
   DiffRequest,
   Finishing,
@@ -27,6 +29,7 @@ export { parseReply } from './parse-reply.ts'
 export type {
   ApplyLimits,
   Compression,
+  CompressionFormat,
   Envelope,
   Exceeded,
   FileAction,
@@ -34,6 +37,7 @@ export type {
   IdMap,
   IdRange,
   Interpreter,
+  LayerForm,
   LayerFormat,
   Limits,
   Missing,

@@ -277,8 +277,15 @@ describe('Native.run()', () => {
     readBytes: 0,
     writtenBytes: 0,
   }
-  const finish = { content: false, layer: { format: 'gzip', level: 6 }, sync: true } as const
-  const written = { digest: `sha256:${'a'.repeat(64)}`, sizeBytes: 3, diffId: `sha256:${'b'.repeat(64)}` }
+  const layer = { compression: { format: 'gzip', level: 6 }, clampMtime: null } as const
+  const finish = { content: false, layer, sync: true } as const
+  const written = {
+    digest: `sha256:${'a'.repeat(64)}`,
+    sizeBytes: 3,
+    diffId: `sha256:${'b'.repeat(64)}`,
+    unpackedBytes: 1536,
+    tocDigest: null,
+  }
 
   function running(body: string, options: Parameters<ReturnType<typeof nativeOf>['run']>[2] = {}) {
     const output = { stdout: '', stderr: '' }

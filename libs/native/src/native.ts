@@ -2,11 +2,13 @@ import type { Readable, Writable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import { InternalError } from '@tsbuild/errors'
 import { type CallOptions, call, type HelperTarget } from './call.ts'
+import { type FoundFiles, find, type Wanted } from './find.ts'
 import type {
   ApplyLimits,
   Compression,
   FileAction,
   Finish,
+  LayerForm,
   LayerFormat,
   OutcomeOf,
   Root,
@@ -33,10 +35,21 @@ export interface Native {
    * @throws {UserError} `ERR_SIZE_MISMATCH` for a file of more than `maxBytes`
    */
   read(tree: Tree, paths: readonly string[], options: ReadOptions): Promise<readonly (Buffer | null)[]>
+  /** Lists files by their names and sections of executables, in the order of their names; symlinks are not followed. */
+  find(tree: Tree, wanted: Wanted, options?: Cancellable): Promise<FoundFiles>
   /** Unpacks the layer that `fd` reads from its current position. */
   apply(layer: ApplyRequest, fd: number, options?: Cancellable): Promise<OutcomeOf<'apply'>>
   /** Writes the layer of a tree to `fd`. */
   diff(request: DiffRequest, fd: number, options?: Cancellable): Promise<OutcomeOf<'diff'>>
+  /**
+   * Reads a layer from `fds.from` as `apply` does and writes it in another compression to `fds.to`, where nothing of it is of
+   * use when this fails.
+   */
+  convert(
+    request: ConvertRequest,
+    fds: { readonly from: number; readonly to: number },
+    options?: Cancellable,
+  ): Promise<OutcomeOf<'convert'>>
   /**
    * Makes one tree in the empty directory `target` that, as a lower layer, means the same as a run of trees (topmost first),
    * out of hard links. What it left of `target` when it failed is for the caller to remove.
@@ -134,6 +147,10 @@ export interface WrittenLayer {
   readonly digest: string
   readonly sizeBytes: number
   readonly diffId: string
+  /** Of the tar. */
+  readonly unpackedBytes: number
+  /** Of estargz: the digest of its table of contents. */
+  readonly tocDigest: string | null
 }
 
 /** For operations that change a snapshot. */
@@ -198,8 +215,17 @@ export interface ApplyRequest {
 /** See {@link Native.diff}. */
 export interface DiffRequest {
   readonly upper: string
-  readonly compression: Compression
-  readonly clampMtime: number | null
+  readonly form: LayerForm
+}
+
+/** See {@link Native.convert}. */
+export interface ConvertRequest {
+  readonly from: LayerFormat
+  readonly digest: string
+  readonly sizeBytes: number
+  readonly diffId: string | null
+  readonly to: Compression
+  readonly limits: ApplyLimits
 }
 
 /** Where the output of a step goes: to callbacks, or straight to descriptors of this process. */
@@ -219,10 +245,13 @@ export function createNative(target: HelperTarget): Native {
     scan: (tree, selections, options = {}) => scan(target, tree, selections, options),
     copy: (root, actions, options) => copy(target, root, actions, options),
     read: (tree, paths, options) => read(target, tree, paths, options),
+    find: (tree, wanted, options) => find(target, tree, wanted, cancellable(options)),
     apply: (layer, fd, options) =>
       call(target, { op: 'apply', ...layer }, { ...cancellable(options), extraFds: [fd] }),
     diff: (request, fd, options) =>
       call(target, { op: 'diff', ...request }, { ...cancellable(options), extraFds: [fd] }),
+    convert: (request, { from, to }, options) =>
+      call(target, { op: 'convert', ...request }, { ...cancellable(options), extraFds: [from, to] }),
     merge: (lower, mergeTarget, options) =>
       call(target, { op: 'merge', lower, target: mergeTarget }, cancellable(options)),
     exportDirectory: (root, path, options) =>

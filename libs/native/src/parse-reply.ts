@@ -21,6 +21,14 @@ const cgroup = exactly({ version: oneOf(1, 2), controllers: listOf(text), path: 
 const range = exactly({ start: count, length: count })
 const missingSource = exactly({ source: text, ignoredBy: orNull(count) })
 
+const writtenLayer = {
+  digest: text,
+  sizeBytes: count,
+  diffId: text,
+  unpackedBytes: count,
+  tocDigest: orNull(text),
+}
+
 const outcomes: Readonly<Record<Outcome['op'], Members>> = {
   probe: {
     op: text,
@@ -50,8 +58,15 @@ const outcomes: Readonly<Record<Outcome['op'], Members>> = {
   },
   copy: { op: text, files: count, bytes: count },
   read: { op: text, files: listOf(orNull(text)) },
+  find: {
+    op: text,
+    files: listOf(exactly({ path: text, size: count })),
+    sections: listOf(exactly({ path: text, name: text, data: text })),
+    incomplete: flag,
+  },
   apply: { op: text, diffId: text, unpackedBytes: count, entries: count },
-  diff: { op: text, digest: text, sizeBytes: count, diffId: text, unpackedBytes: count, entries: count },
+  diff: { op: text, ...writtenLayer, entries: count },
+  convert: { op: text, ...writtenLayer },
   merge: { op: text, linked: count, copiedBytes: count, directories: count },
   export: { op: text, files: count, bytes: count },
   run: {
@@ -92,7 +107,7 @@ const replies: Readonly<Record<Reply['event'], Members>> = {
   warning: { event: text, code: text, message: text },
   result: { event: text, result: outcome },
   content: { event: text, digest: orNull(text) },
-  layer: { event: text, digest: text, sizeBytes: count, diffId: text },
+  layer: { event: text, ...writtenLayer },
   durable: { event: text },
   error: { event: text, kind, code: text, message: text, errno: orNull(text) },
 }

@@ -104,6 +104,10 @@ function perform(native: Native, { request, joinUserNamespace }: Envelope, out: 
     }
     case 'read':
       return native.read(request.tree, request.paths, { maxBytes: request.maxBytes })
+    case 'find': {
+      const { op: _op, tree, ...wanted } = request
+      return native.find(tree, wanted)
+    }
     case 'apply': {
       const { op: _op, ...layer } = request
       return native.apply(layer, 1)
@@ -111,6 +115,10 @@ function perform(native: Native, { request, joinUserNamespace }: Envelope, out: 
     case 'diff': {
       const { op: _op, ...layer } = request
       return native.diff(layer, 1)
+    }
+    case 'convert': {
+      const { op: _op, ...layer } = request
+      return native.convert(layer, { from: 0, to: 1 })
     }
     case 'merge':
       return native.merge(request.lower, request.target)
@@ -159,7 +167,7 @@ describe('createNative()', () => {
       replies.flatMap(([, reply]) => (reply.event === 'result' ? [reply.result.op] : [])),
     )
     expect(results).toEqual(ops)
-    expect(ops.size).toBe(14)
+    expect(ops.size).toBe(15)
     expect(new Set(replies.map(([, { event }]) => event)).size).toBe(10)
   })
 })

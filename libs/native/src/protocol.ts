@@ -4,6 +4,8 @@
  * of both sides.
  */
 
+import type { FindOutcome, FindRequest } from './protocol-find.ts'
+
 /** The version of every message below. */
 export const protocolVersion = 1
 
@@ -91,10 +93,21 @@ export type FileAction =
 /** How a layer blob is stored. */
 export type LayerFormat = 'none' | 'gzip' | 'zstd'
 
+/** What a layer can be written as. `estargz` is gzip to any reader that does not know it. */
+export type CompressionFormat = LayerFormat | 'estargz'
+
 /** How to compress a layer. */
 export interface Compression {
-  readonly format: LayerFormat
+  readonly format: CompressionFormat
+  /** 0–9 for gzip and estargz, 0–22 for zstd; 0 for plain tar, which has none. */
   readonly level: number
+}
+
+/** What a tree is written as. The bytes of the layer depend on the tree and on this value alone. */
+export interface LayerForm {
+  readonly compression: Compression
+  /** Times after this one (Unix seconds) are written as this one. */
+  readonly clampMtime: number | null
 }
 
 /** Limits of `apply`. */
@@ -221,7 +234,7 @@ export interface Finish {
   /** Digests what the snapshot's layer holds, times left out. */
   readonly content: boolean
   /** Writes the changes as a layer to fd 6. */
-  readonly layer: Compression | null
+  readonly layer: LayerForm | null
   /** Makes the snapshot and the layer durable. */
   readonly sync: boolean
 }
@@ -285,6 +298,7 @@ export type Request =
       readonly paths: readonly string[]
       readonly maxBytes: number
     }
+  | FindRequest
   | {
       readonly op: 'apply'
       readonly target: string
@@ -298,8 +312,17 @@ export type Request =
   | {
       readonly op: 'diff'
       readonly upper: string
-      readonly compression: Compression
-      readonly clampMtime: number | null
+      readonly form: LayerForm
+    }
+  | {
+      /** fd 3 is read and verified, fd 4 written. */
+      readonly op: 'convert'
+      readonly from: LayerFormat
+      readonly digest: string
+      readonly sizeBytes: number
+      readonly diffId: string | null
+      readonly to: Compression
+      readonly limits: ApplyLimits
     }
   | {
       readonly op: 'merge'
@@ -389,6 +412,7 @@ export type Outcome =
   | { readonly op: 'copy'; readonly files: number; readonly bytes: number }
   /** For each path its bytes as base64, or null where there is no such file. */
   | { readonly op: 'read'; readonly files: readonly (string | null)[] }
+  | FindOutcome
   | {
       readonly op: 'apply'
       readonly diffId: string
@@ -402,6 +426,16 @@ export type Outcome =
       readonly diffId: string
       readonly unpackedBytes: number
       readonly entries: number
+      /** Of estargz: the digest of its table of contents. */
+      readonly tocDigest: string | null
+    }
+  | {
+      readonly op: 'convert'
+      readonly digest: string
+      readonly sizeBytes: number
+      readonly diffId: string
+      readonly unpackedBytes: number
+      readonly tocDigest: string | null
     }
   | {
       readonly op: 'merge'
@@ -450,7 +484,14 @@ export type Reply =
   | { readonly event: 'warning'; readonly code: string; readonly message: string }
   | { readonly event: 'result'; readonly result: Outcome }
   | { readonly event: 'content'; readonly digest: string | null }
-  | { readonly event: 'layer'; readonly digest: string; readonly sizeBytes: number; readonly diffId: string }
+  | {
+      readonly event: 'layer'
+      readonly digest: string
+      readonly sizeBytes: number
+      readonly diffId: string
+      readonly unpackedBytes: number
+      readonly tocDigest: string | null
+    }
   | { readonly event: 'durable' }
   | {
       readonly event: 'error'

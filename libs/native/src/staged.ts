@@ -43,6 +43,6 @@ function writtenLayer(
   if (!done) throw new InternalError('ERR_HELPER_PROTOCOL', `The helper did not finish "${outcome.op}"`)
   const [layer] = layers
   if (layer === undefined) return undefined
-  const { digest, sizeBytes, diffId } = layer
-  return { digest, sizeBytes, diffId }
+  const { event: _, ...written } = layer
+  return written
 }

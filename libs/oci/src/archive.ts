@@ -18,6 +18,23 @@ export interface ArchiveOptions {
   readonly signal?: AbortSignal | undefined
 }
 
+/** Several images in one archive. */
+export interface ArchiveImages {
+  readonly images: readonly ArchivedImage[]
+  /** As in {@link ArchiveImage}. */
+  readonly open: ArchiveImage['open']
+}
+
+/** One image of an archive. */
+export interface ArchivedImage {
+  /** The image manifest, or the index of several. */
+  readonly root: Descriptor
+  /** Full names with a tag, for example `docker.io/library/app:1.0`. May be empty. */
+  readonly names: readonly string[]
+  /** Names of the layout alone, any text: what stands after the colon of `oci-archive:FILE:TAG`. */
+  readonly refNames?: readonly string[] | undefined
+}
+
 /**
  * Writes an image as the tar of an OCI image layout. The same image and names always give the same bytes: no time of
  * writing, blobs in order of their digests, each once. `out` is not ended. Layers are copied without being verified
@@ -29,51 +46,62 @@ export interface ArchiveOptions {
  */
 export async function writeOciArchive(
   out: Writable,
-  image: ArchiveImage,
+  image: ArchiveImage | ArchiveImages,
   options: ArchiveOptions = {},
 ): Promise<void> {
-  const content = await collectImageBlobs(image.root, image.open)
-  await writeArchive(out, layoutDocuments(image), { image, content, options })
+  const { images, open } = imagesOf(image)
+  const contents = await contentsOf(images, open)
+  await writeArchive(out, layoutDocuments(images), { open, content: merged(contents), options })
 }
 
 /**
- * Writes an image for `docker load`. It is an OCI layout as well, as BuildKit's is, with a `manifest.json` beside it that
+ * Writes images for `docker load`. It is an OCI layout as well, as BuildKit's is, with a `manifest.json` beside it that
  * names the same blobs. Bytes and errors as with {@link writeOciArchive}.
  *
- * @throws {UserError} `ERR_UNSUPPORTED` if it holds images for several platforms, which `docker load` cannot take
+ * @throws {UserError} `ERR_UNSUPPORTED` if a name stands for images of several platforms, which `docker load` cannot take
  */
 export async function writeDockerArchive(
   out: Writable,
-  image: ArchiveImage,
+  image: ArchiveImage | ArchiveImages,
   options: ArchiveOptions = {},
 ): Promise<void> {
-  const content = await collectImageBlobs(image.root, image.open)
-  const images = content.manifests.filter(({ descriptor }) => !isAttestation(descriptor))
+  const { images, open } = imagesOf(image)
+  const contents = await contentsOf(images, open)
+  const manifest = images.map((each, at) => dockerEntry(each, contents[at]))
+  const documents = [...layoutDocuments(images), { name: 'manifest.json', bytes: jsonBytes(manifest) }]
+  await writeArchive(out, documents, { open, content: merged(contents), options })
+}
+
+/** A line of `manifest.json`. */
+function dockerEntry({ names }: ArchivedImage, content: ImageBlobs | undefined) {
+  const images = (content?.manifests ?? []).filter(({ descriptor }) => !isAttestation(descriptor))
   const [only] = images
   if (only === undefined || images.length > 1) {
     throw new UserError(
       'ERR_UNSUPPORTED',
       `Cannot write a docker archive: it takes one image, and here are ${images.length}`,
       {
-        hints: ['Write an OCI archive, or build for one platform.'],
+        hints: ['Write an OCI archive, or choose one platform.'],
       },
     )
   }
-  const manifest = [
-    {
-      Config: blobPath(only.manifest.config.digest),
-      RepoTags: image.names.map((name) => formatReference(withDefaultTag(parseReference(name)))),
-      Layers: only.manifest.layers.map((layer) => blobPath(layer.digest)),
-    },
-  ]
-  const documents = [...layoutDocuments(image), { name: 'manifest.json', bytes: jsonBytes(manifest) }]
-  await writeArchive(out, documents, { image, content, options })
+  const references = names.map((name) => withDefaultTag(parseReference(name)))
+  return {
+    Config: blobPath(only.manifest.config.digest),
+    // A tag is what docker can give; what was pulled by its digest alone has none.
+    RepoTags: references.filter(({ digest }) => digest === undefined).map(formatReference),
+    Layers: only.manifest.layers.map((layer) => blobPath(layer.digest)),
+  }
 }
 
 /** The entries of `index.json` for an image: one for each name, as containerd and Docker look for them. */
-export function namedDescriptors(root: Descriptor, names: readonly string[]): readonly Descriptor[] {
-  if (names.length === 0) return [root]
-  return names.map((name) => {
+export function namedDescriptors(
+  root: Descriptor,
+  names: readonly string[],
+  refNames: readonly string[] = [],
+): readonly Descriptor[] {
+  if (names.length + refNames.length === 0) return [root]
+  const full = names.map((name) => {
     const reference = withDefaultTag(parseReference(name))
     const annotations = {
       ...root.annotations,
@@ -82,6 +110,33 @@ export function namedDescriptors(root: Descriptor, names: readonly string[]): re
     }
     return { ...root, annotations }
   })
+  const own = refNames.map((name) => ({
+    ...root,
+    annotations: { ...root.annotations, 'org.opencontainers.image.ref.name': name },
+  }))
+  return [...full, ...own]
+}
+
+function imagesOf(image: ArchiveImage | ArchiveImages): ArchiveImages {
+  return 'images' in image ? image : { images: [image], open: image.open }
+}
+
+async function contentsOf(
+  images: readonly ArchivedImage[],
+  open: ArchiveImage['open'],
+): Promise<readonly ImageBlobs[]> {
+  const contents: ImageBlobs[] = []
+  for (const { root } of images) contents.push(await collectImageBlobs(root, open))
+  return contents
+}
+
+/** What images have in common is in the archive once. */
+function merged(contents: readonly ImageBlobs[]): Pick<ImageBlobs, 'blobs' | 'documents'> {
+  const blobs = new Map(contents.flatMap((each) => each.blobs.map((blob) => [blob.digest, blob] as const)))
+  return {
+    blobs: [...blobs.values()].sort((a, b) => (a.digest < b.digest ? -1 : 1)),
+    documents: new Map(contents.flatMap(({ documents }) => [...documents])),
+  }
 }
 
 interface SmallFile {
@@ -90,16 +145,18 @@ interface SmallFile {
 }
 
 interface ArchiveContent {
-  readonly image: ArchiveImage
-  readonly content: ImageBlobs
+  readonly open: ArchiveImage['open']
+  readonly content: Pick<ImageBlobs, 'blobs' | 'documents'>
   readonly options: ArchiveOptions
 }
 
-function layoutDocuments(image: ArchiveImage): readonly SmallFile[] {
+function layoutDocuments(images: readonly ArchivedImage[]): readonly SmallFile[] {
   const index = {
     schemaVersion: 2,
     mediaType: mediaTypes.ociIndex,
-    manifests: namedDescriptors(image.root, image.names).map(descriptorToJson),
+    manifests: images.flatMap(({ root, names, refNames }) =>
+      namedDescriptors(root, names, refNames).map(descriptorToJson),
+    ),
   }
   return [
     { name: 'oci-layout', bytes: jsonBytes(layoutMarker) },
@@ -141,7 +198,7 @@ async function fillArchive(
   for (const blob of archive.content.blobs) {
     archive.options.signal?.throwIfAborted()
     const document = archive.content.documents.get(blob.digest)
-    const source = document === undefined ? await archive.image.open(blob.digest) : Readable.from([document])
+    const source = document === undefined ? await archive.open(blob.digest) : Readable.from([document])
     await addFile(pack, blobPath(blob.digest), blob.size, source)
   }
   pack.finalize()

@@ -3,6 +3,7 @@ import {
   type JsonNode,
   member,
   optional,
+  parseJsonObject,
   readSize,
   readString,
   readTextMap,
@@ -31,6 +32,11 @@ export function readDescriptor(node: JsonNode): Descriptor {
     platform: optional(member(node, 'platform'), readPlatform),
     artifactType: optional(nonEmpty(member(node, 'artifactType')), readString),
   }
+}
+
+/** Reads a descriptor that stands alone, as in a file. @throws {UserError} `ERR_MANIFEST_INVALID` */
+export function descriptorFromJson(bytes: Uint8Array): Descriptor {
+  return readDescriptor(parseJsonObject(bytes, 'descriptor'))
 }
 
 /** Reads the platform members of an index entry or of an image config. @throws {UserError} `ERR_MANIFEST_INVALID` */

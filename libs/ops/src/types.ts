@@ -2,7 +2,7 @@ import type { BuildContext, FetchOptions } from '@tsbuild/context'
 import type { Digest } from '@tsbuild/digest'
 import type { Executor } from '@tsbuild/executor'
 import type { GitOp, HttpOp, Vertex } from '@tsbuild/graph'
-import type { Compression, Native } from '@tsbuild/native'
+import type { LayerForm, Native } from '@tsbuild/native'
 import type { Filesystem, Snapshotter } from '@tsbuild/snapshot'
 import type { CacheMountStore, SnapshotId } from '@tsbuild/store'
 import type { FailureKeeping } from './keep-failure.ts'
@@ -20,8 +20,8 @@ export interface OpsOptions {
   readonly executor: Executor
   /** Whether a committed snapshot is still there. */
   readonly hasSnapshot: (id: SnapshotId) => boolean
-  /** The compression in which the layer of a vertex will be wanted; undefined if it will not. */
-  readonly layerOf: (vertex: Vertex) => Compression | undefined
+  /** The form in which the layer of a vertex will be wanted; undefined if it will not. */
+  readonly layerOf: (vertex: Vertex) => LayerForm | undefined
   /** Opens a build context by its name: called for those that a step reads, each once. */
   readonly contexts: (name: string) => Promise<BuildContext>
   /** Fetches what stands elsewhere. */

@@ -1,10 +1,8 @@
-import type { Readable } from 'node:stream'
-import { cancelled, createTransport, sleepFor, userAgent } from '@tsbuild/http'
-import type { LimitFunction } from 'p-limit'
-import pLimit from 'p-limit'
+import { createTransport, sleepFor, userAgent } from '@tsbuild/http'
 import { hasBlob, mountBlob } from './blobs.ts'
 import { createConnection } from './connection.ts'
 import { downloadBlob, openBlob, withoutFirst } from './download.ts'
+import { createLimits } from './limits.ts'
 import { login } from './login.ts'
 import { fetchManifest, headManifest, purposeOf } from './manifests.ts'
 import { listRepositories, listTags } from './pages.ts'
@@ -17,7 +15,8 @@ const defaultConcurrency = 6
 
 /** Makes a client; nothing is loaded and nothing connects before its first call. */
 export function createRegistryClient(options: RegistryClientOptions = {}): RegistryClient {
-  const limits = createLimits(options.concurrency ?? defaultConcurrency)
+  const now = options.now ?? Date.now
+  const limits = createLimits(options.concurrency ?? defaultConcurrency, now)
   const transport = createTransport(options)
   const settings = {
     transport,
@@ -29,8 +28,8 @@ export function createRegistryClient(options: RegistryClientOptions = {}): Regis
       random: options.random ?? Math.random,
       sleep: options.sleep ?? sleepFor,
     },
-    now: options.now ?? Date.now,
-    onThrottled: limits.halve,
+    now,
+    onThrottled: limits.throttled,
   }
   const credentials = options.credentials ?? (async () => undefined)
   const connection = createConnection({ ...settings, credentials })
@@ -81,54 +80,5 @@ export function createRegistryClient(options: RegistryClientOptions = {}): Regis
         login(createConnection({ ...settings, credentials: async () => tried }), registry, call),
       ),
     close: () => transport.close(),
-  }
-}
-
-interface Limits {
-  run<T>(registry: string, signal: AbortSignal | undefined, body: () => Promise<T>): Promise<T>
-  /** As `run`, but the slot stays taken until the stream has closed. */
-  hold(registry: string, signal: AbortSignal | undefined, open: () => Promise<Readable>): Promise<Readable>
-  /** A registry that is asked too much is asked half as much at a time. */
-  halve(registry: string): void
-}
-
-function createLimits(concurrency: number): Limits {
-  const limits = new Map<string, LimitFunction>()
-  const limitOf = (registry: string): LimitFunction => {
-    const known = limits.get(registry) ?? pLimit({ concurrency, rejectOnClear: true })
-    limits.set(registry, known)
-    return known
-  }
-  /** The caller's promise settles at once when its signal fires, also while it waits for its turn. */
-  const enter = <T>(
-    registry: string,
-    signal: AbortSignal | undefined,
-    body: (done: (value: T) => void) => Promise<void>,
-  ) =>
-    new Promise<T>((resolve, reject) => {
-      const abort = () => reject(cancelled(`ask ${registry}`))
-      if (signal?.aborted) return abort()
-      signal?.addEventListener('abort', abort, { once: true })
-      const leave = () => signal?.removeEventListener('abort', abort)
-      limitOf(registry)(() => (signal?.aborted ? Promise.resolve() : body(resolve))).then(
-        leave,
-        (error: unknown) => {
-          leave()
-          reject(error)
-        },
-      )
-    })
-  return {
-    run: (registry, signal, body) => enter(registry, signal, async (done) => done(await body())),
-    hold: (registry, signal, open) =>
-      enter<Readable>(registry, signal, async (done) => {
-        const stream = await open()
-        done(stream)
-        await new Promise<void>((closed) => stream.once('close', closed))
-      }),
-    halve: (registry) => {
-      const limit = limitOf(registry)
-      limit.concurrency = Math.max(1, Math.floor(limit.concurrency / 2))
-    },
   }
 }

@@ -22,7 +22,10 @@ export interface RemoteBlob {
   readonly descriptor: Descriptor
 }
 
-/** Opens a blob at an offset; the answer's `skip` bytes come before it and are to be thrown away. */
+/**
+ * Opens a blob at an offset; the answer's `skip` bytes come before it and are to be thrown away. A server that knows the
+ * blob and says 416 to a part of it is asked for the whole.
+ */
 export async function openBlob(
   connection: Connection,
   blob: RemoteBlob,
@@ -31,23 +34,29 @@ export async function openBlob(
 ): Promise<{ readonly body: Readable; readonly skip: number }> {
   const { reference, descriptor } = blob
   const purpose = purposeOf('pull', reference, descriptor.digest)
-  const response = await connection.exchange({
-    registry: reference.registry,
-    scopes: [pullScope(reference.repository)],
-    method: 'GET',
-    target: `/v2/${reference.repository}/blobs/${descriptor.digest}`,
-    // Layers are compressed already, and the digest is that of the bytes as they are stored.
-    headers: { 'accept-encoding': 'identity', ...(offset > 0 ? { range: `bytes=${offset}-` } : {}) },
-    purpose,
-    signal: options.signal,
-  })
+  const ask = (range: Record<string, string>) =>
+    connection.exchange({
+      registry: reference.registry,
+      scopes: [pullScope(reference.repository)],
+      method: 'GET',
+      target: `/v2/${reference.repository}/blobs/${descriptor.digest}`,
+      // Layers are compressed already, and the digest is that of the bytes as they are stored.
+      headers: { 'accept-encoding': 'identity', ...range },
+      purpose,
+      signal: options.signal,
+    })
+  let response = await ask(offset > 0 ? { range: `bytes=${offset}-` } : {})
+  if (response.status === 416 && offset > 0) {
+    await response.discard()
+    response = await ask({})
+  }
   if (response.status === 404) throw await notFound(response, reference, descriptor.digest)
   if (response.status !== 200 && response.status !== 206) throw await connection.failure(response, purpose)
   const skip = response.status === 206 ? 0 : offset
   const fault =
     rangeFault(response, offset, descriptor.size) ?? lengthFault(response, offset - skip, descriptor)
   if (fault !== undefined) {
-    response.body.destroy()
+    await response.discard()
     throw fault instanceof Error ? fault : new TransientFailure(nonsense(purpose, fault), { maxAttempts: 2 })
   }
   return { body: response.body, skip }

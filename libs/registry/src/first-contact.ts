@@ -31,6 +31,13 @@ export async function makeFirstContact(
     return { response: answer, endpoint: secure }
   }
   if (await isPlainRefusal(response)) return { response: await send(secure), endpoint: secure }
+  if (isWordless400(response)) {
+    const answer = await send(secure).catch(() => undefined)
+    if (answer !== undefined) {
+      await response.discard()
+      return { response: answer, endpoint: secure }
+    }
+  }
   return { response, endpoint: { ...endpoint, settled: true } }
 }
 
@@ -39,6 +46,11 @@ async function isPlainRefusal(response: HttpResponse): Promise<boolean> {
   if (response.status !== 400 || response.header('content-type')?.includes('json') === true) return false
   const answer = await readErrorAnswer(response, (text) => text)
   return /HTTP request .*HTTPS (?:server|port)/i.test(answer.text)
+}
+
+/** The answer to a HEAD has no text that would say why. A registry has no reason to give this one to a first request. */
+function isWordless400(response: HttpResponse): boolean {
+  return response.status === 400 && response.header('content-type')?.includes('json') !== true
 }
 
 /** Others hang up, or answer with a TLS alert. */

@@ -1,5 +1,6 @@
 import { execFileSync } from 'node:child_process'
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { connect, createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { digestBytes } from '@tsbuild/digest'
@@ -72,6 +73,21 @@ describe('TLS', () => {
     expect((await pull(name)).bytes.equals(manifest)).toBe(true)
   })
 
+  it.each(['resolve', 'hasBlob'] as const)(
+    '%s() finds HTTPS on loopback behind a server that says 400 to HTTP, as nginx does',
+    async (call) => {
+      const { registry } = await setUp({ ca: [tls.cert] })
+      const server = await startLikeNginx(registry.host)
+      cleanups.push(server.stop)
+      const client = createRegistryClient({ sleep: async () => undefined })
+      cleanups.push(() => client.close())
+      const reference = parseReference(`${server.host}/app:1`)
+      const blob = { mediaType: mediaTypes.ociLayer, digest: digestBytes('none'), size: 4 }
+      if (call === 'hasBlob') expect(await client.hasBlob(reference, blob)).toBe(false)
+      else expect((await client.resolve(reference)).bytes.equals(manifest)).toBe(true)
+    },
+  )
+
   it('a registry behind HTTPS cannot send its credentials through HTTP (REG-02)', async () => {
     const realm = 'http://auth.good.example/token'
     const { pull } = await setUp({ ca: [tls.cert] }, { type: 'bearer', realm, tokens: new Set() })
@@ -81,3 +97,28 @@ describe('TLS', () => {
     })
   })
 })
+
+/** Hands TLS on to another server and answers anything else with a 400, of which a HEAD sees no text. */
+async function startLikeNginx(behind: string) {
+  const [address = '', port = ''] = behind.split(':')
+  const server = createServer((socket) => {
+    socket.on('error', () => undefined)
+    socket.once('data', (first) => {
+      if (first[0] === 0x16) {
+        const upstream = connect(Number(port), address)
+        upstream.on('error', () => undefined)
+        upstream.write(first)
+        socket.pipe(upstream).pipe(socket)
+        return
+      }
+      const text = 'The plain HTTP request was sent to HTTPS port'
+      const head = `HTTP/1.1 400 Bad Request\r\ncontent-type: text/html\r\ncontent-length: ${text.length}\r\n\r\n`
+      socket.end(first.toString().startsWith('HEAD') ? head : head + text)
+    })
+  })
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  const own = server.address()
+  if (own === null || typeof own === 'string') throw new Error('no port')
+  const stop = () => new Promise<void>((resolve) => void server.close(() => resolve()))
+  return { host: `127.0.0.1:${own.port}`, stop }
+}

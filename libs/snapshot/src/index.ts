@@ -1,3 +1,4 @@
+export type { LayerForm } from '@tsbuild/native'
 export type { LayerBlob } from './layer-format.ts'
 export { layerFormat, layerMediaType } from './layer-format.ts'
 export type { Filesystem, ImageLayerRef, LayerRef } from './layers.ts'

@@ -1,20 +1,43 @@
-import type { DiffId, Digest } from '@tsbuild/digest'
+import { parseDiffId, parseDigest } from '@tsbuild/digest'
 import { UserError } from '@tsbuild/errors'
-import type { LayerFormat } from '@tsbuild/native'
-import type { LayerInfo } from '@tsbuild/store'
+import type { CompressionFormat, LayerForm, LayerFormat, WrittenLayer } from '@tsbuild/native'
+import type { StoredForm, StoredLayer } from '@tsbuild/store'
 
-/** How a layer blob is described. */
-export interface LayerBlob {
-  readonly diffId: DiffId
-  readonly mediaType: string
-  readonly digest: Digest
-  readonly size: number
-}
+/** A descriptor, with the annotations that estargz wants, and the diffID. */
+export type LayerBlob = Omit<StoredLayer, 'form'>
 
 /** As the store keeps it with the snapshot. */
-export function layerInfo(layer: LayerBlob): LayerInfo {
-  const { diffId, mediaType, digest, size } = layer
-  return { diffId, blobs: [{ mediaType, digest, size }] }
+export function storedLayer(layer: LayerBlob, form: StoredForm | undefined): StoredLayer {
+  return { ...layer, form }
+}
+
+/** A layer form in one level of members. */
+export function storedForm({ compression: { format, level }, clampMtime }: LayerForm): StoredForm {
+  // Plain tar has no level.
+  return { format, level: format === 'none' ? 0 : level, clampMtime }
+}
+
+/**
+ * What the helper wrote, as a blob.
+ *
+ * @see https://github.com/containerd/stargz-snapshotter/blob/main/docs/estargz.md for the annotations
+ */
+export function layerBlobOf(
+  { digest, sizeBytes, diffId, unpackedBytes, tocDigest }: WrittenLayer,
+  format: CompressionFormat,
+): LayerBlob {
+  const blob = {
+    diffId: parseDiffId(diffId),
+    mediaType: layerMediaType(format),
+    digest: parseDigest(digest),
+    size: sizeBytes,
+  }
+  if (tocDigest === null) return blob
+  const annotations = {
+    'containerd.io/snapshot/stargz/toc.digest': parseDigest(tocDigest),
+    'io.containers.estargz.uncompressed-size': String(unpackedBytes),
+  }
+  return { ...blob, annotations }
 }
 
 /** How the blob of a layer is compressed, by its media type. */
@@ -25,8 +48,8 @@ export function layerFormat(mediaType: string): LayerFormat {
   throw new UserError('ERR_UNSUPPORTED', `Cannot unpack a layer of media type "${mediaType}"`)
 }
 
-/** The OCI media type of a layer in a compression. */
-export function layerMediaType(format: LayerFormat): string {
+/** The OCI media type of a layer in a compression; estargz has that of gzip. */
+export function layerMediaType(format: CompressionFormat): string {
   const base = 'application/vnd.oci.image.layer.v1.tar'
-  return format === 'none' ? base : `${base}+${format}`
+  return format === 'none' ? base : `${base}+${format === 'estargz' ? 'gzip' : format}`
 }

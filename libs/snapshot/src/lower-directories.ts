@@ -4,13 +4,11 @@ import { isBuildError } from '@tsbuild/errors'
 import type { Native } from '@tsbuild/native'
 import { objectOf, oneOf, parseJson, text } from '@tsbuild/shape'
 import { isSnapshotId, type RecordWrite, type SnapshotId, type Store } from '@tsbuild/store'
-import { layerFormat, layerInfo } from './layer-format.ts'
+import { layerFormat, storedLayer } from './layer-format.ts'
 import type { Filesystem, ImageLayerRef } from './layers.ts'
 import { memoised } from './memoised.ts'
 import type { MergedRuns } from './merged-runs.ts'
-
-/** Limits of a base image's layer, against decompression bombs. */
-const limits = { maxBytes: 64 * 2 ** 30, maxEntries: 2_000_000, maxRatio: 1000 }
+import { layerLimits, withStoredBlob } from './stored-blob.ts'
 
 /** Layers that are unpacked while those below them are made durable; each holds a lock meanwhile. */
 const uncommitted = 16
@@ -130,30 +128,14 @@ function unpack(
     const body = async () => {
       const made = unpackedSnapshot(store, chain)
       if (made !== undefined) return usable({ id: made, committed: Promise.resolve() })
-      const unpacked = await fetchAndUnpack(options, unpacking, signal)
+      const unpacked = await withStoredBlob(options, unpacking.layer, signal, () =>
+        unpackStored(options, unpacking, signal),
+      )
       usable(unpacked)
       await unpacked.committed
     }
     store.locks.withLock(`unpack ${chain}`, body, { signal }).catch(reject)
   })
-}
-
-async function fetchAndUnpack(
-  options: LowerDirectoriesOptions,
-  unpacking: Unpacking,
-  signal: AbortSignal,
-): Promise<Unpacked> {
-  const { store, fetch } = options
-  const { layer } = unpacking
-  if ((await store.blobs.size(layer.digest)) === undefined) await fetch(layer, signal)
-  try {
-    return await unpackStored(options, unpacking, signal)
-  } catch (error) {
-    // A blob that was damaged on disk is in quarantine now; a new one may be whole.
-    if (signal.aborted || (await store.blobs.verify(layer.digest))) throw error
-    await fetch(layer, signal)
-    return await unpackStored(options, unpacking, signal)
-  }
 }
 
 /** From the blob in the store. */
@@ -176,10 +158,15 @@ async function unpackStored(
   await orReleased(apply())
   const record = unpackedRecord(chain, draft.id, layer.diffId)
   const content = contentOf(native, draft.upper, signal)
-  const committed = orReleased(draft.commit([record], { layer: layerInfo(layer), content }))
+  const committed = orReleased(draft.commit([record], { layer: { blobs: [blobOfImage(layer)] }, content }))
   // Whoever uses the layer waits for it too, but maybe not before it fails.
   committed.catch(() => {})
   return { id: draft.id, committed }
+}
+
+/** As what it was written, nobody knows. */
+function blobOfImage({ diffId, mediaType, digest, size }: ImageLayerRef) {
+  return storedLayer({ diffId, mediaType, digest, size }, undefined)
 }
 
 /** For `tsbuild verify` alone, so it is found out while the build goes on, and a layer without it is one all the same. */
@@ -218,7 +205,9 @@ async function applyLayer(
   const compression = layerFormat(layer.mediaType)
   const file = await open(store.blobs.path(digest), 'r')
   try {
-    await native.apply({ ...trees, compression, digest, sizeBytes, diffId, limits }, file.fd, { signal })
+    await native.apply({ ...trees, compression, digest, sizeBytes, diffId, limits: layerLimits }, file.fd, {
+      signal,
+    })
   } finally {
     await file.close()
   }

@@ -1,70 +1,18 @@
 import { chmodSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { basename, dirname, join } from 'node:path'
-import { gunzipSync, gzipSync } from 'node:zlib'
-import { chainIdOf, digestBytes, parseDiffId } from '@tsbuild/digest'
+import { gunzipSync } from 'node:zlib'
+import { chainIdOf, digestBytes } from '@tsbuild/digest'
 import { UserError } from '@tsbuild/errors'
 import type { Native } from '@tsbuild/native'
 import { realHelper } from '@tsbuild/native/testing'
 import { isSnapshotId, type SnapshotId, type Store } from '@tsbuild/store'
 import { temporaryStore } from '@tsbuild/store/testing'
 import { beforeEach, describe, expect, it, vi } from 'vitest'
-import {
-  createSnapshotter,
-  emptyFilesystem,
-  type ImageLayerRef,
-  type SnapshotterOptions,
-  withLayer,
-} from './index.ts'
+import { createSnapshotter, emptyFilesystem, type SnapshotterOptions, withLayer } from './index.ts'
+import { type Layer, layerOf } from './testing/image-layer.ts'
 
 const signal = new AbortController().signal
-const gzip = { format: 'gzip', level: 6 } as const
-
-/** A ustar archive of one regular file. */
-function tarOf(name: string, text: string): Buffer {
-  const header = Buffer.alloc(512)
-  const put = (at: number, value: string) => header.write(value, at, 'latin1')
-  put(0, name)
-  for (const [at, value] of [
-    [100, '0000644'],
-    [108, '0000000'],
-    [116, '0000000'],
-    [124, text.length.toString(8).padStart(11, '0')],
-    [136, '00000000000'],
-    [148, '        '],
-    [156, '0'],
-    [257, 'ustar\u000000'],
-  ] as const)
-    put(at, value)
-  put(
-    148,
-    `${header
-      .reduce((sum, byte) => sum + byte, 0)
-      .toString(8)
-      .padStart(6, '0')}\0 `,
-  )
-  return Buffer.concat([header, Buffer.from(text.padEnd(512, '\0')), Buffer.alloc(1024)])
-}
-
-interface Layer extends ImageLayerRef {
-  readonly bytes: Buffer
-}
-
-function layerOf(name: string, text: string): Layer {
-  const tar = tarOf(name, text)
-  const bytes = gzipSync(tar)
-  const reference = 'registry.example/base:1'
-  const mediaType = 'application/vnd.oci.image.layer.v1.tar+gzip'
-  const diffId = parseDiffId(digestBytes(tar))
-  return {
-    kind: 'image',
-    reference,
-    mediaType,
-    digest: digestBytes(bytes),
-    size: bytes.length,
-    diffId,
-    bytes,
-  }
-}
+const gzip = { compression: { format: 'gzip', level: 6 }, clampMtime: null } as const
 
 /** Both as root's layers of an image, lowest first. */
 const [lower, upper] = [layerOf('etc', 'lower'), layerOf('motd', 'upper')]
@@ -235,7 +183,7 @@ describe('Snapshotter.view()', () => {
     const view = await createSnapshotter({ store, native: realHelper(test), fetch }).view(base, signal)
     expect(setLayer).not.toHaveBeenCalled()
     const ids = view.lower.map((path) => basename(dirname(path)) as SnapshotId)
-    expect(ids.map((id) => [store.snapshots.has(id), store.snapshots.layer(id)?.diffId])).toEqual([
+    expect(ids.map((id) => [store.snapshots.has(id), store.snapshots.layer(id)?.blobs[0]?.diffId])).toEqual([
       [true, upper.diffId],
       [true, lower.diffId],
     ])
@@ -434,7 +382,7 @@ describe('Snapshotter.layerBlob()', () => {
     const id = await committed(snapshotter)
     const blobs = await Promise.all(
       (['none', 'gzip', 'zstd'] as const).map((format) =>
-        snapshotter.layerBlob(id, { format, level: 3 }, { signal }),
+        snapshotter.layerBlob(id, { compression: { format, level: 3 }, clampMtime: null }, { signal }),
       ),
     )
     expect(new Set(blobs.map(({ diffId }) => diffId)).size).toBe(1)
@@ -442,14 +390,47 @@ describe('Snapshotter.layerBlob()', () => {
     expect(blobs[0]?.digest).toBe(blobs[0]?.diffId)
   })
 
+  it('makes one blob for each level and clamped time, and finds each again', async (test) => {
+    const { native, diffed } = counting(realHelper(test))
+    const snapshotter = createSnapshotter({ store, native, fetch })
+    const id = await committed(snapshotter)
+    const of = (format: 'gzip' | 'estargz', level: number, clampMtime: number | null) => ({
+      compression: { format, level },
+      clampMtime,
+    })
+    const forms = [of('gzip', 6, null), of('gzip', 0, null), of('gzip', 6, 1), of('estargz', 6, null)]
+    const make = async (from: typeof snapshotter) =>
+      await Promise.all(forms.map((form) => from.layerBlob(id, form, { signal })))
+    const made = await make(snapshotter)
+    expect(new Set(made.map(({ digest }) => digest)).size).toBe(4)
+    const [plain, stored, clamped, estargz] = made.map(({ diffId }) => diffId)
+    expect([stored === plain, clamped === plain, estargz === plain]).toEqual([true, false, false])
+    expect(made.map(({ annotations }) => Object.keys(annotations ?? {}))).toEqual([
+      [],
+      [],
+      [],
+      ['containerd.io/snapshot/stargz/toc.digest', 'io.containers.estargz.uncompressed-size'],
+    ])
+    expect(await make(createSnapshotter({ store, native: noHelper, fetch }))).toEqual(made)
+    expect(diffed).toHaveLength(4)
+  })
+
+  it('takes no blob of which nobody knows how it was written', async (test) => {
+    const snapshotter = createSnapshotter({ store, native: realHelper(test), fetch })
+    const id = await committed(snapshotter)
+    const { diffId, mediaType } = lower
+    const { digest, size } = await store.blobs.put(lower.bytes)
+    await store.snapshots.setLayer(id, { blobs: [{ diffId, mediaType, digest, size, form: undefined }] })
+    expect((await snapshotter.layerBlob(id, gzip, { signal })).digest).not.toBe(digest)
+  })
+
   it('makes the blob again when it is gone from the store', async (test) => {
     const { native, diffed } = counting(realHelper(test))
     const snapshotter = createSnapshotter({ store, native, fetch })
     const id = await committed(snapshotter)
-    await store.snapshots.setLayer(id, {
-      diffId: lower.diffId,
-      blobs: [{ mediaType: lower.mediaType, digest: lower.digest, size: lower.size }],
-    })
+    const { diffId, mediaType, digest, size } = lower
+    const form = { format: 'gzip', level: 6, clampMtime: null }
+    await store.snapshots.setLayer(id, { blobs: [{ diffId, mediaType, digest, size, form }] })
     const blob = await snapshotter.layerBlob(id, gzip, { signal })
     expect(await store.blobs.size(blob.digest)).toBe(blob.size)
     expect(diffed).toHaveLength(1)

@@ -1,8 +1,10 @@
-import { type ChainId, type DiffId, parseDiffId, parseDigest } from '@tsbuild/digest'
+import { type ChainId, type DiffId, parseDigest } from '@tsbuild/digest'
 import { InternalError } from '@tsbuild/errors'
-import type { Cancellable, Compression, Finishing, Native, Root, Staged, WrittenLayer } from '@tsbuild/native'
+import type { Cancellable, Compression, Finishing, LayerForm, Native, Root, Staged } from '@tsbuild/native'
 import type { RecordWrite, SnapshotId, Store } from '@tsbuild/store'
-import { type LayerBlob, layerInfo, layerMediaType } from './layer-format.ts'
+import { conversionKey, convertLayer } from './convert-layer.ts'
+import { makeLayerBlob } from './layer-blob.ts'
+import { type LayerBlob, layerBlobOf, storedForm, storedLayer } from './layer-format.ts'
 import type { Filesystem, ImageLayerRef } from './layers.ts'
 import { createLowerDirectories, unpackedRecord, unpackedSnapshot } from './lower-directories.ts'
 import { memoised } from './memoised.ts'
@@ -42,9 +44,9 @@ export type Overlay = Pick<PreparedSnapshot, 'root' | 'release'>
 export interface Snapshotter {
   /**
    * A writable snapshot over a file system.
-   * @param layer the compression in which its layer will be wanted: it is written as soon as the step has ended
+   * @param layer the form in which its layer will be wanted: it is written as soon as the step has ended
    */
-  prepare(base: Filesystem, signal: AbortSignal, layer?: Compression): Promise<PreparedSnapshot>
+  prepare(base: Filesystem, signal: AbortSignal, layer?: LayerForm): Promise<PreparedSnapshot>
   /**
    * A writable root upon trees that are there, topmost first. What is written to it is thrown away by `release`.
    * The trees must not change meanwhile.
@@ -52,8 +54,17 @@ export interface Snapshotter {
   overlay(lower: readonly string[]): Promise<Overlay>
   /** A read-only view of a file system, unpacked as far as needed. */
   view(filesystem: Filesystem, signal: AbortSignal): Promise<Root>
-  /** The layer blob of a snapshot in a compression; made and stored on the first call. */
-  layerBlob(id: SnapshotId, compression: Compression, options: Cancellable): Promise<LayerBlob>
+  /** The layer blob of a snapshot in a form; made and stored on the first call. */
+  layerBlob(id: SnapshotId, form: LayerForm, options: Cancellable): Promise<LayerBlob>
+  /**
+   * The layer of an image in another compression: fetched if need be, verified, made and stored on the first call, and found
+   * by later builds. Always written anew, whatever the layer is compressed with now: nobody can tell its level. Times are left
+   * as they are: they are those of the image.
+   *
+   * @throws {UserError} `ERR_UNSUPPORTED` for a media type that is no layer's; `ERR_LAYER_UNREPRESENTABLE` for what estargz
+   *   cannot hold; what unpacking a layer throws
+   */
+  convertLayer(layer: ImageLayerRef, compression: Compression, options: Cancellable): Promise<LayerBlob>
   /** Notes that stacks of layers are unpacked already: they were made here. */
   adopt(
     stacks: readonly { readonly chain: ChainId; readonly id: SnapshotId; readonly diffId: DiffId }[],
@@ -88,9 +99,12 @@ export function createSnapshotter(options: SnapshotterOptions): Snapshotter {
     async view(filesystem, signal) {
       return { lower: await lowers(filesystem, signal), upper: null, work: null }
     },
-    layerBlob(id, compression, cancellable) {
-      return memoised(blobs, blobKey(id, compression), () =>
-        makeLayerBlob(options, id, compression, cancellable),
+    layerBlob(id, form, cancellable) {
+      return memoised(blobs, blobKey(id, form), () => makeLayerBlob(options, id, form, cancellable))
+    },
+    convertLayer(layer, compression, cancellable) {
+      return memoised(blobs, conversionKey(layer, compression), () =>
+        convertLayer(options, layer, compression, cancellable),
       )
     },
     async adopt(stacks) {
@@ -106,14 +120,15 @@ export function createSnapshotter(options: SnapshotterOptions): Snapshotter {
   }
 }
 
-function blobKey(id: SnapshotId, { format, level }: Compression): string {
-  return `${id} ${format} ${level}`
+function blobKey(id: string, form: LayerForm): string {
+  const { format, level, clampMtime } = storedForm(form)
+  return `${id} ${format} ${level} ${clampMtime}`
 }
 
 async function prepareSnapshot(
   store: Store,
   lower: readonly string[],
-  layer: Compression | undefined,
+  layer: LayerForm | undefined,
 ): Promise<PreparedSnapshot & { readonly blob: Promise<LayerBlob> }> {
   const ingest = layer === undefined ? undefined : await store.blobs.ingest()
   const draft = await store.snapshots.draft()
@@ -143,59 +158,25 @@ async function prepareSnapshot(
     release: () => end(() => draft.release()),
     async commit(records, following) {
       try {
-        const made = layerBlob(await following.finished, layer)
+        const written = await following.finished
+        const made =
+          written === undefined || layer === undefined
+            ? undefined
+            : { blob: layerBlobOf(written, layer.compression.format), form: storedForm(layer) }
         const content = await following.content
         if (made === undefined) await ingest?.abort()
-        else await ingest?.commit({ digest: made.digest, size: made.size, synced: true })
+        else await ingest?.commit({ digest: made.blob.digest, size: made.blob.size, synced: true })
         await draft.commit(records, {
           synced: true,
-          layer: made === undefined ? undefined : layerInfo(made),
+          layer: made === undefined ? undefined : { blobs: [storedLayer(made.blob, made.form)] },
           content: content === undefined ? undefined : parseDigest(content),
         })
-        if (made !== undefined) settle(made)
+        if (made !== undefined) settle(made.blob)
       } catch (error) {
         fail(error)
         await ingest?.abort()
         throw error
       }
     },
-  }
-}
-
-/** What the helper wrote, as a blob. */
-function layerBlob(
-  written: WrittenLayer | undefined,
-  compression: Compression | undefined,
-): LayerBlob | undefined {
-  if (written === undefined || compression === undefined) return undefined
-  const mediaType = layerMediaType(compression.format)
-  const { sizeBytes: size } = written
-  return { diffId: parseDiffId(written.diffId), mediaType, digest: parseDigest(written.digest), size }
-}
-
-async function makeLayerBlob(
-  { store, native }: SnapshotterOptions,
-  id: SnapshotId,
-  compression: Compression,
-  options: Cancellable,
-): Promise<LayerBlob> {
-  const mediaType = layerMediaType(compression.format)
-  const known = store.snapshots.layer(id)
-  for (const blob of known?.blobs ?? []) {
-    if (known === undefined || blob.mediaType !== mediaType) continue
-    const stored = (await store.blobs.size(blob.digest)) !== undefined
-    if (stored) return { diffId: known.diffId, mediaType, digest: blob.digest, size: blob.size }
-  }
-  const ingest = await store.blobs.ingest()
-  try {
-    const request = { upper: store.snapshots.path(id), compression, clampMtime: null }
-    const blob = layerBlob(await native.diff(request, ingest.fd, options), compression)
-    if (blob === undefined) throw new InternalError('ERR_INTERNAL', 'a diff gave no layer')
-    await ingest.commit({ digest: blob.digest, size: blob.size })
-    await store.snapshots.setLayer(id, layerInfo(blob))
-    return blob
-  } catch (error) {
-    await ingest.abort()
-    throw error
   }
 }

@@ -1,5 +1,6 @@
 export { isBuildRunning } from './build-store.ts'
 export { onDisk, withStoreSpace } from './fs-failure.ts'
+export { isSameForm, parseLayerInfo, parseStoredLayer, storedLayerJson } from './layer-info.ts'
 export type { CacheMountPaths, FailurePaths, SnapshotPaths, SourceId, SourcePaths } from './layout.ts'
 export { isBuildRef, isCacheMountNumber, isSnapshotId, isSourceId, Layout, layoutVersion } from './layout.ts'
 export { parseImageList, salvageImageList } from './local-images.ts'
@@ -7,7 +8,6 @@ export { openStore } from './open-store.ts'
 export type { Sealed } from './seal.ts'
 export { seal, unseal, unsealedText } from './seal.ts'
 export { isSessionAlive } from './session.ts'
-export { parseLayerInfo } from './snapshot-store.ts'
 export { parseSourcePointer } from './source-store.ts'
 export { isIndexFile } from './step-index.ts'
 export type { DescribeRecord, Eviction, IndexedRecord, StepIndex } from './step-index-types.ts'
@@ -41,6 +41,8 @@ export type {
   SourceStore,
   Store,
   StoredBuild,
+  StoredForm,
+  StoredLayer,
   StoreEntry,
   StoreEntryKind,
   StoreOptions,

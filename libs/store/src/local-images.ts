@@ -1,3 +1,4 @@
+import type { Digest } from '@tsbuild/digest'
 import { EnvironmentError } from '@tsbuild/errors'
 import type { Descriptor } from '@tsbuild/oci'
 import { isObject, readDescriptor, writeDescriptor } from './descriptor-json.ts'
@@ -55,15 +56,33 @@ export class IndexFileImages implements LocalImages {
     }
     const replaced = new Set(names)
     await this.#update((entries) => [
-      ...entries.filter(({ name }) => name === undefined || !replaced.has(name)),
+      ...entries.filter((entry) =>
+        entry.name === undefined ? entry.descriptor.digest !== descriptor.digest : !replaced.has(entry.name),
+      ),
       ...wanted,
     ])
   }
 
-  async remove(name: string): Promise<boolean> {
+  async keep(descriptor: Descriptor): Promise<void> {
+    const { digest } = descriptor
+    const entry = { raw: writeDescriptor(descriptor), name: undefined, descriptor }
+    await this.#update((entries) =>
+      entries.some((known) => known.descriptor.digest === digest) ? entries : [...entries, entry],
+    )
+  }
+
+  remove(name: string): Promise<boolean> {
+    return this.#drop((entry) => entry.name === name)
+  }
+
+  forget(digest: Digest): Promise<boolean> {
+    return this.#drop((entry) => entry.name === undefined && entry.descriptor.digest === digest)
+  }
+
+  async #drop(isDropped: (entry: Entry) => boolean): Promise<boolean> {
     let found = false
     await this.#update((entries) => {
-      const kept = entries.filter((entry) => entry.name !== name)
+      const kept = entries.filter((entry) => !isDropped(entry))
       found = kept.length < entries.length
       return kept
     })

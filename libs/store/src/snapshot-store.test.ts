@@ -4,9 +4,18 @@ import { type Digest, digestBytes, parseDiffId } from '@tsbuild/digest'
 import { describe, expect, it } from 'vitest'
 import { isSnapshotId } from './layout.ts'
 import { temporaryStore } from './testing/temporary-store.ts'
+import type { StoredForm } from './types.ts'
 
 const diffId = parseDiffId(digestBytes('tar'))
-const blob = (name: string) => ({ mediaType: `application/${name}`, digest: digestBytes(name), size: 3 })
+const form = (format: string, level = 6, clampMtime: number | null = null) => ({ format, level, clampMtime })
+const blobOf = (name: string, written: StoredForm | undefined) => ({
+  mediaType: `application/${name}`,
+  digest: digestBytes(JSON.stringify([name, written])),
+  size: 3,
+  diffId,
+  form: written,
+})
+const blob = (name: string) => blobOf(name, form(name))
 
 describe('DirectorySnapshotStore', () => {
   it('draft() makes directories that a commit keeps and a release deletes', async () => {
@@ -25,26 +34,39 @@ describe('DirectorySnapshotStore', () => {
     expect([existsSync(join(kept.upper, 'file')), existsSync(dropped.upper)]).toEqual([true, false])
   })
 
-  it('setLayer() adds blobs, and replaces what it knows of another tar', async () => {
+  it('setLayer() adds blobs of other forms, and replaces one of the same', async () => {
     const { snapshots } = await temporaryStore()
     const draft = await snapshots.draft()
     await draft.commit([])
     expect(snapshots.layer(draft.id)).toBeUndefined()
-    await snapshots.setLayer(draft.id, { diffId, blobs: [blob('gzip')] })
-    await Promise.all([
-      snapshots.setLayer(draft.id, { diffId, blobs: [blob('zstd')] }),
-      snapshots.setLayer(draft.id, { diffId, blobs: [blob('gzip'), blob('plain')] }),
-    ])
-    const known = snapshots.layer(draft.id)
-    expect(known?.diffId).toBe(diffId)
-    expect(known?.blobs.map(({ mediaType }) => mediaType).toSorted()).toEqual([
-      'application/gzip',
-      'application/plain',
-      'application/zstd',
-    ])
-    const other = { diffId: parseDiffId(digestBytes('other tar')), blobs: [blob('gzip')] }
-    await snapshots.setLayer(draft.id, other)
-    expect(snapshots.layer(draft.id)).toEqual(other)
+    const forms = [form('gzip'), form('gzip', 9), form('gzip', 6, 5), form('estargz'), undefined]
+    await Promise.all(
+      forms.map((written) => snapshots.setLayer(draft.id, { blobs: [blobOf('gzip', written)] })),
+    )
+    const known = snapshots.layer(draft.id)?.blobs ?? []
+    expect(known.map((one) => JSON.stringify(one.form)).toSorted()).toEqual(
+      forms.map((one) => JSON.stringify(one)).toSorted(),
+    )
+    const fresh = {
+      ...blob('gzip'),
+      digest: digestBytes('fresh'),
+      diffId: parseDiffId(digestBytes('other tar')),
+    }
+    await snapshots.setLayer(draft.id, { blobs: [fresh] })
+    const others = known.filter((one) => JSON.stringify(one.form) !== JSON.stringify(form('gzip')))
+    expect(snapshots.layer(draft.id)?.blobs).toEqual([...others, fresh])
+    await snapshots.setLayer(draft.id, { blobs: [blobOf('gzip', undefined)] })
+    expect(snapshots.layer(draft.id)?.blobs).toHaveLength(forms.length)
+  })
+
+  it('layer() reads what was written when all blobs had one diffID, and of no known form', async () => {
+    const { snapshots, root } = await temporaryStore()
+    const draft = await snapshots.draft()
+    await draft.commit([])
+    const { form: _, diffId: __, ...descriptor } = blob('gzip')
+    const text = JSON.stringify({ diffId, blobs: [descriptor] })
+    writeFileSync(join(root, 'v1', 'snapshots', draft.id, 'layer.json'), text)
+    expect(snapshots.layer(draft.id)).toEqual({ blobs: [{ ...descriptor, diffId, form: undefined }] })
   })
 
   it('layer() keeps annotations and platform, and takes garbage for unknown', async () => {
@@ -55,11 +77,14 @@ describe('DirectorySnapshotStore', () => {
       annotations: { a: 'b' },
       platform: { os: 'linux', architecture: 'arm64', variant: 'v8', osVersion: '1' },
     }
-    await snapshots.setLayer(draft.id, { diffId, blobs: [full] })
-    expect(snapshots.layer(draft.id)).toEqual({ diffId, blobs: [full] })
+    await snapshots.setLayer(draft.id, { blobs: [full] })
+    expect(snapshots.layer(draft.id)).toEqual({ blobs: [full] })
     const path = join(root, 'v1', 'snapshots', draft.id, 'layer.json')
-    const noSize = { diffId, blobs: [{ mediaType: 'm', digest: digestBytes('x') }] }
-    for (const text of ['', '{', '[]', '{"diffId":"sha256:0","blobs":[]}', JSON.stringify(noSize)]) {
+    const { size: _size, ...noSize } = blob('gzip')
+    const { diffId: _diffId, ...noDiffId } = blob('gzip')
+    const badForm = { ...blob('gzip'), form: { format: 'gzip', level: -1, clampMtime: null } }
+    const lists = [noSize, noDiffId, badForm].map((one) => JSON.stringify({ blobs: [one] }))
+    for (const text of ['', '{', '[]', '{"diffId":"sha256:0"}', ...lists]) {
       writeFileSync(path, text)
       expect(snapshots.layer(draft.id), text).toBeUndefined()
     }

@@ -1,12 +1,11 @@
 import { chmodSync, mkdirSync, statSync } from 'node:fs'
-import { type Digest, isDigest, parseDiffId } from '@tsbuild/digest'
-import type { Descriptor } from '@tsbuild/oci'
+import { type Digest, isDigest } from '@tsbuild/digest'
 import { isRecord, parseJson } from '@tsbuild/shape'
-import { readDescriptor, writeDescriptor } from './descriptor-json.ts'
 import { type Disk, readSmallFile } from './disk.ts'
 import type { DirectoryFailureStore } from './failure-store.ts'
 import { onDiskSync } from './fs-failure.ts'
 import type { CommitJob, GroupCommit } from './group-commit.ts'
+import { layerText, mergeLayers, parseLayerInfo } from './layer-info.ts'
 import type { Layout } from './layout.ts'
 import { seal, unsealedText } from './seal.ts'
 import type { Session } from './session.ts'
@@ -146,39 +145,4 @@ class Draft implements SnapshotDraft {
     await options.removeTrees([layout.snapshot(this.id).directory])
     session.forgetDraft(this.id)
   }
-}
-
-/** The newer facts, with the blobs of other digests that were known before. Facts about another tar are dropped. */
-function mergeLayers(known: LayerInfo | undefined, added: LayerInfo): LayerInfo {
-  if (known === undefined || known.diffId !== added.diffId) return added
-  const fresh = new Set(added.blobs.map((blob) => blob.digest))
-  return {
-    diffId: added.diffId,
-    blobs: [...known.blobs.filter((blob) => !fresh.has(blob.digest)), ...added.blobs],
-  }
-}
-
-function layerText({ diffId, blobs }: LayerInfo): string {
-  return JSON.stringify({ diffId, blobs: blobs.map(writeDescriptor) })
-}
-
-/** Reads the text of a `layer.json`. @returns undefined for text that is no layer: it can be made again */
-export function parseLayerInfo(text: string): LayerInfo | undefined {
-  let value: unknown
-  try {
-    value = JSON.parse(text)
-  } catch {
-    return undefined
-  }
-  if (typeof value !== 'object' || value === null || !('diffId' in value) || !('blobs' in value))
-    return undefined
-  const { diffId, blobs } = value
-  if (typeof diffId !== 'string' || !isDigest(diffId) || !Array.isArray(blobs)) return undefined
-  const descriptors: Descriptor[] = []
-  for (const blob of blobs) {
-    const descriptor = readDescriptor(blob)
-    if (descriptor === undefined) return undefined
-    descriptors.push(descriptor)
-  }
-  return { diffId: parseDiffId(diffId), blobs: descriptors }
 }

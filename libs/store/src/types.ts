@@ -136,6 +136,10 @@ export interface LocalImages {
   set(names: readonly string[], descriptor: Descriptor): Promise<void>
   /** @returns whether the name was there */
   remove(name: string): Promise<boolean>
+  /** Lists an image without a name, unless it is listed already; durable when it resolves. A name that it gets later takes the place. */
+  keep(descriptor: Descriptor): Promise<void>
+  /** Takes the entry without a name of an image out of the list. @returns whether there was one */
+  forget(digest: Digest): Promise<boolean>
 }
 
 /** A line of the local image list. */
@@ -178,9 +182,24 @@ export interface DraftCommitOptions {
 
 /** How a committed snapshot looks as a layer, once somebody asked. */
 export interface LayerInfo {
+  /** Its blobs, one for each form made so far. */
+  readonly blobs: readonly StoredLayer[]
+}
+
+/** A blob of a snapshot's layer. */
+export interface StoredLayer extends Descriptor {
+  /** Of its tar. Clamped times make another one, and so does estargz. */
   readonly diffId: DiffId
-  /** Its blobs, one for each compression made so far. */
-  readonly blobs: readonly Descriptor[]
+  /** As what it was written; undefined where that is not known: it came with an image. */
+  readonly form: StoredForm | undefined
+}
+
+/** As what a layer was written. @see LayerForm of libs/native */
+export interface StoredForm {
+  readonly format: string
+  readonly level: number
+  /** Unix seconds. */
+  readonly clampMtime: number | null
 }
 
 /** Committed snapshots: one layer's tree each, never changed again. */
@@ -193,7 +212,7 @@ export interface SnapshotStore {
   layer(id: SnapshotId): LayerInfo | undefined
   /** The content digest that its tree had when it was committed, where that is known: not where it was made before there were any. */
   content(id: SnapshotId): Digest | undefined
-  /** Adds what is known of its layer form; blobs of other compressions are kept. */
+  /** Adds what is known of its layer form; blobs of other forms are kept. */
   setLayer(id: SnapshotId, layer: LayerInfo): Promise<void>
 }
 

@@ -7,7 +7,8 @@ mod inflate;
 mod lower;
 pub(crate) mod metadata;
 mod names;
-mod source;
+mod removal;
+pub(crate) mod source;
 mod target;
 mod unpack;
 
@@ -26,6 +27,12 @@ pub(crate) use unpack::{copy_data, write_content};
 pub(crate) struct Layer {
     pub(crate) target: String,
     pub(crate) lower: Vec<String>,
+    pub(crate) stored: Stored,
+}
+
+/// What fd 3 is said to be.
+#[derive(Debug)]
+pub(crate) struct Stored {
     pub(crate) compression: LayerFormat,
     pub(crate) digest: String,
     pub(crate) size_bytes: u64,
@@ -46,19 +53,20 @@ pub(crate) fn apply(layer: &Layer, marks: Marks) -> Fallible<Outcome> {
     // First, so that fd 3 cannot be a descriptor of our own.
     let blob = crate::sys::layers::bulk()?;
     let lower = lower::Lower::open(&layer.lower, marks)?;
-    let mut unpacker = unpack::Unpacker::new(target::Target::open(&layer.target, lower, marks)?, copy_max(layer));
-    let mut source = Source::start(blob, layer)?;
-    let entries = match unpack_all(&mut source, &mut unpacker, layer.limits.max_entries) {
+    let mut unpacker =
+        unpack::Unpacker::new(target::Target::open(&layer.target, lower, marks)?, copy_max(&layer.stored));
+    let mut source = Source::start(blob, &layer.stored)?;
+    let entries = match unpack_all(&mut source, &mut unpacker, layer.stored.limits.max_entries) {
         Ok(entries) => entries,
-        Err(failure) => return Err(source.blame(failure, layer)),
+        Err(failure) => return Err(source.blame(failure, &layer.stored)),
     };
     unpacker.finish()?;
-    let tar = source.verify(layer)?;
+    let tar = source.verify(&layer.stored)?;
     Ok(Outcome::Apply { unpacked_bytes: tar.bytes(), diff_id: tar.digest(), entries })
 }
 
 /// What hard links may copy up: as much as the layer could have held itself.
-fn copy_max(layer: &Layer) -> u64 {
+fn copy_max(layer: &Stored) -> u64 {
     let by_ratio = layer.size_bytes.saturating_mul(u64::from(layer.limits.max_ratio)).max(crate::stages::RATIO_FROM);
     layer.limits.max_bytes.min(by_ratio)
 }

@@ -3,14 +3,18 @@
 //! The bytes depend on the tar, the format and the level alone. Blocks are cut at fixed positions, and what one block may
 //! know of the one before does not depend on who compresses it, so any number of threads gives the same stream.
 
+mod estargz;
 mod gzip;
 mod joint;
 mod pool;
+mod table;
 mod zstandard;
 
 use crate::digest::{HashingWriter, Tally};
 use crate::error::{Failure, Fallible};
-use crate::protocol::{Compression, LayerFormat};
+use crate::protocol::{Compression, CompressionFormat};
+use crate::tar::writer::{END, header};
+use crate::tar::{Entry, Kind, padding};
 use rustix::fd::{BorrowedFd, OwnedFd};
 use rustix::io::Errno;
 
@@ -31,6 +35,7 @@ pub(crate) struct Sink {
 enum Encoder {
     Plain,
     Gzip(Box<gzip::Encoder>),
+    Estargz(Box<estargz::Encoder>),
     Zstd(zstandard::Encoder),
 }
 
@@ -41,22 +46,53 @@ pub(crate) struct Written {
     pub(crate) blob: Tally,
     /// The tar.
     pub(crate) tar: Tally,
+    /// Of estargz: the digest of its table of contents.
+    pub(crate) toc: Option<String>,
 }
 
 impl Sink {
     /// Starts a stream on `out` that uses up to `threads` threads besides this one.
     pub(crate) fn new(out: OwnedFd, compression: Compression, threads: usize) -> Fallible<Self> {
-        let level = compression.level;
-        let encoder = match compression.format {
-            LayerFormat::None => Encoder::Plain,
-            LayerFormat::Gzip if level <= 9 => match gzip::Encoder::new(level, threads) {
-                Some(encoder) => Encoder::Gzip(Box::new(encoder)),
-                None => return Err(Failure::internal(format!("libdeflate has no level {level}"))),
-            },
-            LayerFormat::Zstd if level <= 22 => Encoder::Zstd(zstandard::Encoder::new(level, threads)),
-            format => return Err(Failure::internal(format!("{format:?} has no level {level}"))),
+        let encoder = encoder(compression, threads)?;
+        let is_estargz = matches!(encoder, Encoder::Estargz(_));
+        let mut sink =
+            Self { encoder, block: vec![0; BLOCK], used: 0, tar: Tally::default(), out: HashingWriter::new(out) };
+        if is_estargz {
+            sink.small_file(estargz::LANDMARK_NAME, &estargz::LANDMARK)?;
+        }
+        Ok(sink)
+    }
+
+    /// Begins an entry of the tar; its content and the padding are to follow. False where the archive leaves it out, of which
+    /// the user was told.
+    ///
+    /// # Errors
+    /// `ERR_LAYER_UNREPRESENTABLE` for what no archive of this format can hold.
+    pub(crate) fn entry(&mut self, entry: &Entry) -> Fallible<bool> {
+        if let Encoder::Estargz(encoder) = &mut self.encoder
+            && !encoder.takes(entry)?
+        {
+            return Ok(false);
+        }
+        self.begin(entry).map(|()| true)
+    }
+
+    fn begin(&mut self, entry: &Entry) -> Fallible<()> {
+        self.write(&header(entry))?;
+        let begins_member = match &mut self.encoder {
+            Encoder::Estargz(encoder) => encoder.begin(entry),
+            _ => false,
         };
-        Ok(Self { encoder, block: vec![0; BLOCK], used: 0, tar: Tally::default(), out: HashingWriter::new(out) })
+        if begins_member { self.cut() } else { Ok(()) }
+    }
+
+    /// A file of the format itself.
+    fn small_file(&mut self, name: &[u8], content: &[u8]) -> Fallible<()> {
+        let mut entry = Entry::new(Kind::Regular, name.to_vec());
+        (entry.mode, entry.size) = (0o444, content.len() as u64);
+        self.begin(&entry)?;
+        self.write(content)?;
+        self.zeros(padding(entry.size) as u64)
     }
 
     /// Appends bytes.
@@ -65,7 +101,7 @@ impl Sink {
             let room = self.room(bytes.len() as u64)?;
             let (head, tail) = bytes.split_at_checked(room.len()).unwrap_or((bytes, &[]));
             room.copy_from_slice(head);
-            self.used += head.len();
+            self.wrote(head.len());
             bytes = tail;
         }
         Ok(())
@@ -77,7 +113,7 @@ impl Sink {
             let room = self.room(count)?;
             room.fill(0);
             let length = room.len();
-            self.used += length;
+            self.wrote(length);
             count -= length as u64;
         }
         Ok(())
@@ -92,7 +128,7 @@ impl Sink {
             match rustix::io::read(file, room) {
                 Ok(0) => break,
                 Ok(length) => {
-                    self.used += length;
+                    self.wrote(length);
                     left -= length as u64;
                 }
                 Err(Errno::INTR) => {}
@@ -102,40 +138,136 @@ impl Sink {
         Ok(count - left)
     }
 
-    /// Ends the stream.
-    pub(crate) fn finish(mut self) -> Fallible<Written> {
-        let last = self.block.get(..self.used).unwrap_or_default();
-        self.tar.update(last);
-        let last = last.to_vec();
-        match self.encoder {
-            Encoder::Plain => self.out.write_all(&last)?,
-            Encoder::Gzip(encoder) => encoder.finish(last, self.tar.bytes(), &mut self.out)?,
-            Encoder::Zstd(encoder) => encoder.finish(&last, &mut self.out)?,
+    /// Ends the archive and the stream.
+    pub(crate) fn end(mut self) -> Fallible<Written> {
+        let table = match &mut self.encoder {
+            Encoder::Estargz(_) => Some(self.table()?),
+            _ => None,
+        };
+        let Some((text, start)) = table else {
+            self.write(&END)?;
+            return self.finish();
+        };
+        let mut digest = Tally::default();
+        digest.update(&text);
+        let mut entry = Entry::new(Kind::Regular, estargz::TABLE_NAME.to_vec());
+        (entry.mode, entry.size) = (0o444, text.len() as u64);
+        // Its header is in the same member as its content, unlike those of other files.
+        self.write(&header(&entry))?;
+        self.write(&text)?;
+        self.zeros(padding(entry.size) as u64)?;
+        self.write(&END)?;
+        let mut written = self.finish_with(Some(start))?;
+        written.toc = Some(digest.digest());
+        Ok(written)
+    }
+
+    /// Ends the stream. The archive was ended by what was written.
+    pub(crate) fn finish(self) -> Fallible<Written> {
+        self.finish_with(None)
+    }
+
+    /// The table of contents, and where it begins.
+    fn table(&mut self) -> Fallible<(Vec<u8>, u64)> {
+        self.cut()?;
+        let Encoder::Estargz(encoder) = &mut self.encoder else {
+            return Err(Failure::internal("only an estargz has a table of contents"));
+        };
+        encoder.gzip.drain(&mut self.out)?;
+        Ok((encoder.table()?, self.out.bytes()))
+    }
+
+    fn finish_with(mut self, table: Option<u64>) -> Fallible<Written> {
+        self.hand_on(true)?;
+        match &mut self.encoder {
+            Encoder::Plain => {}
+            Encoder::Gzip(encoder) => encoder.drain(&mut self.out)?,
+            Encoder::Estargz(encoder) => encoder.gzip.drain(&mut self.out)?,
+            Encoder::Zstd(encoder) => encoder.finish(&mut self.out)?,
         }
-        Ok(Written { blob: self.out.finish(), tar: self.tar })
+        if let Some(start) = table {
+            self.out.write_all(&estargz::footer(start))?;
+        }
+        Ok(Written { blob: self.out.finish(), tar: self.tar, toc: None })
     }
 
     /// Free space for up to `wanted` bytes, at least one.
     fn room(&mut self, wanted: u64) -> Fallible<&mut [u8]> {
+        let mut wanted = usize::try_from(wanted).unwrap_or(BLOCK);
+        if let Encoder::Estargz(encoder) = &mut self.encoder {
+            if encoder.chunk_is_full() {
+                self.cut()?;
+            }
+            wanted = self.within_chunk(wanted);
+        }
         // A full block is handed on only when more follows: so the last one is never empty unless the tar is.
         if self.used == BLOCK {
-            self.hand_on()?;
+            self.hand_on(false)?;
         }
-        let end = usize::try_from(wanted).unwrap_or(BLOCK).saturating_add(self.used).min(BLOCK);
+        let end = wanted.saturating_add(self.used).min(BLOCK);
         Ok(self.block.get_mut(self.used..end).unwrap_or_default())
     }
 
-    fn hand_on(&mut self) -> Fallible<()> {
-        self.tar.update(&self.block);
-        self.used = 0;
-        match &mut self.encoder {
-            Encoder::Plain => self.out.write_all(&self.block),
-            Encoder::Gzip(encoder) => {
-                let full = std::mem::replace(&mut self.block, vec![0; BLOCK]);
-                encoder.block(full, &mut self.out)
+    fn within_chunk(&self, wanted: usize) -> usize {
+        match &self.encoder {
+            Encoder::Estargz(encoder) => {
+                encoder.room().and_then(|room| usize::try_from(room).ok()).map_or(wanted, |room| wanted.min(room))
             }
-            Encoder::Zstd(encoder) => encoder.block(&self.block, &mut self.out),
+            _ => wanted,
         }
+    }
+
+    /// Bytes were put into what [`Sink::room`] gave.
+    fn wrote(&mut self, count: usize) {
+        let start = self.used;
+        self.used += count;
+        if let Encoder::Estargz(encoder) = &mut self.encoder {
+            encoder.wrote(self.block.get(start..self.used).unwrap_or_default());
+        }
+    }
+
+    /// Ends a gzip member of an estargz.
+    fn cut(&mut self) -> Fallible<()> {
+        self.hand_on(true)?;
+        if let Encoder::Estargz(encoder) = &mut self.encoder {
+            encoder.begin_member();
+        }
+        Ok(())
+    }
+
+    /// Gives the block away; the last one of a member if `ends`.
+    fn hand_on(&mut self, ends: bool) -> Fallible<()> {
+        let used = std::mem::take(&mut self.used);
+        let bytes = self.block.get(..used).unwrap_or_default();
+        self.tar.update(bytes);
+        match &mut self.encoder {
+            Encoder::Plain => self.out.write_all(bytes),
+            Encoder::Zstd(encoder) => encoder.block(bytes, ends, &mut self.out),
+            Encoder::Gzip(encoder) => encoder.block(taken(&mut self.block, used), ends, &mut self.out),
+            Encoder::Estargz(encoder) => encoder.gzip.block(taken(&mut self.block, used), ends, &mut self.out),
+        }
+    }
+}
+
+/// The bytes of a block as their own; a block of few keeps its memory.
+fn taken(block: &mut Vec<u8>, used: usize) -> Vec<u8> {
+    if used < BLOCK {
+        return block.get(..used).unwrap_or_default().to_vec();
+    }
+    std::mem::replace(block, vec![0; BLOCK])
+}
+
+fn encoder(Compression { format, level }: Compression, threads: usize) -> Fallible<Encoder> {
+    let gzip = || match gzip::Encoder::new(level, threads) {
+        Some(encoder) => Ok(encoder),
+        None => Err(Failure::internal(format!("libdeflate has no level {level}"))),
+    };
+    match format {
+        CompressionFormat::None => Ok(Encoder::Plain),
+        CompressionFormat::Gzip if level <= 9 => Ok(Encoder::Gzip(Box::new(gzip()?))),
+        CompressionFormat::Estargz if level <= 9 => Ok(Encoder::Estargz(Box::new(estargz::Encoder::new(gzip()?)))),
+        CompressionFormat::Zstd if level <= 22 => Ok(Encoder::Zstd(zstandard::Encoder::new(level, threads))),
+        format => Err(Failure::internal(format!("{format:?} has no level {level}"))),
     }
 }
 
@@ -154,48 +286,6 @@ pub(crate) fn threads() -> usize {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used, clippy::expect_used)]
-mod tests {
-    use super::*;
-    use std::io::{Read, Seek};
-
-    fn stream(tar: &[u8], format: LayerFormat, level: u32, threads: usize) -> (Vec<u8>, Written) {
-        let mut file = tempfile::tempfile().unwrap();
-        let mut sink = Sink::new(file.try_clone().unwrap().into(), Compression { format, level }, threads).unwrap();
-        // Odd pieces, so that they cross the blocks anywhere.
-        for piece in tar.chunks(77_777) {
-            sink.write(piece).unwrap();
-        }
-        let written = sink.finish().unwrap();
-        let mut bytes = Vec::new();
-        file.rewind().unwrap();
-        file.read_to_end(&mut bytes).unwrap();
-        (bytes, written)
-    }
-
-    #[test]
-    fn sink_gives_the_same_bytes_for_any_number_of_threads() {
-        let sizes = [1024, BLOCK - 1, BLOCK, BLOCK + 1, 3 * BLOCK, 20 * BLOCK + 5];
-        for size in sizes {
-            let tar: Vec<u8> = (0..size / 8 + 1).flat_map(|at| (at * at % 65_521).to_le_bytes()).take(size).collect();
-            for (format, level) in
-                [(LayerFormat::None, 0), (LayerFormat::Gzip, 1), (LayerFormat::Gzip, 6), (LayerFormat::Zstd, 3)]
-            {
-                let (one, written) = stream(&tar, format, level, 1);
-                for threads in [2, 3, 7] {
-                    assert!(stream(&tar, format, level, threads).0 == one, "{format:?} {size} {threads}");
-                }
-                assert_eq!(written.tar.bytes(), size as u64);
-                assert_eq!(written.blob.bytes(), one.len() as u64);
-                let mut back = Vec::new();
-                match format {
-                    LayerFormat::None => back.clone_from(&one),
-                    // Not the decoder for several members: it must be one.
-                    LayerFormat::Gzip => drop(flate2::read::GzDecoder::new(&one[..]).read_to_end(&mut back).unwrap()),
-                    LayerFormat::Zstd => back = zstd::decode_all(&one[..]).unwrap(),
-                }
-                assert!(back == tar, "{format:?} {size}");
-            }
-        }
-    }
-}
+#[allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
+#[path = "compress/tests.rs"]
+mod tests;

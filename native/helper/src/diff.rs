@@ -7,7 +7,7 @@ use crate::compress::{Sink, threads};
 use crate::descent;
 use crate::error::Fallible;
 use crate::overlay::Marks;
-use crate::protocol::{Compression, Outcome};
+use crate::protocol::{LayerForm, Outcome};
 use rustix::fd::OwnedFd;
 use walk::{View, Walker};
 
@@ -15,12 +15,11 @@ use walk::{View, Walker};
 ///
 /// # Errors
 /// See [`write`].
-pub(crate) fn diff(upper: &str, compression: Compression, clamp: Option<i64>, marks: Marks) -> Fallible<Outcome> {
+pub(crate) fn diff(upper: &str, form: LayerForm, marks: Marks) -> Fallible<Outcome> {
     // First, so that fd 3 cannot be a descriptor of our own.
     let out = crate::sys::layers::bulk()?;
-    let layer = write(out, upper, compression, clamp, marks)?;
-    let Layer { digest, size_bytes, diff_id, unpacked_bytes, entries } = layer;
-    Ok(Outcome::Diff { digest, size_bytes, diff_id, unpacked_bytes, entries })
+    let Layer { digest, size_bytes, diff_id, unpacked_bytes, entries, toc_digest } = write(out, upper, form, marks)?;
+    Ok(Outcome::Diff { digest, size_bytes, diff_id, unpacked_bytes, entries, toc_digest })
 }
 
 /// A layer that was written.
@@ -31,6 +30,7 @@ pub(crate) struct Layer {
     pub(crate) diff_id: String,
     pub(crate) unpacked_bytes: u64,
     pub(crate) entries: u64,
+    pub(crate) toc_digest: Option<String>,
 }
 
 /// Writes the layer of a tree to a descriptor.
@@ -39,23 +39,18 @@ pub(crate) struct Layer {
 /// Docker write none either, and its metadata is that of the layers below.
 ///
 /// # Errors
-/// `ERR_LAYER_UNREPRESENTABLE` for a file whose name is that of a whiteout or is too long, and for files of more than 64 GiB
-/// in all; failed calls.
-pub(crate) fn write(
-    out: OwnedFd,
-    upper: &str,
-    compression: Compression,
-    clamp: Option<i64>,
-    marks: Marks,
-) -> Fallible<Layer> {
+/// `ERR_LAYER_UNREPRESENTABLE` for a file whose name is that of a whiteout or is too long, for files of more than 64 GiB
+/// in all, and for what the form cannot hold; failed calls.
+pub(crate) fn write(out: OwnedFd, upper: &str, form: LayerForm, marks: Marks) -> Fallible<Layer> {
     let root = descent::open_root(upper)?;
-    let sink = Sink::new(out, compression, threads())?;
-    let (written, count) = Walker::new(root, sink, View::Layer { marks }, clamp)?.run()?;
+    let sink = Sink::new(out, form.compression, threads())?;
+    let (written, count) = Walker::new(root, sink, View::Layer { marks }, form.clamp_mtime)?.run()?;
     Ok(Layer {
         size_bytes: written.blob.bytes(),
         digest: written.blob.digest(),
         unpacked_bytes: written.tar.bytes(),
         diff_id: written.tar.digest(),
         entries: count.entries,
+        toc_digest: written.toc,
     })
 }

@@ -56,6 +56,11 @@ impl HashingWriter {
             .map_err(|errno| Failure::syscall(format!("write(3, {} bytes)", bytes.len()), errno))
     }
 
+    /// Bytes so far.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.tally.bytes()
+    }
+
     /// What was written.
     pub(crate) fn finish(self) -> Tally {
         self.tally

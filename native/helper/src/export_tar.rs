@@ -4,7 +4,7 @@ use crate::compress::{Sink, threads};
 use crate::diff::walk::{View, Walker};
 use crate::error::{Failure, Fallible};
 use crate::overlay::{self, Marks};
-use crate::protocol::{Compression, LayerFormat, Outcome, Root};
+use crate::protocol::{Compression, CompressionFormat, Outcome, Root};
 use rustix::fs::{Mode, OFlags};
 
 /// Writes the whole file system of a snapshot to fd 3 as plain tar, with the rules of `diff`.
@@ -16,7 +16,7 @@ pub(crate) fn export_tar(root: &Root, marks: Marks) -> Fallible<Outcome> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let tree = rustix::fs::openat(&mount, ".", flags, Mode::empty())
         .map_err(|errno| Failure::syscall("openat(snapshot, \".\", O_DIRECTORY)", errno))?;
-    let sink = Sink::new(out, Compression { format: LayerFormat::None, level: 0 }, threads())?;
+    let sink = Sink::new(out, Compression { format: CompressionFormat::None, level: 0 }, threads())?;
     let (_, count) = Walker::new(tree, sink, View::Merged, None)?.run()?;
     Ok(Outcome::Export { files: count.files, bytes: count.bytes })
 }

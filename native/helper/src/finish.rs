@@ -26,11 +26,12 @@ pub(crate) fn finish(root: &Root, outcome: Outcome, finish: Option<Finish>, mark
     if finish.content {
         report(&Reply::Content { digest: content::digest(upper, marks)? });
     }
-    if let Some(compression) = finish.layer {
+    if let Some(form) = finish.layer {
         let out = process::take_passed(LAYER_FD)
             .ok_or_else(|| Failure::internal("a layer is asked for, but fd 6 is not open"))?;
-        let layer = diff::write(out, upper, compression, None, marks)?;
-        report(&Reply::Layer { digest: layer.digest, size_bytes: layer.size_bytes, diff_id: layer.diff_id });
+        let diff::Layer { digest, size_bytes, diff_id, unpacked_bytes, toc_digest, .. } =
+            diff::write(out, upper, form, marks)?;
+        report(&Reply::Layer { digest, size_bytes, diff_id, unpacked_bytes, toc_digest });
     }
     if finish.sync {
         maintenance::sync(std::slice::from_ref(upper))?;

@@ -9,13 +9,16 @@ mod beneath;
 mod cgroup;
 mod compress;
 mod content;
+mod convert;
 mod copy;
 mod descent;
 mod diff;
 mod digest;
+mod elf;
 mod error;
 mod export;
 mod export_tar;
+mod find;
 mod fingerprint;
 mod finish;
 mod maintenance;
@@ -120,10 +123,19 @@ fn act(request: Request, marks: Marks) -> Fallible<Reply> {
         Request::Probe {} => probe::probe(),
         Request::Scan { tree, selections, manifest } => scan::scan(&tree, &selections, manifest, marks),
         Request::Read { tree, paths, max_bytes } => read::read(&tree, &paths, max_bytes, marks),
+        Request::Find { tree, patterns, sections, max_files, max_section_bytes } => find::find(
+            &tree,
+            &find::Wanted { patterns: &patterns, sections: &sections, max_files, max_section_bytes },
+            marks,
+        ),
         Request::Apply { target, lower, compression, digest, size_bytes, diff_id, limits } => {
-            apply::apply(&apply::Layer { target, lower, compression, digest, size_bytes, diff_id, limits }, marks)
+            let stored = apply::Stored { compression, digest, size_bytes, diff_id, limits };
+            apply::apply(&apply::Layer { target, lower, stored }, marks)
         }
-        Request::Diff { upper, compression, clamp_mtime } => diff::diff(&upper, compression, clamp_mtime, marks),
+        Request::Diff { upper, form } => diff::diff(&upper, form, marks),
+        Request::Convert { from, digest, size_bytes, diff_id, to, limits } => {
+            convert::convert(&apply::Stored { compression: from, digest, size_bytes, diff_id, limits }, to)
+        }
         Request::Merge { lower, target } => merge::merge(&lower, &target, marks),
         Request::Export { root, dest } => export::export(&root, &dest, marks),
         Request::Content { trees } => content::digests(&trees, marks),

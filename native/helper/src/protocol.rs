@@ -12,10 +12,10 @@ mod run;
 mod session;
 
 pub(crate) use files::{FileAction, Root, Selection, Tree, Uncounted};
-pub(crate) use layers::{ApplyLimits, Compression, ExportDest, LayerFormat};
+pub(crate) use layers::{ApplyLimits, Compression, CompressionFormat, ExportDest, LayerForm, LayerFormat};
 pub(crate) use reply::{
-    ErrorKind, Exceeded, Interpreter, LimitOwner, Missing, MissingSource, Outcome, Reply, Resource, Selected,
-    SubordinateRange, Unlimited,
+    ErrorKind, Exceeded, FoundFile, FoundSection, Interpreter, LimitOwner, Missing, MissingSource, Outcome, Reply,
+    Resource, Selected, SubordinateRange, Unlimited,
 };
 pub(crate) use run::{Finish, Mount, Network, Run, Security, Ulimit};
 pub(crate) use session::{Limits, NetworkTool, Port, PortProtocol, Session, SessionCgroup, SessionNetwork};
@@ -129,6 +129,20 @@ pub(crate) enum Request {
         /// A larger file is refused with `ERR_SIZE_MISMATCH`.
         max_bytes: u64,
     },
+    /// Lists files by their names and sections of executables, symlinks not followed.
+    #[serde(rename_all = "camelCase")]
+    Find {
+        /// Where they are.
+        tree: Tree,
+        /// Of paths from its root, as in a `.dockerignore`.
+        patterns: Vec<String>,
+        /// Names of sections of ELF files that are executable; empty looks into no file.
+        sections: Vec<String>,
+        /// How many are listed at most.
+        max_files: u64,
+        /// Bytes of all sections together.
+        max_section_bytes: u64,
+    },
     /// Unpacks one layer from fd 3 into `target` and verifies it on the way.
     #[serde(rename_all = "camelCase")]
     Apply {
@@ -153,11 +167,26 @@ pub(crate) enum Request {
     Diff {
         /// The layer's tree in overlayfs form.
         upper: String,
-        /// How to compress.
-        compression: Compression,
-        /// Times after this one (Unix seconds) are written as this one.
+        /// What it is written as.
+        form: LayerForm,
+    },
+    /// Reads a layer from fd 3, verifies it as `apply` does and writes it to fd 4 in another compression. The tar stays the
+    /// same, byte for byte, except for estargz, which is written entry by entry.
+    #[serde(rename_all = "camelCase")]
+    Convert {
+        /// How fd 3 is compressed.
+        from: LayerFormat,
+        /// The digest that the bytes of fd 3 must have.
+        digest: String,
+        /// Their number.
+        size_bytes: u64,
+        /// The digest that the unpacked tar must have, where it is known.
         #[serde(deserialize_with = "given")]
-        clamp_mtime: Option<i64>,
+        diff_id: Option<String>,
+        /// How to compress fd 4.
+        to: Compression,
+        /// Refuses larger layers.
+        limits: ApplyLimits,
     },
     /// Makes one tree that, as a lower layer, means the same as a run of trees.
     #[serde(rename_all = "camelCase")]

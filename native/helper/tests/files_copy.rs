@@ -545,7 +545,7 @@ fn finish_refuses_the_layer_of_a_huge_sparse_file() {
     let bench = Bench::new().context(&["f small x"]);
     std::fs::File::create(bench.path("upper/huge")).unwrap().set_len(1 << 40).unwrap();
     let mut request = bench.copy_request(&[copy_action(bench.directory(&[]), &["small"], "/d/")]);
-    request["finish"] = json!({"content": false, "layer": {"format": "gzip", "level": 1}, "sync": false});
+    request["finish"] = json!({"content": false, "layer": {"compression": {"format": "gzip", "level": 1}, "clampMtime": null}, "sync": false});
     let script = format!("exec \"$0\" 6>\"{}\"", bench.path("layer").display());
     let (before, last) = files_support::call_in_shell(&script, &request);
     assert_eq!(before.last().unwrap()["event"], "result", "the copy itself is done");
@@ -559,7 +559,7 @@ fn finish_tells_the_content_between_the_result_and_the_layer() {
     }
     let bench = Bench::new().context(&["f small x"]);
     let mut request = bench.copy_request(&[copy_action(bench.directory(&[]), &["small"], "/d/")]);
-    request["finish"] = json!({"content": true, "layer": {"format": "none", "level": 0}, "sync": false});
+    request["finish"] = json!({"content": true, "layer": {"compression": {"format": "none", "level": 0}, "clampMtime": null}, "sync": false});
     let script = format!("exec \"$0\" 6>\"{}\"", bench.path("layer").display());
     let (before, last) = files_support::call_in_shell(&script, &request);
     let events: Vec<&str> = before.iter().chain([&last]).map(|reply| reply["event"].as_str().unwrap()).collect();

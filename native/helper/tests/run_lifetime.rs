@@ -199,7 +199,7 @@ fn run_is_ended_by_sigterm_while_it_writes_the_layer() {
     sandbox.fresh();
     // Nearly as many zeros as a layer may have: it would take minutes.
     let mut request = sandbox.shell("truncate -s 60G /zeros");
-    request["finish"] = json!({"content": false, "layer": {"format": "gzip", "level": 1}, "sync": false});
+    request["finish"] = json!({"content": false, "layer": {"compression": {"format": "gzip", "level": 1}, "clampMtime": null}, "sync": false});
     let mut command = sandbox.command("exec \"$0\" 6>/dev/null");
     let mut child = command.arg(sandbox.helper()).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
     sandbox.send(&mut child, &request);

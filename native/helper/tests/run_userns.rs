@@ -196,7 +196,8 @@ fn userns_auto_gives_the_same_layer_digest() {
 fn layer_digest(sandbox: &Sandbox) -> String {
     let compression = json!({"format": "none", "level": 0});
     // Every time the same, for a layer holds times.
-    let request = json!({"op": "diff", "upper": sandbox.upper(), "compression": compression, "clampMtime": 0});
+    let request =
+        json!({"op": "diff", "upper": sandbox.upper(), "form": {"compression": compression, "clampMtime": 0}});
     let mut child = {
         let mut command = sandbox.command("exec \"$0\" 3<>\"$1\"");
         command.arg(sandbox.helper()).arg(sandbox.path("layer"));

@@ -73,7 +73,9 @@ export const gnu: Fields = { magic: 'ustar  \0' }
 export const v7: Fields = { magic: '\0\0\0\0\0\0\0\0' }
 
 /** Keys and values of an extended header, in this order. */
-export type Records = Readonly<Record<string, string | Buffer>> | readonly (readonly [string, string | Buffer])[]
+export type Records =
+  | Readonly<Record<string, string | Buffer>>
+  | readonly (readonly [string, string | Buffer])[]
 
 /** Records one after the other; the length of each counts its own digits. */
 export function paxRecords(records: Records): Buffer {

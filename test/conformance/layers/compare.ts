@@ -9,8 +9,9 @@ export interface Made {
 
 /** How another tool's result differs from ours; undefined where both refuse, or the trees are equal field by field. */
 export function compareTrees(ours: Made, theirs: Made): string | readonly string[] | undefined {
-  if (ours.files === undefined) return theirs.files === undefined ? undefined : `only tsbuild refuses: ${ours.refusal}`
-  if (theirs.files === undefined) return `only the other refuses: ${theirs.refusal}`
+  if (ours.files === undefined)
+    return theirs.files === undefined ? undefined : `only tsbuild refuses: ${ours.refusal}`
+  if (theirs.files === undefined) return `only the other refuses: ${theirs.refusal?.slice(0, 200)}`
   const others = new Map(theirs.files.map((file) => [file.path, file]))
   const differences = ours.files.flatMap((file) => {
     const other = others.get(file.path)
@@ -49,7 +50,9 @@ function comparable(file: Surveyed): Record<string, unknown> {
  * must refuse or disagree too.
  */
 export function compareListings(ours: Made, readers: ReadonlyMap<string, Listing>): string | undefined {
-  const lists = [...readers].map(([reader, listing]) => [reader, listing === null ? null : normalise(listing)] as const)
+  const lists = [...readers].map(
+    ([reader, listing]) => [reader, listing === null ? null : normalise(listing)] as const,
+  )
   if (ours.files === undefined) {
     const texts = new Set(lists.map(([, list]) => (list === null ? 'refused' : JSON.stringify(list))))
     return texts.size > 1 || texts.has('refused') ? undefined : `all read it, and we refuse: ${ours.refusal}`
@@ -80,7 +83,9 @@ function normalise(listing: readonly Listed[]): readonly Listed[] {
 function listingOf(files: readonly Surveyed[]): readonly Listed[] {
   return files
     .filter(({ path }) => path !== '.')
-    .map(({ path, kind, size = 0, mode, uid, gid, link = '' }) => order({ path, kind, size, mode, uid, gid, link }))
+    .map(({ path, kind, size = 0, mode, uid, gid, link = '' }) =>
+      order({ path, kind, size, mode, uid, gid, link }),
+    )
     .toSorted((a, b) => (a.path < b.path ? -1 : 1))
 }
 

@@ -34,18 +34,32 @@ export function listWithGo(archives: readonly string[], folder: string): readonl
 export function listWithGnuTar(archives: readonly string[]): readonly Listing[] {
   return archives.map((archive) => {
     const args = ['--list', '-v', '--numeric-owner', '--full-time', '--quoting-style=c', '-f', archive]
-    const { status, stdout } = spawnSync('tar', args, { encoding: 'utf8', env: { ...process.env, TZ: 'UTC' } })
+    const { status, stdout } = spawnSync('tar', args, {
+      encoding: 'utf8',
+      env: { ...process.env, TZ: 'UTC' },
+    })
     return status === 0 ? stdout.split('\n').filter(Boolean).map(parseLine) : null
   })
 }
 
 const kinds = new Map(
-  Object.entries({ '-': 'file', C: 'file', h: 'hard', l: 'link', c: 'char', b: 'block', d: 'dir', p: 'fifo', V: 'label' }),
+  Object.entries({
+    '-': 'file',
+    C: 'file',
+    h: 'hard',
+    l: 'link',
+    c: 'char',
+    b: 'block',
+    d: 'dir',
+    p: 'fifo',
+    V: 'label',
+  }),
 )
 
 /** `-rw-r--r-- 0/0  5 2020-09-13 12:26:40 "name" -> "target"` */
 function parseLine(line: string): Listed {
-  const pattern = /^(.)(\S{9})\s+(\d+)\/(\d+)\s+(\S+) \S+ \S+ "((?:[^"\\]|\\.)*)"(?: (?:->|link to) "((?:[^"\\]|\\.)*)")?/
+  const pattern =
+    /^(.)(\S{9})\s+(\d+)\/(\d+)\s+(\S+) \S+ \S+ "((?:[^"\\]|\\.)*)"(?: (?:->|link to) "((?:[^"\\]|\\.)*)")?/
   const [, type = '', bits = '', uid, gid, size = '', path = '', link = ''] = pattern.exec(line) ?? []
   const kind = kinds.get(type) ?? `unknown ${line}`
   return {
@@ -72,10 +86,10 @@ function parseBits(bits: string): number {
 /** From C's escapes to `\xNN`. */
 function unquote(text: string): string {
   const letters: Readonly<Record<string, number>> = { n: 10, t: 9, r: 13, b: 8, f: 12, v: 11, a: 7 }
-  return text.replace(/\\(\d{3}|.)/g, (_, escape: string) => {
-    if (/^\d/.test(escape)) return hex(Number.parseInt(escape, 8))
-    const code = letters[escape]
-    return code === undefined ? escape : hex(code)
+  return text.replace(/\\(\d{3}|.)/g, (_, sign: string) => {
+    if (/^\d/.test(sign)) return hex(Number.parseInt(sign, 8))
+    const code = letters[sign]
+    return code === undefined ? sign : hex(code)
   })
 }
 

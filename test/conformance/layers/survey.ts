@@ -42,8 +42,7 @@ export function survey(places: readonly Place[]): readonly (readonly Surveyed[])
 export function describeLine(file: Surveyed): string {
   if (file.same !== undefined) return `same ${file.path} = ${file.same}`
   const usual = file.kind === 'dir' ? 0o755 : 0o644
-  const mode =
-    file.mode === usual || file.kind === 'link' ? '' : ` ${file.mode.toString(8).padStart(4, '0')}`
+  const mode = file.mode === usual || file.kind === 'link' ? '' : ` ${file.mode.toString(8).padStart(4, '0')}`
   const owner = file.uid === 0 && file.gid === 0 ? '' : ` ${file.uid}:${file.gid}`
   const pairs = Object.entries(file.xattrs).map(([name, value]) => `${name}=${value}`)
   const xattrs = pairs.length === 0 ? '' : ` {${pairs.join(' ')}}`

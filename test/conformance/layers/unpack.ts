@@ -1,6 +1,6 @@
 import { execFile } from 'node:child_process'
 import { createHash } from 'node:crypto'
-import { mkdirSync, openSync, closeSync, writeFileSync } from 'node:fs'
+import { closeSync, existsSync, mkdirSync, openSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import type { Native } from '@tsbuild/native'
@@ -22,22 +22,51 @@ export async function unpackWithHelper(native: Native, { folder, archives }: Unp
   const lower: string[] = []
   for (const [at, archive] of archives.entries()) {
     const target = join(folder, `${at}`)
-    mkdirSync(target, { recursive: true })
-    const path = writeBlob(folder, archive)
-    const fd = openSync(path, 'r')
+    const path = join(folder, 'blob')
+    mkdirSync(folder, { recursive: true })
+    writeFileSync(path, archive)
     try {
-      const digest = digestOf(archive)
-      const blob = { compression: 'none', digest, sizeBytes: archive.length, diffId: digest, limits } as const
-      await native.apply({ target, lower, ...blob }, fd)
+      await applyBlob(native, { path, target, lower })
     } catch (error) {
       return { refusal: (error as { code: string }).code }
-    } finally {
-      closeSync(fd)
     }
     lower.unshift(target)
   }
   const [only = folder] = lower
   return { place: lower.length === 1 ? { root: only } : { lower } }
+}
+
+/** Writes the topmost layer that {@link unpackWithHelper} left in `folder` as an archive, and unpacks that in its place. */
+export async function rewriteLayer(native: Native, folder: string): Promise<Place> {
+  const trees = ['1', '0'].map((name) => join(folder, name)).filter((path) => existsSync(path))
+  const [upper = folder, ...lower] = trees
+  const path = join(folder, 'written')
+  const fd = openSync(path, 'w+')
+  try {
+    const compression = { format: 'none', level: 0 } as const
+    await native.diff({ upper, compression, clampMtime: null }, fd)
+  } finally {
+    closeSync(fd)
+  }
+  const target = join(folder, 'again')
+  await applyBlob(native, { path, target, lower })
+  return lower.length === 0 ? { root: target } : { lower: [target, ...lower] }
+}
+
+async function applyBlob(
+  native: Native,
+  { path, target, lower }: { path: string; target: string; lower: readonly string[] },
+): Promise<void> {
+  mkdirSync(target, { recursive: true })
+  const bytes = readFileSync(path)
+  const digest = digestOf(bytes)
+  const blob = { compression: 'none', digest, sizeBytes: bytes.length, diffId: digest, limits } as const
+  const fd = openSync(path, 'r')
+  try {
+    await native.apply({ target, lower, ...blob }, fd)
+  } finally {
+    closeSync(fd)
+  }
 }
 
 /** Unpacks the same image with umoci; `refusal` is what it says. */
@@ -46,7 +75,9 @@ export async function unpackWithUmoci({ folder, archives }: Unpacking): Promise<
   const layout = join(folder, 'layout')
   writeLayout(layout, archives)
   try {
-    await promisify(execFile)('umoci', ['raw', 'unpack', '--image', `${layout}:case`, root], { timeout: 60_000 })
+    await promisify(execFile)('umoci', ['raw', 'unpack', '--image', `${layout}:case`, root], {
+      timeout: 60_000,
+    })
   } catch (error) {
     return { refusal: String((error as { stderr?: string }).stderr ?? error).trim() }
   }
@@ -76,13 +107,10 @@ export function writeLayout(folder: string, archives: readonly Buffer[]): void {
   const manifest = json(mediaType, { schemaVersion: 2, mediaType, config, layers })
   const annotations = { 'org.opencontainers.image.ref.name': 'case' }
   writeFileSync(join(folder, 'oci-layout'), '{"imageLayoutVersion":"1.0.0"}')
-  writeFileSync(join(folder, 'index.json'), JSON.stringify({ schemaVersion: 2, manifests: [{ ...manifest, annotations }] }))
-}
-
-function writeBlob(folder: string, archive: Buffer): string {
-  const path = join(folder, 'blob')
-  writeFileSync(path, archive)
-  return path
+  writeFileSync(
+    join(folder, 'index.json'),
+    JSON.stringify({ schemaVersion: 2, manifests: [{ ...manifest, annotations }] }),
+  )
 }
 
 /** `sha256:` and hex. */

@@ -26,6 +26,12 @@ export function goBooleans(argv: readonly string[], options: readonly Option[]):
   return out
 }
 
+/** A truth value as Go's flags and BuildKit's attributes take it; undefined for what is none. */
+export function goBoolean(text: string): boolean | undefined {
+  if (truths.has(text)) return true
+  return lies.has(text) ? false : undefined
+}
+
 function booleanFlag(arg: string, name: string): readonly string[] {
   if (arg === name) return [arg]
   const value = arg.slice(name.length + 1)

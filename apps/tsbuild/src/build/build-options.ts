@@ -3,6 +3,7 @@ import { UserError } from '@tsbuild/errors'
 import { splitCsv } from '../argv/csv.ts'
 import { keyValues } from '../argv/values.ts'
 import type { Host } from '../host.ts'
+import { parseAnnotation } from './annotations.ts'
 import { executionOptions } from './execution-flags.ts'
 import { type BuildFlags, isQuiet } from './flags.ts'
 import { parseOutput } from './output-spec.ts'
@@ -27,13 +28,13 @@ export function buildOptions(
   if (flags.file === '')
     throw new UserError('ERR_USAGE', 'Cannot use Dockerfile "": expected a path, a URL or `-`')
   refuseTerminal(context, flags, host)
-  const parsed = (flags.output ?? []).map((text) => parseOutput(text, host))
-  const tags = [...new Set([...(flags.tag ?? []), ...parsed.flatMap((output) => output.names)])]
+  const tags = [...new Set(flags.tag ?? [])]
   const outputs = wantedOutputs(
     flags,
     tags,
-    parsed.flatMap((output) => output.specs),
+    (flags.output ?? []).map((text) => parseOutput(text, host)),
   )
+  const annotations = (flags.annotation ?? []).flatMap(parseAnnotation)
   const { SOURCE_DATE_EPOCH: epoch = '' } = host.env
   const buildArgs = {
     ...proxyArgs,
@@ -61,6 +62,7 @@ export function buildOptions(
     addHosts: flags.addHost ?? [],
     ...executionOptions(flags),
     ...(outputs.length === 0 ? {} : { outputs }),
+    ...(annotations.length === 0 ? {} : { annotations }),
   }
 }
 
@@ -78,16 +80,15 @@ function wantedOutputs(
   tags: readonly string[],
   named: readonly OutputSpec[],
 ): readonly OutputSpec[] {
-  const pushes = flags.push === true && !named.some((output) => output.type === 'registry')
   const loads = flags.load === true && !named.some((output) => output.type === 'engine')
-  const outputs: readonly OutputSpec[] = [
-    ...named,
-    ...(pushes ? [{ type: 'registry' } as const] : []),
-    ...(loads ? [{ type: 'engine' } as const] : []),
-  ]
-  if (outputs.some((output) => output.type === 'registry') && tags.length === 0) {
-    throw new UserError('ERR_USAGE', 'Cannot push: expected a name with --tag')
-  }
+  const pushed = flags.push === true ? withPush(named) : named
+  const outputs: readonly OutputSpec[] = loads ? [...pushed, { type: 'engine' }] : pushed
+  const isNameless = (output: OutputSpec) =>
+    pushes(output) &&
+    tags.length === 0 &&
+    !('names' in output && output.names !== undefined) &&
+    !('danglingNamePrefix' in output)
+  if (outputs.some(isNameless)) throw new UserError('ERR_USAGE', 'Cannot push: expected a name with --tag')
   const streams = outputs.filter((output) => 'dest' in output && typeof output.dest !== 'string')
   if (streams.length > 1) throw new UserError('ERR_USAGE', 'Cannot write two outputs to standard output')
   if (streams.length > 0 && isQuiet(flags)) {
@@ -102,6 +103,16 @@ function wantedOutputs(
   // Without a name and an output a build leaves nothing but its cache; who asks for the id of an image wants an image.
   const wantsImage = isQuiet(flags) || flags.iidfile !== undefined || flags.metadataFile !== undefined
   return outputs.length === 0 && wantsImage ? [{ type: 'image' }] : outputs
+}
+
+function pushes(output: OutputSpec): boolean {
+  return output.type === 'registry' || (output.type === 'image' && output.push === true)
+}
+
+/** `--push`: each image of the local list is pushed too; where nothing else would be pushed, the image is only pushed. */
+function withPush(named: readonly OutputSpec[]): readonly OutputSpec[] {
+  const pushed = named.map((output) => (output.type === 'image' ? { ...output, push: true } : output))
+  return pushed.some(pushes) ? pushed : [...pushed, { type: 'registry' }]
 }
 
 function namedContexts(given: readonly string[]): Readonly<Record<string, string>> {

@@ -32,6 +32,7 @@ export interface ExecutionFlags extends LimitFlags {
 type ExecutionOptions = Pick<
   BuildOptions,
   | 'allow'
+  | 'allowOutputs'
   | 'limits'
   | 'stepLimits'
   | 'ulimits'
@@ -48,8 +49,11 @@ type ExecutionOptions = Pick<
 /** What only steps may have that the caller trusts. */
 const entitlements = ['network.host', 'security.insecure'] as const
 
+/** What only outputs may do that the caller trusts: `mode=delete`. */
+const localDelete = 'buildx.local.delete'
+
 /** Docker's other ones. */
-const foreignEntitlements = ['device', 'buildx.local.delete', 'fs', 'fs.read', 'fs.write', 'ssh', 'image']
+const foreignEntitlements = ['device', 'fs', 'fs.read', 'fs.write', 'ssh', 'image']
 
 /** The keys of `--resource`, by the flag that says the same of all steps together. */
 const resources: Readonly<Record<string, keyof LimitFlags>> = {
@@ -73,7 +77,7 @@ export function executionOptionFlags(runGroup: string, limitGroup: string): read
     flag(
       runGroup,
       '--allow <entitlement>',
-      `Let steps ask for ${entitlements.join(' or ')}; repeatable`,
+      `Let steps ask for ${entitlements.join(' or ')}, or outputs for ${localDelete}; repeatable`,
     ).argParser(collect),
     flag(
       runGroup,
@@ -112,7 +116,7 @@ export function executionOptions(flags: ExecutionFlags): ExecutionOptions {
   const time = (name: string, text: string | undefined) =>
     text === undefined ? undefined : parseDuration(name, text)
   return {
-    allow: [...new Set((flags.allow ?? []).map(entitlementOf))],
+    ...allowed(flags.allow ?? []),
     limits: parseLimits(flags),
     stepLimits: parseResources(flags.resource ?? []),
     ulimits: parseUlimits(flags.ulimit ?? []),
@@ -123,6 +127,18 @@ export function executionOptions(flags: ExecutionFlags): ExecutionOptions {
     timeoutMs: time('--timeout', flags.timeout),
     stepTimeoutMs: time('--step-timeout', flags.stepTimeout),
     onError: flags.onError,
+  }
+}
+
+/** What steps and what outputs may do. */
+function allowed(given: readonly string[]): Pick<ExecutionOptions, 'allow' | 'allowOutputs'> {
+  const [ofOutputs, ofSteps] = [
+    given.filter((text) => text === localDelete),
+    given.filter((text) => text !== localDelete),
+  ]
+  return {
+    allow: [...new Set(ofSteps.map(entitlementOf))],
+    ...(ofOutputs.length === 0 ? {} : { allowOutputs: [localDelete] }),
   }
 }
 

@@ -26,6 +26,7 @@ export interface BuildFlags extends GlobalFlags, ExecutionFlags {
   readonly network?: 'default' | 'none' | 'host'
   readonly addHost?: readonly string[]
   readonly output?: readonly string[]
+  readonly annotation?: readonly string[]
   readonly push?: true
   readonly load?: true
   readonly progress?: ProgressMode
@@ -107,6 +108,11 @@ function buildFlags(): readonly Option[] {
     ).argParser(spaceLimit('--max-used-space')),
     flag('cache', '--pull', 'Ask the registry for the newest base images'),
     flag('output', '-o, --output <spec>', 'An output (see below); repeatable').argParser(collect),
+    flag(
+      'output',
+      '--annotation <annotation>',
+      '`[manifest|index|…[platform]:]name=value` of the image; repeatable',
+    ).argParser(collect),
     flag('output', '--push', 'Push every tag, as `--output type=registry`'),
     flag('output', '--load', 'Load into a running Docker or podman, as `--output type=docker`'),
     flag('output', '--progress <mode>', `${progressModes.join(', ')}`).argParser(
@@ -131,7 +137,6 @@ const unsupportedFlags: readonly (readonly [flags: string, what: string, hint?: 
   ['--attest <attestation>', 'attestations'],
   ['--provenance <provenance>', 'provenance attestations', '`--provenance=false` is accepted.'],
   ['--sbom <sbom>', 'SBOMs', '`--sbom=false` is accepted.'],
-  ['--annotation <annotation>', 'annotations', 'Labels (--label) are supported.'],
   ['--policy <policy>', 'build policies'],
   ['--invoke <command>', 'debuggers of failed steps'],
   ['--squash', 'squashed images'],
@@ -152,13 +157,15 @@ Contexts (CONTEXT, or --build-context name=…):
 Outputs (--output, -o):
   type=image                   the local image list (the default with --tag)
   type=oci,dest=FILE           an OCI archive; dest=- is standard output
+  type=oci,tar=false,dest=DIR  the same as a directory, an OCI layout
   type=docker,dest=FILE        an archive for \`docker load\`
   type=docker[,context=NAME]   into a running Docker or podman
   type=local,dest=DIR          the files of the image; also just \`-o DIR\`
   type=tar,dest=FILE           the same as a tar; \`-o -\` is standard output
   type=registry                a push of every tag
   type=cacheonly               nothing but the cache
-  with compression=gzip|zstd|uncompressed and compression-level=N
+  with name=…, compression=gzip|zstd|estargz|uncompressed, compression-level=N
+  and more: docs/reference/outputs.md
 
 Examples:
   tsbuild -t app:1.0 .

@@ -1,8 +1,16 @@
 import { resolve } from 'node:path'
 import type { Writable } from 'node:stream'
-import type { CompressionSpec, EngineOutput, OutputSpec } from '@tsbuild/builder'
+import type { AnnotationSpec, CompressionSpec, EngineOutput, OutputSpec } from '@tsbuild/builder'
 import { didYouMean, UserError } from '@tsbuild/errors'
 import { splitCsv } from '../argv/csv.ts'
+import { annotationOfAttribute } from './annotations.ts'
+import {
+  annotatedTypes,
+  type OutputType,
+  outputAttributes,
+  outputTypes,
+  type Settings,
+} from './output-attributes.ts'
 
 /** Where outputs go that are not named by an absolute path. */
 export interface OutputTargets {
@@ -10,155 +18,162 @@ export interface OutputTargets {
   readonly stdout: Writable & { readonly isTTY?: boolean | undefined }
 }
 
-/** One `--output`, understood. */
-export interface ParsedOutput {
-  readonly specs: readonly OutputSpec[]
-  /** `name=`: further tags. */
-  readonly names: readonly string[]
-}
-
-const types = ['image', 'registry', 'oci', 'docker', 'local', 'tar', 'cacheonly'] as const
-type OutputType = (typeof types)[number]
-
-/** Attributes that are understood; for the last four only the value that changes nothing. */
-const attributes = ['type', 'dest', 'context', 'name', 'push', 'compression', 'compression-level'] as const
-const fixedAttributes: ReadonlyMap<string, string> = new Map([
-  ['oci-mediatypes', 'true'],
-  ['force-compression', 'false'],
-  ['tar', 'true'],
-  ['store', 'true'],
-  ['unpack', 'false'],
-  ['rewrite-timestamp', 'false'],
-])
-
-/** Attributes of BuildKit's exporters that are not supported; listed so that a typing error is told apart from them. */
-const foreignAttributes = [
-  'push-by-digest',
-  'registry.insecure',
-  'name-canonical',
-  'dangling-name-prefix',
-  'platform-split',
-  'attestation-prefix',
-  'mode',
-  'oci-artifact',
-  'attestation-inline',
-  'prefer-nondist-layers',
-  'source-date-epoch',
-  'compatibility-version',
-]
+const attributeNames = ['type', ...outputAttributes.map(({ name }) => name)]
 
 /**
  * Reads one `--output` as buildx does: comma-separated `name=value`, or just a path (`type=local`) or `-` (`type=tar` on
  * standard output).
  *
- * @throws {UserError} `ERR_USAGE` if it is malformed, or a terminal would get an archive
- * @throws {UserError} `ERR_UNSUPPORTED` for types and attributes of BuildKit that are not supported
+ * @throws {UserError} `ERR_USAGE` if it is malformed or contradicts itself, or a terminal would get an archive
+ * @throws {UserError} `ERR_UNSUPPORTED` for what BuildKit has and tsbuild has not
  */
-export function parseOutput(text: string, targets: OutputTargets): ParsedOutput {
+export function parseOutput(text: string, targets: OutputTargets): OutputSpec {
   const fields = splitCsv(text)
   // buildx takes `dest=x` as a path, too; nobody means that.
-  if (fields.length === 1 && fields[0] === text && !attributes.some((name) => text.startsWith(`${name}=`))) {
-    if (text === '-') return { specs: [{ type: 'tar', dest: standardOutput(text, targets) }], names: [] }
+  if (
+    fields.length === 1 &&
+    fields[0] === text &&
+    !attributeNames.some((name) => text.startsWith(`${name}=`))
+  ) {
+    if (text === '-') return { type: 'tar', dest: standardOutput(text, targets) }
     if (text === '') throw wrong(text, 'it is empty')
-    return { specs: [{ type: 'local', dest: resolve(targets.cwd, text) }], names: [] }
+    return { type: 'local', dest: resolve(targets.cwd, text) }
   }
-  const given = readAttributes(text, fields)
-  const type = outputType(text, given.get('type'))
-  const names = given.get('name')
-  if (names !== undefined && (type === 'local' || type === 'tar' || type === 'cacheonly')) {
-    throw wrong(text, `type "${type}" takes no name`)
+  const given = fields.map((field) => splitField(text, field))
+  const type = outputType(text, given.findLast(({ name }) => name === 'type')?.value)
+  let settings: Settings = {}
+  const annotations: AnnotationSpec[] = []
+  // Apart from the table: it says which engine, and only an output without `dest` goes to one.
+  const context = type === 'docker' ? given.findLast(({ name }) => name === 'context')?.value : undefined
+  for (const field of given) {
+    const annotation = readAnnotation(text, type, field)
+    if (annotation !== undefined) annotations.push(annotation)
+    else if (field.name !== 'type' && (field.name !== 'context' || context === undefined))
+      settings = { ...settings, ...readAttribute(text, type, field) }
   }
-  return {
-    specs: outputSpecs(text, type, given, targets),
-    names: names === undefined ? [] : names.split(',').filter((name) => name !== ''),
-  }
+  return outputSpec(text, { type, settings, annotations, context }, targets)
 }
 
-function readAttributes(text: string, fields: readonly string[]): ReadonlyMap<string, string> {
-  const given = new Map<string, string>()
-  for (const field of fields) {
-    const equals = field.indexOf('=')
-    if (equals < 0) throw wrong(text, `expected name=value, got "${field}"`)
-    const name = field.slice(0, equals).trim().toLowerCase()
-    const value = field.slice(equals + 1).trim()
-    checkAttribute(text, name, value)
-    given.set(name, value)
-  }
-  return given
+interface Field {
+  /** In lower case. */
+  readonly name: string
+  /** As it was written: keys of annotations have a case. */
+  readonly written: string
+  readonly value: string
 }
 
-function checkAttribute(text: string, name: string, value: string): void {
-  if (attributes.some((known) => known === name)) return
-  const only = fixedAttributes.get(name)
-  if (only !== undefined && only === value) return
-  if (only !== undefined || foreignAttributes.includes(name) || name.startsWith('annotation')) {
-    throw new UserError('ERR_UNSUPPORTED', `Cannot use output "${text}": ${name}=${value} is not supported`)
-  }
-  throw new UserError('ERR_USAGE', `Cannot parse output "${text}": no attribute is called "${name}"`, {
-    hints: didYouMean(name, [...attributes, ...fixedAttributes.keys()]),
-  })
+function splitField(text: string, field: string): Field {
+  const equals = field.indexOf('=')
+  if (equals < 0) throw wrong(text, `expected name=value, got "${field}"`)
+  const written = field.slice(0, equals).trim()
+  return { name: written.toLowerCase(), written, value: field.slice(equals + 1).trim() }
 }
 
 function outputType(text: string, type: string | undefined): OutputType {
   if (type === undefined) throw wrong(text, 'type is missing', ['For example `type=oci,dest=image.tar`.'])
-  const known = types.find((one) => one === type)
+  const known = outputTypes.find((one) => one === type)
   if (known !== undefined) return known
-  const guess = didYouMean(type, types)
+  const guess = didYouMean(type, outputTypes)
   throw wrong(
     text,
     `no type is called "${type}"`,
-    guess.length > 0 ? guess : [`There are ${types.join(', ')}.`],
+    guess.length > 0 ? guess : [`There are ${outputTypes.join(', ')}.`],
   )
 }
 
-function outputSpecs(
+function readAnnotation(
   text: string,
   type: OutputType,
-  given: ReadonlyMap<string, string>,
+  { name, written, value }: Field,
+): AnnotationSpec | undefined {
+  if (!name.startsWith('annotation')) return undefined
+  const annotation = annotationOfAttribute(written, value)
+  if (annotation === undefined) {
+    throw wrong(text, `"${written}" is no annotation`, [
+      'For example `annotation.KEY=VALUE`, `annotation-index.KEY=VALUE`, `annotation-manifest[linux/amd64].KEY=VALUE`.',
+    ])
+  }
+  if (!annotatedTypes.includes(type)) throw wrong(text, `type "${type}" takes no annotations`)
+  return annotation
+}
+
+function readAttribute(text: string, type: OutputType, { name, value }: Field): Settings {
+  const attribute = outputAttributes.find((one) => one.name === name)
+  if (attribute === undefined) {
+    const own = outputAttributes.filter(({ types }) => types.includes(type)).map((one) => one.name)
+    throw wrong(text, `no attribute is called "${name}"`, didYouMean(name, ['type', ...own]))
+  }
+  if (!attribute.types.includes(type)) throw wrong(text, `type "${type}" takes no ${name}`)
+  if (name === 'compression' && value === 'nydus') {
+    throw new UserError('ERR_UNSUPPORTED', `Cannot use output "${text}": compression=nydus is not supported`)
+  }
+  const settings = attribute.read(value)
+  if (settings === undefined) throw wrong(text, `${name} is ${attribute.wanted}, got "${value}"`)
+  return settings
+}
+
+/** An output as it was written. */
+interface WrittenOutput {
+  readonly type: OutputType
+  readonly settings: Settings
+  readonly annotations: readonly AnnotationSpec[]
+  readonly context: string | undefined
+}
+
+function outputSpec(
+  text: string,
+  { type, settings, annotations, context }: WrittenOutput,
   targets: OutputTargets,
-): readonly OutputSpec[] {
-  const compression = compressionSpec(text, given)
-  const squeeze = compression === undefined ? {} : { compression }
-  const dest = given.get('dest')
-  if (dest !== undefined && (type === 'image' || type === 'registry' || type === 'cacheonly')) {
-    throw wrong(text, `type "${type}" takes no dest`)
+): OutputSpec {
+  const { dest, compressionType, compressionLevel, ...others } = settings
+  const compression = compressionSpec(text, compressionType, compressionLevel)
+  // The table lets an attribute through only where the type has its field.
+  const common = {
+    ...others,
+    ...(compression === undefined ? {} : { compression }),
+    ...(annotations.length === 0 ? {} : { annotations }),
   }
-  if (compression !== undefined && (type === 'local' || type === 'tar' || type === 'cacheonly')) {
-    throw wrong(text, `type "${type}" takes no compression`)
-  }
-  if (given.has('context') && (type !== 'docker' || dest !== undefined))
-    throw wrong(text, 'context is for type "docker" without dest')
-  const push = given.get('push')
-  if (push !== undefined && type !== 'image' && type !== 'registry')
-    throw wrong(text, `type "${type}" takes no push`)
-  if (push !== undefined && push !== 'true' && push !== 'false') throw wrong(text, 'push is true or false')
+  refuseContradictions(text, type, settings)
   switch (type) {
     case 'image':
-      return push === 'true'
-        ? [
-            { type, ...squeeze },
-            { type: 'registry', ...squeeze },
-          ]
-        : [{ type, ...squeeze }]
     case 'registry':
-      return [{ type, ...squeeze }]
+      return { type, ...common }
     case 'cacheonly':
-      return [{ type }]
+      return { type }
     case 'docker':
-      if (dest === undefined) return [{ type: 'engine', ...engineContext(given), ...squeeze }]
-      return [{ type, dest: fileOrStream(text, dest, targets), ...squeeze }]
-    case 'oci':
-      return [{ type, dest: fileOrStream(text, dest ?? '-', targets), ...squeeze }]
+    case 'oci': {
+      if (type === 'docker' && dest === undefined)
+        return { ...engineOutput(text, settings, context), ...common }
+      if (context !== undefined)
+        throw wrong(text, 'context names an engine, and with dest the image goes to none')
+      if (settings.tar === false)
+        return { type, ...common, dest: directory(text, `${type},tar=false`, dest, targets) }
+      return { type, ...common, dest: fileOrStream(text, dest ?? '-', targets) }
+    }
     case 'tar':
-      return [{ type, dest: fileOrStream(text, dest ?? '-', targets) }]
+      return { type, ...others, dest: fileOrStream(text, dest ?? '-', targets) }
     case 'local':
-      if (dest === undefined || dest === '' || dest === '-') throw wrong(text, 'type "local" needs dest=DIR')
-      return [{ type, dest: resolve(targets.cwd, dest) }]
+      return { type, ...others, dest: directory(text, 'local', dest, targets) }
   }
 }
 
+function refuseContradictions(text: string, type: OutputType, settings: Settings): void {
+  const { push = type === 'registry', store, pushByDigest, names, ociMediaTypes, compressionType } = settings
+  if (type === 'registry' && !push) throw wrong(text, 'type "registry" pushes: push=false says nothing')
+  if (type === 'image' && store === false && !push) throw wrong(text, 'with store=false it needs push=true')
+  if (pushByDigest === true && !push) throw wrong(text, 'push-by-digest needs push=true')
+  if (names?.length === 0) throw wrong(text, 'name is empty')
+  const needsOci = compressionType === 'zstd' || compressionType === 'estargz'
+  if (ociMediaTypes === false && needsOci)
+    throw wrong(text, `compression=${compressionType} needs oci-mediatypes=true`)
+}
+
+function directory(text: string, what: string, dest: string | undefined, { cwd }: OutputTargets): string {
+  if (dest === undefined || dest === '-') throw wrong(text, `type "${what}" needs dest=DIR`)
+  return resolve(cwd, dest)
+}
+
 function fileOrStream(text: string, dest: string, targets: OutputTargets): string | Writable {
-  if (dest === '') throw wrong(text, 'dest is empty')
   return dest === '-' ? standardOutput(text, targets) : resolve(targets.cwd, dest)
 }
 
@@ -169,37 +184,27 @@ function standardOutput(text: string, targets: OutputTargets): Writable {
   ])
 }
 
-const levels = { gzip: [0, 9], zstd: [0, 22] } as const
+const levels = { gzip: [0, 9], estargz: [0, 9], zstd: [0, 22] } as const
 
-function compressionSpec(text: string, given: ReadonlyMap<string, string>): CompressionSpec | undefined {
-  const type = given.get('compression')
-  const level = given.get('compression-level')
-  if (type === 'estargz' || type === 'nydus') {
-    throw new UserError(
-      'ERR_UNSUPPORTED',
-      `Cannot use output "${text}": compression=${type} is not supported`,
-    )
-  }
-  if (type !== undefined && type !== 'gzip' && type !== 'zstd' && type !== 'uncompressed') {
-    throw wrong(
-      text,
-      `no compression is called "${type}"`,
-      didYouMean(type, ['gzip', 'zstd', 'uncompressed']),
-    )
-  }
+function compressionSpec(
+  text: string,
+  type: CompressionSpec['type'] | undefined,
+  level: number | undefined,
+): CompressionSpec | undefined {
   if (level === undefined) return type === undefined ? undefined : { type }
   if (type === 'uncompressed') throw wrong(text, 'uncompressed layers have no compression-level')
   const [lowest, highest] = levels[type ?? 'gzip']
-  const number = /^\d{1,2}$/.test(level) ? Number(level) : Number.NaN
-  if (!(number >= lowest && number <= highest)) {
+  if (level < lowest || level > highest) {
     throw wrong(text, `compression-level of ${type ?? 'gzip'} is ${lowest} to ${highest}, got "${level}"`)
   }
-  return { type: type ?? 'gzip', level: number }
+  return { type: type ?? 'gzip', level }
 }
 
-function engineContext(given: ReadonlyMap<string, string>): Pick<EngineOutput, 'context'> {
-  const context = given.get('context')
-  return context === undefined || context === '' ? {} : { context }
+/** Docker's own form of an image, given to an engine. */
+function engineOutput(text: string, { tar }: Settings, context: string | undefined): EngineOutput {
+  if (tar !== undefined) throw wrong(text, 'tar is about a file, and dest is missing')
+  if (context === '') throw wrong(text, 'context is empty')
+  return { type: 'engine', ...(context === undefined ? {} : { context }) }
 }
 
 function wrong(text: string, state: string, hints: readonly string[] = []): UserError {

@@ -60,7 +60,7 @@ export async function addTree(
 /** The layer form of a snapshot; the blob is its text. */
 export async function putLayer(store: Store, text: string) {
   const blob = await putBlob(store, mediaTypes.ociLayerGzip, text)
-  return { diffId: parseDiffId(digestBytes(`tar of ${text}`)), blobs: [blob] }
+  return { blobs: [{ ...blob, diffId: parseDiffId(digestBytes(`tar of ${text}`)), form: undefined }] }
 }
 
 /** Puts a blob and describes it. */

@@ -55,6 +55,8 @@ export interface FakeRegistry {
   fault(...faults: readonly Fault[]): void
   /** Faults that no request has met yet. */
   pendingFaults(): number
+  /** Connections of clients that are in the middle of a request. */
+  openConnections(): number
   stop(): Promise<void>
 }
 
@@ -85,11 +87,14 @@ export async function startFakeRegistry(options: FakeRegistryOptions = {}): Prom
   const uploads = new FakeUploads(options.uploads ?? {})
   const state: State = { blobs: new Map(), manifests: new Map(), uploads, options, host: '' }
   const requests: SeenRequest[] = []
+  const busy = new Set<ServerResponse>()
   const script: { fault: Fault; passes: number; left: number }[] = []
   const onRequest = (request: IncomingMessage, response: ServerResponse) => {
     const seen = logRequest(request)
     requests.push(seen)
     countAnswer(response, seen)
+    busy.add(response)
+    response.once('close', () => busy.delete(response))
     request.on('data', (chunk: Buffer) => {
       seen.bodyLength += chunk.length
     })
@@ -122,6 +127,7 @@ export async function startFakeRegistry(options: FakeRegistryOptions = {}): Prom
     fault: (...faults) => {
       for (const fault of faults) script.push({ fault, passes: fault.after ?? 0, left: fault.times ?? 1 })
     },
+    openConnections: () => busy.size,
     pendingFaults: () => script.filter(({ left }) => left > 0).length,
     stop: async () => {
       server.close()

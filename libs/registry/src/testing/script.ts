@@ -56,7 +56,7 @@ async function act(exchange: Exchange, misdeed: Misdeed): Promise<void> {
       await capture(exchange)
       return void response.socket?.destroy()
     case 'silence':
-      if (misdeed.after === undefined) return
+      if (misdeed.after === undefined) return void request.resume()
       return send(response, await capture(exchange), misdeed.after, () => undefined)
     case 'cut-answer':
       return await cutAnswer(exchange, misdeed)

@@ -3,7 +3,7 @@
 //! Three stages in a row: read and inflate, hash the tar, unpack. For a large layer the first two have a thread each,
 //! so that they overlap with the system calls of the third.
 
-use super::Layer;
+use super::Stored;
 use super::inflate::Inflate;
 use crate::digest::Tally;
 use crate::error::{Failure, Fallible};
@@ -89,7 +89,7 @@ struct Inflating {
 }
 
 impl Inflating {
-    fn new(blob: Blob, layer: &Layer) -> Fallible<Self> {
+    fn new(blob: Blob, layer: &Stored) -> Fallible<Self> {
         Ok(Self {
             blob,
             inflate: Inflate::new(layer.compression)?,
@@ -177,7 +177,7 @@ pub(crate) struct Threads {
 
 impl Source {
     /// Starts the stages.
-    pub(crate) fn start(fd: OwnedFd, layer: &Layer) -> Fallible<Self> {
+    pub(crate) fn start(fd: OwnedFd, layer: &Stored) -> Fallible<Self> {
         let inflating = Inflating::new(Blob::new(fd, layer.size_bytes)?, layer)?;
         if layer.size_bytes < SMALL {
             return Ok(Self::Inline(Box::new(Stages(Hashing { source: inflating, tally: Tally::default() }))));
@@ -191,7 +191,7 @@ impl Source {
     }
 
     /// Ends a success: every byte was unpacked, now size, digest and diffID are compared, in this order.
-    pub(crate) fn verify(self, layer: &Layer) -> Fallible<Tally> {
+    pub(crate) fn verify(self, layer: &Stored) -> Fallible<Tally> {
         let (blob, tally) = match self {
             Self::Inline(stages) => (stages.0.source.blob, stages.0.tally),
             Self::Threads(Threads { queue, inflating, hashing }) => {
@@ -211,7 +211,7 @@ impl Source {
     }
 
     /// Ends a failure. Where the content is to blame, wrong bytes are the truer reason: they are reported instead.
-    pub(crate) fn blame(self, failure: Failure, layer: &Layer) -> Failure {
+    pub(crate) fn blame(self, failure: Failure, layer: &Stored) -> Failure {
         if failure.kind != ErrorKind::User || matches!(failure.code, "ERR_LAYER_BOMB" | "ERR_SIZE_MISMATCH") {
             return failure;
         }

@@ -3,13 +3,14 @@
 use super::lower::{Lower, has_mark};
 use super::metadata::{self, opaque_name};
 use super::names::split;
+use super::removal::remove_tree;
 use crate::beneath::{Beneath, Links};
 use crate::error::{Failure, Fallible};
 use crate::overlay::Marks;
 use crate::quote::quote;
 use crate::tar::{Entry, Kind, Time};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
-use rustix::fs::{AtFlags, FileType, Mode, OFlags, RenameFlags, Stat};
+use rustix::fs::{AtFlags, FileType, Mode, OFlags, Stat};
 use rustix::io::Errno;
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::ffi::OsStr;
@@ -57,6 +58,15 @@ struct Pending {
     default_acl: Option<Vec<u8>>,
 }
 
+/// What is done about directories that a path leads through and that the tree does not have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Missing {
+    /// They are made.
+    Make,
+    /// They are taken for directories.
+    Assume,
+}
+
 /// What stood where something new goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Replaced {
@@ -100,7 +110,7 @@ impl Target {
         let found = match self.tree.open(path, OFlags::PATH | OFlags::DIRECTORY, Mode::empty(), Links::Follow) {
             Ok(found) => found,
             // Missing, a dangling link, or a path too long for one call: step by step.
-            Err(Errno::NOENT | Errno::NOTDIR | Errno::NAMETOOLONG) => self.walk(path)?.0,
+            Err(Errno::NOENT | Errno::NOTDIR | Errno::NAMETOOLONG) => self.make(path)?,
             Err(errno) => return Err(refused("openat2", path)(errno)),
         };
         Ok(self.remember(path, found))
@@ -133,11 +143,17 @@ impl Target {
         fd
     }
 
-    /// Resolves one component after the other, as the kernel would inside the root, and makes what is missing.
-    fn walk(&mut self, path: &[u8]) -> Fallible<(OwnedFd, Vec<u8>)> {
+    fn make(&mut self, path: &[u8]) -> Fallible<OwnedFd> {
+        let (dir, place) = self.walk(path, Missing::Make)?;
+        dir.ok_or_else(|| refused("openat", &place)(Errno::NOENT))
+    }
+
+    /// Resolves one component after the other, as the kernel would inside the root. Gives the place, and the directory
+    /// there unless it is missing and was not made.
+    fn walk(&mut self, path: &[u8], missing: Missing) -> Fallible<(Option<OwnedFd>, Vec<u8>)> {
         let mut todo: VecDeque<Vec<u8>> = path.split(|&byte| byte == b'/').map(<[u8]>::to_vec).collect();
         let mut place: Vec<u8> = Vec::new();
-        let mut dir = self.reopen(b"")?;
+        let mut dir = Some(self.reopen(b"")?);
         let mut links = 0;
         // Whether the layers below have nothing at `place`, so that they need not be asked about what lies below it.
         let mut alone = false;
@@ -147,29 +163,35 @@ impl Target {
                 b".." => {
                     alone = false;
                     place.truncate(split(&place).0.len());
-                    dir = self.reopen(&place)?;
+                    dir = self.descend(&place).ok();
                     continue;
                 }
                 _ => {}
             }
             let below = join(&place, &component);
-            match rustix::fs::openat(&dir, OsStr::from_bytes(&component), DIR, Mode::empty()) {
-                Ok(next) => (dir, place) = (next, below),
+            let Some(at) = dir.take() else {
+                place = below;
+                continue;
+            };
+            match rustix::fs::openat(&at, OsStr::from_bytes(&component), DIR, Mode::empty()) {
+                Ok(next) => (dir, place) = (Some(next), below),
+                Err(Errno::NOENT) if missing == Missing::Assume => place = below,
                 Err(Errno::NOENT) => {
                     let found = if alone { None } else { self.find_below(&below)? };
                     alone = found.is_none();
-                    (dir, place) = (self.imply(dir.as_fd(), &below, found)?, below);
+                    (dir, place) = (Some(self.imply(at.as_fd(), &below, found)?), below);
                 }
                 Err(Errno::NOTDIR | Errno::LOOP) => {
-                    match rustix::fs::readlinkat(&dir, OsStr::from_bytes(&component), Vec::new()) {
+                    match rustix::fs::readlinkat(&at, OsStr::from_bytes(&component), Vec::new()) {
                         Ok(link) => {
                             links += 1;
                             alone = false;
                             if links > LINKS {
                                 return Err(refused("openat2", path)(Errno::LOOP));
                             }
+                            dir = Some(at);
                             if link.as_bytes().starts_with(b"/") {
-                                (dir, place) = (self.reopen(b"")?, Vec::new());
+                                (dir, place) = (Some(self.reopen(b"")?), Vec::new());
                             }
                             for component in link.as_bytes().split(|&byte| byte == b'/').rev() {
                                 todo.push_front(component.to_vec());
@@ -251,15 +273,14 @@ impl Target {
 
     /// Whether this layer has hidden what the layers below have at `place` (clean, without symlinks).
     pub(crate) fn hides(&self, place: &[u8]) -> Fallible<bool> {
-        if self.lower.is_empty() || self.whiteouts.contains(place) {
+        let slashes = || place.iter().enumerate().filter(|(_, byte)| **byte == b'/');
+        let above = |at| place.get(..at).unwrap_or_default();
+        let hidden = slashes().any(|(at, _)| self.whiteouts.contains(above(at)));
+        if self.lower.is_empty() || self.opaque_root || hidden || self.whiteouts.contains(place) {
             return Ok(true);
         }
         let mut dir = self.reopen(b"")?;
-        for (at, _) in place.iter().enumerate().filter(|(_, byte)| **byte == b'/') {
-            let above = place.get(..at).unwrap_or_default();
-            if self.whiteouts.contains(above) {
-                return Ok(true);
-            }
+        for above in slashes().map(|(at, _)| above(at)) {
             match rustix::fs::openat(&dir, OsStr::from_bytes(split(above).1), DIR, Mode::empty()) {
                 Ok(next) => dir = next,
                 Err(Errno::NOENT) => return Ok(false),
@@ -279,7 +300,8 @@ impl Target {
         let (dir, name) = split(path);
         let place = match &self.last_whiteout {
             Some((known, place)) if known == dir => place.clone(),
-            _ => self.walk(dir)?.1,
+            // A directory is not made for a mark alone: what hides it may follow, and there may be nothing to hide.
+            _ => self.walk(dir, Missing::Assume)?.1,
         };
         self.whiteouts.insert(join(&place, name));
         self.last_whiteout = Some((dir.to_vec(), place));
@@ -291,16 +313,24 @@ impl Target {
     fn make_whiteouts(&mut self) -> Fallible<()> {
         for place in std::mem::take(&mut self.whiteouts) {
             let (dir, name) = split(&place);
-            let Some(dir) = self.descend(dir).ok() else { continue };
             let name = OsStr::from_bytes(name);
-            match stat(dir.as_fd(), name)? {
-                Some(stat) if FileType::from_raw_mode(stat.st_mode).is_dir() => {
-                    let own = rustix::fs::openat(&dir, name, DIR, Mode::empty()).map_err(refused("openat", &place))?;
+            let at = match self.descend(dir) {
+                Ok(at) => Some(at),
+                Err(Errno::NOENT) => None,
+                // Something else of this layer stands there by now, and hides as much.
+                Err(Errno::NOTDIR | Errno::LOOP) => continue,
+                Err(errno) => return Err(refused("openat", dir)(errno)),
+            };
+            let own = at.as_ref().map(|at| stat(at.as_fd(), name)).transpose()?.flatten();
+            match (at, own) {
+                (Some(at), Some(own)) if FileType::from_raw_mode(own.st_mode).is_dir() => {
+                    let own = rustix::fs::openat(&at, name, DIR, Mode::empty()).map_err(refused("openat", &place))?;
                     self.hide_below(own.as_fd(), &place)?;
                 }
-                Some(_) => {}
-                None if self.hides(&place)? || self.lower.find(&place)?.is_none() => {}
-                None => make_whiteout(dir.as_fd(), name, &place)?,
+                (_, Some(_)) => {}
+                (_, None) if self.hides(&place)? || self.lower.find(&place)?.is_none() => {}
+                (Some(at), None) => make_whiteout(at.as_fd(), name, &place)?,
+                (None, None) => make_whiteout(self.make(dir)?.as_fd(), name, &place)?,
             }
         }
         Ok(())
@@ -399,56 +429,6 @@ fn describe(fd: &OwnedFd, path: Vec<u8>) -> Fallible<Entry> {
 fn make_whiteout(dir: BorrowedFd<'_>, name: &OsStr, path: &[u8]) -> Fallible<()> {
     rustix::fs::mknodat(dir, name, FileType::CharacterDevice, Mode::empty(), 0)
         .map_err(refused("mknodat(S_IFCHR, 0:0)", path))
-}
-
-/// Removes a tree with a bounded number of descriptors however deep it is: each directory's subdirectories are moved up
-/// beside it, then it is empty.
-fn remove_tree(dir: BorrowedFd<'_>, name: &OsStr, path: &[u8]) -> Fallible<()> {
-    let top = rustix::fs::openat(dir, name, DIR, Mode::empty()).map_err(refused("openat", path))?;
-    let mut counter = 0_u64;
-    let mut queue = empty_out(&top, &top, &mut counter, path)?;
-    while let Some(next) = queue.pop() {
-        let sub =
-            rustix::fs::openat(&top, OsStr::from_bytes(&next), DIR, Mode::empty()).map_err(refused("openat", path))?;
-        queue.extend(empty_out(&sub, &top, &mut counter, path)?);
-        rustix::fs::unlinkat(&top, OsStr::from_bytes(&next), AtFlags::REMOVEDIR).map_err(refused("unlinkat", path))?;
-    }
-    rustix::fs::unlinkat(dir, name, AtFlags::REMOVEDIR).map_err(refused("unlinkat", path))
-}
-
-/// Unlinks the files of `dir` and moves its directories into `top`; gives their names there.
-fn empty_out(dir: &OwnedFd, top: &OwnedFd, counter: &mut u64, path: &[u8]) -> Fallible<Vec<Vec<u8>>> {
-    let is_top = std::ptr::eq(dir, top);
-    let mut names = Vec::new();
-    for entry in rustix::fs::Dir::read_from(dir).map_err(refused("getdents64", path))? {
-        let entry = entry.map_err(refused("getdents64", path))?;
-        let name = entry.file_name().to_bytes();
-        if name != b"." && name != b".." {
-            names.push(name.to_vec());
-        }
-    }
-    let mut dirs = Vec::new();
-    for name in names {
-        match rustix::fs::unlinkat(dir, OsStr::from_bytes(&name), AtFlags::empty()) {
-            Ok(()) => {}
-            Err(Errno::ISDIR | Errno::PERM) if is_top => dirs.push(name),
-            Err(Errno::ISDIR | Errno::PERM) => dirs.push(move_up(dir, top, &name, counter, path)?),
-            Err(errno) => return Err(refused("unlinkat", path)(errno)),
-        }
-    }
-    Ok(dirs)
-}
-
-fn move_up(dir: &OwnedFd, top: &OwnedFd, name: &[u8], counter: &mut u64, path: &[u8]) -> Fallible<Vec<u8>> {
-    loop {
-        *counter += 1;
-        let free = format!(".tsbuild-remove-{counter}");
-        match rustix::fs::renameat_with(dir, OsStr::from_bytes(name), top, &free, RenameFlags::NOREPLACE) {
-            Ok(()) => return Ok(free.into_bytes()),
-            Err(Errno::EXIST) => {}
-            Err(errno) => return Err(refused("renameat2", path)(errno)),
-        }
-    }
 }
 
 /// The entry with this name, links not followed.

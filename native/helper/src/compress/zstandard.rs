@@ -30,24 +30,26 @@ impl Encoder {
         Self { level: i32::try_from(level).unwrap_or(0), threads, stream: None, room: Vec::new() }
     }
 
-    /// Takes a full block that is not the last.
-    pub(super) fn block(&mut self, block: &[u8], out: &mut HashingWriter) -> Fallible<()> {
+    /// Takes a block, the last one if `last`.
+    pub(super) fn block(&mut self, block: &[u8], last: bool, out: &mut HashingWriter) -> Fallible<()> {
         if self.stream.is_none() {
-            let threads = u32::try_from(self.threads.max(1)).unwrap_or(1);
-            let mut stream = raw::Encoder::new(self.level).map_err(failed)?;
-            stream.set_parameter(CParameter::NbWorkers(threads)).map_err(failed)?;
-            stream.set_parameter(CParameter::JobSize(JOB)).map_err(failed)?;
-            self.stream = Some(stream);
+            self.stream = Some(self.start(!last)?);
         }
         self.push(block, out)
     }
 
-    /// Takes the last block and ends the frame.
-    pub(super) fn finish(mut self, block: &[u8], out: &mut HashingWriter) -> Fallible<()> {
-        if self.stream.is_none() {
-            self.stream = Some(raw::Encoder::new(self.level).map_err(failed)?);
+    fn start(&self, in_threads: bool) -> Fallible<raw::Encoder<'static>> {
+        let mut stream = raw::Encoder::new(self.level).map_err(failed)?;
+        if in_threads {
+            let threads = u32::try_from(self.threads.max(1)).unwrap_or(1);
+            stream.set_parameter(CParameter::NbWorkers(threads)).map_err(failed)?;
+            stream.set_parameter(CParameter::JobSize(JOB)).map_err(failed)?;
         }
-        self.push(block, out)?;
+        Ok(stream)
+    }
+
+    /// Ends the frame.
+    pub(super) fn finish(&mut self, out: &mut HashingWriter) -> Fallible<()> {
         let Some(stream) = self.stream.as_mut() else { return Ok(()) };
         loop {
             let mut output = OutBuffer::around(self.room.as_mut_slice());

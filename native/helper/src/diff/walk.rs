@@ -10,7 +10,6 @@ use crate::overlay::Marks;
 use crate::progress::Progress;
 use crate::protocol::Reply;
 use crate::quote::quote;
-use crate::tar::writer::{END, header};
 use crate::tar::{Entry, Kind, Time, padding};
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, SeekFrom, Stat};
@@ -75,8 +74,7 @@ impl Walker {
         while let Some((name, kind)) = self.descent.next()? {
             self.visit(&name, kind)?;
         }
-        self.sink.write(&END)?;
-        Ok((self.sink.finish()?, self.count))
+        Ok((self.sink.end()?, self.count))
     }
 
     fn visit(&mut self, name: &[u8], kind: FileType) -> Fallible<()> {
@@ -98,14 +96,16 @@ impl Walker {
         let stat = rustix::fs::fstat(&file).map_err(|errno| self.descent.failed("fstat", name, errno))?;
         let mut entry = self.entry(Kind::Regular, self.descent.full(name), &stat);
         if self.link_to_first(&mut entry, &stat) {
-            return self.write(&entry);
+            return self.write(&entry).map(drop);
         }
         entry.xattrs = self.xattrs(&file, name)?;
         entry.size = u64::try_from(stat.st_size).unwrap_or(0);
         if self.view != View::Merged {
             limits::content(self.count.bytes, entry.size, &entry.path)?;
         }
-        self.write(&entry)?;
+        if !self.write(&entry)? {
+            return Ok(());
+        }
         self.content(&file, &stat, name)?;
         self.sink.zeros(padding(entry.size) as u64)?;
         self.count.files += 1;
@@ -149,7 +149,7 @@ impl Walker {
         };
         let mut entry = self.entry(kind, self.descent.full(name), &stat);
         if self.link_to_first(&mut entry, &stat) {
-            return self.write(&entry);
+            return self.write(&entry).map(drop);
         }
         if kind == Kind::Symlink {
             let link = rustix::fs::readlinkat(self.descent.dir()?, os_name, Vec::new());
@@ -158,12 +158,14 @@ impl Walker {
         if matches!(kind, Kind::Character | Kind::Block) {
             entry.device = (rustix::fs::major(stat.st_rdev), rustix::fs::minor(stat.st_rdev));
         }
-        self.write(&entry)
+        self.write(&entry).map(drop)
     }
 
     fn whiteout(&mut self, name: &[u8]) -> Fallible<()> {
         match self.view {
-            View::Layer { .. } => self.write(&Entry::new(Kind::Regular, self.descent.full(&[b".wh.", name].concat()))),
+            View::Layer { .. } => {
+                self.write(&Entry::new(Kind::Regular, self.descent.full(&[b".wh.", name].concat()))).map(drop)
+            }
             View::Merged => Ok(()),
         }
     }
@@ -232,9 +234,11 @@ impl Walker {
         }
     }
 
-    fn write(&mut self, entry: &Entry) -> Fallible<()> {
-        self.count.entries += 1;
-        self.sink.write(&header(entry))
+    /// False where the archive leaves the entry out.
+    fn write(&mut self, entry: &Entry) -> Fallible<bool> {
+        let taken = self.sink.entry(entry)?;
+        self.count.entries += u64::from(taken);
+        Ok(taken)
     }
 
     fn entry(&self, kind: Kind, path: Vec<u8>, stat: &Stat) -> Entry {

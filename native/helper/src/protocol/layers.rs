@@ -1,5 +1,6 @@
 //! What requests say about layers and exports.
 
+use super::given;
 use serde::{Deserialize, Serialize};
 
 /// How a layer blob is stored.
@@ -14,14 +15,39 @@ pub(crate) enum LayerFormat {
     Zstd,
 }
 
-/// How to compress a layer. The bytes depend on the input and on this value alone, never on the machine.
+/// What a layer can be written as. Each is read as one of [`LayerFormat`].
+#[derive(Debug, Clone, Copy, Deserialize, Serialize, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub(crate) enum CompressionFormat {
+    /// Plain tar.
+    None,
+    /// One gzip member.
+    Gzip,
+    /// One zstd frame.
+    Zstd,
+    /// gzip whose files can be read one by one, with a table of contents.
+    Estargz,
+}
+
+/// How to compress a layer.
 #[derive(Debug, Clone, Copy, Deserialize, Serialize, PartialEq, Eq)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(crate) struct Compression {
     /// The format.
-    pub(crate) format: LayerFormat,
-    /// 0–9 for gzip, 0–22 for zstd; ignored for plain tar.
+    pub(crate) format: CompressionFormat,
+    /// 0–9 for gzip and estargz, 0–22 for zstd; ignored for plain tar.
     pub(crate) level: u32,
+}
+
+/// What a tree is written as. The bytes depend on the tree and on this value alone, never on the machine.
+#[derive(Debug, Clone, Copy, Deserialize, Serialize, PartialEq, Eq)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(crate) struct LayerForm {
+    /// How to compress it.
+    pub(crate) compression: Compression,
+    /// Times after this one (Unix seconds) are written as this one.
+    #[serde(deserialize_with = "given")]
+    pub(crate) clamp_mtime: Option<i64>,
 }
 
 /// Limits of `apply`, against decompression bombs.

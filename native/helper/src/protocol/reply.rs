@@ -68,6 +68,10 @@ pub(crate) enum Reply {
         size_bytes: u64,
         /// The digest of the tar.
         diff_id: String,
+        /// Bytes of the tar.
+        unpacked_bytes: u64,
+        /// Of estargz: the digest of its table of contents.
+        toc_digest: Option<String>,
     },
     /// After the result, last: everything that [`super::Finish`] asked for is done.
     #[serde(rename_all = "camelCase")]
@@ -160,6 +164,16 @@ pub(crate) enum Outcome {
         /// For each path its bytes as base64; null where there is no such file.
         files: Vec<Option<String>>,
     },
+    /// See [`super::Request::Find`].
+    #[serde(rename_all = "camelCase")]
+    Find {
+        /// In the order of their names, directory by directory.
+        files: Vec<FoundFile>,
+        /// In the order of their files.
+        sections: Vec<FoundSection>,
+        /// There was more than the limits allow, or something that cannot be read.
+        incomplete: bool,
+    },
     /// See [`super::Request::Apply`].
     #[serde(rename_all = "camelCase")]
     Apply {
@@ -183,6 +197,22 @@ pub(crate) enum Outcome {
         unpacked_bytes: u64,
         /// Entries.
         entries: u64,
+        /// Of estargz: the digest of its table of contents.
+        toc_digest: Option<String>,
+    },
+    /// See [`super::Request::Convert`].
+    #[serde(rename_all = "camelCase")]
+    Convert {
+        /// The digest of the bytes on fd 4.
+        digest: String,
+        /// Their number.
+        size_bytes: u64,
+        /// The digest of the tar.
+        diff_id: String,
+        /// Bytes of the tar.
+        unpacked_bytes: u64,
+        /// Of estargz: the digest of its table of contents.
+        toc_digest: Option<String>,
     },
     /// See [`super::Request::Merge`].
     #[serde(rename_all = "camelCase")]
@@ -319,6 +349,28 @@ pub(crate) struct Missing {
     pub(crate) fix: String,
     /// Whether builds cannot run without it.
     pub(crate) required: bool,
+}
+
+/// A file that was looked for.
+#[derive(Debug, Deserialize, Serialize, PartialEq)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(crate) struct FoundFile {
+    /// From the root of the tree.
+    pub(crate) path: String,
+    /// In bytes.
+    pub(crate) size: u64,
+}
+
+/// A section of an executable.
+#[derive(Debug, Deserialize, Serialize, PartialEq)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(crate) struct FoundSection {
+    /// Of the executable, from the root of the tree.
+    pub(crate) path: String,
+    /// `.go.buildinfo`
+    pub(crate) name: String,
+    /// base64
+    pub(crate) data: String,
 }
 
 /// What a selection holds.

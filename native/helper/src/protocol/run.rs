@@ -1,6 +1,6 @@
 //! What requests say about running a process, and about what follows a result.
 
-use super::{Compression, IdMap, Limits, Root, SessionCgroup, given};
+use super::{IdMap, LayerForm, Limits, Root, SessionCgroup, given};
 use serde::{Deserialize, Serialize};
 
 /// The fields of [`super::Request::Run`].
@@ -98,7 +98,7 @@ pub(crate) struct Finish {
     pub(crate) content: bool,
     /// Writes the snapshot's changes to fd 6, as `diff` does.
     #[serde(deserialize_with = "given")]
-    pub(crate) layer: Option<Compression>,
+    pub(crate) layer: Option<LayerForm>,
     /// Makes the snapshot, and fd 6 where it is on the same file system, durable.
     pub(crate) sync: bool,
 }

@@ -2,6 +2,7 @@
 
 use super::Time;
 use super::header::invalid;
+use super::reader::Rules;
 use super::sparse::Records;
 use crate::error::Fallible;
 
@@ -50,14 +51,12 @@ impl Pax {
         match key {
             b"path" => self.path = Some(name(value).ok_or_else(malformed)?),
             b"linkpath" => self.link = Some(name(value).ok_or_else(malformed)?),
-            // An empty value takes an earlier record back: the ustar field counts again.
-            b"size" if value.is_empty() => self.size = None,
+            // Empty values too: to POSIX they take an earlier record back, to some readers they are 0.
             b"size" => {
                 self.size = Some(decimal(value).and_then(|size| u64::try_from(size).ok()).ok_or_else(malformed)?)
             }
-            b"uid" => self.uid = number(value).ok_or_else(malformed)?,
-            b"gid" => self.gid = number(value).ok_or_else(malformed)?,
-            b"mtime" if value.is_empty() => self.mtime = None,
+            b"uid" => self.uid = Some(decimal(value).ok_or_else(malformed)?),
+            b"gid" => self.gid = Some(decimal(value).ok_or_else(malformed)?),
             b"mtime" => self.mtime = Some(time(value).ok_or_else(malformed)?),
             _ => {
                 if let Some(key) = key.strip_prefix(b"GNU.sparse.") {
@@ -74,11 +73,13 @@ impl Pax {
         Ok(())
     }
 
-    /// Takes a global header into account. Only owners and times may be global: tools disagree about the rest.
-    pub(crate) fn check_global(&self) -> Fallible<()> {
-        let about_content = self.size.is_some() || !self.sparse.is_empty();
-        if self.path.is_some() || self.link.is_some() || about_content || !self.xattrs.is_empty() {
-            return Err(invalid("a global PAX header sets the name, size or attributes of every entry"));
+    /// Checks a global header. Only owners and times may be global, and not even those in a layer: to Go's reader, and so to
+    /// most builders, a global header says nothing about the entries.
+    pub(crate) fn check_global(&self, rules: Rules) -> Fallible<()> {
+        let about_content = self.size.is_some() || !self.sparse.is_empty() || !self.xattrs.is_empty();
+        let about_inodes = self.uid.is_some() || self.gid.is_some() || self.mtime.is_some();
+        if self.path.is_some() || self.link.is_some() || about_content || (about_inodes && rules == Rules::Layer) {
+            return Err(invalid("a global PAX header sets the name, size, owner, time or attributes of every entry"));
         }
         Ok(())
     }
@@ -96,10 +97,6 @@ fn record(bytes: &[u8]) -> Option<(&[u8], &[u8], &[u8])> {
 pub(super) fn name(value: &[u8]) -> Option<Vec<u8>> {
     // An empty name would fall back to the ustar field in some tools and name the root in others.
     if value.is_empty() || value.contains(&0) { None } else { Some(value.to_vec()) }
-}
-
-fn number(value: &[u8]) -> Option<Option<i64>> {
-    if value.is_empty() { Some(None) } else { decimal(value).map(Some) }
 }
 
 pub(super) fn decimal(digits: &[u8]) -> Option<i64> {
@@ -168,7 +165,7 @@ mod tests {
 
     #[test]
     fn parse_refuses_malformed_records() {
-        let bad: [&[u8]; 14] = [
+        let bad: [&[u8]; 17] = [
             b"5 a=b\n",
             b"7 a=b\n",
             b" a=b\n",
@@ -179,6 +176,9 @@ mod tests {
             b"99999999999999 a=b\n",
             b"11 path=a\0\n",
             b"8 path=\n",
+            b"8 size=\n",
+            b"7 uid=\n",
+            b"9 mtime=\n",
             b"12 size=1x2\n",
             b"12 size=-10\n",
             b"15 mtime=1.2.3\n",

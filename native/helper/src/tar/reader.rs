@@ -77,7 +77,7 @@ impl<S: Chunks> Reader<S> {
                 b'V' if self.rules == Rules::Archive => self.padding = padding(self.skip_label(&header)?),
                 b'g' => {
                     let global = Pax::parse(&self.extension(&header)?)?;
-                    global.check_global()?;
+                    global.check_global(self.rules)?;
                     self.global.uid = global.uid.or(self.global.uid);
                     self.global.gid = global.gid.or(self.global.gid);
                     self.global.mtime = global.mtime.or(self.global.mtime);
@@ -135,6 +135,10 @@ impl<S: Chunks> Reader<S> {
             && ((path.is_some() && pax.path.is_some()) || (link.is_some() && pax.link.is_some()))
         {
             return Err(invalid("an entry of the tar has both a GNU and a PAX long name"));
+        }
+        // GNU tar skips as many bytes as a PAX record says, others none.
+        if self.rules == Rules::Layer && header.flag() == b'1' && pax.size.is_some_and(|size| size > 0) {
+            return Err(invalid("a hard link of the tar claims content in a PAX record"));
         }
         let written = pax.path.or(path).unwrap_or_else(|| header.path());
         let kind = kind(header.flag(), &written, self.rules)?;

@@ -113,7 +113,8 @@ impl Place {
 
     pub fn diff_with(&self, upper: &str, out: &str, how: &Value, clamp: Option<i64>, prefix: &[&str]) -> Said {
         std::fs::write(self.path(out), "").unwrap();
-        let request = json!({"op": "diff", "upper": self.text(upper), "compression": how, "clampMtime": clamp});
+        let request =
+            json!({"op": "diff", "upper": self.text(upper), "form": {"compression": how, "clampMtime": clamp}});
         helper(&request, &self.path(out), prefix)
     }
 

@@ -58,7 +58,7 @@ fn rootless_apply_and_diff_round_trip() {
     assert_eq!(stat, "d 700 65534\nd/f 4755 65534\np 600 65534\n");
     std::fs::write(place.path("out"), "").unwrap();
     std::fs::set_permissions(place.path("out"), std::fs::Permissions::from_mode(0o666)).unwrap();
-    let request = json!({"op": "diff", "upper": place.text("target"), "compression": {"format": "none", "level": 0}, "clampMtime": null});
+    let request = json!({"op": "diff", "upper": place.text("target"), "form": {"compression": {"format": "none", "level": 0}, "clampMtime": null}});
     send(&place, &request, "out").unwrap().result();
     let script = "import sys, tarfile\nfor m in tarfile.open(sys.argv[1]): print(m.name, oct(m.mode), m.uid, m.gid)";
     let listing = python(script, &[&place.text("out")]);

@@ -29,7 +29,12 @@ const overlay: readonly LayerCase[] = [
     layer: [xattr('trusted.overlay.whiteout'), file('f')],
     wants: 'ERR_LAYER_RESERVED',
   },
-  { name: 'TAR-07: the device 0:0', base: [file('f', 'x')], layer: [char('f', 0, 0)], wants: 'ERR_LAYER_RESERVED' },
+  {
+    name: 'TAR-07: the device 0:0',
+    base: [file('f', 'x')],
+    layer: [char('f', 0, 0)],
+    wants: 'ERR_LAYER_RESERVED',
+  },
   {
     name: 'TAR-07: a block device 0:0 is no whiteout',
     base: [file('f', 'x')],
@@ -79,7 +84,12 @@ const kept: readonly LayerCase[] = [
   },
   {
     name: 'TAR-13: attributes of a user',
-    layer: [xattr('user.text', 'value'), file('f', 'x'), xattr('user.bytes', Buffer.from([0, 255, 10])), dir('d')],
+    layer: [
+      xattr('user.text', 'value'),
+      file('f', 'x'),
+      xattr('user.bytes', Buffer.from([0, 255, 10])),
+      dir('d'),
+    ],
     wants: ['dir d {user.bytes=00ff0a}', 'file f = x {user.text=76616c7565}'],
   },
   {
@@ -89,7 +99,11 @@ const kept: readonly LayerCase[] = [
     wants: ['dir d {user.new=79}'],
   },
   { name: 'TAR-13: an attribute without a name', layer: [xattr(''), file('f')], wants: 'ERR_LAYER_INVALID' },
-  { name: 'TAR-13: modes of 0000', layer: [file('f', 'x', { mode: 0 }), dir('d', 0)], wants: ['dir d 0000', 'file f = x 0000'] },
+  {
+    name: 'TAR-13: modes of 0000',
+    layer: [file('f', 'x', { mode: 0 }), dir('d', 0)],
+    wants: ['dir d 0000', 'file f = x 0000'],
+  },
 ]
 
 const numbers: readonly LayerCase[] = [
@@ -113,10 +127,26 @@ const numbers: readonly LayerCase[] = [
     layer: [file('f', 'x', { uid: base256(BigInt(id), 8), gid: base256(BigInt(id), 8), ...gnu })],
     wants: [id === 0 ? 'file f = x' : `file f = x ${id}:${id}`],
   })),
-  { name: 'FS-07: the owner 2^32-1', layer: [pax({ uid: '4294967295' }), file('f', 'x')], wants: 'ERR_LAYER_INVALID' },
-  { name: 'FS-07: the group 2^32-1', layer: [pax({ gid: '4294967295' }), file('f', 'x')], wants: 'ERR_LAYER_INVALID' },
-  { name: 'FS-07: the owner 2^32', layer: [pax({ uid: '4294967296' }), file('f', 'x')], wants: 'ERR_LAYER_INVALID' },
-  { name: 'FS-07: the owner -1', layer: [file('f', 'x', { uid: Buffer.alloc(8, 0xff), ...gnu })], wants: 'ERR_LAYER_INVALID' },
+  {
+    name: 'FS-07: the owner 2^32-1',
+    layer: [pax({ uid: '4294967295' }), file('f', 'x')],
+    wants: 'ERR_LAYER_INVALID',
+  },
+  {
+    name: 'FS-07: the group 2^32-1',
+    layer: [pax({ gid: '4294967295' }), file('f', 'x')],
+    wants: 'ERR_LAYER_INVALID',
+  },
+  {
+    name: 'FS-07: the owner 2^32',
+    layer: [pax({ uid: '4294967296' }), file('f', 'x')],
+    wants: 'ERR_LAYER_INVALID',
+  },
+  {
+    name: 'FS-07: the owner -1',
+    layer: [file('f', 'x', { uid: Buffer.alloc(8, 0xff), ...gnu })],
+    wants: 'ERR_LAYER_INVALID',
+  },
 ]
 
 /** TAR-07, TAR-08 and TAR-13: attributes, devices, owners. */

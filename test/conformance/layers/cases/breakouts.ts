@@ -85,7 +85,12 @@ const symlinks: readonly LayerCase[] = [
     name: 'containerd SymlinkOverrideDirectoryRelative',
     base: [...etc, dir('localetc')],
     layer: [symlink('localetc', '../../etc'), file('/localetc/unbroken', 'x')],
-    wants: ['dir etc 0770', 'file etc/passwd = inside', 'file etc/unbroken = x', 'link localetc -> ../../etc'],
+    wants: [
+      'dir etc 0770',
+      'file etc/passwd = inside',
+      'file etc/unbroken = x',
+      'link localetc -> ../../etc',
+    ],
   },
   {
     name: 'containerd SymlinkOverridePath (TAR-01)',
@@ -151,7 +156,12 @@ const hardlinks: readonly LayerCase[] = [
     ['HardlinkRelativeUpAndOut', `upandout/${climb}/etc`],
   ].map(([name = '', target = '']) => ({
     name: `containerd ${name}`,
-    layer: [...etc, dir('upandout'), symlink('localetc', target), hardlink('localpasswd', '/localetc/passwd')],
+    layer: [
+      ...etc,
+      dir('upandout'),
+      symlink('localetc', target),
+      hardlink('localpasswd', '/localetc/passwd'),
+    ],
     wants: [...tree, `link localetc -> ${target}`, 'same localpasswd = etc/passwd', 'dir upandout'],
   })),
   {
@@ -248,7 +258,7 @@ const whiteouts: readonly LayerCase[] = [
     name: 'containerd WhiteoutDeadSymlinkParent',
     base: [...base, symlink('dead', '/nowhere')],
     layer: [file('dead/.wh.whitelist')],
-    wants: ['dir dead', ...all],
+    wants: ['link dead -> /nowhere', ...all],
   },
   {
     name: 'containerd WhiteoutRelativePath',

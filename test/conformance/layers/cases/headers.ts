@@ -24,12 +24,7 @@ const smuggled = Buffer.concat([file('smuggled', 'evil'), endMark])
 const sizes: readonly LayerCase[] = [
   {
     name: 'TAR-04: the PAX size is larger than that of ustar (CVE-2025-62518)',
-    layer: [
-      pax({ size: `${smuggled.length}` }),
-      header('0', 'carrier', 0),
-      smuggled,
-      file('after', 'y'),
-    ],
+    layer: [pax({ size: `${smuggled.length}` }), header('0', 'carrier', 0), smuggled, file('after', 'y')],
     wants: [`file carrier = (${smuggled.length} bytes)`, 'file after = y'].toSorted(),
   },
   {
@@ -49,10 +44,26 @@ const sizes: readonly LayerCase[] = [
     ],
     wants: ['file f = hello'],
   },
-  { name: 'TAR-04: an empty PAX size', layer: [pax({ size: '' }), file('f', 'hello')], wants: ['file f = hello'] },
-  { name: 'TAR-04: a negative PAX size', layer: [pax({ size: '-1' }), file('f', 'x')], wants: 'ERR_LAYER_INVALID' },
-  { name: 'TAR-04: a PAX size in hex', layer: [pax({ size: '0x5' }), file('f', 'hello')], wants: 'ERR_LAYER_INVALID' },
-  { name: 'TAR-04: a PAX size with a sign', layer: [pax({ size: '+5' }), file('f', 'hello')], wants: 'ERR_LAYER_INVALID' },
+  {
+    name: 'TAR-04: an empty PAX size',
+    layer: [pax({ size: '' }), file('f', 'hello')],
+    wants: 'ERR_LAYER_INVALID',
+  },
+  {
+    name: 'TAR-04: a negative PAX size',
+    layer: [pax({ size: '-1' }), file('f', 'x')],
+    wants: 'ERR_LAYER_INVALID',
+  },
+  {
+    name: 'TAR-04: a PAX size in hex',
+    layer: [pax({ size: '0x5' }), file('f', 'hello')],
+    wants: 'ERR_LAYER_INVALID',
+  },
+  {
+    name: 'TAR-04: a PAX size with a sign',
+    layer: [pax({ size: '+5' }), file('f', 'hello')],
+    wants: 'ERR_LAYER_INVALID',
+  },
   {
     name: 'TAR-04: a PAX size of 2^64',
     layer: [pax({ size: `${2n ** 64n}` }), file('f', 'x')],
@@ -73,14 +84,26 @@ const sizes: readonly LayerCase[] = [
     layer: [file('f', '', { size: base256(2n ** 63n, 12) })],
     wants: 'ERR_LAYER_INVALID',
   },
-  { name: 'TAR-04: a size with a minus', layer: [file('f', 'x', { size: '-0000000001\0' })], wants: 'ERR_LAYER_INVALID' },
-  { name: 'TAR-04: a size with an 8', layer: [file('f', 'x', { size: '00000000008\0' })], wants: 'ERR_LAYER_INVALID' },
+  {
+    name: 'TAR-04: a size with a minus',
+    layer: [file('f', 'x', { size: '-0000000001\0' })],
+    wants: 'ERR_LAYER_INVALID',
+  },
+  {
+    name: 'TAR-04: a size with an 8',
+    layer: [file('f', 'x', { size: '00000000008\0' })],
+    wants: 'ERR_LAYER_INVALID',
+  },
   {
     name: 'TAR-04: a size with blanks around it',
     layer: [file('f', 'hello', { size: '         5 \0' })],
     wants: ['file f = hello'],
   },
-  { name: 'TAR-04: a size cut by a blank', layer: [file('f', 'hello', { size: '5 0 0 0 0 0\0' })], wants: 'ERR_LAYER_INVALID' },
+  {
+    name: 'TAR-04: a size cut by a blank',
+    layer: [file('f', 'hello', { size: '5 0 0 0 0 0\0' })],
+    wants: 'ERR_LAYER_INVALID',
+  },
   { name: 'TAR-04: no size', layer: [file('f', '', { size: Buffer.alloc(12) })], wants: ['file f'] },
   {
     name: 'TAR-04: a directory that claims content',
@@ -100,7 +123,7 @@ const sizes: readonly LayerCase[] = [
   {
     name: 'TAR-04: a hard link with a PAX size',
     layer: [file('f', 'hello'), pax({ size: '5' }), hardlink('h', 'f'), file('after', 'y')],
-    wants: ['file after = y', 'file f = hello', 'same h = f'],
+    wants: 'ERR_LAYER_INVALID',
   },
   {
     name: 'TAR-04: a device that claims content',
@@ -120,13 +143,21 @@ const names: readonly LayerCase[] = [
     layer: [pax({ path: 'a\0b' }), file('short', 'x')],
     wants: 'ERR_LAYER_INVALID',
   },
-  { name: 'TAR-04: an empty PAX name', layer: [pax({ path: '' }), file('short', 'x')], wants: 'ERR_LAYER_INVALID' },
+  {
+    name: 'TAR-04: an empty PAX name',
+    layer: [pax({ path: '' }), file('short', 'x')],
+    wants: 'ERR_LAYER_INVALID',
+  },
   {
     name: 'TAR-04: an empty PAX link',
     layer: [pax({ linkpath: '' }), symlink('l', 'target')],
     wants: 'ERR_LAYER_INVALID',
   },
-  { name: 'TAR-04: a GNU long name', layer: [gnuLong('n'.repeat(150)), file('short', 'x', gnu)], wants: [`file ${'n'.repeat(150)} = x`] },
+  {
+    name: 'TAR-04: a GNU long name',
+    layer: [gnuLong('n'.repeat(150)), file('short', 'x', gnu)],
+    wants: [`file ${'n'.repeat(150)} = x`],
+  },
   {
     name: 'TAR-04: a GNU long link',
     layer: [gnuLong('t'.repeat(150), 'K'), symlink('l', 'short', gnu)],
@@ -137,7 +168,11 @@ const names: readonly LayerCase[] = [
     layer: [pax({ path: 'pax' }), gnuLong('gnu'), file('short', 'x')],
     wants: 'ERR_LAYER_INVALID',
   },
-  { name: 'TAR-04: two GNU long names', layer: [gnuLong('one'), gnuLong('two'), file('short', 'x')], wants: 'ERR_LAYER_INVALID' },
+  {
+    name: 'TAR-04: two GNU long names',
+    layer: [gnuLong('one'), gnuLong('two'), file('short', 'x')],
+    wants: 'ERR_LAYER_INVALID',
+  },
   {
     name: 'TAR-04: two PAX headers for one entry',
     layer: [pax({ path: 'one' }), pax({ path: 'two' }), file('short', 'x')],
@@ -185,10 +220,26 @@ const names: readonly LayerCase[] = [
   },
   { name: 'TAR-04: a file of the seventies', layer: [entry('\0', 'f', 'x', v7)], wants: ['file f = x'] },
   { name: 'TAR-04: a contiguous file', layer: [entry('7', 'f', 'x')], wants: ['file f = x'] },
-  { name: 'TAR-04: an unknown type', layer: [entry('Z', 'f', 'x'), file('g', 'y')], wants: 'ERR_LAYER_INVALID' },
-  { name: 'TAR-04: a volume label', layer: [entry('V', 'label', ''), file('g', 'y')], wants: 'ERR_LAYER_INVALID' },
-  { name: 'TAR-04: the rest of a file of another volume', layer: [entry('M', 'f', 'x')], wants: 'ERR_LAYER_INVALID' },
-  { name: 'TAR-04: a directory of a GNU dump', layer: [entry('D', 'd', 'Yf\0\0', gnu), file('d/f', 'x')], wants: 'ERR_LAYER_INVALID' },
+  {
+    name: 'TAR-04: an unknown type',
+    layer: [entry('Z', 'f', 'x'), file('g', 'y')],
+    wants: 'ERR_LAYER_INVALID',
+  },
+  {
+    name: 'TAR-04: a volume label',
+    layer: [entry('V', 'label', ''), file('g', 'y')],
+    wants: 'ERR_LAYER_INVALID',
+  },
+  {
+    name: 'TAR-04: the rest of a file of another volume',
+    layer: [entry('M', 'f', 'x')],
+    wants: 'ERR_LAYER_INVALID',
+  },
+  {
+    name: 'TAR-04: a directory of a GNU dump',
+    layer: [entry('D', 'd', 'Yf\0\0', gnu), file('d/f', 'x')],
+    wants: 'ERR_LAYER_INVALID',
+  },
 ]
 
 const record = (bytes: string) => entry('x', 'pax', bytes)
@@ -210,14 +261,37 @@ const extensions: readonly LayerCase[] = [
   })),
   {
     name: 'TAR-04: PAX records that nobody knows',
-    layer: [pax({ 'VENDOR.thing': 'x', comment: 'y', atime: '1', ctime: '2', hdrcharset: 'BINARY' }), file('f', 'x')],
+    layer: [
+      pax({ 'VENDOR.thing': 'x', comment: 'y', atime: '1', ctime: '2', hdrcharset: 'BINARY' }),
+      file('f', 'x'),
+    ],
     wants: ['file f = x'],
   },
-  { name: 'TAR-04: an empty PAX header', layer: [entry('x', 'pax', ''), file('f', 'x')], wants: ['file f = x'] },
-  { name: 'TAR-04: a PAX header behind which nothing comes', layer: [file('f', 'x'), pax({ path: 'y' })], wants: 'ERR_LAYER_TRUNCATED' },
-  { name: 'TAR-04: a global PAX header with a name', layer: [globalPax({ path: 'x' }), file('f', 'x')], wants: 'ERR_LAYER_INVALID' },
-  { name: 'TAR-04: a global PAX header with a size', layer: [globalPax({ size: '0' }), file('f', 'x')], wants: 'ERR_LAYER_INVALID' },
-  { name: 'TAR-04: a global PAX header with a comment', layer: [globalPax({ comment: 'x' }), file('f', 'x')], wants: ['file f = x'] },
+  {
+    name: 'TAR-04: an empty PAX header',
+    layer: [entry('x', 'pax', ''), file('f', 'x')],
+    wants: ['file f = x'],
+  },
+  {
+    name: 'TAR-04: a PAX header behind which nothing comes',
+    layer: [file('f', 'x'), pax({ path: 'y' })],
+    wants: 'ERR_LAYER_TRUNCATED',
+  },
+  {
+    name: 'TAR-04: a global PAX header with a name',
+    layer: [globalPax({ path: 'x' }), file('f', 'x')],
+    wants: 'ERR_LAYER_INVALID',
+  },
+  {
+    name: 'TAR-04: a global PAX header with a size',
+    layer: [globalPax({ size: '0' }), file('f', 'x')],
+    wants: 'ERR_LAYER_INVALID',
+  },
+  {
+    name: 'TAR-04: a global PAX header with a comment',
+    layer: [globalPax({ comment: 'x' }), file('f', 'x')],
+    wants: ['file f = x'],
+  },
   {
     name: 'TAR-04: a global PAX header with an owner',
     layer: [globalPax({ uid: '7' }), file('f', 'x', { uid: 9 })],
@@ -230,13 +304,20 @@ const extensions: readonly LayerCase[] = [
   },
   {
     name: 'TAR-04: a sparse file in PAX',
-    layer: [pax({ 'GNU.sparse.map': '0,1', 'GNU.sparse.size': '1', 'GNU.sparse.name': 'real' }), file('GNUSparseFile.0/real', 'x')],
+    layer: [
+      pax({ 'GNU.sparse.map': '0,1', 'GNU.sparse.size': '1', 'GNU.sparse.name': 'real' }),
+      file('GNUSparseFile.0/real', 'x'),
+    ],
     wants: 'ERR_LAYER_INVALID',
   },
 ]
 
 const frames: readonly LayerCase[] = [
-  { name: 'TAR-04: a wrong checksum', layer: [file('f', 'x', { checksum: (right) => right + 1 })], wants: 'ERR_LAYER_INVALID' },
+  {
+    name: 'TAR-04: a wrong checksum',
+    layer: [file('f', 'x', { checksum: (right) => right + 1 })],
+    wants: 'ERR_LAYER_INVALID',
+  },
   {
     name: 'TAR-04: a wrong checksum behind a good entry',
     layer: [file('f', 'x'), file('g', 'y', { checksum: () => 0 })],
@@ -253,23 +334,64 @@ const frames: readonly LayerCase[] = [
     layer: [file('f', 'x'), Buffer.alloc(512), file('smuggled', 'y')],
     wants: 'ERR_LAYER_INVALID',
   },
-  { name: 'TAR-04: one zero block at the end', layer: [file('f', 'x')], end: Buffer.alloc(512), wants: ['file f = x'] },
+  {
+    name: 'TAR-04: one zero block at the end',
+    layer: [file('f', 'x')],
+    end: Buffer.alloc(512),
+    wants: ['file f = x'],
+  },
   { name: 'TAR-04: no end mark', layer: [file('f', 'x')], end: Buffer.alloc(0), wants: ['file f = x'] },
   { name: 'TAR-04: nothing at all', layer: [], end: Buffer.alloc(0), wants: [] },
   { name: 'TAR-04: an end mark alone', layer: [], wants: [] },
-  { name: 'TAR-04: text behind the end mark', layer: [file('f', 'x'), endMark], end: Buffer.from('garbage'), wants: ['file f = x'] },
-  { name: 'TAR-04: half a header', layer: [file('f', 'x')], end: Buffer.alloc(100, 'x'), wants: 'ERR_LAYER_TRUNCATED' },
-  { name: 'TAR-04: half a file', layer: [header('0', 'f', 5000)], end: Buffer.alloc(512, 'x'), wants: 'ERR_LAYER_TRUNCATED' },
-  { name: 'TAR-04: text', layer: [], end: Buffer.from('this is no archive\n'.repeat(60)), wants: 'ERR_LAYER_INVALID' },
+  {
+    name: 'TAR-04: text behind the end mark',
+    layer: [file('f', 'x'), endMark],
+    end: Buffer.from('garbage'),
+    wants: ['file f = x'],
+  },
+  {
+    name: 'TAR-04: half a header',
+    layer: [file('f', 'x')],
+    end: Buffer.alloc(100, 'x'),
+    wants: 'ERR_LAYER_TRUNCATED',
+  },
+  {
+    name: 'TAR-04: half a file',
+    layer: [header('0', 'f', 5000)],
+    end: Buffer.alloc(512, 'x'),
+    wants: 'ERR_LAYER_TRUNCATED',
+  },
+  {
+    name: 'TAR-04: text',
+    layer: [],
+    end: Buffer.from('this is no archive\n'.repeat(60)),
+    wants: 'ERR_LAYER_INVALID',
+  },
   {
     name: 'TAR-04: a mode with type bits',
     layer: [file('f', 'x', { mode: 0o100600 })],
     wants: ['file f = x 0600'],
   },
-  { name: 'TAR-04: a mode that is no number', layer: [file('f', 'x', { mode: 'rw-r--r--' })], wants: 'ERR_LAYER_INVALID' },
-  { name: 'TAR-04: the same name twice', layer: [file('f', 'one'), file('f', 'two')], wants: ['file f = two'] },
-  { name: 'TAR-04: the same name twice in two spellings', layer: [file('./f', 'one'), file('f', 'two')], wants: ['file f = two'] },
-  { name: 'TAR-04: a device of a block', layer: [blockDevice('b', 8, 1), dir('d')], wants: ['block b 8:1', 'dir d'] },
+  {
+    name: 'TAR-04: a mode that is no number',
+    layer: [file('f', 'x', { mode: 'rw-r--r--' })],
+    wants: 'ERR_LAYER_INVALID',
+  },
+  {
+    name: 'TAR-04: the same name twice',
+    layer: [file('f', 'one'), file('f', 'two')],
+    wants: ['file f = two'],
+  },
+  {
+    name: 'TAR-04: the same name twice in two spellings',
+    layer: [file('./f', 'one'), file('f', 'two')],
+    wants: ['file f = two'],
+  },
+  {
+    name: 'TAR-04: a device of a block',
+    layer: [blockDevice('b', 8, 1), dir('d')],
+    wants: ['block b 8:1', 'dir d'],
+  },
 ]
 
 /** A name above ASCII makes the sums of signed and of unsigned bytes differ. */

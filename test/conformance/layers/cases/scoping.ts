@@ -46,7 +46,11 @@ const names = ({ canary, parents, up }: Host): readonly LayerCase[] => [
     layer: [file('./a//./b/./c', 'x'), dir('./d/./')],
     wants: ['dir a', 'dir a/b', 'file a/b/c = x', 'dir d'],
   },
-  { name: 'three dots are a name', layer: [file('...', 'x'), file('..a', 'y')], wants: ['file ... = x', 'file ..a = y'] },
+  {
+    name: 'three dots are a name',
+    layer: [file('...', 'x'), file('..a', 'y')],
+    wants: ['file ... = x', 'file ..a = y'],
+  },
   {
     name: 'umoci NonDirParent: a file below a file',
     layer: [file('f', 'x'), file('f/g', 'y')],
@@ -63,12 +67,16 @@ const throughLinks = ({ canary, parents, up }: Host): readonly LayerCase[] => [
   {
     name: 'umoci SymlinkScoping: absolute to the host',
     layer: [symlink('door', `/${canary}`), file('door/new', 'x')],
-    wants: [...parents, `dir ${canary}`, `file ${canary}/new = x`, `link door -> /${canary}`].toSorted(byPath),
+    wants: [...parents, `dir ${canary}`, `file ${canary}/new = x`, `link door -> /${canary}`].toSorted(
+      byPath,
+    ),
   },
   {
     name: 'umoci SymlinkScoping: up to the host',
     layer: [symlink('door', `${up}/${canary}`), file('door/new', 'x')],
-    wants: [...parents, `dir ${canary}`, `file ${canary}/new = x`, `link door -> ${up}/${canary}`].toSorted(byPath),
+    wants: [...parents, `dir ${canary}`, `file ${canary}/new = x`, `link door -> ${up}/${canary}`].toSorted(
+      byPath,
+    ),
   },
   {
     name: 'umoci SymlinkScoping: to the root',
@@ -103,7 +111,13 @@ const throughLinks = ({ canary, parents, up }: Host): readonly LayerCase[] => [
   {
     name: 'containers/storage UntarInvalidSymlink: a link through a link',
     layer: [symlink('loophole', '..'), symlink('loophole/in', `/${canary}`), file('in/new', 'x')],
-    wants: [`link in -> /${canary}`, 'link loophole -> ..', ...parents, `dir ${canary}`, `file ${canary}/new = x`],
+    wants: [
+      `link in -> /${canary}`,
+      'link loophole -> ..',
+      ...parents,
+      `dir ${canary}`,
+      `file ${canary}/new = x`,
+    ],
   },
 ]
 
@@ -152,12 +166,24 @@ const metadata = ({ canary, up }: Host): readonly LayerCase[] => [
 
 const roots = ({ canary }: Host): readonly LayerCase[] => [
   ...['.', './', '/', ''].flatMap((name) => [
-    { name: `TAR-03: ${JSON.stringify(name)} as a link`, layer: [symlink(name, `/${canary}`), file('kept', 'x')], wants: 'ERR_LAYER_INVALID' } as const,
-    { name: `TAR-03: ${JSON.stringify(name)} as a pipe`, layer: [fifo(name)], wants: 'ERR_LAYER_INVALID' } as const,
+    {
+      name: `TAR-03: ${JSON.stringify(name)} as a link`,
+      layer: [symlink(name, `/${canary}`), file('kept', 'x')],
+      wants: 'ERR_LAYER_INVALID',
+    } as const,
+    {
+      name: `TAR-03: ${JSON.stringify(name)} as a pipe`,
+      layer: [fifo(name)],
+      wants: 'ERR_LAYER_INVALID',
+    } as const,
   ]),
   { name: 'TAR-03: "." as a file', layer: [file('.', 'x')], wants: 'ERR_LAYER_INVALID' },
   { name: 'TAR-03: "/" as a file', layer: [file('/', 'x')], wants: 'ERR_LAYER_INVALID' },
-  { name: 'TAR-03: "." as a hard link', layer: [file('f', 'x'), hardlink('.', 'f')], wants: 'ERR_LAYER_INVALID' },
+  {
+    name: 'TAR-03: "." as a hard link',
+    layer: [file('f', 'x'), hardlink('.', 'f')],
+    wants: 'ERR_LAYER_INVALID',
+  },
   {
     name: 'TAR-03: a root that nobody may enter',
     layer: [dir('./', 0o000), file('f', 'x')],
@@ -236,7 +262,7 @@ const links = ({ canary, up }: Host): readonly LayerCase[] => [
   {
     name: 'containers/storage UntarInvalidHardlink: to a link to the host',
     layer: [symlink('door', `/${canary}`), hardlink('copy', 'door'), file('copy/new', 'x')],
-    wants: ['link copy -> /' + canary, 'same door = copy', ...canaryLines(canary), `file ${canary}/new = x`],
+    wants: [`link copy -> /${canary}`, 'same door = copy', ...canaryLines(canary), `file ${canary}/new = x`],
   },
   {
     name: 'a hard link to a directory',

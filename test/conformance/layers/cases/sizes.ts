@@ -42,15 +42,36 @@ export const sizes: readonly LayerCase[] = [
   {
     name: 'TAR-09: a sparse map of 8 MiB',
     layer: [
-      pax({ 'GNU.sparse.major': '1', 'GNU.sparse.minor': '0', 'GNU.sparse.realsize': '1', 'GNU.sparse.name': 'f' }),
+      pax({
+        'GNU.sparse.major': '1',
+        'GNU.sparse.minor': '0',
+        'GNU.sparse.realsize': '1',
+        'GNU.sparse.name': 'f',
+      }),
       file('f', `${2 ** 20}\n${'0\n0\n'.repeat(2 ** 20)}`),
     ],
     wants: 'ERR_LAYER_INVALID',
   },
-  { name: 'TAR-09: a name of 70,000 bytes', layer: [gnuLong('a/'.repeat(35_000)), file('f')], wants: 'ERR_LAYER_INVALID' },
-  { name: 'TAR-09: a GNU long name of 2 MiB', layer: [gnuLong('a'.repeat(2 ** 21)), file('f')], wants: 'ERR_LAYER_INVALID' },
-  { name: 'TAR-12: a component of 255 bytes', layer: [pax({ path: long }), file('f', 'x')], wants: [`file ${long} = x`] },
-  { name: 'TAR-12: a component of 256 bytes', layer: [pax({ path: `${long}n` }), file('f', 'x')], wants: 'ERR_LAYER_INVALID' },
+  {
+    name: 'TAR-09: a name of 70,000 bytes',
+    layer: [gnuLong('a/'.repeat(35_000)), file('f')],
+    wants: 'ERR_LAYER_INVALID',
+  },
+  {
+    name: 'TAR-09: a GNU long name of 2 MiB',
+    layer: [gnuLong('a'.repeat(2 ** 21)), file('f')],
+    wants: 'ERR_LAYER_INVALID',
+  },
+  {
+    name: 'TAR-12: a component of 255 bytes',
+    layer: [pax({ path: long }), file('f', 'x')],
+    wants: [`file ${long} = x`],
+  },
+  {
+    name: 'TAR-12: a component of 256 bytes',
+    layer: [pax({ path: `${long}n` }), file('f', 'x')],
+    wants: 'ERR_LAYER_INVALID',
+  },
   {
     name: 'TAR-12: 16 components of 255 bytes',
     layer: [pax({ path: Array.from({ length: 16 }, () => long).join('/') }), file('f', 'x')],

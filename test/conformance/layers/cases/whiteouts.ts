@@ -1,7 +1,14 @@
 import { char, dir, entry, fifo, file, hardlink, symlink } from '../archive.ts'
 import type { LayerCase } from '../layer-case.ts'
 
-const base = [dir('d'), file('d/f', 'old'), dir('d/s'), file('d/s/g', 'deep'), file('top', 't'), symlink('l', 'd')]
+const base = [
+  dir('d'),
+  file('d/f', 'old'),
+  dir('d/s'),
+  file('d/s/g', 'deep'),
+  file('top', 't'),
+  symlink('l', 'd'),
+]
 const only = (...lines: readonly string[]) => lines
 const d = ['dir d', 'file d/f = old', 'dir d/s', 'file d/s/g = deep']
 const rest = ['link l -> d', 'file top = t']
@@ -75,7 +82,12 @@ export const whiteouts: readonly LayerCase[] = [
     wants: ['dir d', ...rest],
   },
   { name: 'TAR-06: without a name', base, layer: [file('.wh.')], wants: 'ERR_LAYER_WHITEOUT' },
-  { name: 'TAR-06: without a name, in a directory', base, layer: [file('d/.wh.')], wants: 'ERR_LAYER_WHITEOUT' },
+  {
+    name: 'TAR-06: without a name, in a directory',
+    base,
+    layer: [file('d/.wh.')],
+    wants: 'ERR_LAYER_WHITEOUT',
+  },
   {
     name: 'TAR-06: of a name with two dots more',
     base: [file('..x', 'x')],

@@ -1,0 +1,5 @@
+export { snapshotReader } from './snapshot-reader.ts'
+export type { DocumentOptions } from './spdx.ts'
+export { spdxDocument } from './spdx.ts'
+export { takeInventory } from './take-inventory.ts'
+export type { Checksum, ImageReader, Inventory, OsRelease, Package } from './types.ts'
