@@ -51,7 +51,7 @@ export type ImageMaker = (output: ImageLikeOutput, context: ExportContext) => Pr
 export function createImageMaker(source: ImageSource): ImageMaker {
   const made = new Map<string, Promise<MadeImage>>()
   return (output, context) => {
-    const form = formOf(output)
+    const form = formOf(output, source.options)
     const specs = [...(source.options.annotations ?? []), ...(output.annotations ?? [])]
     const { sourceDateEpoch, ociArtifact, attestationInline } = output
     // What is said about an image says how it is called.

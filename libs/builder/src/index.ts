@@ -1,3 +1,9 @@
+export type {
+  FieldDifference,
+  FileDifference,
+  ImageComparison,
+  LayerComparison,
+} from '@tsbuild/compare'
 export type { Checked, Finding, FindingKind, VerifyReport } from '@tsbuild/fsck'
 export type {
   BuildFailure,
@@ -10,6 +16,7 @@ export type {
   ReadLogOptions,
 } from '@tsbuild/history'
 export { historyFormat } from '@tsbuild/history'
+export type { CompareImagesOptions } from './compare-images.ts'
 export type {
   AttestationSpecs,
   BuiltProvenance,
@@ -25,6 +32,31 @@ export type {
   ExplainOptions,
   ExplainReport,
 } from './explain-types.ts'
+export type {
+  AttestationReport,
+  CopyImageOptions,
+  CopyReport,
+  CreatedIndex,
+  CreateIndexOptions,
+  ImageCallOptions,
+  ImageCalls,
+  ImageReport,
+  Inspection,
+  InspectOptions,
+  LayerReport,
+  ListedImage,
+  ListImagesOptions,
+  LoadedImage,
+  LoadImagesOptions,
+  ManifestReport,
+  MovedImage,
+  PlatformReport,
+  PullOptions,
+  PushOptions,
+  RemovedImage,
+  RemoveImagesOptions,
+  SaveImagesOptions,
+} from './image-types.ts'
 export type {
   AnnotationLevel,
   AnnotationSpec,

@@ -22,7 +22,7 @@ import { createInternalVertices, type InternalVertices } from './internal-vertex
 import { type Definition, loadDefinition } from './load-definition.ts'
 import type { Machine } from './machine.ts'
 import { tagsOf } from './output-names.ts'
-import { outputsOf, writeOutputs } from './outputs.ts'
+import { writeOutputs } from './outputs.ts'
 import { createRemote, fetchRemote, type Remote } from './remote.ts'
 import { createSecretSource } from './secret-source.ts'
 import type { SshAgents } from './ssh.ts'
@@ -174,7 +174,7 @@ async function solveGraph(
     snapshotter,
     executor,
     hasSnapshot: (id) => store.snapshots.has(id),
-    layerOf: wantedLayers(graph, images, outputsOf(run.options)),
+    layerOf: wantedLayers(graph, images, run.options),
     contexts: contexts.open,
     fetch: async (source, fetching) =>
       openTreeContext(await fetchRemote(remote.forSteps, source, fetching), machine),

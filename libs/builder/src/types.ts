@@ -1,4 +1,5 @@
 import type { Readable } from 'node:stream'
+import type { ImageComparison } from '@tsbuild/compare'
 import type { Digest } from '@tsbuild/digest'
 import type { SourceRange } from '@tsbuild/errors'
 import type { BuildEvent, EventSink } from '@tsbuild/events'
@@ -15,7 +16,10 @@ import type {
 import type { Port, ProcessOptions } from '@tsbuild/native'
 import type { Descriptor } from '@tsbuild/oci'
 import type { AttestationSpecs, BuiltProvenance } from './attestations/attestation-types.ts'
+import type { CompareImagesOptions } from './compare-images.ts'
+import type { CredentialProvider, RegistryHosts } from '@tsbuild/registry'
 import type { ExplainOptions, ExplainReport } from './explain-types.ts'
+import type { ImageCalls } from './image-types.ts'
 import type { AnnotationSpec, OutputSpec } from './output-types.ts'
 import type { CheckReport, DoctorReport, OutlineReport, TargetsReport } from './report-types.ts'
 import type { DiskUsageReport, PruneRequest, PruneResult, SpaceLimits } from './space-types.ts'
@@ -40,6 +44,10 @@ export interface BuilderOptions {
   readonly dockerConfig?: string | undefined
   /** PEM certificates that the builder's own downloads and every RUN step trust, for as long as they run. */
   readonly trustCa?: readonly string[] | undefined
+  /** For registry credentials, instead of {@link BuilderOptions.dockerConfig}. */
+  readonly credentials?: CredentialProvider | undefined
+  /** Mirrors, locations, trust and certificates of registries. Called when the first one is asked, if any is. */
+  readonly registryHosts?: (() => Promise<RegistryHosts>) | undefined
   /** Registry hosts (`host[:port]`) reached over plain HTTP besides the loopback ones. */
   readonly insecureRegistries?: readonly string[] | undefined
   /** Registry answers; `PATH` for credential helpers; proxy settings. Only the named variables are read. */
@@ -324,7 +332,7 @@ export interface BootstrapOptions {
 }
 
 /** The composition root: one store, any number of builds. */
-export interface Builder {
+export interface Builder extends ImageCalls {
   build(
     options: BuildOptions & {
       readonly onEvent?: EventSink | undefined
@@ -393,6 +401,8 @@ export interface Builder {
    * @throws {UserError} `ERR_BUILD_NOT_FOUND`; nothing is removed then
    */
   removeBuilds(which: BuildSelection): Promise<readonly RemovedBuild[]>
+  /** What differs between two images; see `compareImages` for errors. */
+  compareImages(options: CompareImagesOptions): Promise<ImageComparison>
   /**
    * Says why the steps of a build had to run, where the others came from, what it read and what it sent.
    * @throws {UserError} `ERR_BUILD_NOT_FOUND`, `ERR_STEP_NOT_FOUND`

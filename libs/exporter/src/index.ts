@@ -22,4 +22,4 @@ export type {
   ImageParts,
   IndexAnnotations,
 } from './types.ts'
-export { assertOutputPlace } from './write-output.ts'
+export { assertOutputPlace, writeOutput } from './write-output.ts'
