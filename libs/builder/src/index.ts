@@ -25,11 +25,8 @@ export type {
 export type { CompareImagesOptions } from './compare-images.ts'
 export {
   build,
-  build,
-  createBuilder,
   createBuilder,
   generateSigningKeyPair,
-  verify,
   verify,
 } from './create-builder.ts'
 export type {
