@@ -91,6 +91,12 @@ export const commands: readonly CommandRow[] = [
     load: () => import('./commands/rmi.ts'),
   },
   {
+    name: 'compare',
+    usage: 'compare A B',
+    summary: 'Say what differs between two images',
+    load: () => import('./commands/compare.ts'),
+  },
+  {
     name: 'inspect',
     usage: 'inspect IMAGE',
     summary: 'Say what is known of an image',
@@ -119,6 +125,24 @@ export const commands: readonly CommandRow[] = [
     usage: 'index create|inspect',
     summary: 'Make an index of images in a registry',
     load: () => import('./commands/image-index.ts'),
+  },
+  {
+    name: 'login',
+    usage: 'login [REGISTRY]',
+    summary: 'Check credentials for a registry and keep them',
+    load: () => import('./commands/login.ts'),
+  },
+  {
+    name: 'logout',
+    usage: 'logout [REGISTRY]',
+    summary: 'Forget the credentials for a registry',
+    load: () => import('./commands/logout.ts'),
+  },
+  {
+    name: 'search',
+    usage: 'search TERM',
+    summary: 'Find images in a registry, or list the tags of one',
+    load: () => import('./commands/search.ts'),
   },
   {
     name: 'du',

@@ -72,6 +72,10 @@ export async function createBuilder(options: BuilderOptions): Promise<Builder> {
     diskUsage: async (request) => (await import('./space.ts')).usage(machine, request),
     prune: async (request) => (await import('./space.ts')).pruneStore(machine, request),
     builds: async () => (await history()).builds(),
+    compareImages: async (options) => {
+      const { compareImages } = await import('./compare-images.ts')
+      return await during(() => compareImages(machine, options))
+    },
     explain: async (options) => (await import('./explain.ts')).explainBuild(machine, options),
     buildRecord: async (...args) => await (await history()).buildRecord(...args),
     buildExplanation: async (...args) => await (await history()).buildExplanation(...args),

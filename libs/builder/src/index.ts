@@ -1,3 +1,9 @@
+export type {
+  FieldDifference,
+  FileDifference,
+  ImageComparison,
+  LayerComparison,
+} from '@tsbuild/compare'
 export type { Checked, Finding, FindingKind, VerifyReport } from '@tsbuild/fsck'
 export type {
   BuildFailure,
@@ -10,6 +16,13 @@ export type {
   ReadLogOptions,
 } from '@tsbuild/history'
 export { historyFormat } from '@tsbuild/history'
+export type { CompareImagesOptions } from './compare-images.ts'
+export type {
+  AttestationSpecs,
+  BuiltProvenance,
+  ProvenanceSpec,
+  SbomSpec,
+} from './attestations/attestation-types.ts'
 export { build, createBuilder, verify } from './create-builder.ts'
 export type {
   ContextFile,

@@ -78,7 +78,10 @@ export interface ImageSettings {
   readonly attestationInline?: boolean | undefined
   /** Layers that must not be distributed keep the media type that says so. */
   readonly preferNonDistributable?: boolean | undefined
-  /** Times in layers of this build that are later than `sourceDateEpoch` become it. */
+  /**
+   * Times in layers of this build that are later than the source date epoch, and those that were taken from a clock, become it.
+   * Default: true where there is one.
+   */
   readonly rewriteTimestamp?: boolean | undefined
   /** Unix seconds, of config and history; null is none. Default: that of the build. */
   readonly sourceDateEpoch?: number | null | undefined

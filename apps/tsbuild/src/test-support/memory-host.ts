@@ -85,6 +85,7 @@ function memoryBuilder(methods: Partial<Builder>): Builder {
   return {
     build: unexpected,
     images: unexpected,
+    compareImages: unexpected,
     removeImage: unexpected,
     check: unexpected,
     outline: unexpected,
