@@ -157,6 +157,30 @@ export const commands: readonly CommandRow[] = [
     load: () => import('./commands/prune.ts'),
   },
   {
+    name: 'sign',
+    usage: 'sign --key KEY IMAGE...',
+    summary: 'Sign images of a registry',
+    load: () => import('./commands/sign.ts'),
+  },
+  {
+    name: 'attest',
+    usage: 'attest --key KEY IMAGE',
+    summary: 'Say something about an image and sign it',
+    load: () => import('./commands/attest.ts'),
+  },
+  {
+    name: 'verify-image',
+    usage: 'verify-image --key KEY IMAGE...',
+    summary: 'Verify signatures of images',
+    load: () => import('./commands/verify-image.ts'),
+  },
+  {
+    name: 'generate-key-pair',
+    usage: 'generate-key-pair',
+    summary: 'Make a key pair for signatures',
+    load: () => import('./commands/generate-key-pair.ts'),
+  },
+  {
     name: 'bootstrap',
     usage: 'bootstrap IMAGE',
     summary: "Make a base image from a distribution's packages",

@@ -12,6 +12,7 @@ import {
   samePlatform,
   withDefaultTag,
 } from '@tsbuild/oci'
+import type { KeyPairFiles } from '@tsbuild/signature'
 import type { NamedImage } from '@tsbuild/store'
 import type { ImageCalls } from './image-types.ts'
 import { createInUse, type InUse } from './in-use.ts'
@@ -43,6 +44,7 @@ type StartOptions = Parameters<Builder['build']>[0]
 export async function createBuilder(options: BuilderOptions): Promise<Builder> {
   const machine = await openMachine(options)
   const { during } = createInUse(machine.store)
+  const signatures = async () => (await import('./signature-calls.ts')).signaturesOf(machine)
   const history = async () => (await import('./history-calls.ts')).historyOf(machine)
   return {
     build: (build) =>
@@ -81,6 +83,9 @@ export async function createBuilder(options: BuilderOptions): Promise<Builder> {
     buildExplanation: async (...args) => await (await history()).buildExplanation(...args),
     buildLog: async (...args) => await (await history()).buildLog(...args),
     removeBuilds: async (...args) => await (await history()).removeBuilds(...args),
+    signImage: async (options) => (await signatures()).signImage(options),
+    attestImage: async (options) => (await signatures()).attestImage(options),
+    verifyImage: async (options) => (await signatures()).verifyImage(options),
     async bootstrap(bootstrap) {
       const { bootstrapImage } = await import('./bootstrap.ts')
       const host = hostPlatform(process.arch)
@@ -120,6 +125,15 @@ function imageCallsOf(machine: Machine, during: InUse['during']): ImageCalls {
 }
 
 const frontendCalls = () => import('./frontend-calls.ts')
+
+/**
+ * Makes a key pair for signatures, the private key encrypted with the password, as `cosign generate-key-pair` does.
+ * @see docs/reference/generate-key-pair.md
+ */
+export async function generateSigningKeyPair(password: string): Promise<KeyPairFiles> {
+  const { generateSigningKeyPair: generate } = await import('./signature-calls.ts')
+  return await generate(password)
+}
 
 /** Opens a builder, builds once and closes it. */
 export function build(options: BuilderOptions & StartOptions): BuildHandle {

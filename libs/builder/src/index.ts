@@ -16,14 +16,14 @@ export type {
   ReadLogOptions,
 } from '@tsbuild/history'
 export { historyFormat } from '@tsbuild/history'
-export type { CompareImagesOptions } from './compare-images.ts'
 export type {
   AttestationSpecs,
   BuiltProvenance,
   ProvenanceSpec,
   SbomSpec,
 } from './attestations/attestation-types.ts'
-export { build, createBuilder, verify } from './create-builder.ts'
+export type { CompareImagesOptions } from './compare-images.ts'
+export { build, createBuilder, generateSigningKeyPair, verify } from './create-builder.ts'
 export type {
   ContextFile,
   ExplainedHit,
@@ -63,11 +63,21 @@ export type {
   ArchiveOutput,
   CompressionSpec,
   DirectoryOutput,
+  EngineOutput,
   ImageOutput,
   ImageSettings,
   OutputSpec,
   TarOutput,
 } from './output-types.ts'
+export type {
+  AttestImageOptions,
+  KeyText,
+  SignatureCalls,
+  SignedImageReport,
+  SignImageOptions,
+  VerifiedImageReport,
+  VerifyImageOptions,
+} from './signature-types.ts'
 export type {
   DiskUsageReport,
   PruneChoice,

@@ -5,6 +5,7 @@ import { type ExportContext, type ExporterOptions, exportDirectory, exportTar } 
 import { formatPlatform, parseReference } from '@tsbuild/oci'
 import type { Snapshotter } from '@tsbuild/snapshot'
 import type { Attestations } from './attestations/create-attestations.ts'
+import { loadIntoEngine } from './engine-output.ts'
 import {
   createImageMaker,
   type ImageMaker,
@@ -132,6 +133,7 @@ async function writeOne(writing: Writing, output: OutputSpec): Promise<Written |
 const titles: Readonly<Record<Exclude<OutputSpec['type'], 'cacheonly'>, string>> = {
   oci: 'exporting to oci image format',
   docker: 'exporting to docker image format',
+  engine: 'loading into the engine',
   image: 'exporting to image',
   registry: 'exporting to image',
   local: 'exporting to client directory',
@@ -154,6 +156,8 @@ async function writeImage(
     const names = await writeImageFile(target, output, destination(parts, output.dest))
     return { made, names }
   }
+  if (output.type === 'engine')
+    return { made, names: await loadIntoEngine(target, output, machine.options.env) }
   const hosts = output.insecure === true ? target.names.map((name) => parseReference(name).registry) : []
   return { made, names: await writeNamedImage(target, output, () => machine.registry(hosts)) }
 }

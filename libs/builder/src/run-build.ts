@@ -11,6 +11,7 @@ import { type SolverOp, solve } from '@tsbuild/solver'
 import { withStoreSpace } from '@tsbuild/store'
 import { createAttestations } from './attestations/create-attestations.ts'
 import { createMaterialLog, type MaterialLog } from './attestations/materials.ts'
+import { checkEngines } from './check-engines.ts'
 import { checkOutputs } from './check-outputs.ts'
 import { type Collector, createCollector } from './collector.ts'
 import { mainContextSource } from './contexts/context-source.ts'
@@ -56,6 +57,7 @@ export async function runBuild(given: BuildRun): Promise<BuildResult> {
   const internal = createInternalVertices(run.ref, run.events, machine.now)
   const tags = tagsOf(options)
   await checkOutputs(options, machine.store.root)
+  await checkEngines(run)
   const snapshotter = createSnapshotter({
     store: machine.store,
     native: machine.native,

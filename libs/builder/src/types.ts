@@ -15,13 +15,14 @@ import type {
 } from '@tsbuild/history'
 import type { Port, ProcessOptions } from '@tsbuild/native'
 import type { Descriptor } from '@tsbuild/oci'
+import type { CredentialProvider, RegistryHosts } from '@tsbuild/registry'
 import type { AttestationSpecs, BuiltProvenance } from './attestations/attestation-types.ts'
 import type { CompareImagesOptions } from './compare-images.ts'
-import type { CredentialProvider, RegistryHosts } from '@tsbuild/registry'
 import type { ExplainOptions, ExplainReport } from './explain-types.ts'
 import type { ImageCalls } from './image-types.ts'
 import type { AnnotationSpec, OutputSpec } from './output-types.ts'
 import type { CheckReport, DoctorReport, OutlineReport, TargetsReport } from './report-types.ts'
+import type { SignatureCalls } from './signature-types.ts'
 import type { DiskUsageReport, PruneRequest, PruneResult, SpaceLimits } from './space-types.ts'
 
 export type {
@@ -332,7 +333,7 @@ export interface BootstrapOptions {
 }
 
 /** The composition root: one store, any number of builds. */
-export interface Builder extends ImageCalls {
+export interface Builder extends ImageCalls, SignatureCalls {
   build(
     options: BuildOptions & {
       readonly onEvent?: EventSink | undefined

@@ -10,6 +10,7 @@ export type { PushOptions } from './export-image.ts'
 export { exportArchive, exportToStore, fetchLayers, pushImage } from './export-image.ts'
 export type { FileSubject } from './file-statement.ts'
 export { fileStatement, fileSubjects } from './file-statement.ts'
+export { openTree } from './open-tree.ts'
 export type {
   AssembledImage,
   AssembledLayer,

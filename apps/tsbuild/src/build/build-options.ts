@@ -83,7 +83,9 @@ function wantedOutputs(
   tags: readonly string[],
   named: readonly OutputSpec[],
 ): readonly OutputSpec[] {
-  const outputs = flags.push === true ? withPush(named) : named
+  const loads = flags.load === true && !named.some((output) => output.type === 'engine')
+  const pushed = flags.push === true ? withPush(named) : named
+  const outputs: readonly OutputSpec[] = loads ? [...pushed, { type: 'engine' }] : pushed
   const isNameless = (output: OutputSpec) =>
     pushes(output) &&
     tags.length === 0 &&

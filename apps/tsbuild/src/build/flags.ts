@@ -115,7 +115,7 @@ function buildFlags(): readonly Option[] {
       '`[manifest|index|…[platform]:]name=value` of the image; repeatable',
     ).argParser(collect),
     flag('output', '--push', 'Push every tag, as `--output type=registry`'),
-    flag('output', '--load', 'Load into a Docker engine (not supported: see --output)').hideHelp(),
+    flag('output', '--load', 'Load into a running Docker or podman, as `--output type=docker`'),
     flag(
       'output',
       '--attest <attestation>',
@@ -170,6 +170,7 @@ Outputs (--output, -o):
   type=oci,dest=FILE           an OCI archive; dest=- is standard output
   type=oci,tar=false,dest=DIR  the same as a directory, an OCI layout
   type=docker,dest=FILE        an archive for \`docker load\`
+  type=docker[,context=NAME]   into a running Docker or podman
   type=local,dest=DIR          the files of the image; also just \`-o DIR\`
   type=tar,dest=FILE           the same as a tar; \`-o -\` is standard output
   type=registry                a push of every tag
@@ -217,17 +218,6 @@ export function refuseUnsupported(command: Command): void {
       `Cannot use flag "${option.long}": ${what} are not supported yet`,
       {
         hints: hint === undefined ? [] : [hint],
-      },
-    )
-  }
-  if (command.getOptionValue('load') === true) {
-    throw new UserError(
-      'ERR_UNSUPPORTED',
-      'Cannot use flag "--load": loading into a Docker engine is not supported',
-      {
-        hints: [
-          'Write an archive with `-o type=docker,dest=image.tar`, then run `docker load -i image.tar`.',
-        ],
       },
     )
   }
