@@ -29,6 +29,7 @@ export {
   generateSigningKeyPair,
   verify,
 } from './create-builder.ts'
+export { build, createBuilder, generateSigningKeyPair, verify } from './create-builder.ts'
 export type {
   ContextFile,
   ExplainedHit,
