@@ -1,3 +1,9 @@
+export type {
+  FieldDifference,
+  FileDifference,
+  ImageComparison,
+  LayerComparison,
+} from '@tsbuild/compare'
 export type { Checked, Finding, FindingKind, VerifyReport } from '@tsbuild/fsck'
 export type {
   BuildFailure,
@@ -10,7 +16,22 @@ export type {
   ReadLogOptions,
 } from '@tsbuild/history'
 export { historyFormat } from '@tsbuild/history'
-export { build, createBuilder, generateSigningKeyPair, verify } from './create-builder.ts'
+export type {
+  AttestationSpecs,
+  BuiltProvenance,
+  ProvenanceSpec,
+  SbomSpec,
+} from './attestations/attestation-types.ts'
+export type { CompareImagesOptions } from './compare-images.ts'
+export {
+  build,
+  build,
+  createBuilder,
+  createBuilder,
+  generateSigningKeyPair,
+  verify,
+  verify,
+} from './create-builder.ts'
 export type {
   ContextFile,
   ExplainedHit,
@@ -19,6 +40,31 @@ export type {
   ExplainOptions,
   ExplainReport,
 } from './explain-types.ts'
+export type {
+  AttestationReport,
+  CopyImageOptions,
+  CopyReport,
+  CreatedIndex,
+  CreateIndexOptions,
+  ImageCallOptions,
+  ImageCalls,
+  ImageReport,
+  Inspection,
+  InspectOptions,
+  LayerReport,
+  ListedImage,
+  ListImagesOptions,
+  LoadedImage,
+  LoadImagesOptions,
+  ManifestReport,
+  MovedImage,
+  PlatformReport,
+  PullOptions,
+  PushOptions,
+  RemovedImage,
+  RemoveImagesOptions,
+  SaveImagesOptions,
+} from './image-types.ts'
 export type {
   AnnotationLevel,
   AnnotationSpec,

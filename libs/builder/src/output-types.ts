@@ -39,7 +39,7 @@ export interface ArchiveOutput extends ImageSettings {
   readonly tar?: boolean | undefined
 }
 
-/** A running Docker or podman: `--load`. @see docs/reference/load.md */
+/** A running Docker or podman: `--load`. @see docs/reference/engines.md */
 export interface EngineOutput extends ImageSettings {
   readonly type: 'engine'
   /** A docker context; default what DOCKER_HOST and docker's configuration say, else the usual sockets. */
@@ -91,7 +91,10 @@ export interface ImageSettings {
   readonly attestationInline?: boolean | undefined
   /** Layers that must not be distributed keep the media type that says so. */
   readonly preferNonDistributable?: boolean | undefined
-  /** Times in layers of this build that are later than `sourceDateEpoch` become it. */
+  /**
+   * Times in layers of this build that are later than the source date epoch, and those that were taken from a clock, become it.
+   * Default: true where there is one.
+   */
   readonly rewriteTimestamp?: boolean | undefined
   /** Unix seconds, of config and history; null is none. Default: that of the build. */
   readonly sourceDateEpoch?: number | null | undefined

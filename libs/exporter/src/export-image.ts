@@ -1,7 +1,7 @@
 import { createReadStream } from 'node:fs'
 import { Readable, type Writable } from 'node:stream'
 import type { Digest } from '@tsbuild/digest'
-import type { TransferOutcome } from '@tsbuild/events'
+import type { EventSink, TransferOutcome } from '@tsbuild/events'
 import {
   type Descriptor,
   type ImageReference,
@@ -9,7 +9,7 @@ import {
   writeDockerArchive,
   writeOciArchive,
 } from '@tsbuild/oci'
-import type { RegistryClient } from '@tsbuild/registry'
+import { isBlobUnknown, type RegistryClient } from '@tsbuild/registry'
 import pLimit from 'p-limit'
 import type {
   AssembledImage,
@@ -95,7 +95,7 @@ export interface PushOptions {
 /**
  * Pushes an image or index under a name: the layers and configs that the registry lacks, then each manifest of an index by its
  * digest, and last what the name stands for. Layers of a base image of the same registry are mounted from there and never
- * fetched.
+ * fetched. A blob that the registry lost in between is sent again, once.
  *
  * @throws {UserError} `ERR_REFERENCE_INVALID`; `ERR_USAGE` for a tag where the push is by digest
  */
@@ -108,21 +108,45 @@ export async function pushImage(
 ): Promise<void> {
   const named = parseReference(name)
   const reference = byDigest ? { ...named, tag: undefined } : named
-  const { signal } = context
+  const tree = { root, rootBytes, manifests }
   const using = { ...options, registry }
+  try {
+    await pushTree(using, tree, reference, context)
+  } catch (error) {
+    if (!isBlobUnknown(error)) throw error
+    // Its garbage was collected after it had said that the blob is there: what is missing by now is sent, once.
+    await pushTree(using, tree, reference, { ...context, events: withoutExisting(context.events) })
+  }
+}
+
+async function pushTree(
+  options: ExporterOptions,
+  { root, rootBytes, manifests }: AssembledTree,
+  reference: ImageReference,
+  context: ExportContext,
+): Promise<void> {
+  const { signal } = context
+  const registry = options.registry()
   const limit = pLimit({ concurrency: 4, rejectOnClear: true })
   const configs = distinct(manifests.map(({ config }) => config))
-  await Promise.all(
-    layersOf(manifests).map((layer) => limit(() => pushLayer(using, layer, reference, context))),
-  )
-  await Promise.all(configs.map((config) => limit(() => upload(using, config, reference, [], context))))
+  await Promise.all([
+    ...layersOf(manifests).map((layer) => limit(() => pushLayer(options, layer, reference, context))),
+    ...configs.map((config) => limit(() => upload(options, config, reference, [], context))),
+  ])
   // One after the other: a registry may want what a manifest is about before that manifest.
   for (const { manifest, manifestBytes } of manifests) {
     if (manifest.digest === root.digest) continue
     const place = { ...reference, tag: undefined, digest: manifest.digest }
-    await registry().putManifest(place, manifestBytes, manifest.mediaType, { signal })
+    await registry.putManifest(place, manifestBytes, manifest.mediaType, { signal })
   }
-  await registry().putManifest(reference, rootBytes, root.mediaType, { signal })
+  await registry.putManifest(reference, rootBytes, root.mediaType, { signal })
+}
+
+/** What became of a blob is told once. */
+function withoutExisting(events: EventSink): EventSink {
+  return (event) => {
+    if (event.type !== 'vertex.status' || event.outcome !== 'exists') events(event)
+  }
 }
 
 function distinct(blobs: readonly Descriptor[]): readonly Descriptor[] {

@@ -5,6 +5,7 @@ import { rootCertificates } from 'node:tls'
 import type { Dispatcher, Pool } from 'undici'
 import { isInternalAddress, isLoopbackHost } from './addresses.ts'
 import { errorCode } from './failures.ts'
+import { isExcepted } from './no-proxy.ts'
 import type { ProxySettings, TimeoutSettings } from './types.ts'
 
 /** One HTTP request; a stream in it can be sent once. */
@@ -42,9 +43,19 @@ export interface Transport {
 /** See {@link createTransport}. */
 export interface TransportOptions {
   readonly ca?: readonly string[] | undefined
+  /** Finds what a host is shown and what proves it; asked once for each host. @param host with its port, unless that is 443 */
+  readonly certificates?: ((host: string) => Promise<Certificates | undefined>) | undefined
   readonly proxy?: ProxySettings | undefined
   readonly timeouts?: TimeoutSettings | undefined
   readonly lookup?: LookupFunction | undefined
+}
+
+/** Of one host, PEM texts. */
+export interface Certificates {
+  /** Authorities besides the general ones. */
+  readonly ca: readonly string[]
+  /** Shown to this host, and to no other. */
+  readonly client: { readonly certificate: string; readonly key: string } | undefined
 }
 
 /** Thrown when a host that another server named turns out to be this machine. */
@@ -70,12 +81,20 @@ export function isRedirect(response: Pick<HttpResponse, 'status' | 'header'>): b
 /** Makes a transport over undici, which is loaded with the first request: most builds make none. */
 export function createTransport(options: TransportOptions): Transport {
   const dispatchers = new Map<string, Promise<Dispatcher>>()
-  const dispatcherFor = (request: HttpRequest): Promise<Dispatcher> => {
+  const certificates = new Map<string, Promise<Certificates | undefined>>()
+  const certificatesOf = (url: URL): Promise<Certificates | undefined> | undefined => {
+    if (options.certificates === undefined || url.protocol !== 'https:') return undefined
+    const known = certificates.get(url.host) ?? options.certificates(url.host)
+    certificates.set(url.host, known)
+    return known
+  }
+  const dispatcherFor = async (request: HttpRequest): Promise<Dispatcher> => {
+    const own = await certificatesOf(request.url)
     const proxy = proxyFor(request.url, options.proxy)
-    const key = `${request.insecure} ${request.foreign} ${proxy ?? ''}`
+    const key = `${request.insecure} ${request.foreign} ${proxy ?? ''} ${own === undefined ? '' : request.url.host}`
     const existing = dispatchers.get(key)
     if (existing !== undefined) return existing
-    const made = createDispatcher(request, proxy, options)
+    const made = createDispatcher(request, proxy, own, options)
     dispatchers.set(key, made)
     return made
   }
@@ -109,15 +128,16 @@ export function createTransport(options: TransportOptions): Transport {
 async function createDispatcher(
   request: Pick<HttpRequest, 'insecure' | 'foreign'>,
   proxy: string | undefined,
+  own: Certificates | undefined,
   options: TransportOptions,
 ): Promise<Dispatcher> {
   const { Agent, EnvHttpProxyAgent, Pool } = await loadUndici()
   const base = options.lookup ?? (systemLookup as LookupFunction)
+  const general = options.ca ?? []
   const tls = {
     rejectUnauthorized: !request.insecure,
-    ...(options.ca === undefined || options.ca.length === 0
-      ? {}
-      : { ca: [...rootCertificates, ...options.ca] }),
+    ...authorities([...general, ...(own?.ca ?? [])]),
+    ...(own?.client === undefined ? {} : { cert: own.client.certificate, key: own.client.key }),
   }
   const connect = {
     ...tls,
@@ -125,13 +145,18 @@ async function createDispatcher(
     lookup: request.foreign ? refusingLookup(base) : base,
   }
   if (proxy === undefined) return new Agent({ connect })
-  // Empty texts keep undici from reading the environment, which is the caller's.
-  const noProxy = options.proxy?.noProxy ?? ''
   const headersTimeout = options.timeouts?.headersMs ?? 30_000
   return new EnvHttpProxyAgent({
-    ...{ httpProxy: proxy, httpsProxy: proxy, noProxy, requestTls: tls, connect },
+    // Who is excepted is decided already. An empty text keeps undici from reading the environment, which is the caller's.
+    ...{ httpProxy: proxy, httpsProxy: proxy, noProxy: '' },
+    ...{ requestTls: tls, proxyTls: authorities(general), connect },
     clientFactory: (origin, settings) => failingOnHangUp(new Pool(origin, { ...settings, headersTimeout })),
   })
+}
+
+/** Given authorities replace the built-in ones, so these are given too. */
+function authorities(ca: readonly string[]): { readonly ca?: string[] } {
+  return ca.length === 0 ? {} : { ca: [...rootCertificates, ...ca] }
 }
 
 /** A proxy that closes the connection instead of opening a tunnel: undici would ask it again without end. */
@@ -148,7 +173,7 @@ function failingOnHangUp(proxy: Pool): Pool {
 
 /** As Go has it: loopback is never proxied, and each scheme has its own proxy. */
 function proxyFor(url: URL, proxy: ProxySettings | undefined): string | undefined {
-  if (isLoopbackHost(url.hostname)) return undefined
+  if (isLoopbackHost(url.hostname) || isExcepted(url, proxy?.noProxy ?? '')) return undefined
   return (url.protocol === 'https:' ? proxy?.httpsProxy : proxy?.httpProxy) || undefined
 }
 

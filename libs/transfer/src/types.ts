@@ -79,8 +79,11 @@ export interface ImageTarget {
   readonly label: string
   /** @returns what became of it; `exists` where nothing had to be moved */
   putBlob(descriptor: Descriptor, source: BlobSource, options: PutOptions): Promise<TransferOutcome>
-  /** Everything that the manifest or index names has been put. */
-  putDocument(document: ImageDocument): Promise<void>
+  /**
+   * Everything that the manifest or index names has been put.
+   * @param role default `part`; a `referrer` is named by nothing: where there is a list of images it is in it
+   */
+  putDocument(document: ImageDocument, role?: 'part' | 'referrer'): Promise<void>
   /** Gives an image its name, or several; the document is put with it. */
   name(document: ImageDocument): Promise<void>
   /** Ends it well. */

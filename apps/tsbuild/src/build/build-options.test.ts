@@ -110,8 +110,9 @@ describe('tsbuild build', () => {
     ['--ssh x=agent,raw=true .', 'ERR_UNSUPPORTED'],
     ['--cache-from x .', 'ERR_UNSUPPORTED'],
     ['--cache-to=type=inline .', 'ERR_UNSUPPORTED'],
-    ['--provenance=true .', 'ERR_UNSUPPORTED'],
-    ['--provenance=false --provenance=mode=max .', 'ERR_UNSUPPORTED'],
+    ['--provenance=mode=most .', 'ERR_USAGE'],
+    ['--sbom .', 'ERR_USAGE'],
+    ['--attest x .', 'ERR_USAGE'],
   ])('refuses %j with %s', (line, code) => {
     const argv = line === '' ? [] : line.split(' ')
     expect(() => parse(argv)).toThrow(expect.objectContaining({ code }))
