@@ -49,6 +49,8 @@ export interface BuilderOptions {
   readonly credentials?: CredentialProvider | undefined
   /** Mirrors, locations, trust and certificates of registries. Called when the first one is asked, if any is. */
   readonly registryHosts?: (() => Promise<RegistryHosts>) | undefined
+  /** Token servers that may see credentials though they are on another site than their registry. */
+  readonly trustedRealms?: readonly string[] | undefined
   /** Registry hosts (`host[:port]`) reached over plain HTTP besides the loopback ones. */
   readonly insecureRegistries?: readonly string[] | undefined
   /** Registry answers; `PATH` for credential helpers; proxy settings. Only the named variables are read. */

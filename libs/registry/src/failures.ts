@@ -48,7 +48,7 @@ export function networkFailure(error: unknown, purpose: Purpose): BuildError | T
     case 'internal':
       return new EnvironmentError(
         'ERR_REGISTRY_RESPONSE',
-        `${cannot} it leads to an address of this machine`,
+        `${cannot} it leads to an address of this machine or of a private network`,
         { cause: error },
       )
     case 'unreachable': {
