@@ -23,12 +23,6 @@ export type {
   SbomSpec,
 } from './attestations/attestation-types.ts'
 export type { CompareImagesOptions } from './compare-images.ts'
-export {
-  build,
-  createBuilder,
-  generateSigningKeyPair,
-  verify,
-} from './create-builder.ts'
 export { build, createBuilder, generateSigningKeyPair, verify } from './create-builder.ts'
 export type {
   ContextFile,
