@@ -363,7 +363,8 @@ describe('what a registry sends', () => {
       }),
     )
     const fake = await startFakeRegistry(({ url = '' }) => {
-      if (url.includes('/manifests/')) return { headers: { 'content-type': types.docker }, body: manifest }
+      if (/\/manifests\/(?:1|sha256:[0-9a-f]{64})$/.test(url))
+        return { headers: { 'content-type': types.docker }, body: manifest }
       if (url.includes(configDigest)) return { body: config }
       return { status: url === '/v2/' ? 200 : 404 }
     })
