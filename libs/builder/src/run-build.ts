@@ -9,6 +9,9 @@ import { createOps, digestSecrets, type FailureKeeping, type OpResult } from '@t
 import { createSnapshotter, emptyFilesystem, type Snapshotter } from '@tsbuild/snapshot'
 import { type SolverOp, solve } from '@tsbuild/solver'
 import { withStoreSpace } from '@tsbuild/store'
+import { createAttestations } from './attestations/create-attestations.ts'
+import { createMaterialLog, type MaterialLog } from './attestations/materials.ts'
+import { checkEngines } from './check-engines.ts'
 import { checkOutputs } from './check-outputs.ts'
 import { type Collector, createCollector } from './collector.ts'
 import { mainContextSource } from './contexts/context-source.ts'
@@ -40,14 +43,21 @@ export interface BuildRun {
   readonly ssh: SshAgents
   /** Absent where nothing is built. */
   readonly recorder?: BuildRecorder | undefined
+  /** When it began, Unix ms; absent where nothing is built. */
+  readonly startedAt?: number | undefined
+  /** What it is made of; only where that is to be told. */
+  readonly materials?: MaterialLog | undefined
 }
 
 /** Runs a build from the Dockerfile's text to its last output. See `Builder.build` for what it throws. */
-export async function runBuild(run: BuildRun): Promise<BuildResult> {
-  const { machine, options, signal } = run
+export async function runBuild(given: BuildRun): Promise<BuildResult> {
+  const { machine, options, signal } = given
+  const materials = options.attestations?.provenance === undefined ? undefined : createMaterialLog()
+  const run = { ...given, startedAt: machine.now(), materials }
   const internal = createInternalVertices(run.ref, run.events, machine.now)
   const tags = tagsOf(options)
   await checkOutputs(options, machine.store.root)
+  await checkEngines(run)
   const snapshotter = createSnapshotter({
     store: machine.store,
     native: machine.native,
@@ -61,7 +71,9 @@ export async function runBuild(run: BuildRun): Promise<BuildResult> {
   try {
     const definition = await loadDefinition(tools, main)
     signal.throwIfAborted()
-    return await solveAndWrite({ run, internal, snapshotter, remote, secrets, tags, collector }, definition)
+    const { file } = main
+    const solving = { run, internal, snapshotter, remote, secrets, tags, collector, file }
+    return await solveAndWrite(solving, definition)
   } catch (error) {
     throw withText(withStoreSpace(withPlatformHints(error), machine.store.root), main.file)
   } finally {
@@ -96,10 +108,11 @@ interface Solving {
   readonly secrets: SecretSource
   readonly tags: readonly string[]
   readonly collector: Collector
+  readonly file: DockerfileText
 }
 
 async function solveAndWrite(solving: Solving, definition: Definition): Promise<BuildResult> {
-  const { run, internal, snapshotter, tags } = solving
+  const { run, internal, snapshotter, tags, file } = solving
   // They come from the build arguments, whatever the platform is.
   const proxyEnv = definition.images[0]?.proxyEnv ?? []
   const executor = executorOf(run, proxyEnv, internal)
@@ -111,10 +124,13 @@ async function solveAndWrite(solving: Solving, definition: Definition): Promise<
       const result = solution.results[index]
       return { frontend, filesystem: result?.kind === 'filesystem' ? result.filesystem : emptyFilesystem }
     })
-    const written = await writeOutputs({ run, internal, snapshotter, platforms })
+    const attestations = createAttestations({ run, internal, snapshotter, platforms, file })
+    const written = await writeOutputs({ run, internal, snapshotter, platforms, attestations })
+    const provenances = await attestations?.provenances()
     await solution.durable
     const { cached, executed } = solution
-    return { ref: run.ref, ...written, tags, steps: { total: cached + executed, cached, executed } }
+    const steps = { total: cached + executed, cached, executed }
+    return { ref: run.ref, ...written, tags, provenances, steps }
   } finally {
     await executor.close()
   }

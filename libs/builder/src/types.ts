@@ -15,10 +15,14 @@ import type {
 } from '@tsbuild/history'
 import type { Port, ProcessOptions } from '@tsbuild/native'
 import type { Descriptor } from '@tsbuild/oci'
+import type { CredentialProvider, RegistryHosts } from '@tsbuild/registry'
+import type { AttestationSpecs, BuiltProvenance } from './attestations/attestation-types.ts'
 import type { CompareImagesOptions } from './compare-images.ts'
 import type { ExplainOptions, ExplainReport } from './explain-types.ts'
+import type { ImageCalls } from './image-types.ts'
 import type { AnnotationSpec, OutputSpec } from './output-types.ts'
 import type { CheckReport, DoctorReport, OutlineReport, TargetsReport } from './report-types.ts'
+import type { SignatureCalls } from './signature-types.ts'
 import type { DiskUsageReport, PruneRequest, PruneResult, SpaceLimits } from './space-types.ts'
 
 export type {
@@ -41,6 +45,12 @@ export interface BuilderOptions {
   readonly dockerConfig?: string | undefined
   /** PEM certificates that the builder's own downloads and every RUN step trust, for as long as they run. */
   readonly trustCa?: readonly string[] | undefined
+  /** For registry credentials, instead of {@link BuilderOptions.dockerConfig}. */
+  readonly credentials?: CredentialProvider | undefined
+  /** Mirrors, locations, trust and certificates of registries. Called when the first one is asked, if any is. */
+  readonly registryHosts?: (() => Promise<RegistryHosts>) | undefined
+  /** Token servers that may see credentials though they are on another site than their registry. */
+  readonly trustedRealms?: readonly string[] | undefined
   /** Registry hosts (`host[:port]`) reached over plain HTTP besides the loopback ones. */
   readonly insecureRegistries?: readonly string[] | undefined
   /** Registry answers; `PATH` for credential helpers; proxy settings. Only the named variables are read. */
@@ -143,6 +153,8 @@ export interface BuildOptions {
   readonly outputs?: readonly OutputSpec[] | undefined
   /** `--allow`: what outputs may do. */
   readonly allowOutputs?: readonly OutputEntitlement[] | undefined
+  /** `--attest`, `--provenance`, `--sbom`; default none. */
+  readonly attestations?: AttestationSpecs | undefined
   /** `--annotation`: of every image. */
   readonly annotations?: readonly AnnotationSpec[] | undefined
 }
@@ -198,6 +210,8 @@ export interface BuildResult {
   /** Every name that an output gave the image, in full form. */
   readonly names: readonly string[]
   readonly tags: readonly string[]
+  /** Of each platform, in the order asked for; empty where no provenance was. */
+  readonly provenances?: readonly BuiltProvenance[] | undefined
   readonly steps: { readonly total: number; readonly cached: number; readonly executed: number }
 }
 
@@ -321,7 +335,7 @@ export interface BootstrapOptions {
 }
 
 /** The composition root: one store, any number of builds. */
-export interface Builder {
+export interface Builder extends ImageCalls, SignatureCalls {
   build(
     options: BuildOptions & {
       readonly onEvent?: EventSink | undefined

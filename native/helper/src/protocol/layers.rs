@@ -76,3 +76,29 @@ pub(crate) enum ExportDest {
     #[serde(rename_all = "camelCase")]
     Tar {},
 }
+
+/// A piece of what `concat` writes.
+#[derive(Debug, Clone, Deserialize, Serialize, PartialEq)]
+#[serde(tag = "kind", rename_all = "camelCase", deny_unknown_fields)]
+pub(crate) enum Part {
+    /// Bytes of the request.
+    #[serde(rename_all = "camelCase")]
+    Inline {
+        /// As base64; at most 64 KiB.
+        data: String,
+    },
+    /// A regular file, whole.
+    #[serde(rename_all = "camelCase")]
+    File {
+        /// Absolute path; a symbolic link is not followed.
+        path: String,
+        /// How long it must be.
+        size_bytes: u64,
+    },
+    /// Zeros.
+    #[serde(rename_all = "camelCase")]
+    Zeros {
+        /// How many.
+        bytes: u64,
+    },
+}
