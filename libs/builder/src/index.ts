@@ -23,15 +23,7 @@ export type {
   SbomSpec,
 } from './attestations/attestation-types.ts'
 export type { CompareImagesOptions } from './compare-images.ts'
-export {
-  build,
-  build,
-  createBuilder,
-  createBuilder,
-  generateSigningKeyPair,
-  verify,
-  verify,
-} from './create-builder.ts'
+export { build, createBuilder, generateSigningKeyPair, verify } from './create-builder.ts'
 export type {
   ContextFile,
   ExplainedHit,
