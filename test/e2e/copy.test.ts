@@ -385,6 +385,24 @@ describe('what a registry sends', () => {
     }
   })
 
+  it('MAN-06: a foreign frontend is refused without a request', async () => {
+    let asked = 0
+    const fake = await startFakeRegistry(() => {
+      asked++
+      return { status: 404 }
+    })
+    try {
+      const context = workspace.context('syntax', {
+        Dockerfile: `# syntax=${fake.host}/evil/x\nFROM scratch\nCOPY file /\n`,
+        file: 'x',
+      })
+      const { code, stderr } = await run(context)
+      expect([code, stderr, asked]).toEqual([1, expect.stringContaining('ERR_UNSUPPORTED'), 0])
+    } finally {
+      await fake.stop()
+    }
+  })
+
   it('MAN-05: labels, variables and annotations of an image are data', async () => {
     const config = {
       architecture: 'amd64',
