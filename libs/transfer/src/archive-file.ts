@@ -133,7 +133,7 @@ async function unpackTo(
     },
   })
   const { first, rest } = await firstChunk(source)
-  const unpack = unpackerOf(label, packingOfBytes(first))
+  const unpack = await unpackerOf(label, packingOfBytes(first))
   const stages = [
     Readable.from(count(rest), { objectMode: false }),
     ...(unpack === undefined ? [] : [unpack]),
@@ -149,14 +149,14 @@ async function unpackTo(
   }
 }
 
-function unpackerOf(label: string, packing: Packing): Transform | undefined {
+async function unpackerOf(label: string, packing: Packing): Promise<Transform | undefined> {
   switch (packing) {
     case 'none':
       return undefined
     case 'gzip':
       return createGunzip()
     case 'zstd':
-      return createUnzstd()
+      return await createUnzstd()
     case 'unknown':
       throw new UserError(
         'ERR_ARCHIVE_INVALID',
