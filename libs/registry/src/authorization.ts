@@ -172,9 +172,7 @@ function refused(purpose: Purpose, why: string): EnvironmentError {
     'ERR_REGISTRY_AUTH',
     `Cannot ${purpose.what}: ${purpose.host} asks for credentials, and ${why}`,
     {
-      hints: [
-        'Log in with `docker login`, or check the credentials for this registry in the Docker configuration.',
-      ],
+      hints: ['Log in with `tsbuild login`, or check the credentials that are kept for this registry.'],
     },
   )
 }

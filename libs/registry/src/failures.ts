@@ -100,7 +100,7 @@ export function statusFailure(
       `Cannot ${purpose.what}: ${purpose.host} refuses it with status ${status}${said}`,
       {
         details,
-        hints: ['Check the name, and the credentials for this registry in the Docker configuration.'],
+        hints: ['Check the name, and the credentials for this registry: `tsbuild login` keeps them.'],
       },
     )
   }
