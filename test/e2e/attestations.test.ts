@@ -270,6 +270,73 @@ RUN rm -rf /var/lib/dpkg && ln -s /proc/self /var/lib/dpkg && mkdir -p /var/lib/
   })
 })
 
+describe('--sbom generator=IMAGE', () => {
+  const statement = (name: string) =>
+    JSON.stringify({ _type: 'x', predicateType: `https://${name}.test/`, predicate: { name } }).replaceAll(
+      '"',
+      '\\"',
+    )
+  const generator = async (name: string, script: string) => {
+    const dockerfile = `FROM debian:bookworm\nUSER 1000\nCMD set -e; ${script}\n`
+    await workspace.tsbuild.build(['-t', name, workspace.context(name, { Dockerfile: dockerfile })])
+  }
+
+  it('runs a generator over the files of the result', async () => {
+    await generator(
+      'scanner',
+      `cat "$BUILDKIT_SCAN_SOURCE/a"; ! touch "$BUILDKIT_SCAN_SOURCE/b" 2>/dev/null; touch /tmp/x; \
+echo "${statement('core')}" > $BUILDKIT_SCAN_DESTINATION/sbom.spdx.json; \
+echo "${statement('a-second')}" > $BUILDKIT_SCAN_DESTINATION/a.spdx.json`,
+    )
+    const archive = workspace.path('generated.tar')
+    const args = [
+      '--progress',
+      'plain',
+      '-o',
+      `type=oci,dest=${archive}`,
+      '--sbom=generator=scanner',
+      small('scanned'),
+    ]
+    const { stderr } = await workspace.tsbuild.run(args)
+    expect(stderr).toMatch(/generating sbom using scanner[\s\S]* a\n/)
+    const [found] = await readArchive(archive)
+    expect(
+      found?.manifest.layers.map(({ annotations }) => annotations?.['in-toto.io/predicate-type']),
+    ).toEqual(['https://core.test/', 'https://a-second.test/'])
+    expect(found?.statements['https://core.test/']).toMatchObject({
+      predicate: { name: 'core' },
+      subject: [{ digest: { sha256: found?.image.digest.replace('sha256:', '') } }],
+    })
+  })
+
+  it.each([
+    ['fails', 'exit 3', /ended with exit code 3/],
+    ['leaves nothing', 'true', /left no "sbom.spdx.json"/],
+    [
+      'leaves no statement',
+      'echo hello > $BUILDKIT_SCAN_DESTINATION/sbom.spdx.json',
+      /is no in-toto statement/,
+    ],
+    [
+      'leaves a link',
+      'ln -s /etc/passwd $BUILDKIT_SCAN_DESTINATION/sbom.spdx.json',
+      /left no "sbom.spdx.json"/,
+    ],
+  ])('is an error where it %s', async (what, script, message) => {
+    const name = what.replaceAll(' ', '-')
+    await generator(name, script)
+    const out = workspace.path(`out-${name}`)
+    const { code, stderr } = await workspace.tsbuild.run([
+      '-o',
+      out,
+      `--sbom=generator=${name}`,
+      small(`of-${name}`),
+    ])
+    expect(code).toBe(1)
+    expect(stderr).toMatch(message)
+  })
+})
+
 describe('a push', () => {
   it('sends attestations after the image, and registries list them as referrers', async () => {
     const image = `${registry.host}/app:1`
