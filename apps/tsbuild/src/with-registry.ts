@@ -22,6 +22,7 @@ export async function withRegistry<Result>(
   const client = createRegistryClient({
     credentials: registryCredentials(host),
     hosts: registryHosts(host, config),
+    trustedRealms: config.trustedRealms,
     ca: await readTrustCa(trustedFiles(flags, env, config), host),
     insecureHosts: [...(config.insecureRegistries ?? []), ...(flags.insecureRegistry ?? [])],
     proxy: {

@@ -105,6 +105,7 @@ function createClient(options: BuilderOptions, insecureHosts: readonly string[])
   return createRegistryClient({
     credentials: options.credentials ?? ofDocker,
     hosts: options.registryHosts,
+    trustedRealms: options.trustedRealms,
     ca: options.trustCa ?? [],
     insecureHosts: [...(options.insecureRegistries ?? []), ...insecureHosts],
     proxy: proxyOf(options),

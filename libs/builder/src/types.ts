@@ -22,7 +22,7 @@ import type { ExplainOptions, ExplainReport } from './explain-types.ts'
 import type { ImageCalls } from './image-types.ts'
 import type { AnnotationSpec, OutputSpec } from './output-types.ts'
 import type { CheckReport, DoctorReport, OutlineReport, TargetsReport } from './report-types.ts'
-import type { SignatureCalls } from './signature-types.ts'
+import type { KeyText, SignatureCalls } from './signature-types.ts'
 import type { DiskUsageReport, PruneRequest, PruneResult, SpaceLimits } from './space-types.ts'
 
 export type {
@@ -49,6 +49,8 @@ export interface BuilderOptions {
   readonly credentials?: CredentialProvider | undefined
   /** Mirrors, locations, trust and certificates of registries. Called when the first one is asked, if any is. */
   readonly registryHosts?: (() => Promise<RegistryHosts>) | undefined
+  /** Token servers that may see credentials though they are on another site than their registry. */
+  readonly trustedRealms?: readonly string[] | undefined
   /** Registry hosts (`host[:port]`) reached over plain HTTP besides the loopback ones. */
   readonly insecureRegistries?: readonly string[] | undefined
   /** Registry answers; `PATH` for credential helpers; proxy settings. Only the named variables are read. */
@@ -149,6 +151,8 @@ export interface BuildOptions {
   readonly addHosts?: readonly string[] | undefined
   /** `--output`; default the local image list where there are tags, else the cache only. */
   readonly outputs?: readonly OutputSpec[] | undefined
+  /** `--sign-by`: what is pushed is signed with this key, by its digest. @see docs/guide/signatures.md */
+  readonly signBy?: KeyText | undefined
   /** `--allow`: what outputs may do. */
   readonly allowOutputs?: readonly OutputEntitlement[] | undefined
   /** `--attest`, `--provenance`, `--sbom`; default none. */

@@ -1,10 +1,11 @@
-import { type LookupAddress, type LookupOptions, lookup as systemLookup } from 'node:dns'
+import { lookup as systemLookup } from 'node:dns'
 import type { LookupFunction } from 'node:net'
 import type { Readable } from 'node:stream'
 import { rootCertificates } from 'node:tls'
 import type { Dispatcher, Pool } from 'undici'
-import { isInternalAddress, isLoopbackHost } from './addresses.ts'
+import { isLoopbackHost } from './addresses.ts'
 import { errorCode } from './failures.ts'
+import { createGuards, type Guard, guardedLookup } from './guard.ts'
 import { isExcepted } from './no-proxy.ts'
 import type { ProxySettings, TimeoutSettings } from './types.ts'
 
@@ -18,6 +19,8 @@ export interface HttpRequest {
   readonly insecure: boolean
   /** A server named this address: connections to this machine are refused after its name was resolved. */
   readonly foreign: boolean
+  /** Which host named it: one in public may not lead into private networks either. */
+  readonly namedBy?: string | undefined
   readonly signal?: AbortSignal | undefined
   /** How many milliseconds longer than usual the answer may take. */
   readonly patienceMs?: number | undefined
@@ -58,11 +61,6 @@ export interface Certificates {
   readonly client: { readonly certificate: string; readonly key: string } | undefined
 }
 
-/** Thrown when a host that another server named turns out to be this machine. */
-export class InternalAddressError extends Error {
-  readonly code = 'ERR_INTERNAL_ADDRESS'
-}
-
 const discardLimitBytes = 64 * 1024
 
 /** What this program calls itself. */
@@ -82,6 +80,7 @@ export function isRedirect(response: Pick<HttpResponse, 'status' | 'header'>): b
 export function createTransport(options: TransportOptions): Transport {
   const dispatchers = new Map<string, Promise<Dispatcher>>()
   const certificates = new Map<string, Promise<Certificates | undefined>>()
+  const guards = createGuards(lookupOf(options))
   const certificatesOf = (url: URL): Promise<Certificates | undefined> | undefined => {
     if (options.certificates === undefined || url.protocol !== 'https:') return undefined
     const known = certificates.get(url.host) ?? options.certificates(url.host)
@@ -89,12 +88,13 @@ export function createTransport(options: TransportOptions): Transport {
     return known
   }
   const dispatcherFor = async (request: HttpRequest): Promise<Dispatcher> => {
+    const guard = await guards.of(request)
     const own = await certificatesOf(request.url)
     const proxy = proxyFor(request.url, options.proxy)
-    const key = `${request.insecure} ${request.foreign} ${proxy ?? ''} ${own === undefined ? '' : request.url.host}`
+    const key = `${request.insecure} ${guard} ${proxy ?? ''} ${own === undefined ? '' : request.url.host}`
     const existing = dispatchers.get(key)
     if (existing !== undefined) return existing
-    const made = createDispatcher(request, proxy, own, options)
+    const made = createDispatcher({ insecure: request.insecure, guard, proxy, own }, options)
     dispatchers.set(key, made)
     return made
   }
@@ -125,24 +125,28 @@ export function createTransport(options: TransportOptions): Transport {
   }
 }
 
+interface DispatcherSettings {
+  readonly insecure: boolean
+  readonly guard: Guard
+  readonly proxy: string | undefined
+  readonly own: Certificates | undefined
+}
+
 async function createDispatcher(
-  request: Pick<HttpRequest, 'insecure' | 'foreign'>,
-  proxy: string | undefined,
-  own: Certificates | undefined,
+  { insecure, guard, proxy, own }: DispatcherSettings,
   options: TransportOptions,
 ): Promise<Dispatcher> {
   const { Agent, EnvHttpProxyAgent, Pool } = await loadUndici()
-  const base = options.lookup ?? (systemLookup as LookupFunction)
   const general = options.ca ?? []
   const tls = {
-    rejectUnauthorized: !request.insecure,
+    rejectUnauthorized: !insecure,
     ...authorities([...general, ...(own?.ca ?? [])]),
     ...(own?.client === undefined ? {} : { cert: own.client.certificate, key: own.client.key }),
   }
   const connect = {
     ...tls,
     timeout: options.timeouts?.connectMs ?? 10_000,
-    lookup: request.foreign ? refusingLookup(base) : base,
+    lookup: guardedLookup(lookupOf(options), guard),
   }
   if (proxy === undefined) return new Agent({ connect })
   const headersTimeout = options.timeouts?.headersMs ?? 30_000
@@ -177,17 +181,8 @@ function proxyFor(url: URL, proxy: ProxySettings | undefined): string | undefine
   return (url.protocol === 'https:' ? proxy?.httpsProxy : proxy?.httpProxy) || undefined
 }
 
-/** Looks a name up once, and lets the connection go to the checked addresses only. */
-function refusingLookup(base: LookupFunction): LookupFunction {
-  return (hostname, options, callback) => {
-    const done = (error: NodeJS.ErrnoException | null, found: string | LookupAddress[], family?: number) => {
-      const addresses = typeof found === 'string' ? [found] : (found ?? []).map((entry) => entry.address)
-      if (error === null && addresses.some(isInternalAddress)) {
-        callback(new InternalAddressError(`${hostname} is an address of this machine`), '')
-      } else callback(error, found, family)
-    }
-    base(hostname, options as LookupOptions, done)
-  }
+function lookupOf({ lookup }: TransportOptions): LookupFunction {
+  return lookup ?? (systemLookup as LookupFunction)
 }
 
 function joined(value: string | string[] | undefined): string | undefined {

@@ -91,7 +91,8 @@ export function createAuthorizer(options: AuthorizerOptions): Authorizer {
       const known = await credentialsFor(endpoint, call)
       if (method.type === 'basic') return known?.type === 'basic' ? basicHeader(known) : undefined
       const { realm, service } = method
-      const token = await tokenFor({ endpoint, realm, service, credentials: known, call })
+      const trusted = options.trustedRealms.includes(realm.hostname)
+      const token = await tokenFor({ endpoint, realm, service, credentials: known, trusted, call })
       return `Bearer ${token.value}`
     },
     challenged: async (endpoint, header, sent, call) => {
@@ -158,7 +159,11 @@ function checkRealm(
   throw new EnvironmentError(
     'ERR_REGISTRY_AUTH',
     `Cannot ${purpose.what}: ${purpose.host} wants its credentials to be shown to ${realm.host}, which belongs to another site`,
-    { hints: [`If ${realm.host} is the token server of ${purpose.host}, declare it a trusted realm.`] },
+    {
+      hints: [
+        `If ${realm.host} is the token server of ${purpose.host}, name "${realm.hostname}" in "trustedRealms" of the configuration.`,
+      ],
+    },
   )
 }
 
@@ -167,9 +172,7 @@ function refused(purpose: Purpose, why: string): EnvironmentError {
     'ERR_REGISTRY_AUTH',
     `Cannot ${purpose.what}: ${purpose.host} asks for credentials, and ${why}`,
     {
-      hints: [
-        'Log in with `docker login`, or check the credentials for this registry in the Docker configuration.',
-      ],
+      hints: ['Log in with `tsbuild login`, or check the credentials that are kept for this registry.'],
     },
   )
 }

@@ -48,7 +48,7 @@ export function networkFailure(error: unknown, purpose: Purpose): BuildError | T
     case 'internal':
       return new EnvironmentError(
         'ERR_REGISTRY_RESPONSE',
-        `${cannot} it leads to an address of this machine`,
+        `${cannot} it leads to an address of this machine or of a private network`,
         { cause: error },
       )
     case 'unreachable': {
@@ -100,7 +100,7 @@ export function statusFailure(
       `Cannot ${purpose.what}: ${purpose.host} refuses it with status ${status}${said}`,
       {
         details,
-        hints: ['Check the name, and the credentials for this registry in the Docker configuration.'],
+        hints: ['Check the name, and the credentials for this registry: `tsbuild login` keeps them.'],
       },
     )
   }

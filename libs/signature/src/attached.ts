@@ -60,7 +60,8 @@ export async function listAttached(
     const reference = { registry, repository, digest: referrer }
     const manifest = await place.resolve(reference)
     // A list of referrers is the registry's word; the subject stands in the manifest.
-    if (manifest !== undefined && parsed(manifest).subject?.digest === digest) found.push({ reference, manifest })
+    if (manifest !== undefined && parsed(manifest).subject?.digest === digest)
+      found.push({ reference, manifest })
   }
   const blobs = found.flatMap(({ reference, manifest }) =>
     blobsOf(manifest, kind).map((blob) => ({ reference, blob })),

@@ -59,8 +59,7 @@ async function signOne(
   for (const { reference: there, blob } of await listAttached(place, reference, digest, 'sig')) {
     const signature = signatureOf(blob)
     if (signature === undefined || blob.size !== payload.length) continue
-    if (isSignatureOf(verifying, payload, signature))
-      return { digest, place: there, added: false }
+    if (isSignatureOf(verifying, payload, signature)) return { digest, place: there, added: false }
   }
   const signature = signBytes(key, payload).toString('base64')
   const added = { kind: 'sig', bytes: payload, annotations: { [signatureAnnotation]: signature } } as const

@@ -168,9 +168,10 @@ function unpackerOf(label: string, packing: Packing): Transform | undefined {
   }
 }
 
-/** zlib's errors begin so; others are the disk's or the pipe's. */
+/** Of zlib `Z_…`, of fzstd a number or none; others are the disk's or the pipe's. */
 function isUnpackFault(error: unknown): boolean {
-  return error instanceof Error && (!('code' in error) || String(error.code).startsWith('Z_'))
+  if (!(error instanceof Error)) return false
+  return !('code' in error) || typeof error.code === 'number' || /^(?:Z|ZSTD)_/.test(String(error.code))
 }
 
 /** Enough to see what it is; all bytes come again. */

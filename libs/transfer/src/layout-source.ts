@@ -57,6 +57,15 @@ export async function openLayoutSource(files: LayoutFiles, wanted: LayoutImage):
     document,
     blob: (descriptor) => ({ openRange: (offset) => openRange(descriptor, offset) }),
     has: ({ digest, size }) => files.has(blobName(digest), size),
+    async assertThere(blobs) {
+      for (const { digest, size } of blobs) {
+        if (await files.has(blobName(digest), size)) continue
+        throw new UserError(
+          'ERR_ARCHIVE_INVALID',
+          `Cannot read the OCI layout "${files.label}": its blob ${digest} is missing, or has not ${size} bytes`,
+        )
+      }
+    },
     referrers: (subject) => referrersIn(index, subject, document),
     close: files.close,
   }

@@ -69,6 +69,8 @@ export interface ImageSource {
   blob(descriptor: Descriptor): BlobSource
   /** Whether a blob is there; undefined where that would have to be asked for. */
   has?(descriptor: Descriptor): Promise<boolean>
+  /** Of a place whose blobs come from elsewhere: refuses an image before anything of it is moved. */
+  assertThere?(blobs: readonly Descriptor[]): Promise<void>
   /** Manifests that say something about another one: signatures, attestations. */
   referrers(subject: Descriptor): Promise<readonly Descriptor[]>
   close(): Promise<void>

@@ -35,6 +35,7 @@ export async function builderOptions(flags: GlobalFlags, host: Host): Promise<Bu
     ...(trustCa.length === 0 ? {} : { trustCa }),
     credentials: registryCredentials(host),
     registryHosts: registryHosts(host, config),
+    ...(config.trustedRealms === undefined ? {} : { trustedRealms: config.trustedRealms }),
     insecureRegistries: [...(config.insecureRegistries ?? []), ...(flags.insecureRegistry ?? [])],
     env: host.env,
     ...(scope === undefined ? {} : { scope }),

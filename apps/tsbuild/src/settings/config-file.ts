@@ -12,6 +12,8 @@ export interface ConfigFile {
   readonly root?: string
   readonly trustCa?: readonly string[]
   readonly insecureRegistries?: readonly string[]
+  /** Hosts of token servers that may see credentials though they are on another site than their registry. */
+  readonly trustedRealms?: readonly string[]
   /** Checked by `@tsbuild/registry-config` when a registry is asked. @see docs/reference/registries.md */
   readonly registries?: object
   readonly durability?: 'full' | 'none'
@@ -29,6 +31,7 @@ const keys = [
   'root',
   'trustCa',
   'insecureRegistries',
+  'trustedRealms',
   'registries',
   'durability',
   'historyBuilds',
@@ -94,6 +97,7 @@ function checkSetting(path: string, key: string, value: unknown): unknown {
       throw wrong(path, 'key "historySize" is a size such as "1g"')
     case 'trustCa':
     case 'insecureRegistries':
+    case 'trustedRealms':
       if (Array.isArray(value) && value.every((one) => typeof one === 'string')) return value
       throw wrong(path, `key "${key}" is a list of strings`)
     case 'registries':
