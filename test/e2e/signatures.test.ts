@@ -163,6 +163,28 @@ describe('tsbuild sign', () => {
   })
 })
 
+describe('--sign-by', () => {
+  it('signs what a build pushes under each name, and needs a push', async (context) => {
+    const host = await prepared(context)
+    const files = workspace.context('sign-by', { Dockerfile: 'FROM scratch\nCOPY text /', text: 'sign-by' })
+    const build = ['-q', '-t', `${host}/by/one:1`, '-t', `${host}/by/two:1`, '--sign-by', 'cosign.key']
+    await tsbuild([...build, '--push', files])
+    for (const name of [`${host}/by/one:1`, `${host}/by/two:1`])
+      expect(await tsbuild(['verify-image', '--key', 'cosign.pub', name])).toContain(
+        `signed as ${name.slice(0, -2)}`,
+      )
+    const local = await workspace.tsbuild.run([...build, files], inFolder())
+    expect(local).toMatchObject({ code: 2, stderr: expect.stringContaining('nothing is pushed') })
+    const asked = await workspace.tsbuild.run([...build, '--push', files], { cwd: workspace.folder })
+    expect(asked).toMatchObject({ code: 1, stderr: expect.stringContaining('nobody can be asked') })
+    const wrong = await workspace.tsbuild.run([...build, '--push', files], {
+      cwd: workspace.folder,
+      env: { COSIGN_PASSWORD: 'another' },
+    })
+    expect(wrong).toMatchObject({ code: 1, stderr: expect.stringContaining('the password does not fit') })
+  })
+})
+
 describe('tsbuild verify-image', () => {
   const verify = (name: string, ...more: readonly string[]) =>
     workspace.tsbuild.run(['verify-image', '--key', 'cosign.pub', ...more, name], inFolder())

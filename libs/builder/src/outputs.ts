@@ -20,6 +20,7 @@ import { namesOf } from './output-names.ts'
 import type { DirectoryOutput, ImageLikeOutput, OutputSpec, TarOutput } from './output-types.ts'
 import { platformDirectory } from './platforms.ts'
 import type { BuildRun } from './run-build.ts'
+import type { PushSigner } from './sign-pushed.ts'
 import type { BuildOptions, BuildResult } from './types.ts'
 
 /** What the outputs of a build are made from. */
@@ -30,6 +31,7 @@ export interface OutputParts {
   /** In the order asked for. */
   readonly platforms: readonly PlatformResult[]
   readonly attestations?: Attestations | undefined
+  readonly signer?: PushSigner | undefined
 }
 
 /** What the outputs made of a build. */
@@ -110,6 +112,11 @@ export function hasLayers(output: OutputSpec): output is ImageLikeOutput {
   return output.type !== 'local' && output.type !== 'tar' && output.type !== 'cacheonly'
 }
 
+/** Whether an output goes to a registry. */
+export function pushes(output: OutputSpec): boolean {
+  return output.type === 'registry' || (output.type === 'image' && output.push === true)
+}
+
 /** What one output is written with. */
 interface Writing {
   readonly parts: OutputParts
@@ -159,7 +166,10 @@ async function writeImage(
   if (output.type === 'engine')
     return { made, names: await loadIntoEngine(target, output, machine.options.env) }
   const hosts = output.insecure === true ? target.names.map((name) => parseReference(name).registry) : []
-  return { made, names: await writeNamedImage(target, output, () => machine.registry(hosts)) }
+  const registry = () => machine.registry(hosts)
+  const names = await writeNamedImage(target, output, registry)
+  if (pushes(output)) await parts.signer?.sign(made.tree.root, names, registry, context)
+  return { made, names }
 }
 
 async function writeFiles(

@@ -26,6 +26,7 @@ import { tagsOf } from './output-names.ts'
 import { writeOutputs } from './outputs.ts'
 import { createRemote, fetchRemote, type Remote } from './remote.ts'
 import { createSecretSource } from './secret-source.ts'
+import { openPushSigner, type PushSigner } from './sign-pushed.ts'
 import type { SshAgents } from './ssh.ts'
 import type { BuildOptions, BuildResult } from './types.ts'
 import { wantedLayers } from './wanted-layers.ts'
@@ -58,6 +59,7 @@ export async function runBuild(given: BuildRun): Promise<BuildResult> {
   const tags = tagsOf(options)
   await checkOutputs(options, machine.store.root)
   await checkEngines(run)
+  const signer = await openPushSigner(options)
   const snapshotter = createSnapshotter({
     store: machine.store,
     native: machine.native,
@@ -72,7 +74,7 @@ export async function runBuild(given: BuildRun): Promise<BuildResult> {
     const definition = await loadDefinition(tools, main)
     signal.throwIfAborted()
     const { file } = main
-    const solving = { run, internal, snapshotter, remote, secrets, tags, collector, file }
+    const solving = { run, internal, snapshotter, remote, secrets, tags, collector, file, signer }
     return await solveAndWrite(solving, definition)
   } catch (error) {
     throw withText(withStoreSpace(withPlatformHints(error), machine.store.root), main.file)
@@ -109,10 +111,11 @@ interface Solving {
   readonly tags: readonly string[]
   readonly collector: Collector
   readonly file: DockerfileText
+  readonly signer: PushSigner | undefined
 }
 
 async function solveAndWrite(solving: Solving, definition: Definition): Promise<BuildResult> {
-  const { run, internal, snapshotter, tags, file } = solving
+  const { run, internal, snapshotter, tags, file, signer } = solving
   // They come from the build arguments, whatever the platform is.
   const proxyEnv = definition.images[0]?.proxyEnv ?? []
   const executor = executorOf(run, proxyEnv, internal)
@@ -125,7 +128,7 @@ async function solveAndWrite(solving: Solving, definition: Definition): Promise<
       return { frontend, filesystem: result?.kind === 'filesystem' ? result.filesystem : emptyFilesystem }
     })
     const attestations = createAttestations({ run, internal, snapshotter, platforms, file })
-    const written = await writeOutputs({ run, internal, snapshotter, platforms, attestations })
+    const written = await writeOutputs({ run, internal, snapshotter, platforms, attestations, signer })
     const provenances = await attestations?.provenances()
     await solution.durable
     const { cached, executed } = solution

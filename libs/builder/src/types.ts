@@ -22,7 +22,7 @@ import type { ExplainOptions, ExplainReport } from './explain-types.ts'
 import type { ImageCalls } from './image-types.ts'
 import type { AnnotationSpec, OutputSpec } from './output-types.ts'
 import type { CheckReport, DoctorReport, OutlineReport, TargetsReport } from './report-types.ts'
-import type { SignatureCalls } from './signature-types.ts'
+import type { KeyText, SignatureCalls } from './signature-types.ts'
 import type { DiskUsageReport, PruneRequest, PruneResult, SpaceLimits } from './space-types.ts'
 
 export type {
@@ -151,6 +151,8 @@ export interface BuildOptions {
   readonly addHosts?: readonly string[] | undefined
   /** `--output`; default the local image list where there are tags, else the cache only. */
   readonly outputs?: readonly OutputSpec[] | undefined
+  /** `--sign-by`: what is pushed is signed with this key, by its digest. @see docs/guide/signatures.md */
+  readonly signBy?: KeyText | undefined
   /** `--allow`: what outputs may do. */
   readonly allowOutputs?: readonly OutputEntitlement[] | undefined
   /** `--attest`, `--provenance`, `--sbom`; default none. */

@@ -29,6 +29,7 @@ export interface BuildFlags extends GlobalFlags, ExecutionFlags, AttestationFlag
   readonly output?: readonly string[]
   readonly annotation?: readonly string[]
   readonly push?: true
+  readonly signBy?: string
   readonly load?: true
   readonly progress?: ProgressMode
   readonly quiet?: true
@@ -115,6 +116,7 @@ function buildFlags(): readonly Option[] {
       '`[manifest|index|…[platform]:]name=value` of the image; repeatable',
     ).argParser(collect),
     flag('output', '--push', 'Push every tag, as `--output type=registry`'),
+    flag('output', '--sign-by <key>', 'Sign what is pushed with this private key, as `tsbuild sign`'),
     flag('output', '--load', 'Load into a running Docker or podman, as `--output type=docker`'),
     flag(
       'output',
