@@ -51,6 +51,12 @@ const wantedOfCache: ReadonlyMap<string, number> = new Map([
   ['L', 5],
 ])
 
+/** And the rows of spec/interface.md 5 and of spec/reliability.md 3 that concern images going in and out. */
+const wantedOfImages: ReadonlyMap<string, number> = new Map([
+  ['5.1', 9],
+  ['5.2', 4],
+])
+
 interface Row {
   readonly section: string
   readonly name: string
@@ -125,6 +131,7 @@ describe('the rows of the specification', () => {
     ['docs/dev/dockerfile-rows.md', wanted],
     ['docs/dev/security-rows.md', wantedOfSecurity],
     ['docs/dev/cache-rows.md', wantedOfCache],
+    ['docs/dev/image-rows.md', wantedOfImages],
   ] as const)('%s names an existing test for every row', (path, counts) => {
     expect(findFaults(parseRows(readText(path)), counts)).toEqual([])
   })

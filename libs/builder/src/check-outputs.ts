@@ -25,7 +25,7 @@ export async function checkOutputs(options: BuildOptions, storeRoot: string): Pr
   const platforms = wantedPlatforms(options, hostPlatform(process.arch))
   tagsOf(options)
   for (const output of images) {
-    formOf(output)
+    formOf(output, options)
     namesOf(output, options)
     annotationsOf([...(options.annotations ?? []), ...(output.annotations ?? [])], platforms)
     refuseDockerIndex(output, platforms.length)

@@ -51,7 +51,7 @@ export async function exportArchive(
 }
 
 /** Opens what belongs to a tree. */
-function opener({ store }: ExporterOptions, { root, manifests }: AssembledTree) {
+export function opener({ store }: ExporterOptions, { root, manifests }: AssembledTree) {
   const blobs = [root, ...manifests.flatMap(blobsOf)]
   const sizes = new Map(blobs.map((blob) => [blob.digest, blob.size]))
   return (digest: Digest) => store.blobs.stream({ digest, size: sizes.get(digest) ?? 0 })

@@ -4,12 +4,8 @@ import { InternalError } from '@tsbuild/errors'
 import { type CallOptions, call, type HelperTarget } from './call.ts'
 import { type FoundFiles, find, type Wanted } from './find.ts'
 import type {
-  ApplyLimits,
-  Compression,
   FileAction,
   Finish,
-  LayerForm,
-  LayerFormat,
   OutcomeOf,
   Root,
   RunRequest,
@@ -18,6 +14,7 @@ import type {
   SessionRequest,
   Tree,
 } from './protocol.ts'
+import type { ApplyRequest, ConvertRequest, DiffRequest, Part } from './protocol-layers.ts'
 import { run } from './run.ts'
 import { startSession } from './session.ts'
 import { startStaged } from './staged.ts'
@@ -39,6 +36,14 @@ export interface Native {
   find(tree: Tree, wanted: Wanted, options?: Cancellable): Promise<FoundFiles>
   /** Unpacks the layer that an open file has from its current position on, or that a stream gives; the stream is ended in any case. */
   apply(layer: ApplyRequest, from: number | Readable, options?: Cancellable): Promise<OutcomeOf<'apply'>>
+  /**
+   * Writes the parts to `fd`, one after the other, at its position; files are copied by the kernel where it can. What they hold
+   * is not verified.
+   *
+   * @returns the bytes written
+   * @throws {EnvironmentError} `ERR_STORE_CORRUPT` for a file of another length; of `fd` nothing is of use then
+   */
+  concat(parts: readonly Part[], fd: number, options?: Cancellable): Promise<number>
   /** Writes the layer of a tree to `fd`. */
   diff(request: DiffRequest, fd: number, options?: Cancellable): Promise<OutcomeOf<'diff'>>
   /**
@@ -201,33 +206,6 @@ export interface ScanResult extends OutcomeOf<'scan'> {
   readonly manifests: ReadonlyMap<string, Buffer>
 }
 
-/** See {@link Native.apply}. */
-export interface ApplyRequest {
-  readonly target: string
-  readonly lower: readonly string[]
-  readonly compression: LayerFormat
-  readonly digest: string
-  readonly sizeBytes: number
-  readonly diffId: string | null
-  readonly limits: ApplyLimits
-}
-
-/** See {@link Native.diff}. */
-export interface DiffRequest {
-  readonly upper: string
-  readonly form: LayerForm
-}
-
-/** See {@link Native.convert}. */
-export interface ConvertRequest {
-  readonly from: LayerFormat
-  readonly digest: string
-  readonly sizeBytes: number
-  readonly diffId: string | null
-  readonly to: Compression
-  readonly limits: ApplyLimits
-}
-
 /** Where the output of a step goes: to callbacks, or straight to descriptors of this process. */
 export type RunOutput =
   | {
@@ -251,6 +229,8 @@ export function createNative(target: HelperTarget): Native {
       call(target, { op: 'diff', ...request }, { ...cancellable(options), extraFds: [fd] }),
     convert: (request, { from, to }, options) =>
       call(target, { op: 'convert', ...request }, { ...cancellable(options), extraFds: [from, to] }),
+    concat: async (parts, fd, options) =>
+      (await call(target, { op: 'concat', parts }, { ...cancellable(options), extraFds: [fd] })).bytes,
     merge: (lower, mergeTarget, options) =>
       call(target, { op: 'merge', lower, target: mergeTarget }, cancellable(options)),
     exportDirectory: (root, path, options) =>

@@ -36,10 +36,19 @@ export function networkFailure(error: unknown, purpose: Purpose): BuildError | T
           hints: ['Name the certificate authority that signed it, or declare the registry insecure.'],
         },
       )
+    case 'client-certificate':
+      return new EnvironmentError(
+        'ERR_REGISTRY_TLS',
+        `${cannot} ${purpose.host} wants a client certificate that it trusts`,
+        {
+          cause: error,
+          hints: ['Certificates of clients are looked for in certs.d, see docs/reference/registries.md.'],
+        },
+      )
     case 'internal':
       return new EnvironmentError(
         'ERR_REGISTRY_RESPONSE',
-        `${cannot} it leads to an address of this machine`,
+        `${cannot} it leads to an address of this machine or of a private network`,
         { cause: error },
       )
     case 'unreachable': {
@@ -91,7 +100,7 @@ export function statusFailure(
       `Cannot ${purpose.what}: ${purpose.host} refuses it with status ${status}${said}`,
       {
         details,
-        hints: ['Check the name, and the credentials for this registry in the Docker configuration.'],
+        hints: ['Check the name, and the credentials for this registry: `tsbuild login` keeps them.'],
       },
     )
   }

@@ -14,8 +14,13 @@ export function imageId(result: BuildResult): string | undefined {
  * @see https://docs.docker.com/reference/cli/docker/buildx/build/#metadata-file
  */
 export function metadataJson(result: BuildResult): string {
-  const { image, configDigest, names } = result
+  const { image, configDigest, names, provenances = [] } = result
+  const provenance = provenances.map(({ platform, predicate }) => {
+    const suffix = provenances.length > 1 ? `/${platform}` : ''
+    return [`buildx.build.provenance${suffix}`, predicate] as const
+  })
   const metadata = {
+    ...Object.fromEntries(provenance),
     'buildx.build.ref': result.ref,
     ...(configDigest === undefined ? {} : { 'containerimage.config.digest': configDigest }),
     ...(image === undefined

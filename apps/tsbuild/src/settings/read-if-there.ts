@@ -1,5 +1,12 @@
 import { readFile } from 'node:fs/promises'
+import { join } from 'node:path'
 import { UserError } from '@tsbuild/errors'
+import type { Host } from '../host.ts'
+
+/** `$XDG_CONFIG_HOME`, else `~/.config`; undefined where neither is said. */
+export function configFolder(env: Host['env']): string | undefined {
+  return env.XDG_CONFIG_HOME || (env.HOME ? join(env.HOME, '.config') : undefined)
+}
 
 /**
  * Reads a text file of the user's configuration; undefined where there is none.

@@ -101,19 +101,30 @@ def survey(root):
     return entries
 
 
+def mount(place, lower, writable=""):
+    """Mounts layers as tsbuild does; `writable` holds the further options of one that may be changed."""
+    options = "lowerdir=%s,redirect_dir=nofollow,metacopy=off%s" % (":".join(lower), writable)
+    if libc.mount(b"overlay", os.fsencode(place), b"overlay", 0 if writable else 1, os.fsencode(options)) != 0:
+        raise OSError(ctypes.get_errno(), "mount %s" % options)
+
+
+def unmount(place):
+    if libc.umount2(os.fsencode(place), 0) != 0:
+        raise OSError(ctypes.get_errno(), "umount %s" % place)
+
+
 def mounted(lower):
     place = tempfile.mkdtemp(prefix="tsbuild-survey-")
-    options = "lowerdir=%s,redirect_dir=nofollow,metacopy=off" % ":".join(lower)
-    if libc.mount(b"overlay", os.fsencode(place), b"overlay", 1, os.fsencode(options)) != 0:
-        raise OSError(ctypes.get_errno(), "mount %s" % options)
+    mount(place, lower)
     try:
         return survey(place)
     finally:
-        libc.umount2(os.fsencode(place), 2)
+        unmount(place)
         os.rmdir(place)
 
 
-sys.setrecursionlimit(10000)
-resource.setrlimit(resource.RLIMIT_NOFILE, (4096, 4096))
-plans = json.load(sys.stdin)
-json.dump([survey(p["root"]) if "root" in p else mounted(p["lower"]) for p in plans], sys.stdout)
+if __name__ == "__main__":
+    sys.setrecursionlimit(10000)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (4096, 4096))
+    plans = json.load(sys.stdin)
+    json.dump([survey(p["root"]) if "root" in p else mounted(p["lower"]) for p in plans], sys.stdout)
