@@ -33,6 +33,7 @@ const wantedOfSecurity: ReadonlyMap<string, number> = new Map([
   ['3.1', 17],
   ['3.2', 8],
   ['3.3', 11],
+  ['3.5', 8],
   ['3.8', 8],
   ['4', 23],
 ])

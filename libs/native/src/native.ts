@@ -37,11 +37,12 @@ export interface Native {
   /** Unpacks the layer that an open file has from its current position on, or that a stream gives; the stream is ended in any case. */
   apply(layer: ApplyRequest, from: number | Readable, options?: Cancellable): Promise<OutcomeOf<'apply'>>
   /**
-   * Writes the parts to `fd`, one after the other, at its position; files are copied by the kernel where it can. What they hold
-   * is not verified.
+   * Writes the parts to `fd`, one after the other, at its position; files are copied by the kernel where it can, and verified
+   * meanwhile.
    *
    * @returns the bytes written
-   * @throws {EnvironmentError} `ERR_STORE_CORRUPT` for a file of another length; of `fd` nothing is of use then
+   * @throws {UserError} `ERR_SIZE_MISMATCH`, `ERR_DIGEST_MISMATCH` for a file that is not what it should be. Nothing that `fd`
+   *   got is of use after any error
    */
   concat(parts: readonly Part[], fd: number, options?: Cancellable): Promise<number>
   /** Writes the layer of a tree to `fd`. */
