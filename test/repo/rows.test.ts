@@ -57,6 +57,7 @@ const wantedOfCache: ReadonlyMap<string, number> = new Map([
 const wantedOfImages: ReadonlyMap<string, number> = new Map([
   ['5.1', 9],
   ['5.2', 4],
+  ['G', 12],
 ])
 
 interface Row {
