@@ -104,7 +104,11 @@ async function byId(store: Store, images: readonly Listed[], hex: string): Promi
   const own = new Map<string, Descriptor>()
   const within = new Map<string, Descriptor>()
   for (const { descriptor } of images) {
-    const ids = await idsOf(store, descriptor)
+    const ids = await idsOf(store, descriptor).catch((error: unknown): Ids => {
+      // One that is damaged is not in the way of another.
+      if (!isBuildError(error)) throw error
+      return { own: [digestHex(descriptor.digest)], within: [] }
+    })
     if (ids.own.some((id) => id.startsWith(hex))) own.set(descriptor.digest, descriptor)
     else if (ids.within.some((id) => id.startsWith(hex))) within.set(descriptor.digest, descriptor)
   }
