@@ -127,7 +127,7 @@ async function unpackTo(
     write(chunk: Buffer, _encoding, callback) {
       const at = written
       written += chunk.length
-      if (written > maxUnpackedBytes || (written > ratioFreeBytes && written > maxRatio * taken))
+      if (isTooMuch(taken, written))
         return callback(invalidArchive(label, 'it unpacks to more than the limits allow'))
       onDisk('write', path, () => sink.write(chunk, at)).then(() => callback(), callback)
     },
@@ -147,6 +147,12 @@ async function unpackTo(
       cause: error,
     })
   }
+}
+
+/** Whether so many bytes may not come out of so many. */
+export function isTooMuch(packedBytes: number, unpackedBytes: number): boolean {
+  if (unpackedBytes > maxUnpackedBytes) return true
+  return unpackedBytes > ratioFreeBytes && unpackedBytes > maxRatio * packedBytes
 }
 
 async function unpackerOf(label: string, packing: Packing): Promise<Transform | undefined> {
