@@ -203,12 +203,12 @@ async function writeFiles(
       }
     }),
   )
+  const mtime = epochOf(output, platforms[0]?.frontend)
   if (output.type === 'local') {
-    const { mode = 'copy' } = output
-    return await exportDirectory(exporter, files, resolve(run.options.cwd, output.dest), context, { mode })
+    const dest = resolve(run.options.cwd, output.dest)
+    return await exportDirectory(exporter, files, dest, context, { mode: output.mode, mtime })
   }
-  const mtime = epochOf(output, platforms[0]?.frontend) ?? 0
-  await exportTar(exporter, files, destination(parts, output.dest), context, { mtime })
+  await exportTar(exporter, files, destination(parts, output.dest), context, { mtime: mtime ?? 0 })
 }
 
 function destination({ run }: OutputParts, dest: string | Writable): string | Writable {
