@@ -75,6 +75,35 @@ describe('a build for several platforms', () => {
     expect(again.executed).toEqual([])
   })
 
+  it('runs the steps of its platforms at a time: each waits for the other', async () => {
+    const meeting = workspace.context('meeting', {
+      Dockerfile: [
+        'FROM --platform=$BUILDPLATFORM busybox:test',
+        'ARG TARGETARCH',
+        'RUN --mount=type=cache,id=meeting,target=/m touch /m/$TARGETARCH && until [ $(ls /m | wc -l) = 2 ]; do :; done',
+      ].join('\n'),
+    })
+    const flags = ['--platform', 'linux/arm64,linux/s390x', '--step-timeout', '60s']
+    expect((await workspace.tsbuild.build([...flags, meeting])).executed).toHaveLength(2)
+  })
+
+  it('says once what is wrong for all, and ends for all when one fails', async () => {
+    const failing = workspace.context('failing', {
+      Dockerfile: [
+        'FROM --platform=$BUILDPLATFORM busybox:test AS Build',
+        'ARG TARGETARCH',
+        'RUN mkdir /out && echo $TARGETARCH > /out/arch && test $TARGETARCH != s390x',
+        'FROM scratch',
+        'COPY --from=Build /out /',
+      ].join('\n'),
+    })
+    const out = workspace.path('failing-out')
+    const outcome = await workspace.tsbuild.run([...asked, '--progress', 'plain', '-o', out, failing])
+    expect([outcome.code, outcome.stderr]).toEqual([1, expect.stringContaining('[ERR_STEP_FAILED]')])
+    expect(outcome.stderr.match(/StageNameCasing/g)).toHaveLength(1)
+    expect(existsSync(out)).toBe(false)
+  })
+
   it('writes an index in the order asked for, and each image is for its platform', async () => {
     const archive = workspace.path('index.tar')
     const order = ['linux/s390x', 'linux/amd64', 'linux/arm/v7']
