@@ -16,6 +16,7 @@ import type { PlatformResult } from '../image-outputs.ts'
 import type { InternalVertices } from '../internal-vertex.ts'
 import { namesOf } from '../output-names.ts'
 import type { DirectoryOutput, ImageLikeOutput, TarOutput } from '../output-types.ts'
+import { outputsOf } from '../outputs.ts'
 import type { BuildRun } from '../run-build.ts'
 import type { BuiltProvenance } from './attestation-types.ts'
 import { createMaterialLog, type MaterialLog, materialsOf } from './materials.ts'
@@ -49,8 +50,13 @@ export interface AttestationSource {
 export function createAttestations(source: AttestationSource): Attestations | undefined {
   const { provenance, sbom } = source.run.options.attestations ?? {}
   if (provenance === undefined && sbom === undefined) return undefined
+  const { run, platforms, internal } = source
+  if (outputsOf(run.options).every(({ type }) => type === 'cacheonly')) {
+    const message =
+      'Attestations were asked for, and no output takes them: name the image, or give an --output.'
+    internal.warn({ rule: 'AttestationUnused', message, source: null })
+  }
   const sboms = createSboms(source)
-  const { run, platforms } = source
   const finishedAt = run.machine.now()
   const said = async (result: PlatformResult, image: AssembledImage | undefined, isInline: boolean) => {
     const wantsProvenance = provenance !== undefined && (isInline || provenance.inlineOnly !== true)
