@@ -38,14 +38,14 @@ declare -A services_of=(
 
 wanted_packages() {
   local demo='gcc libc6-dev mmdebstrap uidmap'
-  local test="$demo docker-registry docker.io runc skopeo umoci busybox-static strace openssl e2fsprogs xfsprogs zstd attr bzip2 xz-utils git"
+  local test="$demo docker-registry docker.io podman runc skopeo umoci busybox-static strace openssl e2fsprogs xfsprogs zstd attr bzip2 xz-utils git"
   test+=' iproute2 passt slirp4netns openssh-client openssh-server nginx'
   # Any Go will do, and it seldom comes as a package.
   command -v go >/dev/null || test+=' golang-go'
   case $purpose in
     demo) echo "$demo" ;;
     test) echo "$test" ;;
-    bench) echo "$test buildah podman crun hyperfine" ;;
+    bench) echo "$test buildah crun hyperfine" ;;
     *) stop "unknown purpose \"$purpose\": demo, test or bench" ;;
   esac
 }

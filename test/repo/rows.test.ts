@@ -33,6 +33,8 @@ const wantedOfSecurity: ReadonlyMap<string, number> = new Map([
   ['3.1', 17],
   ['3.2', 8],
   ['3.3', 11],
+  ['3.5', 8],
+  ['3.6', 9],
   ['3.8', 8],
   ['4', 23],
 ])
@@ -49,6 +51,13 @@ const wantedOfCache: ReadonlyMap<string, number> = new Map([
   ['H', 6],
   ['I', 5],
   ['L', 5],
+])
+
+/** And the rows of spec/interface.md 5 and of spec/reliability.md 3 that concern images going in and out. */
+const wantedOfImages: ReadonlyMap<string, number> = new Map([
+  ['5.1', 9],
+  ['5.2', 4],
+  ['G', 12],
 ])
 
 interface Row {
@@ -125,6 +134,7 @@ describe('the rows of the specification', () => {
     ['docs/dev/dockerfile-rows.md', wanted],
     ['docs/dev/security-rows.md', wantedOfSecurity],
     ['docs/dev/cache-rows.md', wantedOfCache],
+    ['docs/dev/image-rows.md', wantedOfImages],
   ] as const)('%s names an existing test for every row', (path, counts) => {
     expect(findFaults(parseRows(readText(path)), counts)).toEqual([])
   })

@@ -6,6 +6,8 @@ export const exitCodes = {
   user: 1,
   /** `tsbuild verify` found damage that is still there. */
   damaged: 1,
+  /** `tsbuild compare` found a difference. */
+  different: 1,
   usage: 2,
   environment: 3,
   /** As `EX_SOFTWARE` of sysexits.h. */

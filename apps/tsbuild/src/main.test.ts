@@ -289,7 +289,7 @@ describe('metadataJson()', () => {
   })
 })
 
-describe('main() images, rmi, bootstrap', () => {
+describe('main() bootstrap', () => {
   const images: readonly LocalImage[] = [
     {
       name: 'docker.io/library/app:1.0',
@@ -308,36 +308,6 @@ describe('main() images, rmi, bootstrap', () => {
       platform: 'linux/amd64',
     },
   ]
-  const id = configDigest.slice(7, 19)
-
-  it('lists images as a table, as JSON and as ids', async () => {
-    const builder = { images: async () => images }
-    const list = async (...argv: string[]): Promise<string> => {
-      const machine = host({ builder })
-      expect(await main(['images', ...argv], machine)).toBe(0)
-      return machine.out()
-    }
-    expect(await list()).toBe(`NAME                       TAG   IMAGE ID       CREATED         SIZE
-app                        1.0   ${id}   5 seconds ago   72.8MB
-host.test:5000/team/tool   v2    ${id}   -               999B
-`)
-    expect(JSON.parse(await list('--format', 'json'))).toHaveLength(2)
-    expect(await list('-q')).toBe(`${configDigest}\n${configDigest}\n`)
-    expect(await main(['images', '--format', 'xml'], host())).toBe(2)
-    expect(await main(['images', 'extra'], host())).toBe(2)
-  })
-
-  it('removes names up to the first that is not there', async () => {
-    const removeImage = async (name: string): Promise<void> => {
-      if (name === 'b') throw new UserError('ERR_IMAGE_NOT_FOUND', 'Cannot remove image "b": there is none')
-    }
-    const machine = host({ builder: { removeImage } })
-    expect(await main(['rmi', 'a', 'b', 'c'], machine)).toBe(1)
-    expect(machine.out()).toBe('a\n')
-    expect(machine.err()).toContain('[ERR_IMAGE_NOT_FOUND]')
-    expect(await main(['rmi'], host())).toBe(2)
-  })
-
   it('makes a base image and prints its name and id', async () => {
     const calls: unknown[] = []
     const [image] = images

@@ -12,8 +12,10 @@ import {
   samePlatform,
   withDefaultTag,
 } from '@tsbuild/oci'
+import type { KeyPairFiles } from '@tsbuild/signature'
 import type { NamedImage } from '@tsbuild/store'
-import { createInUse } from './in-use.ts'
+import type { ImageCalls } from './image-types.ts'
+import { createInUse, type InUse } from './in-use.ts'
 import { imagesOf } from './local-image.ts'
 import { type Machine, openMachine, randomId } from './machine.ts'
 import { recordBuild } from './record-build.ts'
@@ -42,6 +44,7 @@ type StartOptions = Parameters<Builder['build']>[0]
 export async function createBuilder(options: BuilderOptions): Promise<Builder> {
   const machine = await openMachine(options)
   const { during } = createInUse(machine.store)
+  const signatures = async () => (await import('./signature-calls.ts')).signaturesOf(machine)
   const history = async () => (await import('./history-calls.ts')).historyOf(machine)
   return {
     build: (build) =>
@@ -71,11 +74,18 @@ export async function createBuilder(options: BuilderOptions): Promise<Builder> {
     diskUsage: async (request) => (await import('./space.ts')).usage(machine, request),
     prune: async (request) => (await import('./space.ts')).pruneStore(machine, request),
     builds: async () => (await history()).builds(),
+    compareImages: async (options) => {
+      const { compareImages } = await import('./compare-images.ts')
+      return await during(() => compareImages(machine, options))
+    },
     explain: async (options) => (await import('./explain.ts')).explainBuild(machine, options),
     buildRecord: async (...args) => await (await history()).buildRecord(...args),
     buildExplanation: async (...args) => await (await history()).buildExplanation(...args),
     buildLog: async (...args) => await (await history()).buildLog(...args),
     removeBuilds: async (...args) => await (await history()).removeBuilds(...args),
+    signImage: async (options) => (await signatures()).signImage(options),
+    attestImage: async (options) => (await signatures()).attestImage(options),
+    verifyImage: async (options) => (await signatures()).verifyImage(options),
     async bootstrap(bootstrap) {
       const { bootstrapImage } = await import('./bootstrap.ts')
       const host = hostPlatform(process.arch)
@@ -85,6 +95,7 @@ export async function createBuilder(options: BuilderOptions): Promise<Builder> {
         describeImage(machine, await bootstrapImage(machine, bootstrap), wanted),
       )
     },
+    ...imageCallsOf(machine, during),
     async doctor() {
       const { doctor } = await import('./doctor.ts')
       return await doctor(machine)
@@ -93,7 +104,36 @@ export async function createBuilder(options: BuilderOptions): Promise<Builder> {
   }
 }
 
+/** The calls about images that exist; a plain build loads none of their modules. */
+function imageCallsOf(machine: Machine, during: InUse['during']): ImageCalls {
+  const calls = () => import('./image-calls.ts')
+  const list = () => import('./image-list.ts')
+  return {
+    pullImage: (options) => during(async () => (await calls()).pullImage(machine, options)),
+    pushImage: (options) => during(async () => (await calls()).pushImage(machine, options)),
+    copyImage: (options) => during(async () => (await calls()).copyImage(machine, options)),
+    tagImage: (source, target) => during(async () => (await calls()).tagImage(machine, source, target)),
+    saveImages: (options) => during(async () => (await calls()).saveImages(machine, options)),
+    loadImages: (options) => during(async () => (await calls()).loadImages(machine, options)),
+    listImages: (options) => during(async () => (await list()).listImages(machine, options)),
+    removeImages: (options) => during(async () => (await list()).removeImages(machine, options)),
+    inspectImage: (options) =>
+      during(async () => (await import('./inspect-image.ts')).inspectImage(machine, options)),
+    createIndex: (options) =>
+      during(async () => (await import('./index-calls.ts')).createIndex(machine, options)),
+  }
+}
+
 const frontendCalls = () => import('./frontend-calls.ts')
+
+/**
+ * Makes a key pair for signatures, the private key encrypted with the password, as `cosign generate-key-pair` does.
+ * @see docs/reference/generate-key-pair.md
+ */
+export async function generateSigningKeyPair(password: string): Promise<KeyPairFiles> {
+  const { generateSigningKeyPair: generate } = await import('./signature-calls.ts')
+  return await generate(password)
+}
 
 /** Opens a builder, builds once and closes it. */
 export function build(options: BuilderOptions & StartOptions): BuildHandle {

@@ -10,14 +10,15 @@ import {
   exportToStore,
   type ImageForm,
   pushImage,
-  type TreeParts,
 } from '@tsbuild/exporter'
 import type { FrontendResult } from '@tsbuild/frontend'
 import { formatReference, type Platform, parseReference } from '@tsbuild/oci'
 import type { Filesystem } from '@tsbuild/snapshot'
 import { annotationsOf } from './annotations.ts'
+import type { Attestations } from './attestations/create-attestations.ts'
 import { writeLayout } from './layout-output.ts'
 import { epochOf, formOf } from './output-form.ts'
+import { namesOf } from './output-names.ts'
 import type { ArchiveOutput, ImageLikeOutput, ImageOutput } from './output-types.ts'
 import type { BuildOptions } from './types.ts'
 
@@ -33,7 +34,7 @@ export interface ImageSource {
   readonly options: BuildOptions
   readonly platforms: readonly PlatformResult[]
   /** See {@link TreeParts.attestationsOf}. */
-  readonly attestationsOf?: TreeParts['attestationsOf']
+  readonly attestations?: Attestations | undefined
 }
 
 /** An image or index that outputs of one form share. */
@@ -50,10 +51,12 @@ export type ImageMaker = (output: ImageLikeOutput, context: ExportContext) => Pr
 export function createImageMaker(source: ImageSource): ImageMaker {
   const made = new Map<string, Promise<MadeImage>>()
   return (output, context) => {
-    const form = formOf(output)
+    const form = formOf(output, source.options)
     const specs = [...(source.options.annotations ?? []), ...(output.annotations ?? [])]
     const { sourceDateEpoch, ociArtifact, attestationInline } = output
-    const key = JSON.stringify([form, specs, sourceDateEpoch, ociArtifact, attestationInline])
+    // What is said about an image says how it is called.
+    const names = source.attestations === undefined ? [] : namesOf(output, source.options)
+    const key = JSON.stringify([form, specs, sourceDateEpoch, ociArtifact, attestationInline, names])
     const known = made.get(key) ?? makeImage(source, output, form, context)
     made.set(key, known)
     return known
@@ -61,7 +64,7 @@ export function createImageMaker(source: ImageSource): ImageMaker {
 }
 
 async function makeImage(
-  { exporter, options, platforms, attestationsOf }: ImageSource,
+  { exporter, options, platforms, attestations }: ImageSource,
   output: ImageLikeOutput,
   form: ImageForm,
   context: ExportContext,
@@ -90,7 +93,8 @@ async function makeImage(
     images,
     mediaTypes,
     annotations: annotations.index,
-    attestationsOf,
+    attestationsOf: (image, platform) =>
+      attestations?.ofImage(image, platform, output, context) ?? Promise.resolve(undefined),
   })
   return { tree, images }
 }

@@ -1,3 +1,9 @@
+export type {
+  FieldDifference,
+  FileDifference,
+  ImageComparison,
+  LayerComparison,
+} from '@tsbuild/compare'
 export type { Checked, Finding, FindingKind, VerifyReport } from '@tsbuild/fsck'
 export type {
   BuildFailure,
@@ -10,7 +16,14 @@ export type {
   ReadLogOptions,
 } from '@tsbuild/history'
 export { historyFormat } from '@tsbuild/history'
-export { build, createBuilder, verify } from './create-builder.ts'
+export type {
+  AttestationSpecs,
+  BuiltProvenance,
+  ProvenanceSpec,
+  SbomSpec,
+} from './attestations/attestation-types.ts'
+export type { CompareImagesOptions } from './compare-images.ts'
+export { build, createBuilder, generateSigningKeyPair, verify } from './create-builder.ts'
 export type {
   ContextFile,
   ExplainedHit,
@@ -20,16 +33,51 @@ export type {
   ExplainReport,
 } from './explain-types.ts'
 export type {
+  AttestationReport,
+  CopyImageOptions,
+  CopyReport,
+  CreatedIndex,
+  CreateIndexOptions,
+  ImageCallOptions,
+  ImageCalls,
+  ImageReport,
+  Inspection,
+  InspectOptions,
+  LayerReport,
+  ListedImage,
+  ListImagesOptions,
+  LoadedImage,
+  LoadImagesOptions,
+  ManifestReport,
+  MovedImage,
+  PlatformReport,
+  PullOptions,
+  PushOptions,
+  RemovedImage,
+  RemoveImagesOptions,
+  SaveImagesOptions,
+} from './image-types.ts'
+export type {
   AnnotationLevel,
   AnnotationSpec,
   ArchiveOutput,
   CompressionSpec,
   DirectoryOutput,
+  EngineOutput,
   ImageOutput,
   ImageSettings,
   OutputSpec,
   TarOutput,
 } from './output-types.ts'
+export type {
+  AttestImageOptions,
+  KeyText,
+  SignatureCalls,
+  SignedImageReport,
+  SignImageOptions,
+  VerifiedImageReport,
+  VerifyImageOptions,
+} from './signature-types.ts'
 export type {
   DiskUsageReport,
   PruneChoice,

@@ -135,7 +135,10 @@ function warnOfUnknownArchitecture(platform: Platform, internal: InternalVertice
 }
 
 /** The same image is asked for once in a build, so that a moving tag means one thing. */
-function imageResolver({ machine, options, signal }: BuildRun, internal: InternalVertices): ImageResolver {
+function imageResolver(
+  { machine, options, signal, materials }: BuildRun,
+  internal: InternalVertices,
+): ImageResolver {
   const known = new Map<string, ReturnType<ImageResolver>>()
   const pull = options.pull === true
   return (name, platform, stop) => {
@@ -143,12 +146,17 @@ function imageResolver({ machine, options, signal }: BuildRun, internal: Interna
     const shown = isLayoutReference(name) ? name : formatReference(withDefaultTag(parseReference(name)))
     const found =
       known.get(key) ??
-      internal.run(`[internal] load metadata for ${shown}`, () =>
-        machine.images.resolve(name, platform, {
-          pull,
-          signal: stop === undefined ? signal : AbortSignal.any([signal, stop]),
-        }),
-      )
+      internal
+        .run(`[internal] load metadata for ${shown}`, () =>
+          machine.images.resolve(name, platform, {
+            pull,
+            signal: stop === undefined ? signal : AbortSignal.any([signal, stop]),
+          }),
+        )
+        .then((image) => {
+          materials?.image(image.reference, image.manifest, platform)
+          return image
+        })
     known.set(key, found)
     return found
   }

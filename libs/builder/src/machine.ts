@@ -100,10 +100,12 @@ function proxyOf({ env = {} }: BuilderOptions): ProxySettings {
 }
 
 function createClient(options: BuilderOptions, insecureHosts: readonly string[]): RegistryClient {
+  const { dockerConfig } = options
+  const ofDocker = dockerConfig === undefined ? undefined : dockerConfigCredentials(dockerConfig)
   return createRegistryClient({
-    ...(options.dockerConfig === undefined
-      ? {}
-      : { credentials: dockerConfigCredentials(options.dockerConfig) }),
+    credentials: options.credentials ?? ofDocker,
+    hosts: options.registryHosts,
+    trustedRealms: options.trustedRealms,
     ca: options.trustCa ?? [],
     insecureHosts: [...(options.insecureRegistries ?? []), ...insecureHosts],
     proxy: proxyOf(options),

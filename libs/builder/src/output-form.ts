@@ -3,6 +3,7 @@ import type { ImageForm } from '@tsbuild/exporter'
 import type { FrontendResult } from '@tsbuild/frontend'
 import type { Compression } from '@tsbuild/native'
 import type { CompressionSpec, ImageLikeOutput } from './output-types.ts'
+import type { BuildOptions } from './types.ts'
 
 /** How the layers of an output are compressed; gzip 6 where it does not say. */
 export function compressionOf(spec: CompressionSpec = { type: 'gzip' }): Compression {
@@ -26,6 +27,11 @@ export function epochOf(
   return sourceDateEpoch === undefined ? image?.sourceDateEpoch : (sourceDateEpoch ?? undefined)
 }
 
+function whatNeedsOci({ type }: CompressionSpec, annotations: number): string | undefined {
+  if (type === 'zstd' || type === 'estargz') return `${type} layers`
+  return annotations > 0 ? 'annotations' : undefined
+}
+
 /** The first generation of BuildKit whose images are OCI's by default. */
 const firstOciVersion = 30
 
@@ -34,15 +40,17 @@ const firstOciVersion = 30
  *
  * @throws {UserError} `ERR_USAGE` where it contradicts itself
  */
-export function formOf(output: ImageLikeOutput): ImageForm {
-  const { compression = { type: 'gzip' }, forceCompression = false, rewriteTimestamp = false } = output
+export function formOf(
+  output: ImageLikeOutput,
+  { annotations = [] }: Pick<BuildOptions, 'annotations'>,
+): ImageForm {
+  const { compression = { type: 'gzip' }, forceCompression = false, rewriteTimestamp } = output
   const { compatibilityVersion = firstOciVersion, preferNonDistributable = false } = output
-  const needsOci =
-    compression.type === 'zstd' || compression.type === 'estargz' ? compression.type : undefined
+  const needsOci = whatNeedsOci(compression, annotations.length + (output.annotations ?? []).length)
   if (output.ociMediaTypes === false && needsOci !== undefined) {
     throw new UserError(
       'ERR_USAGE',
-      `Cannot write ${needsOci} layers with oci-mediatypes=false: Docker's media types have no name for them`,
+      `Cannot write ${needsOci} with oci-mediatypes=false: Docker's media types have nothing for them`,
     )
   }
   const isOci = output.ociMediaTypes ?? (needsOci !== undefined || compatibilityVersion >= firstOciVersion)

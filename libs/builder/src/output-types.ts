@@ -1,10 +1,16 @@
 import type { Writable } from 'node:stream'
 
 /** One `--output`. What is undefined is as by default. @see docs/reference/outputs.md */
-export type OutputSpec = ImageOutput | ArchiveOutput | DirectoryOutput | TarOutput | CacheOnlyOutput
+export type OutputSpec =
+  | ImageOutput
+  | ArchiveOutput
+  | EngineOutput
+  | DirectoryOutput
+  | TarOutput
+  | CacheOnlyOutput
 
 /** Outputs that are images. */
-export type ImageLikeOutput = ImageOutput | ArchiveOutput
+export type ImageLikeOutput = ImageOutput | ArchiveOutput | EngineOutput
 
 /** The local image list, a registry, or both. */
 export interface ImageOutput extends ImageSettings {
@@ -31,6 +37,13 @@ export interface ArchiveOutput extends ImageSettings {
   readonly dest: string | Writable
   /** `false`: `dest` is the directory of a layout, added to if it is one already. Default true. */
   readonly tar?: boolean | undefined
+}
+
+/** A running Docker or podman: `--load`. @see docs/reference/engines.md */
+export interface EngineOutput extends ImageSettings {
+  readonly type: 'engine'
+  /** A docker context; default what DOCKER_HOST and docker's configuration say, else the usual sockets. */
+  readonly context?: string | undefined
 }
 
 /** The files of the result. */
@@ -78,7 +91,10 @@ export interface ImageSettings {
   readonly attestationInline?: boolean | undefined
   /** Layers that must not be distributed keep the media type that says so. */
   readonly preferNonDistributable?: boolean | undefined
-  /** Times in layers of this build that are later than `sourceDateEpoch` become it. */
+  /**
+   * Times in layers of this build that are later than the source date epoch, and those that were taken from a clock, become it.
+   * Default: true where there is one.
+   */
   readonly rewriteTimestamp?: boolean | undefined
   /** Unix seconds, of config and history; null is none. Default: that of the build. */
   readonly sourceDateEpoch?: number | null | undefined

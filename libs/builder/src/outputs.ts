@@ -4,6 +4,8 @@ import type { Writable } from 'node:stream'
 import { type ExportContext, type ExporterOptions, exportDirectory, exportTar } from '@tsbuild/exporter'
 import { formatPlatform, parseReference } from '@tsbuild/oci'
 import type { Snapshotter } from '@tsbuild/snapshot'
+import type { Attestations } from './attestations/create-attestations.ts'
+import { loadIntoEngine } from './engine-output.ts'
 import {
   createImageMaker,
   type ImageMaker,
@@ -18,6 +20,7 @@ import { namesOf } from './output-names.ts'
 import type { DirectoryOutput, ImageLikeOutput, OutputSpec, TarOutput } from './output-types.ts'
 import { platformDirectory } from './platforms.ts'
 import type { BuildRun } from './run-build.ts'
+import type { PushSigner } from './sign-pushed.ts'
 import type { BuildOptions, BuildResult } from './types.ts'
 
 /** What the outputs of a build are made from. */
@@ -27,6 +30,8 @@ export interface OutputParts {
   readonly snapshotter: Snapshotter
   /** In the order asked for. */
   readonly platforms: readonly PlatformResult[]
+  readonly attestations?: Attestations | undefined
+  readonly signer?: PushSigner | undefined
 }
 
 /** What the outputs made of a build. */
@@ -55,7 +60,7 @@ export async function writeOutputs(parts: OutputParts): Promise<WrittenOutputs> 
     registry: () => machine.registry(),
     fetch: (layer, aborted) => machine.images.fetchLayer(layer, aborted),
   }
-  const imageOf = createImageMaker({ exporter, options, platforms })
+  const imageOf = createImageMaker({ exporter, options, platforms, attestations: parts.attestations })
   const written = await sideBySide(outputs, run.signal, (output, signal) =>
     writeOne({ parts, exporter, imageOf, signal }, output),
   )
@@ -107,6 +112,11 @@ export function hasLayers(output: OutputSpec): output is ImageLikeOutput {
   return output.type !== 'local' && output.type !== 'tar' && output.type !== 'cacheonly'
 }
 
+/** Whether an output goes to a registry. */
+export function pushes(output: OutputSpec): boolean {
+  return output.type === 'registry' || (output.type === 'image' && output.push === true)
+}
+
 /** What one output is written with. */
 interface Writing {
   readonly parts: OutputParts
@@ -130,6 +140,7 @@ async function writeOne(writing: Writing, output: OutputSpec): Promise<Written |
 const titles: Readonly<Record<Exclude<OutputSpec['type'], 'cacheonly'>, string>> = {
   oci: 'exporting to oci image format',
   docker: 'exporting to docker image format',
+  engine: 'loading into the engine',
   image: 'exporting to image',
   registry: 'exporting to image',
   local: 'exporting to client directory',
@@ -152,8 +163,13 @@ async function writeImage(
     const names = await writeImageFile(target, output, destination(parts, output.dest))
     return { made, names }
   }
+  if (output.type === 'engine')
+    return { made, names: await loadIntoEngine(target, output, machine.options.env) }
   const hosts = output.insecure === true ? target.names.map((name) => parseReference(name).registry) : []
-  return { made, names: await writeNamedImage(target, output, () => machine.registry(hosts)) }
+  const registry = () => machine.registry(hosts)
+  const names = await writeNamedImage(target, output, registry)
+  if (pushes(output)) await parts.signer?.sign(made.tree.root, names, registry, context)
+  return { made, names }
 }
 
 async function writeFiles(
@@ -163,12 +179,17 @@ async function writeFiles(
 ): Promise<void> {
   const { platforms, run } = parts
   const { platformSplit = platforms.length > 1 } = output
-  const files = platforms.map(({ frontend: { image }, filesystem }) => ({
-    platform: formatPlatform(image.platform),
-    filesystem,
-    directory: platformSplit ? platformDirectory(image.platform) : undefined,
-    extras: [],
-  }))
+  const files = await Promise.all(
+    platforms.map(async (result) => {
+      const { platform } = result.frontend.image
+      return {
+        platform: formatPlatform(platform),
+        filesystem: result.filesystem,
+        directory: platformSplit ? platformDirectory(platform) : undefined,
+        extras: (await parts.attestations?.filesOf(result, output)) ?? [],
+      }
+    }),
+  )
   if (output.type === 'local') {
     const { mode = 'copy' } = output
     return await exportDirectory(exporter, files, resolve(run.options.cwd, output.dest), context, { mode })

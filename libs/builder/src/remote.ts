@@ -21,15 +21,16 @@ export interface Remote {
 }
 
 /** Binds URLs and repositories to one build: its secrets go to no other. */
-export function createRemote({ machine, ssh }: BuildRun, secrets: SecretSource): Remote {
+export function createRemote({ machine, ssh, materials }: BuildRun, secrets: SecretSource): Remote {
   const { store, now, transport } = machine
   const credentials = new Map<string, GitCredentials>()
   const { SSH_AUTH_SOCK: agentOfUser, ...rest } = machine.options.env ?? {}
   const env = { ...rest, SSH_AUTH_SOCK: ssh.forGit }
   const http = createHttpSources({ store, transport, secrets, now })
+  const noted = (sources: RemoteSources) => materials?.remote(sources) ?? sources
   return {
-    forSteps: { ...http, ...createGitSources({ store, now, secrets, env }) },
-    forContexts: {
+    forSteps: noted({ ...http, ...createGitSources({ store, now, secrets, env }) }),
+    forContexts: noted({
       ...http,
       ...createGitSources({
         store,
@@ -38,7 +39,7 @@ export function createRemote({ machine, ssh }: BuildRun, secrets: SecretSource):
         env: { ...env, SSH_AUTH_SOCK: ssh.forGit ?? agentOfUser },
         credentials: (remote) => credentials.get(remote),
       }),
-    },
+    }),
     noteCredentials: (remote, given) => void credentials.set(remote, given),
   }
 }

@@ -9,6 +9,9 @@ import { createOps, digestSecrets, type FailureKeeping, type OpResult } from '@t
 import { createSnapshotter, emptyFilesystem, type Snapshotter } from '@tsbuild/snapshot'
 import { type SolverOp, solve } from '@tsbuild/solver'
 import { withStoreSpace } from '@tsbuild/store'
+import { createAttestations } from './attestations/create-attestations.ts'
+import { createMaterialLog, type MaterialLog } from './attestations/materials.ts'
+import { checkEngines } from './check-engines.ts'
 import { checkOutputs } from './check-outputs.ts'
 import { type Collector, createCollector } from './collector.ts'
 import { mainContextSource } from './contexts/context-source.ts'
@@ -20,9 +23,10 @@ import { createInternalVertices, type InternalVertices } from './internal-vertex
 import { type Definition, loadDefinition } from './load-definition.ts'
 import type { Machine } from './machine.ts'
 import { tagsOf } from './output-names.ts'
-import { outputsOf, writeOutputs } from './outputs.ts'
+import { writeOutputs } from './outputs.ts'
 import { createRemote, fetchRemote, type Remote } from './remote.ts'
 import { createSecretSource } from './secret-source.ts'
+import { openPushSigner, type PushSigner } from './sign-pushed.ts'
 import type { SshAgents } from './ssh.ts'
 import type { BuildOptions, BuildResult } from './types.ts'
 import { wantedLayers } from './wanted-layers.ts'
@@ -40,18 +44,26 @@ export interface BuildRun {
   readonly ssh: SshAgents
   /** Absent where nothing is built. */
   readonly recorder?: BuildRecorder | undefined
+  /** When it began, Unix ms; absent where nothing is built. */
+  readonly startedAt?: number | undefined
+  /** What it is made of; only where that is to be told. */
+  readonly materials?: MaterialLog | undefined
 }
 
 /** Runs a build from the Dockerfile's text to its last output. See `Builder.build` for what it throws. */
-export async function runBuild(run: BuildRun): Promise<BuildResult> {
-  const { machine, options, signal } = run
+export async function runBuild(given: BuildRun): Promise<BuildResult> {
+  const { machine, options, signal } = given
+  const materials = options.attestations?.provenance === undefined ? undefined : createMaterialLog()
+  const run = { ...given, startedAt: machine.now(), materials }
   const internal = createInternalVertices(run.ref, run.events, machine.now)
   const tags = tagsOf(options)
   await checkOutputs(options, machine.store.root)
+  await checkEngines(run)
+  const signer = await openPushSigner(options)
   const snapshotter = createSnapshotter({
     store: machine.store,
     native: machine.native,
-    fetch: (layer, aborted) => machine.images.fetchLayer(layer, aborted),
+    fetch: machine.images.fetchLayer,
   })
   const secrets = createSecretSource(options)
   const remote = createRemote(run, secrets)
@@ -61,7 +73,9 @@ export async function runBuild(run: BuildRun): Promise<BuildResult> {
   try {
     const definition = await loadDefinition(tools, main)
     signal.throwIfAborted()
-    return await solveAndWrite({ run, internal, snapshotter, remote, secrets, tags, collector }, definition)
+    const { file } = main
+    const solving = { run, internal, snapshotter, remote, secrets, tags, collector, file, signer }
+    return await solveAndWrite(solving, definition)
   } catch (error) {
     throw withText(withStoreSpace(withPlatformHints(error), machine.store.root), main.file)
   } finally {
@@ -96,10 +110,12 @@ interface Solving {
   readonly secrets: SecretSource
   readonly tags: readonly string[]
   readonly collector: Collector
+  readonly file: DockerfileText
+  readonly signer: PushSigner | undefined
 }
 
 async function solveAndWrite(solving: Solving, definition: Definition): Promise<BuildResult> {
-  const { run, internal, snapshotter, tags } = solving
+  const { run, internal, snapshotter, tags, file, signer } = solving
   // They come from the build arguments, whatever the platform is.
   const proxyEnv = definition.images[0]?.proxyEnv ?? []
   const executor = executorOf(run, proxyEnv, internal)
@@ -111,10 +127,13 @@ async function solveAndWrite(solving: Solving, definition: Definition): Promise<
       const result = solution.results[index]
       return { frontend, filesystem: result?.kind === 'filesystem' ? result.filesystem : emptyFilesystem }
     })
-    const written = await writeOutputs({ run, internal, snapshotter, platforms })
+    const attestations = createAttestations({ run, internal, snapshotter, platforms, file })
+    const written = await writeOutputs({ run, internal, snapshotter, platforms, attestations, signer })
+    const provenances = await attestations?.provenances()
     await solution.durable
     const { cached, executed } = solution
-    return { ref: run.ref, ...written, tags, steps: { total: cached + executed, cached, executed } }
+    const steps = { total: cached + executed, cached, executed }
+    return { ref: run.ref, ...written, tags, provenances, steps }
   } finally {
     await executor.close()
   }
@@ -160,7 +179,7 @@ async function solveGraph(
     snapshotter,
     executor,
     hasSnapshot: (id) => store.snapshots.has(id),
-    layerOf: wantedLayers(graph, images, outputsOf(run.options)),
+    layerOf: wantedLayers(graph, images, run.options),
     contexts: contexts.open,
     fetch: async (source, fetching) =>
       openTreeContext(await fetchRemote(remote.forSteps, source, fetching), machine),

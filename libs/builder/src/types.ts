@@ -1,4 +1,5 @@
 import type { Readable } from 'node:stream'
+import type { ImageComparison } from '@tsbuild/compare'
 import type { Digest } from '@tsbuild/digest'
 import type { SourceRange } from '@tsbuild/errors'
 import type { BuildEvent, EventSink } from '@tsbuild/events'
@@ -14,9 +15,14 @@ import type {
 } from '@tsbuild/history'
 import type { Port, ProcessOptions } from '@tsbuild/native'
 import type { Descriptor } from '@tsbuild/oci'
+import type { CredentialProvider, RegistryHosts } from '@tsbuild/registry'
+import type { AttestationSpecs, BuiltProvenance } from './attestations/attestation-types.ts'
+import type { CompareImagesOptions } from './compare-images.ts'
 import type { ExplainOptions, ExplainReport } from './explain-types.ts'
+import type { ImageCalls } from './image-types.ts'
 import type { AnnotationSpec, OutputSpec } from './output-types.ts'
 import type { CheckReport, DoctorReport, OutlineReport, TargetsReport } from './report-types.ts'
+import type { KeyText, SignatureCalls } from './signature-types.ts'
 import type { DiskUsageReport, PruneRequest, PruneResult, SpaceLimits } from './space-types.ts'
 
 export type {
@@ -39,6 +45,12 @@ export interface BuilderOptions {
   readonly dockerConfig?: string | undefined
   /** PEM certificates that the builder's own downloads and every RUN step trust, for as long as they run. */
   readonly trustCa?: readonly string[] | undefined
+  /** For registry credentials, instead of {@link BuilderOptions.dockerConfig}. */
+  readonly credentials?: CredentialProvider | undefined
+  /** Mirrors, locations, trust and certificates of registries. Called when the first one is asked, if any is. */
+  readonly registryHosts?: (() => Promise<RegistryHosts>) | undefined
+  /** Token servers that may see credentials though they are on another site than their registry. */
+  readonly trustedRealms?: readonly string[] | undefined
   /** Registry hosts (`host[:port]`) reached over plain HTTP besides the loopback ones. */
   readonly insecureRegistries?: readonly string[] | undefined
   /** Registry answers; `PATH` for credential helpers; proxy settings. Only the named variables are read. */
@@ -139,8 +151,12 @@ export interface BuildOptions {
   readonly addHosts?: readonly string[] | undefined
   /** `--output`; default the local image list where there are tags, else the cache only. */
   readonly outputs?: readonly OutputSpec[] | undefined
+  /** `--sign-by`: what is pushed is signed with this key, by its digest. @see docs/guide/signatures.md */
+  readonly signBy?: KeyText | undefined
   /** `--allow`: what outputs may do. */
   readonly allowOutputs?: readonly OutputEntitlement[] | undefined
+  /** `--attest`, `--provenance`, `--sbom`; default none. */
+  readonly attestations?: AttestationSpecs | undefined
   /** `--annotation`: of every image. */
   readonly annotations?: readonly AnnotationSpec[] | undefined
 }
@@ -196,6 +212,8 @@ export interface BuildResult {
   /** Every name that an output gave the image, in full form. */
   readonly names: readonly string[]
   readonly tags: readonly string[]
+  /** Of each platform, in the order asked for; empty where no provenance was. */
+  readonly provenances?: readonly BuiltProvenance[] | undefined
   readonly steps: { readonly total: number; readonly cached: number; readonly executed: number }
 }
 
@@ -319,7 +337,7 @@ export interface BootstrapOptions {
 }
 
 /** The composition root: one store, any number of builds. */
-export interface Builder {
+export interface Builder extends ImageCalls, SignatureCalls {
   build(
     options: BuildOptions & {
       readonly onEvent?: EventSink | undefined
@@ -388,6 +406,8 @@ export interface Builder {
    * @throws {UserError} `ERR_BUILD_NOT_FOUND`; nothing is removed then
    */
   removeBuilds(which: BuildSelection): Promise<readonly RemovedBuild[]>
+  /** What differs between two images; see `compareImages` for errors. */
+  compareImages(options: CompareImagesOptions): Promise<ImageComparison>
   /**
    * Says why the steps of a build had to run, where the others came from, what it read and what it sent.
    * @throws {UserError} `ERR_BUILD_NOT_FOUND`, `ERR_STEP_NOT_FOUND`

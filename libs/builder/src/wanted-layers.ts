@@ -4,8 +4,8 @@ import type { FrontendResult } from '@tsbuild/frontend'
 import type { MergedGraph, Vertex } from '@tsbuild/graph'
 import type { LayerForm } from '@tsbuild/native'
 import { epochOf, formOf } from './output-form.ts'
-import type { OutputSpec } from './output-types.ts'
-import { hasLayers } from './outputs.ts'
+import { hasLayers, outputsOf } from './outputs.ts'
+import type { BuildOptions } from './types.ts'
 
 /**
  * The layers that the first output with layers is going to need: those of the targets' own stacks. They are compressed
@@ -17,12 +17,14 @@ import { hasLayers } from './outputs.ts'
 export function wantedLayers(
   graph: MergedGraph,
   images: readonly FrontendResult[],
-  outputs: readonly OutputSpec[],
+  options: BuildOptions,
 ): (vertex: Vertex) => LayerForm | undefined {
-  const forms = outputs
+  const forms = outputsOf(options)
     .filter(hasLayers)
     .map((output) =>
-      images.map((image) => layerFormOf({ form: formOf(output), sourceDateEpoch: epochOf(output, image) })),
+      images.map((image) =>
+        layerFormOf({ form: formOf(output, options), sourceDateEpoch: epochOf(output, image) }),
+      ),
     )
   const [first] = forms
   if (first === undefined) return () => undefined

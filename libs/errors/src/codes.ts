@@ -111,6 +111,14 @@ export const errorCodes = {
   ERR_ENGINE_RESPONSE: environment('What answers is no Docker or podman, or its answer makes no sense.'),
   ERR_ENGINE_LOAD: environment('Docker or podman does not take an image.'),
   ERR_ENGINE_CONTEXT: user('A docker context is not there, or names no engine.'),
+  ERR_SIGNATURE_KEY: user('A key of signatures cannot be read or used, or its password does not fit.'),
+  ERR_SIGNATURE_MISSING: user('An image has no signature or attestation of the wanted kind.'),
+  ERR_SIGNATURE_INVALID: user(
+    'What is said to be the signature of an image was not made with the key, or was changed.',
+  ),
+  ERR_SIGNATURE_SUBJECT: user('A signature that was made with the key is for another image.'),
+  ERR_SIGNATURE_CLAIMS: user('A signature that was made with the key does not state what is wanted.'),
+  ERR_SIGNATURE_MOVED: user('A tag meant another image after its signature was verified.'),
   ERR_OUTPUT: environment('An output file or directory cannot be written.'),
 
   ERR_STORE_OPEN: environment('The store cannot be opened.'),

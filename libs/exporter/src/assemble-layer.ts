@@ -51,16 +51,18 @@ export function layerFormOf({
   form: { compression, rewriteTimestamp },
   sourceDateEpoch,
 }: Pick<ImageParts, 'form' | 'sourceDateEpoch'>): LayerForm {
-  if (!rewriteTimestamp) return { compression, clampMtime: null }
-  if (sourceDateEpoch !== undefined) return { compression, clampMtime: sourceDateEpoch }
+  if (rewriteTimestamp !== false && sourceDateEpoch !== undefined)
+    return { compression, clampMtime: sourceDateEpoch }
+  if (rewriteTimestamp !== true) return { compression, clampMtime: null }
   throw new UserError('ERR_USAGE', 'Cannot rewrite timestamps: there is no SOURCE_DATE_EPOCH', {
     hints: ['Give it with `--build-arg SOURCE_DATE_EPOCH=…`, or for one output with `source-date-epoch=…`.'],
   })
 }
 
 /** Whether what is unpacked of these layers is what the steps left: the times, and no table of contents of estargz. */
-export function isAsUnpacked({ form }: Pick<ImageParts, 'form'>): boolean {
-  return !form.rewriteTimestamp && form.compression.format !== 'estargz'
+export function isAsUnpacked(parts: Pick<ImageParts, 'form' | 'sourceDateEpoch'>): boolean {
+  const { compression, clampMtime } = layerFormOf(parts)
+  return clampMtime === null && compression.format !== 'estargz'
 }
 
 /** Of gzip nobody can tell whether it is estargz, so that is always written again. */

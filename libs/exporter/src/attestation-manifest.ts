@@ -1,5 +1,5 @@
 import { digestBytes, digestHex } from '@tsbuild/digest'
-import { UserError } from '@tsbuild/errors'
+import { InternalError, UserError } from '@tsbuild/errors'
 import {
   attestationManifestType,
   type Descriptor,
@@ -10,7 +10,9 @@ import {
   predicateTypeAnnotation,
   serializeManifest,
 } from '@tsbuild/oci'
-import type { Attestation } from './types.ts'
+import type { Store } from '@tsbuild/store'
+import { putDocument } from './documents.ts'
+import type { AssembledImage, Attestation, ExportContext } from './types.ts'
 
 /** What an attestation manifest is made from. */
 export interface AttestationParts {
@@ -74,23 +76,45 @@ export function attestationManifest(parts: AttestationParts): AttestationManifes
   return { descriptor, blobs: [...statements, config, { descriptor, bytes }] }
 }
 
-/**
- * The bytes of the in-toto statement about an image. As BuildKit does, v0.1: readers of v1 take it too.
- *
- * @throws {UserError} `ERR_OUTPUT`
- */
-function statementOf({ predicateType, predicate }: Attestation, parts: AttestationParts): Buffer {
+/** Stores a manifest of attestations, and gives it in the form in which an index and a push take it. */
+export async function storeAttestations(
+  store: Store,
+  { descriptor, blobs }: AttestationManifest,
+  { vertex, events, now }: ExportContext,
+): Promise<AssembledImage> {
+  for (const { descriptor: blob, bytes } of blobs) await putDocument(store, blob.mediaType, bytes)
+  const id = `exporting attestation manifest ${descriptor.digest}`
+  events({ type: 'vertex.status', vertex, id, currentBytes: 0, totalBytes: null, done: true, at: now() })
+  const [manifest, config] = [blobs.at(-1), blobs.at(-2)]
+  if (manifest === undefined || config === undefined)
+    throw new InternalError('ERR_INTERNAL', 'an attestation manifest has no config')
+  return {
+    manifest: descriptor,
+    manifestBytes: manifest.bytes,
+    config: config.descriptor,
+    layers: blobs.slice(0, -2).map((blob) => ({ descriptor: blob.descriptor, origin: undefined })),
+  }
+}
+
+function statementOf(attestation: Attestation, parts: AttestationParts): Buffer {
   const digest = { sha256: digestHex(parts.image.digest) }
   const names = [...new Set(parts.names.map((name) => imagePackageUrl(name, parts.platform)))]
-  const bytes = Buffer.from(
-    JSON.stringify({
-      _type: 'https://in-toto.io/Statement/v0.1',
-      predicateType,
-      // An image without a name is not one without a subject.
-      subject: (names.length === 0 ? ['_'] : names).map((name) => ({ name, digest })),
-      predicate,
-    }),
-  )
+  // An image without a name is not one without a subject.
+  const subjects = (names.length === 0 ? ['_'] : names).map((name) => ({ name, digest }))
+  return serializeStatement(attestation, subjects)
+}
+
+/**
+ * The bytes of an in-toto statement. As BuildKit does, v0.1: readers of v1 take it too.
+ *
+ * @throws {UserError} `ERR_OUTPUT` for one of more than 40 MiB
+ */
+export function serializeStatement(
+  { predicateType, predicate }: Attestation,
+  subject: readonly { readonly name: string; readonly digest: Readonly<Record<string, string>> }[],
+): Buffer {
+  const _type = 'https://in-toto.io/Statement/v0.1'
+  const bytes = Buffer.from(JSON.stringify({ _type, predicateType, subject, predicate }))
   if (bytes.length > maxStatementBytes) {
     const limit = `${maxStatementBytes / 1024 / 1024} MiB`
     const message = `Cannot write the attestation "${predicateType}": it has ${bytes.length} bytes, and at most ${limit} are read by anyone`

@@ -4,7 +4,7 @@ import type { ImageDraft } from '@tsbuild/frontend'
 import type { Native } from '@tsbuild/native'
 import { type ImageConfig, mediaTypes, parseImageConfig, parseManifest } from '@tsbuild/oci'
 import { createRegistryClient } from '@tsbuild/registry'
-import { type FakeRegistry, reply, startFakeRegistry } from '@tsbuild/registry/testing'
+import { type FakeRegistry, reply, replyError, startFakeRegistry } from '@tsbuild/registry/testing'
 import { createSnapshotter, type Filesystem, type ImageLayerRef, type LayerRef } from '@tsbuild/snapshot'
 import type { SnapshotId, Store } from '@tsbuild/store'
 import { temporaryStore } from '@tsbuild/store/testing'
@@ -271,12 +271,10 @@ describe('pushImage()', () => {
     await pushImage(options, treeOf(image), target(), context)
     expect(sentBytes() - before).toBe(image.manifest.size)
     const [layer] = image.layers
-    expect(outcomes()).toEqual([
-      `sent ${layer?.descriptor.digest}`,
-      `sent ${image.config.digest}`,
-      `exists ${layer?.descriptor.digest}`,
-      `exists ${image.config.digest}`,
-    ])
+    const blobs = [layer?.descriptor, image.config].map((blob) => blob?.digest)
+    expect(outcomes().toSorted()).toEqual(
+      blobs.flatMap((digest) => [`sent ${digest}`, `exists ${digest}`]).toSorted(),
+    )
   })
 
   it('mounts the layers of a base of the same registry, and fetches none', async () => {
@@ -304,6 +302,40 @@ describe('pushImage()', () => {
       code: 'ERR_REGISTRY_AUTH',
     })
     expect(registry.manifests.size).toBe(0)
+  })
+
+  /** The registry's garbage is collected right before it is given the manifest. */
+  const collect = (digest: Digest | undefined, times: number) =>
+    registry.fault({
+      method: 'PUT',
+      path: /\/manifests\//,
+      times,
+      act: ({ response }) => {
+        registry.blobs.delete(`app@${digest}`)
+        replyError(response, 400, 'MANIFEST_BLOB_UNKNOWN')
+      },
+    })
+
+  it('sends a layer again, and nothing else, that the registry lost before it got the manifest (REGF-09)', async () => {
+    const image = await assemble(draftOf([run]), [await ownLayer('one', 1), await ownLayer('two', 2)])
+    const [lost, kept] = image.layers.map(({ descriptor }) => descriptor)
+    collect(lost?.digest, 1)
+    await pushImage(options, treeOf(image), target(), context)
+    expect(registry.manifests.get('app:1')?.bytes).toEqual(Buffer.from(image.manifestBytes))
+    expect(registry.blobs.has(`app@${lost?.digest}`)).toBe(true)
+    expect(outcomes().toSorted()).toEqual(
+      [lost, lost, kept, image.config].map((blob) => `sent ${blob?.digest}`).toSorted(),
+    )
+  })
+
+  it('sends it again only once (REGF-09)', async () => {
+    const image = await assemble(draftOf([run]), [await ownLayer('one', 1)])
+    collect(image.layers[0]?.descriptor.digest, 9)
+    await expect(pushImage(options, treeOf(image), target(), context)).rejects.toMatchObject({
+      code: 'ERR_REGISTRY_STATUS',
+      details: { codes: ['MANIFEST_BLOB_UNKNOWN'] },
+    })
+    expect(requests('PUT').filter((path) => path.includes('/manifests/'))).toHaveLength(2)
   })
 
   it('tells how far each blob is, to its end', async () => {

@@ -1,15 +1,16 @@
 import { createReadStream } from 'node:fs'
 import { Readable, type Writable } from 'node:stream'
 import type { Digest } from '@tsbuild/digest'
-import type { TransferOutcome } from '@tsbuild/events'
+import type { EventSink, TransferOutcome } from '@tsbuild/events'
 import {
   type Descriptor,
+  dockerArchiveParts,
   type ImageReference,
+  ociArchiveParts,
   parseReference,
-  writeDockerArchive,
-  writeOciArchive,
+  writeArchiveParts,
 } from '@tsbuild/oci'
-import type { RegistryClient } from '@tsbuild/registry'
+import { isBlobUnknown, type RegistryClient } from '@tsbuild/registry'
 import pLimit from 'p-limit'
 import type {
   AssembledImage,
@@ -18,6 +19,7 @@ import type {
   ExportContext,
   ExporterOptions,
 } from './types.ts'
+import { isWorthHelper, standardOutput, writeArchive } from './write-archive.ts'
 import { writeOutput } from './write-output.ts'
 
 /** Sets names of the local image list to an image or index; its every blob is in the store then. */
@@ -46,12 +48,15 @@ export async function exportArchive(
 ): Promise<void> {
   await fetchLayers(options, tree.manifests, signal)
   const content = { root: tree.root, names: archive.names, open: opener(options, tree) }
-  const write = archive.type === 'oci' ? writeOciArchive : writeDockerArchive
-  await writeOutput(archive.dest, (out) => write(out, content, { signal }))
+  const { dest, type } = archive
+  const parts = await (type === 'oci' ? ociArchiveParts : dockerArchiveParts)(content)
+  const place = typeof dest === 'string' ? dest : standardOutput(dest)
+  if (place !== undefined && isWorthHelper(parts)) return await writeArchive(options, parts, place, signal)
+  await writeOutput(dest, (out) => writeArchiveParts(out, parts, content.open, { signal }))
 }
 
 /** Opens what belongs to a tree. */
-function opener({ store }: ExporterOptions, { root, manifests }: AssembledTree) {
+export function opener({ store }: ExporterOptions, { root, manifests }: AssembledTree) {
   const blobs = [root, ...manifests.flatMap(blobsOf)]
   const sizes = new Map(blobs.map((blob) => [blob.digest, blob.size]))
   return (digest: Digest) => store.blobs.stream({ digest, size: sizes.get(digest) ?? 0 })
@@ -95,7 +100,7 @@ export interface PushOptions {
 /**
  * Pushes an image or index under a name: the layers and configs that the registry lacks, then each manifest of an index by its
  * digest, and last what the name stands for. Layers of a base image of the same registry are mounted from there and never
- * fetched.
+ * fetched. A blob that the registry lost in between is sent again, once.
  *
  * @throws {UserError} `ERR_REFERENCE_INVALID`; `ERR_USAGE` for a tag where the push is by digest
  */
@@ -108,21 +113,45 @@ export async function pushImage(
 ): Promise<void> {
   const named = parseReference(name)
   const reference = byDigest ? { ...named, tag: undefined } : named
-  const { signal } = context
+  const tree = { root, rootBytes, manifests }
   const using = { ...options, registry }
+  try {
+    await pushTree(using, tree, reference, context)
+  } catch (error) {
+    if (!isBlobUnknown(error)) throw error
+    // Its garbage was collected after it had said that the blob is there: what is missing by now is sent, once.
+    await pushTree(using, tree, reference, { ...context, events: withoutExisting(context.events) })
+  }
+}
+
+async function pushTree(
+  options: ExporterOptions,
+  { root, rootBytes, manifests }: AssembledTree,
+  reference: ImageReference,
+  context: ExportContext,
+): Promise<void> {
+  const { signal } = context
+  const registry = options.registry()
   const limit = pLimit({ concurrency: 4, rejectOnClear: true })
   const configs = distinct(manifests.map(({ config }) => config))
-  await Promise.all(
-    layersOf(manifests).map((layer) => limit(() => pushLayer(using, layer, reference, context))),
-  )
-  await Promise.all(configs.map((config) => limit(() => upload(using, config, reference, [], context))))
+  await Promise.all([
+    ...layersOf(manifests).map((layer) => limit(() => pushLayer(options, layer, reference, context))),
+    ...configs.map((config) => limit(() => upload(options, config, reference, [], context))),
+  ])
   // One after the other: a registry may want what a manifest is about before that manifest.
   for (const { manifest, manifestBytes } of manifests) {
     if (manifest.digest === root.digest) continue
     const place = { ...reference, tag: undefined, digest: manifest.digest }
-    await registry().putManifest(place, manifestBytes, manifest.mediaType, { signal })
+    await registry.putManifest(place, manifestBytes, manifest.mediaType, { signal })
   }
-  await registry().putManifest(reference, rootBytes, root.mediaType, { signal })
+  await registry.putManifest(reference, rootBytes, root.mediaType, { signal })
+}
+
+/** What became of a blob is told once. */
+function withoutExisting(events: EventSink): EventSink {
+  return (event) => {
+    if (event.type !== 'vertex.status' || event.outcome !== 'exists') events(event)
+  }
 }
 
 function distinct(blobs: readonly Descriptor[]): readonly Descriptor[] {

@@ -45,8 +45,11 @@ export interface ImageForm {
   readonly mediaTypes: 'oci' | 'docker'
   /** Layers that must not be distributed keep the media type that says so. */
   readonly preferNonDistributable: boolean
-  /** Times in layers of this build that are later than `sourceDateEpoch` become it. */
-  readonly rewriteTimestamp: boolean
+  /**
+   * Times in layers of this build that are later than `sourceDateEpoch`, and those that were taken from a clock, become it.
+   * Undefined: where there is one. @see docs/adr/0030-source-date-epoch.md
+   */
+  readonly rewriteTimestamp: boolean | undefined
 }
 
 /** Of one image. */

@@ -22,7 +22,25 @@ for (const prefix of ['64:ff9b::', '::']) {
   internal.addSubnet(`${prefix}a9fe:0`, 112, 'ipv6')
 }
 
-/** Whether an address is one that a registry elsewhere must not make us connect to. Private networks are not among them. */
+/** Networks that are somebody's own: RFC 1918, RFC 6598 and RFC 4193, also behind a translator. */
+const ownNetworks = new BlockList()
+for (const [address, bits] of [
+  ['10.0.0.0', 8],
+  ['172.16.0.0', 12],
+  ['192.168.0.0', 16],
+  ['100.64.0.0', 10],
+] as const) {
+  ownNetworks.addSubnet(address, bits, 'ipv4')
+  ownNetworks.addSubnet(`64:ff9b::${address}`, 96 + bits, 'ipv6')
+}
+ownNetworks.addSubnet('fc00::', 7, 'ipv6')
+
+/** Whether an address is in a network that is somebody's own, and not this machine's alone. */
+export function isPrivateAddress(address: string): boolean {
+  return listed(ownNetworks, address)
+}
+
+/** Whether an address is one that a server elsewhere must not make us connect to. Private networks are not among them. */
 export function isInternalAddress(address: string): boolean {
   return listed(internal, address)
 }

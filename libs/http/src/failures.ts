@@ -36,6 +36,16 @@ const tlsCodes = new Set([
   'UNABLE_TO_VERIFY_LEAF_SIGNATURE',
 ])
 
+/** The alerts with which a server says that it wants another client certificate, or one at all. */
+const clientCertificateCodes = new Set([
+  'ERR_SSL_TLSV13_ALERT_CERTIFICATE_REQUIRED',
+  'ERR_SSL_TLSV1_ALERT_UNKNOWN_CA',
+  'ERR_SSL_SSLV3_ALERT_BAD_CERTIFICATE',
+  'ERR_SSL_SSLV3_ALERT_CERTIFICATE_EXPIRED',
+  'ERR_SSL_SSLV3_ALERT_CERTIFICATE_UNKNOWN',
+  'ERR_SSL_SSLV3_ALERT_HANDSHAKE_FAILURE',
+])
+
 /** What a TLS client sees when the other side answers in plain text. */
 const plainAnswerCodes = new Set(['ERR_SSL_WRONG_VERSION_NUMBER', 'ERR_SSL_PACKET_LENGTH_TOO_LONG', 'EPROTO'])
 
@@ -61,6 +71,8 @@ export type NetworkFault =
   | { readonly kind: 'plain' }
   /** The certificate cannot be trusted. */
   | { readonly kind: 'certificate' }
+  /** The server refuses the certificate of the client, or misses one. */
+  | { readonly kind: 'client-certificate' }
   /** A host that another server named is this machine. */
   | { readonly kind: 'internal' }
   /** No answer, or half of one; `code` is the system's or undici's. Worth `maxAttempts` tries in all. */
@@ -71,6 +83,7 @@ export function networkFault(error: unknown): NetworkFault {
   const code = errorCode(error)
   if (code !== undefined && plainAnswerCodes.has(code)) return { kind: 'plain' }
   if (code !== undefined && tlsCodes.has(code)) return { kind: 'certificate' }
+  if (code !== undefined && clientCertificateCodes.has(code)) return { kind: 'client-certificate' }
   if (code === 'ERR_INTERNAL_ADDRESS') return { kind: 'internal' }
   return { kind: 'unreachable', code, maxAttempts: maxAttempts.get(code) ?? Number.POSITIVE_INFINITY }
 }

@@ -1,10 +1,12 @@
-import { type LookupAddress, type LookupOptions, lookup as systemLookup } from 'node:dns'
+import { lookup as systemLookup } from 'node:dns'
 import type { LookupFunction } from 'node:net'
 import type { Readable } from 'node:stream'
 import { rootCertificates } from 'node:tls'
 import type { Dispatcher, Pool } from 'undici'
-import { isInternalAddress, isLoopbackHost } from './addresses.ts'
+import { isLoopbackHost } from './addresses.ts'
 import { errorCode } from './failures.ts'
+import { createGuards, type Guard, guardedLookup } from './guard.ts'
+import { isExcepted } from './no-proxy.ts'
 import type { ProxySettings, TimeoutSettings } from './types.ts'
 
 /** One HTTP request; a stream in it can be sent once. */
@@ -17,6 +19,8 @@ export interface HttpRequest {
   readonly insecure: boolean
   /** A server named this address: connections to this machine are refused after its name was resolved. */
   readonly foreign: boolean
+  /** The server that named it, which may be this one: one in public may not lead into private networks either. Its authorities count here too. */
+  readonly namedBy?: URL | undefined
   readonly signal?: AbortSignal | undefined
   /** How many milliseconds longer than usual the answer may take. */
   readonly patienceMs?: number | undefined
@@ -42,14 +46,19 @@ export interface Transport {
 /** See {@link createTransport}. */
 export interface TransportOptions {
   readonly ca?: readonly string[] | undefined
+  /** Finds what a host is shown and what proves it; asked once for each host. @param host with its port, unless that is 443 */
+  readonly certificates?: ((host: string) => Promise<Certificates | undefined>) | undefined
   readonly proxy?: ProxySettings | undefined
   readonly timeouts?: TimeoutSettings | undefined
   readonly lookup?: LookupFunction | undefined
 }
 
-/** Thrown when a host that another server named turns out to be this machine. */
-export class InternalAddressError extends Error {
-  readonly code = 'ERR_INTERNAL_ADDRESS'
+/** Of one host, PEM texts. */
+export interface Certificates {
+  /** Authorities besides the general ones. */
+  readonly ca: readonly string[]
+  /** Shown to this host, and to no other. */
+  readonly client: { readonly certificate: string; readonly key: string } | undefined
 }
 
 const discardLimitBytes = 64 * 1024
@@ -70,12 +79,29 @@ export function isRedirect(response: Pick<HttpResponse, 'status' | 'header'>): b
 /** Makes a transport over undici, which is loaded with the first request: most builds make none. */
 export function createTransport(options: TransportOptions): Transport {
   const dispatchers = new Map<string, Promise<Dispatcher>>()
-  const dispatcherFor = (request: HttpRequest): Promise<Dispatcher> => {
+  const certificates = new Map<string, Promise<Certificates | undefined>>()
+  const guards = createGuards(lookupOf(options))
+  const certificatesOf = async (url: URL | undefined): Promise<Certificates | undefined> => {
+    if (options.certificates === undefined || url?.protocol !== 'https:') return undefined
+    const known = certificates.get(url.host) ?? options.certificates(url.host)
+    certificates.set(url.host, known)
+    return known
+  }
+  /** A site's authority signs its token server and its storage as well; a client certificate is for one host. */
+  const certificatesFor = async ({ url, namedBy }: HttpRequest): Promise<Certificates | undefined> => {
+    const away = namedBy?.host === url.host ? undefined : namedBy
+    const [own, of] = await Promise.all([certificatesOf(url), certificatesOf(away)])
+    const ca = [...(own?.ca ?? []), ...(of?.ca ?? [])]
+    return ca.length === 0 && own === undefined ? undefined : { ca, client: own?.client }
+  }
+  const dispatcherFor = async (request: HttpRequest): Promise<Dispatcher> => {
+    const guard = await guards.of(request)
+    const own = await certificatesFor(request)
     const proxy = proxyFor(request.url, options.proxy)
-    const key = `${request.insecure} ${request.foreign} ${proxy ?? ''}`
+    const key = `${request.insecure} ${guard} ${proxy ?? ''} ${own === undefined ? '' : `${request.url.host} ${request.namedBy?.host}`}`
     const existing = dispatchers.get(key)
     if (existing !== undefined) return existing
-    const made = createDispatcher(request, proxy, options)
+    const made = createDispatcher({ insecure: request.insecure, guard, proxy, own }, options)
     dispatchers.set(key, made)
     return made
   }
@@ -106,32 +132,42 @@ export function createTransport(options: TransportOptions): Transport {
   }
 }
 
+interface DispatcherSettings {
+  readonly insecure: boolean
+  readonly guard: Guard
+  readonly proxy: string | undefined
+  readonly own: Certificates | undefined
+}
+
 async function createDispatcher(
-  request: Pick<HttpRequest, 'insecure' | 'foreign'>,
-  proxy: string | undefined,
+  { insecure, guard, proxy, own }: DispatcherSettings,
   options: TransportOptions,
 ): Promise<Dispatcher> {
   const { Agent, EnvHttpProxyAgent, Pool } = await loadUndici()
-  const base = options.lookup ?? (systemLookup as LookupFunction)
+  const general = options.ca ?? []
   const tls = {
-    rejectUnauthorized: !request.insecure,
-    ...(options.ca === undefined || options.ca.length === 0
-      ? {}
-      : { ca: [...rootCertificates, ...options.ca] }),
+    rejectUnauthorized: !insecure,
+    ...authorities([...general, ...(own?.ca ?? [])]),
+    ...(own?.client === undefined ? {} : { cert: own.client.certificate, key: own.client.key }),
   }
   const connect = {
     ...tls,
     timeout: options.timeouts?.connectMs ?? 10_000,
-    lookup: request.foreign ? refusingLookup(base) : base,
+    lookup: guardedLookup(lookupOf(options), guard),
   }
   if (proxy === undefined) return new Agent({ connect })
-  // Empty texts keep undici from reading the environment, which is the caller's.
-  const noProxy = options.proxy?.noProxy ?? ''
   const headersTimeout = options.timeouts?.headersMs ?? 30_000
   return new EnvHttpProxyAgent({
-    ...{ httpProxy: proxy, httpsProxy: proxy, noProxy, requestTls: tls, connect },
+    // Who is excepted is decided already. An empty text keeps undici from reading the environment, which is the caller's.
+    ...{ httpProxy: proxy, httpsProxy: proxy, noProxy: '' },
+    ...{ requestTls: tls, proxyTls: authorities(general), connect },
     clientFactory: (origin, settings) => failingOnHangUp(new Pool(origin, { ...settings, headersTimeout })),
   })
+}
+
+/** Given authorities replace the built-in ones, so these are given too. */
+function authorities(ca: readonly string[]): { readonly ca?: string[] } {
+  return ca.length === 0 ? {} : { ca: [...rootCertificates, ...ca] }
 }
 
 /** A proxy that closes the connection instead of opening a tunnel: undici would ask it again without end. */
@@ -148,21 +184,12 @@ function failingOnHangUp(proxy: Pool): Pool {
 
 /** As Go has it: loopback is never proxied, and each scheme has its own proxy. */
 function proxyFor(url: URL, proxy: ProxySettings | undefined): string | undefined {
-  if (isLoopbackHost(url.hostname)) return undefined
+  if (isLoopbackHost(url.hostname) || isExcepted(url, proxy?.noProxy ?? '')) return undefined
   return (url.protocol === 'https:' ? proxy?.httpsProxy : proxy?.httpProxy) || undefined
 }
 
-/** Looks a name up once, and lets the connection go to the checked addresses only. */
-function refusingLookup(base: LookupFunction): LookupFunction {
-  return (hostname, options, callback) => {
-    const done = (error: NodeJS.ErrnoException | null, found: string | LookupAddress[], family?: number) => {
-      const addresses = typeof found === 'string' ? [found] : (found ?? []).map((entry) => entry.address)
-      if (error === null && addresses.some(isInternalAddress)) {
-        callback(new InternalAddressError(`${hostname} is an address of this machine`), '')
-      } else callback(error, found, family)
-    }
-    base(hostname, options as LookupOptions, done)
-  }
+function lookupOf({ lookup }: TransportOptions): LookupFunction {
+  return lookup ?? (systemLookup as LookupFunction)
 }
 
 function joined(value: string | string[] | undefined): string | undefined {

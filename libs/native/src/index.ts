@@ -3,12 +3,9 @@ export type { FoundFile, FoundFiles, FoundSection, Wanted } from './find.ts'
 export { findHelper } from './find-helper.ts'
 export { rootlessIdMap } from './id-map.ts'
 export type {
-  ApplyRequest,
   Cancellable,
   Connection,
-  ConvertRequest,
   CopyOptions,
-  DiffRequest,
   Finishing,
   Native,
   NativeSession,
@@ -27,9 +24,6 @@ export type {
 export { createNative } from './native.ts'
 export { parseReply } from './parse-reply.ts'
 export type {
-  ApplyLimits,
-  Compression,
-  CompressionFormat,
   Envelope,
   Exceeded,
   FileAction,
@@ -37,8 +31,6 @@ export type {
   IdMap,
   IdRange,
   Interpreter,
-  LayerForm,
-  LayerFormat,
   Limits,
   Missing,
   Mount,
@@ -59,3 +51,14 @@ export type {
   Ulimit,
 } from './protocol.ts'
 export { noLimits, protocolVersion } from './protocol.ts'
+export type {
+  ApplyLimits,
+  ApplyRequest,
+  Compression,
+  CompressionFormat,
+  ConvertRequest,
+  DiffRequest,
+  LayerForm,
+  LayerFormat,
+  Part,
+} from './protocol-layers.ts'

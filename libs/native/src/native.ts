@@ -1,15 +1,11 @@
-import type { Readable, Writable } from 'node:stream'
+import type { Duplex, Readable, Writable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import { InternalError } from '@tsbuild/errors'
 import { type CallOptions, call, type HelperTarget } from './call.ts'
 import { type FoundFiles, find, type Wanted } from './find.ts'
 import type {
-  ApplyLimits,
-  Compression,
   FileAction,
   Finish,
-  LayerForm,
-  LayerFormat,
   OutcomeOf,
   Root,
   RunRequest,
@@ -18,6 +14,7 @@ import type {
   SessionRequest,
   Tree,
 } from './protocol.ts'
+import type { ApplyRequest, ConvertRequest, DiffRequest, Part } from './protocol-layers.ts'
 import { run } from './run.ts'
 import { startSession } from './session.ts'
 import { startStaged } from './staged.ts'
@@ -37,8 +34,17 @@ export interface Native {
   read(tree: Tree, paths: readonly string[], options: ReadOptions): Promise<readonly (Buffer | null)[]>
   /** Lists files by their names and sections of executables, in the order of their names; symlinks are not followed. */
   find(tree: Tree, wanted: Wanted, options?: Cancellable): Promise<FoundFiles>
-  /** Unpacks the layer that `fd` reads from its current position. */
-  apply(layer: ApplyRequest, fd: number, options?: Cancellable): Promise<OutcomeOf<'apply'>>
+  /** Unpacks the layer that an open file has from its current position on, or that a stream gives; the stream is ended in any case. */
+  apply(layer: ApplyRequest, from: number | Readable, options?: Cancellable): Promise<OutcomeOf<'apply'>>
+  /**
+   * Writes the parts to `fd`, one after the other, at its position; files are copied by the kernel where it can, and verified
+   * meanwhile.
+   *
+   * @returns the bytes written
+   * @throws {UserError} `ERR_SIZE_MISMATCH`, `ERR_DIGEST_MISMATCH` for a file that is not what it should be. Nothing that `fd`
+   *   got is of use after any error
+   */
+  concat(parts: readonly Part[], fd: number, options?: Cancellable): Promise<number>
   /** Writes the layer of a tree to `fd`. */
   diff(request: DiffRequest, fd: number, options?: Cancellable): Promise<OutcomeOf<'diff'>>
   /**
@@ -201,33 +207,6 @@ export interface ScanResult extends OutcomeOf<'scan'> {
   readonly manifests: ReadonlyMap<string, Buffer>
 }
 
-/** See {@link Native.apply}. */
-export interface ApplyRequest {
-  readonly target: string
-  readonly lower: readonly string[]
-  readonly compression: LayerFormat
-  readonly digest: string
-  readonly sizeBytes: number
-  readonly diffId: string | null
-  readonly limits: ApplyLimits
-}
-
-/** See {@link Native.diff}. */
-export interface DiffRequest {
-  readonly upper: string
-  readonly form: LayerForm
-}
-
-/** See {@link Native.convert}. */
-export interface ConvertRequest {
-  readonly from: LayerFormat
-  readonly digest: string
-  readonly sizeBytes: number
-  readonly diffId: string | null
-  readonly to: Compression
-  readonly limits: ApplyLimits
-}
-
 /** Where the output of a step goes: to callbacks, or straight to descriptors of this process. */
 export type RunOutput =
   | {
@@ -246,12 +225,13 @@ export function createNative(target: HelperTarget): Native {
     copy: (root, actions, options) => copy(target, root, actions, options),
     read: (tree, paths, options) => read(target, tree, paths, options),
     find: (tree, wanted, options) => find(target, tree, wanted, cancellable(options)),
-    apply: (layer, fd, options) =>
-      call(target, { op: 'apply', ...layer }, { ...cancellable(options), extraFds: [fd] }),
+    apply: (layer, from, options) => apply(target, layer, from, options),
     diff: (request, fd, options) =>
       call(target, { op: 'diff', ...request }, { ...cancellable(options), extraFds: [fd] }),
     convert: (request, { from, to }, options) =>
       call(target, { op: 'convert', ...request }, { ...cancellable(options), extraFds: [from, to] }),
+    concat: async (parts, fd, options) =>
+      (await call(target, { op: 'concat', parts }, { ...cancellable(options), extraFds: [fd] })).bytes,
     merge: (lower, mergeTarget, options) =>
       call(target, { op: 'merge', lower, target: mergeTarget }, cancellable(options)),
     exportDirectory: (root, path, options) =>
@@ -312,6 +292,32 @@ function splitManifests(bytes: Buffer): Map<string, Buffer> {
     at = stop
   }
   return manifests
+}
+
+async function apply(
+  target: HelperTarget,
+  layer: ApplyRequest,
+  from: number | Readable,
+  options: Cancellable | undefined,
+): Promise<OutcomeOf<'apply'>> {
+  const request = { op: 'apply', ...layer } as const
+  if (typeof from === 'number')
+    return await call(target, request, { ...cancellable(options), extraFds: [from] })
+  try {
+    return await call(target, request, {
+      ...cancellable(options),
+      extraFds: ['pipe'],
+      onProcess: (child) => {
+        const pipe = child.stdio[3] as Duplex
+        // Nothing comes back; unread, its end would never be seen.
+        pipe.resume()
+        // A source that fails ends the pipe, and the helper misses the rest; a helper that fails reads no further.
+        pipeline(from, pipe).catch(() => {})
+      },
+    })
+  } finally {
+    from.destroy()
+  }
 }
 
 async function exportTar(

@@ -67,6 +67,7 @@ const outcomes: Readonly<Record<Outcome['op'], Members>> = {
   apply: { op: text, diffId: text, unpackedBytes: count, entries: count },
   diff: { op: text, ...writtenLayer, entries: count },
   convert: { op: text, ...writtenLayer },
+  concat: { op: text, bytes: count },
   merge: { op: text, linked: count, copiedBytes: count, directories: count },
   export: { op: text, files: count, bytes: count },
   run: {

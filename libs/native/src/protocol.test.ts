@@ -120,6 +120,8 @@ function perform(native: Native, { request, joinUserNamespace }: Envelope, out: 
       const { op: _op, ...layer } = request
       return native.convert(layer, { from: 0, to: 1 })
     }
+    case 'concat':
+      return native.concat(request.parts, 1)
     case 'merge':
       return native.merge(request.lower, request.target)
     case 'export': {
@@ -167,7 +169,7 @@ describe('createNative()', () => {
       replies.flatMap(([, reply]) => (reply.event === 'result' ? [reply.result.op] : [])),
     )
     expect(results).toEqual(ops)
-    expect(ops.size).toBe(15)
+    expect(ops.size).toBe(17)
     expect(new Set(replies.map(([, { event }]) => event)).size).toBe(10)
   })
 })

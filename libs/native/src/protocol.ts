@@ -5,6 +5,7 @@
  */
 
 import type { FindOutcome, FindRequest } from './protocol-find.ts'
+import type { ApplyRequest, ConvertRequest, DiffRequest, LayerForm, Part } from './protocol-layers.ts'
 
 /** The version of every message below. */
 export const protocolVersion = 1
@@ -89,33 +90,6 @@ export type FileAction =
       readonly chmod: string | null
       readonly mtime: number | null
     }
-
-/** How a layer blob is stored. */
-export type LayerFormat = 'none' | 'gzip' | 'zstd'
-
-/** What a layer can be written as. `estargz` is gzip to any reader that does not know it. */
-export type CompressionFormat = LayerFormat | 'estargz'
-
-/** How to compress a layer. */
-export interface Compression {
-  readonly format: CompressionFormat
-  /** 0–9 for gzip and estargz, 0–22 for zstd; 0 for plain tar, which has none. */
-  readonly level: number
-}
-
-/** What a tree is written as. The bytes of the layer depend on the tree and on this value alone. */
-export interface LayerForm {
-  readonly compression: Compression
-  /** Times after this one (Unix seconds) are written as this one. */
-  readonly clampMtime: number | null
-}
-
-/** Limits of `apply`. */
-export interface ApplyLimits {
-  readonly maxBytes: number
-  readonly maxEntries: number
-  readonly maxRatio: number
-}
 
 /** A mount of a step. */
 export type Mount =
@@ -299,31 +273,12 @@ export type Request =
       readonly maxBytes: number
     }
   | FindRequest
-  | {
-      readonly op: 'apply'
-      readonly target: string
-      readonly lower: readonly string[]
-      readonly compression: LayerFormat
-      readonly digest: string
-      readonly sizeBytes: number
-      readonly diffId: string | null
-      readonly limits: ApplyLimits
-    }
-  | {
-      readonly op: 'diff'
-      readonly upper: string
-      readonly form: LayerForm
-    }
-  | {
-      /** fd 3 is read and verified, fd 4 written. */
-      readonly op: 'convert'
-      readonly from: LayerFormat
-      readonly digest: string
-      readonly sizeBytes: number
-      readonly diffId: string | null
-      readonly to: Compression
-      readonly limits: ApplyLimits
-    }
+  | ({ readonly op: 'apply' } & ApplyRequest)
+  | ({ readonly op: 'diff' } & DiffRequest)
+  /** fd 3 is read and verified, fd 4 written. */
+  | ({ readonly op: 'convert' } & ConvertRequest)
+  /** fd 3 is written. */
+  | { readonly op: 'concat'; readonly parts: readonly Part[] }
   | {
       readonly op: 'merge'
       /** Trees that never change, topmost first. */
@@ -437,6 +392,7 @@ export type Outcome =
       readonly unpackedBytes: number
       readonly tocDigest: string | null
     }
+  | { readonly op: 'concat'; readonly bytes: number }
   | {
       readonly op: 'merge'
       /** Entries that are hard links to those of the run. */

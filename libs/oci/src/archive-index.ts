@@ -26,6 +26,8 @@ export async function indexArchive(
   // As in the writer: most commands read no archive.
   const { extract } = await import('tar-stream')
   const reader = extract()
+  // It says so once more when the pipe has ended.
+  reader.on('error', () => {})
   const entries = new Map<string, ArchiveEntry>()
   let count = 0
   let fault: UserError | undefined
@@ -34,6 +36,8 @@ export async function indexArchive(
       ++count > maxEntries
         ? invalidArchive(what, `it has more than ${maxEntries} entries`)
         : add(entries, header, what)
+    // The pipe has the error of the whole.
+    content.on('error', () => {})
     content.once('end', () => (fault === undefined ? next() : next(fault)))
     content.resume()
   })

@@ -1,4 +1,4 @@
-import type { Digest } from '@tsbuild/digest'
+import { type Digest, digestBytes } from '@tsbuild/digest'
 import type { ExecMount, ExecOp, FileAction, FileOp, Graph, Op, Vertex } from '@tsbuild/graph'
 import { parsePlatform } from '@tsbuild/oci'
 import { hidden, type Scrubber, splitVariable } from './secret-values.ts'
@@ -30,7 +30,20 @@ export function definitionOf({ vertices, target }: Graph, scrubber: Scrubber): D
   }))
   if (target !== undefined)
     steps.push({ id: `step${steps.length}`, op: { Op: null }, inputs: [outputOf(target)] })
-  return { llbDefinition: steps, digestMapping: Object.fromEntries(ids) }
+  return { llbDefinition: steps, digestMapping: digestsOf(steps) }
+}
+
+/**
+ * Of the steps as they are told, inputs by their own digests. The vertex's own digest is made of its secrets too: whoever has it can
+ * try values until one fits.
+ */
+function digestsOf(steps: readonly DefinitionStep[]): Definition['digestMapping'] {
+  const digests = new Map<string, Digest>()
+  for (const { id, op, inputs = [] } of steps) {
+    const below = inputs.map((input) => digests.get(input.replace(/:0$/, '')) ?? input)
+    digests.set(id, digestBytes(JSON.stringify([op, below])))
+  }
+  return Object.fromEntries([...digests].map(([id, digest]) => [digest, id]))
 }
 
 /** How the vertices of a graph are called. */

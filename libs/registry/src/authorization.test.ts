@@ -183,7 +183,7 @@ describe('credentials stay where they belong', () => {
     await expect(client.resolve(parseReference(`${host}/app:1`))).rejects.toMatchObject({
       code: 'ERR_REGISTRY_AUTH',
       message: expect.stringContaining('auth.evil.example'),
-      hints: [expect.stringContaining('trusted realm')],
+      hints: [expect.stringContaining('"auth.evil.example" in "trustedRealms"')],
     })
     expect(thief.requests).toEqual([])
   })

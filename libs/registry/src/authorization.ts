@@ -52,9 +52,11 @@ export function createAuthorizer(options: AuthorizerOptions): Authorizer {
   const credentials = new Map<string, Promise<Credentials | undefined>>()
   const secrets = new Set<string>()
 
-  const credentialsFor = (registry: string): Promise<Credentials | undefined> => {
-    const known = credentials.get(registry) ?? options.credentials(registry).then(remember)
-    credentials.set(registry, known)
+  const credentialsFor = ({ registry }: Endpoint, call: AuthorizationCall) => {
+    const repository = repositoryOf(call.scopes)
+    const key = `${registry}/${repository ?? ''}`
+    const known = credentials.get(key) ?? options.credentials(registry, repository).then(remember)
+    credentials.set(key, known)
     return known
   }
   const remember = (found: Credentials | undefined): Credentials | undefined => {
@@ -86,14 +88,15 @@ export function createAuthorizer(options: AuthorizerOptions): Authorizer {
     authorization: async (endpoint, call) => {
       const method = methods.get(endpoint.registry)
       if (method === undefined) return undefined
-      const known = await credentialsFor(endpoint.registry)
+      const known = await credentialsFor(endpoint, call)
       if (method.type === 'basic') return known?.type === 'basic' ? basicHeader(known) : undefined
       const { realm, service } = method
-      const token = await tokenFor({ endpoint, realm, service, credentials: known, call })
+      const trusted = options.trustedRealms.includes(realm.hostname)
+      const token = await tokenFor({ endpoint, realm, service, credentials: known, trusted, call })
       return `Bearer ${token.value}`
     },
     challenged: async (endpoint, header, sent, call) => {
-      const known = await credentialsFor(endpoint.registry)
+      const known = await credentialsFor(endpoint, call)
       const method = chooseMethod(endpoint, parseChallenges(header), known, call.purpose)
       if (method.type === 'basic' && known?.type === 'basic' && sent === basicHeader(known)) {
         throw refused(call.purpose, 'it refuses the user name or the password')
@@ -148,7 +151,7 @@ function checkRealm(
   if (leadsInside(endpoint.origin.hostname, realm.hostname) && !trusted.includes(realm.hostname)) {
     throw refused(purpose, `its token server ${realm.host} is an address of this machine`)
   }
-  if (realm.protocol !== 'https:' && !(realm.protocol === 'http:' && endpoint.insecure)) {
+  if (realm.protocol !== 'https:' && !(realm.protocol === 'http:' && endpoint.plain)) {
     throw refused(purpose, `its token server ${realm.host} does not speak HTTPS`)
   }
   if (known === undefined || trusted.includes(realm.hostname)) return
@@ -156,7 +159,11 @@ function checkRealm(
   throw new EnvironmentError(
     'ERR_REGISTRY_AUTH',
     `Cannot ${purpose.what}: ${purpose.host} wants its credentials to be shown to ${realm.host}, which belongs to another site`,
-    { hints: [`If ${realm.host} is the token server of ${purpose.host}, declare it a trusted realm.`] },
+    {
+      hints: [
+        `If ${realm.host} is the token server of ${purpose.host}, name "${realm.hostname}" in "trustedRealms" of the configuration.`,
+      ],
+    },
   )
 }
 
@@ -165,11 +172,14 @@ function refused(purpose: Purpose, why: string): EnvironmentError {
     'ERR_REGISTRY_AUTH',
     `Cannot ${purpose.what}: ${purpose.host} asks for credentials, and ${why}`,
     {
-      hints: [
-        'Log in with `docker login`, or check the credentials for this registry in the Docker configuration.',
-      ],
+      hints: ['Log in with `tsbuild login`, or check the credentials that are kept for this registry.'],
     },
   )
+}
+
+/** What is written comes first among the scopes. */
+function repositoryOf(scopes: readonly string[]): string | undefined {
+  return /^repository:([^:]+):/.exec(scopes[0] ?? '')?.[1]
 }
 
 function tokenKey(registry: string, scopes: readonly string[]): string {
@@ -182,7 +192,12 @@ function secretsOf(found: Credentials | undefined): readonly string[] {
     found === undefined
       ? []
       : found.type === 'basic'
-        ? [basicHeader(found).slice('Basic '.length), found.password, encodeURIComponent(found.password)]
+        ? // Without the padding, which may stand behind it as `%3D`.
+          [
+            basicHeader(found).slice('Basic '.length).replace(/=+$/, ''),
+            found.password,
+            encodeURIComponent(found.password),
+          ]
         : [found.token, encodeURIComponent(found.token)]
   return all.filter((secret) => secret.length >= 4)
 }

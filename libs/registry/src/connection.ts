@@ -15,6 +15,7 @@ import { type Authorizer, createAuthorizer } from './authorization.ts'
 import { type Endpoint, endpointOf, resolveLocation } from './endpoint.ts'
 import { networkFailure, nonsense, type Purpose, readErrorAnswer, statusFailure } from './failures.ts'
 import { makeFirstContact } from './first-contact.ts'
+import type { Trust } from './hosts.ts'
 import type { TokenSender } from './token.ts'
 import type { CredentialProvider } from './types.ts'
 
@@ -63,6 +64,8 @@ export interface ConnectionOptions {
   readonly credentials: CredentialProvider
   readonly trustedRealms: readonly string[]
   readonly insecureHosts: readonly string[]
+  /** Of every registry that is asked through this connection. */
+  readonly trust: Trust
   readonly userAgent: string
   readonly retry: RetryContext
   readonly now: () => number
@@ -74,7 +77,7 @@ export interface ConnectionOptions {
 export function createConnection(options: ConnectionOptions): Connection {
   const endpoints = new Map<string, Endpoint>()
   const endpoint = (registry: string): Endpoint => {
-    const known = endpoints.get(registry) ?? endpointOf(registry, options.insecureHosts)
+    const known = endpoints.get(registry) ?? endpointOf(registry, options.insecureHosts, options.trust)
     endpoints.set(registry, known)
     return known
   }
@@ -169,6 +172,7 @@ async function sendFollowing(
       body: typeof request.body === 'function' ? request.body() : request.body,
       insecure: endpoint.insecure,
       foreign: isForeignHost(endpoint.origin.hostname, url.hostname),
+      namedBy: endpoint.origin,
       signal: request.signal,
       patienceMs: request.patienceMs,
     })

@@ -23,14 +23,8 @@ export async function askCredentialHelper(
   serverUrl: string,
   timeoutMs = defaultTimeoutMs,
 ): Promise<Credentials | undefined> {
-  if (!helperName.test(helper)) {
-    throw new UserError(
-      'ERR_CONFIG',
-      `Cannot use the credential helper ${JSON.stringify(helper.slice(0, 80))}: expected lowercase letters, digits and "-"`,
-    )
-  }
-  const program = `docker-credential-${helper}`
-  const { code, output } = await run(program, serverUrl, timeoutMs)
+  const program = programOf(helper)
+  const { code, output } = await run(program, 'get', serverUrl, timeoutMs)
   if (code !== 0) {
     if (output.includes('credentials not found')) return undefined
     throw failed(program, `it ended with code ${code}`)
@@ -38,14 +32,48 @@ export async function askCredentialHelper(
   return readAnswer(program, output)
 }
 
+/**
+ * Hands credentials to `docker-credential-<helper> store`, or has them forgotten with `erase` where there are none.
+ *
+ * @throws {UserError} `ERR_CONFIG`, {EnvironmentError} `ERR_TOOL_MISSING`, `ERR_REGISTRY_AUTH` as {@link askCredentialHelper}
+ */
+export async function tellCredentialHelper(
+  helper: string,
+  serverUrl: string,
+  credentials: Credentials | undefined,
+  timeoutMs = defaultTimeoutMs,
+): Promise<void> {
+  const program = programOf(helper)
+  const { code, output } =
+    credentials === undefined
+      ? await run(program, 'erase', serverUrl, timeoutMs)
+      : await run(program, 'store', JSON.stringify(toAnswer(serverUrl, credentials)), timeoutMs)
+  if (code === 0 || (credentials === undefined && output.includes('credentials not found'))) return
+  throw failed(program, `it ended with code ${code}`)
+}
+
+function toAnswer(serverUrl: string, credentials: Credentials): object {
+  return credentials.type === 'basic'
+    ? { ServerURL: serverUrl, Username: credentials.username, Secret: credentials.password }
+    : { ServerURL: serverUrl, Username: '<token>', Secret: credentials.token }
+}
+
+function programOf(helper: string): string {
+  if (helperName.test(helper)) return `docker-credential-${helper}`
+  throw new UserError(
+    'ERR_CONFIG',
+    `Cannot use the credential helper ${JSON.stringify(helper.slice(0, 80))}: expected lowercase letters, digits and "-"`,
+  )
+}
+
 interface HelperRun {
   readonly code: number | null
   readonly output: string
 }
 
-function run(program: string, input: string, timeoutMs: number): Promise<HelperRun> {
+function run(program: string, verb: string, input: string, timeoutMs: number): Promise<HelperRun> {
   return new Promise((resolve, reject) => {
-    const child = spawn(program, ['get'], { stdio: ['pipe', 'pipe', 'ignore'] })
+    const child = spawn(program, [verb], { stdio: ['pipe', 'pipe', 'ignore'] })
     // What a helper starts may hold the pipe open after its death, so the timer lets go of the pipe as well.
     const give = (error: EnvironmentError) => {
       child.kill('SIGKILL')
@@ -104,7 +132,7 @@ function textOf(value: unknown, name: string): string | undefined {
 }
 
 function failed(program: string, why: string, cause?: unknown): EnvironmentError {
-  return new EnvironmentError('ERR_REGISTRY_AUTH', `Cannot get credentials from ${program}: ${why}`, {
+  return new EnvironmentError('ERR_REGISTRY_AUTH', `Cannot use the credential helper ${program}: ${why}`, {
     cause,
   })
 }

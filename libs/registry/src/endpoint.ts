@@ -1,30 +1,41 @@
 import { EnvironmentError } from '@tsbuild/errors'
 import { isLoopbackHost, leadsInside } from '@tsbuild/http'
+import type { Trust } from './hosts.ts'
 
 /** Where a registry of a reference is spoken to, and how much it is trusted. */
 export interface Endpoint {
   /** As in references: `docker.io`. */
   readonly registry: string
   readonly origin: URL
-  /** Plain HTTP and unproven certificates are borne: loopback, and hosts that the user declared insecure. */
+  /** Unproven certificates are borne: loopback, and hosts that the user declared insecure. */
   readonly insecure: boolean
+  /** And plain HTTP as well. */
+  readonly plain: boolean
   /** Whether the scheme of `origin` is known to be the right one. */
   readonly settled: boolean
 }
 
 const hubHost = 'registry-1.docker.io'
+/** The Hub's search, which its registry does not have. */
+export const searchHost = 'index.docker.io'
 
 /**
  * Finds the endpoint of a registry. Hosts that may speak plain HTTP are spoken to in plain HTTP first.
  *
  * @param insecureHosts `host` for any port, or `host:port`
+ * @param trust what configuration says about the host besides
  */
-export function endpointOf(registry: string, insecureHosts: readonly string[]): Endpoint {
+export function endpointOf(
+  registry: string,
+  insecureHosts: readonly string[],
+  trust: Trust = 'verified',
+): Endpoint {
   const host = registry === 'docker.io' ? hubHost : registry
   const https = new URL(`https://${host}`)
   const listed = insecureHosts.includes(registry) || insecureHosts.includes(https.hostname)
-  const insecure = listed || isLoopbackHost(https.hostname)
-  return { registry, origin: insecure ? new URL(`http://${host}`) : https, insecure, settled: !insecure }
+  const plain = listed || trust === 'insecure' || isLoopbackHost(https.hostname)
+  const origin = plain ? new URL(`http://${host}`) : https
+  return { registry, origin, insecure: plain || trust === 'unverified', plain, settled: !plain }
 }
 
 /**
@@ -45,7 +56,7 @@ export function resolveLocation(endpoint: Endpoint, base: URL, location: string)
   if (url.protocol !== 'https:' && url.protocol !== 'http:') throw refuse('it is neither https nor http')
   if (url.username !== '' || url.password !== '') throw refuse('it has credentials in it')
   if (leadsInside(endpoint.origin.hostname, url.hostname)) throw refuse('it is an address of this machine')
-  if (url.protocol === 'http:' && !endpoint.insecure) {
+  if (url.protocol === 'http:' && !endpoint.plain) {
     if (url.hostname !== endpoint.origin.hostname) throw refuse('it leaves HTTPS')
     url.protocol = 'https:'
     if (url.port === '80') url.port = ''

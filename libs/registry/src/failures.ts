@@ -36,10 +36,19 @@ export function networkFailure(error: unknown, purpose: Purpose): BuildError | T
           hints: ['Name the certificate authority that signed it, or declare the registry insecure.'],
         },
       )
+    case 'client-certificate':
+      return new EnvironmentError(
+        'ERR_REGISTRY_TLS',
+        `${cannot} ${purpose.host} wants a client certificate that it trusts`,
+        {
+          cause: error,
+          hints: ['Certificates of clients are looked for in certs.d, see docs/reference/registries.md.'],
+        },
+      )
     case 'internal':
       return new EnvironmentError(
         'ERR_REGISTRY_RESPONSE',
-        `${cannot} it leads to an address of this machine`,
+        `${cannot} it leads to an address of this machine or of a private network`,
         { cause: error },
       )
     case 'unreachable': {
@@ -91,7 +100,7 @@ export function statusFailure(
       `Cannot ${purpose.what}: ${purpose.host} refuses it with status ${status}${said}`,
       {
         details,
-        hints: ['Check the name, and the credentials for this registry in the Docker configuration.'],
+        hints: ['Check the name, and the credentials for this registry: `tsbuild login` keeps them.'],
       },
     )
   }
@@ -103,6 +112,20 @@ export function statusFailure(
   if (!isTransientStatus(status)) return failure
   return new TransientFailure(failure, { retryAfterMs: retryAfterMs(response.header('retry-after'), nowMs) })
 }
+
+/** Whether a registry refused a manifest because it has not all that the manifest names. */
+export function isBlobUnknown(error: unknown): boolean {
+  if (!isBuildError(error) || error.code !== 'ERR_REGISTRY_STATUS') return false
+  const { codes } = error.details
+  return Array.isArray(codes) && codes.some((code) => unknownCodes.has(code))
+}
+
+/** `BLOB_UNKNOWN` is what some registries say of a manifest; `MANIFEST_UNKNOWN` is said of an index. */
+const unknownCodes: ReadonlySet<unknown> = new Set([
+  'MANIFEST_BLOB_UNKNOWN',
+  'BLOB_UNKNOWN',
+  'MANIFEST_UNKNOWN',
+])
 
 /** The error for an answer that is not the protocol. */
 export function nonsense(purpose: Purpose, fault: string): BuildError {

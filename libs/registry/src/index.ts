@@ -1,20 +1,27 @@
 export type { ProxySettings, RetrySettings, TimeoutSettings } from '@tsbuild/http'
 export { createRegistryClient } from './client.ts'
 export type { AskHelper } from './credential-helper.ts'
-export { askCredentialHelper } from './credential-helper.ts'
-export { dockerConfigCredentials } from './docker-config.ts'
+export { askCredentialHelper, tellCredentialHelper } from './credential-helper.ts'
+export { dockerConfigCredentials, firstCredentials } from './docker-config.ts'
+export type { ConfigEdit } from './edit-docker-config.ts'
+export { editDockerConfig } from './edit-docker-config.ts'
+export { isBlobUnknown } from './failures.ts'
 export { fileSink } from './file-sink.ts'
+export type { HostCertificates, MirrorRule, RegistryHosts, RegistryRule, Trust } from './hosts.ts'
+export { noHosts } from './hosts.ts'
 export type {
   BlobSink,
   CallOptions,
   CredentialProvider,
   Credentials,
+  FoundRepository,
   LoginOutcome,
   ReferrersOptions,
   RegistryClient,
   RegistryClientOptions,
   ResolvedManifest,
   ResolveOptions,
+  SearchOptions,
   TransferOptions,
   TransferProgress,
   UploadOptions,

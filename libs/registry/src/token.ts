@@ -22,6 +22,8 @@ export interface TokenRequest {
   readonly realm: URL
   readonly service: string | undefined
   readonly credentials: Credentials | undefined
+  /** The user named the realm: it may be anywhere. */
+  readonly trusted: boolean
   readonly call: AuthorizationCall
 }
 
@@ -44,12 +46,13 @@ export async function fetchToken(
 ): Promise<Token> {
   const { call, endpoint, realm, credentials } = request
   const purpose = { what: call.purpose.what, host: realm.host }
-  const foreign = isForeignHost(endpoint.origin.hostname, realm.hostname)
+  const foreign = !request.trusted && isForeignHost(endpoint.origin.hostname, realm.hostname)
   const askedAt = now()
   const response = await sender(
     () => ({
       insecure: endpoint.insecure,
       foreign,
+      namedBy: endpoint.origin,
       ...(credentials?.type === 'identityToken'
         ? refreshRequest(request, credentials.token)
         : getRequest(request)),

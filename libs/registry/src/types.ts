@@ -3,6 +3,7 @@ import type { Readable } from 'node:stream'
 import type { Digest } from '@tsbuild/digest'
 import type { ProxySettings, RetrySettings, TimeoutSettings } from '@tsbuild/http'
 import type { Descriptor, ImageReference } from '@tsbuild/oci'
+import type { RegistryHosts } from './hosts.ts'
 
 /** What proves to a registry who asks. Never shown, never sent to another host. */
 export type Credentials =
@@ -14,9 +15,10 @@ export type Credentials =
  * Finds the credentials for a registry.
  *
  * @param registry as in a reference: `docker.io`, `ghcr.io`, `localhost:5000`
+ * @param repository that is asked for, where it is one: `library/debian`
  * @returns undefined for anonymous access
  */
-export type CredentialProvider = (registry: string) => Promise<Credentials | undefined>
+export type CredentialProvider = (registry: string, repository?: string) => Promise<Credentials | undefined>
 
 /** What a registry client is made with. Everything has a default. */
 export interface RegistryClientOptions {
@@ -27,6 +29,8 @@ export interface RegistryClientOptions {
   readonly insecureHosts?: readonly string[] | undefined
   /** Hosts of token servers that may see the credentials though they are on another site than their registry. */
   readonly trustedRealms?: readonly string[] | undefined
+  /** Mirrors, locations, trust and certificates of each host. Called with the first call, once. */
+  readonly hosts?: (() => Promise<RegistryHosts>) | undefined
   readonly proxy?: ProxySettings | undefined
   readonly userAgent?: string | undefined
   /** Requests under way to one host. Default 6. */
@@ -80,6 +84,21 @@ export interface ReferrersOptions extends CallOptions {
   readonly artifactType?: string | undefined
 }
 
+/** For {@link RegistryClient.search}. */
+export interface SearchOptions extends CallOptions {
+  /** Default 25; the Hub gives 100 at most. */
+  readonly limit?: number | undefined
+}
+
+/** A repository that a search found. What the registry does not say is undefined. Texts are the registry's: not checked. */
+export interface FoundRepository {
+  /** Within its registry: `library/debian`, on the Hub `debian`. */
+  readonly name: string
+  readonly description: string | undefined
+  readonly stars: number | undefined
+  readonly official: boolean | undefined
+}
+
 /** What a registry said to credentials: `unasked` where it lets everybody in and never looked at them. */
 export type LoginOutcome = 'accepted' | 'unasked'
 
@@ -92,7 +111,8 @@ export interface BlobSink {
 }
 
 /**
- * A client of OCI distribution registries. Connections, tokens and limits are shared by all calls. Every call rejects
+ * A client of OCI distribution registries. What is pulled is asked of the mirrors first that {@link RegistryHosts} names;
+ * everything else goes to the registry itself. Connections, tokens and limits are shared by all calls. Every call rejects
  * with `ERR_CANCELLED` when its signal fires, and otherwise with
  *
  * - `ERR_REGISTRY_UNREACHABLE` where no answer came after all tries
@@ -185,6 +205,11 @@ export interface RegistryClient {
    * @throws {UserError} `ERR_UNSUPPORTED` if the registry has no catalogue
    */
   listRepositories(registry: string, options?: CallOptions): Promise<readonly string[]>
+  /**
+   * Finds repositories by a part of their name: the Hub by its search, other registries by their catalogue.
+   * @throws {UserError} `ERR_UNSUPPORTED` if the registry has no catalogue
+   */
+  search(registry: string, term: string, options?: SearchOptions): Promise<readonly FoundRepository[]>
   /**
    * Lists the manifests that say something about the manifest of the reference's digest: attestations, signatures. Asks
    * the registry, and reads the tag `sha256-<hex>` where it cannot answer. Empty where there are none.

@@ -42,10 +42,21 @@ export async function readSigningKey(pem: string, name: string, password: AskPas
     const opened = await openWithPassword(Buffer.from(block.body, 'base64'), await password())
     if (opened === 'malformed') throw unusable(name, 'what is in it is not encrypted as cosign does')
     if (opened === 'wrong') throw wrongPassword(name)
-    return { key: usable(name, parse(name, () => createPrivateKey({ key: opened, format: 'der', type: 'pkcs8' }))) }
+    return {
+      key: usable(
+        name,
+        parse(name, () => createPrivateKey({ key: opened, format: 'der', type: 'pkcs8' })),
+      ),
+    }
   }
   const encrypted = block.label === 'ENCRYPTED PRIVATE KEY' || block.text.includes('Proc-Type: 4,ENCRYPTED')
-  if (!encrypted) return { key: usable(name, parse(name, () => createPrivateKey(block.text))) }
+  if (!encrypted)
+    return {
+      key: usable(
+        name,
+        parse(name, () => createPrivateKey(block.text)),
+      ),
+    }
   const passphrase = await password()
   try {
     return { key: usable(name, createPrivateKey({ key: block.text, passphrase })) }
@@ -63,9 +74,18 @@ export async function readSigningKey(pem: string, name: string, password: AskPas
 export function readVerifyingKey(pem: string, name: string): VerifyingKey {
   const blocks = pemBlocks(pem)
   const block = blocks.find(({ label }) => label === 'PUBLIC KEY' || label === 'RSA PUBLIC KEY')
-  if (block !== undefined) return { key: usable(name, parse(name, () => createPublicKey(block.text))) }
+  if (block !== undefined)
+    return {
+      key: usable(
+        name,
+        parse(name, () => createPublicKey(block.text)),
+      ),
+    }
   const isPrivate = blocks.some(({ label }) => label.endsWith('PRIVATE KEY'))
-  throw unusable(name, isPrivate ? 'it is a private key, and a public one is wanted' : 'it is no public key in PEM')
+  throw unusable(
+    name,
+    isPrivate ? 'it is a private key, and a public one is wanted' : 'it is no public key in PEM',
+  )
 }
 
 /** The public half of a signing key. */

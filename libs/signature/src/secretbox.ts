@@ -65,7 +65,9 @@ function derive(password: string, salt: Uint8Array, params: typeof costs): Promi
   // Node counts a little more than the block itself.
   const options: ScryptOptions = { ...params, maxmem: 2 * 128 * params.N * params.r + 1024 ** 2 }
   return new Promise((resolve, reject) =>
-    scrypt(password, salt, keyBytes, options, (error, key) => (error === null ? resolve(key) : reject(error))),
+    scrypt(password, salt, keyBytes, options, (error, key) =>
+      error === null ? resolve(key) : reject(error),
+    ),
   )
 }
 

@@ -1,5 +1,5 @@
 import { UserError } from '@tsbuild/errors'
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, vi } from 'vitest'
 import { createWorld, digestOf, type Step } from './testing/world.ts'
 
 function withResolver() {
@@ -24,6 +24,47 @@ describe('solve', () => {
     expect(world.runs).toEqual(['a', 'b', 'c'])
     expect(await world.start(chain, 'c')).toMatchObject({ results: ['c'], executed: 0, cached: 3 })
     expect(world.runs).toEqual([])
+  })
+
+  it('solve() makes several targets, in their order, and what they share once', async () => {
+    const world = createWorld()
+    const steps: readonly Step[] = [
+      ...chain,
+      { name: 'left', inputs: ['b'] },
+      { name: 'right', inputs: ['b'] },
+      { name: 'unwanted', inputs: ['a'] },
+    ]
+    const targets = ['right', 'left', 'b', 'right']
+    expect(await world.start(steps, targets)).toMatchObject({ results: targets, executed: 4, cached: 0 })
+    expect(world.runs.toSorted()).toEqual(['a', 'b', 'left', 'right'])
+    expect(await world.start(steps, targets)).toMatchObject({ results: targets, executed: 0, cached: 4 })
+  })
+
+  it('solve() gives up all targets when one fails', async () => {
+    const world = createWorld()
+    const cancelled = vi.fn()
+    const steps: readonly Step[] = [
+      {
+        name: 'fails',
+        run: () => {
+          throw new Error('no')
+        },
+      },
+      {
+        name: 'waits',
+        run: (_, signal) =>
+          new Promise((_resolve, reject) => {
+            const stop = () => {
+              cancelled()
+              reject(new Error('aborted'))
+            }
+            if (signal.aborted) stop()
+            else signal.addEventListener('abort', stop)
+          }),
+      },
+    ]
+    await expect(world.start(steps, ['waits', 'fails'])).rejects.toThrow('no')
+    expect(cancelled).toHaveBeenCalledOnce()
   })
 
   it('solve() runs again what reads a changed source', async () => {

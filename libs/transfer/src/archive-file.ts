@@ -7,6 +7,7 @@ import { type EnvironmentError, isBuildError, UserError } from '@tsbuild/errors'
 import { type ArchiveEntry, indexArchive, invalidArchive, maxDocumentBytes } from '@tsbuild/oci'
 import { fileSink } from '@tsbuild/registry'
 import { onDisk } from '@tsbuild/store'
+import { fileChunks } from './file-chunks.ts'
 import type { PlaceOptions } from './types.ts'
 import { createUnzstd } from './unzstd.ts'
 
@@ -20,7 +21,7 @@ export interface ArchiveFile {
   readonly label: string
   readonly entries: ReadonlyMap<string, ArchiveEntry>
   /** The bytes of an entry that is a file, from `offset` on. */
-  read(entry: Extract<ArchiveEntry, { type: 'file' }>, offset?: number): Readable
+  read(entry: Extract<ArchiveEntry, { type: 'file' }>, offset?: number): AsyncGenerator<Buffer>
   /** @throws {UserError} `ERR_ARCHIVE_INVALID` for more than 4 MiB */
   readSmall(name: string, entry: Extract<ArchiveEntry, { type: 'file' }>): Promise<Buffer>
   close(): Promise<void>
@@ -70,16 +71,10 @@ async function indexed(
   close: () => Promise<void>,
   { signal }: PlaceOptions,
 ): Promise<ArchiveFile> {
-  const whole = file.createReadStream({ autoClose: false, start: 0, highWaterMark: 1024 * 1024 })
+  const whole = Readable.from(fileChunks(file), { objectMode: false })
   const entries = await indexArchive(whole, label, signal)
-  const read: ArchiveFile['read'] = (entry, from = 0) =>
-    from >= entry.size
-      ? Readable.from([])
-      : file.createReadStream({
-          autoClose: false,
-          start: entry.offset + from,
-          end: entry.offset + entry.size - 1,
-        })
+  const read: ArchiveFile['read'] = ({ offset, size }, from = 0) =>
+    fileChunks(file, offset + from, offset + size)
   return {
     label,
     entries,
@@ -173,9 +168,10 @@ function unpackerOf(label: string, packing: Packing): Transform | undefined {
   }
 }
 
-/** zlib's errors begin so; others are the disk's or the pipe's. */
+/** Of zlib `Z_…`, of fzstd a number or none; others are the disk's or the pipe's. */
 function isUnpackFault(error: unknown): boolean {
-  return error instanceof Error && (!('code' in error) || String(error.code).startsWith('Z_'))
+  if (!(error instanceof Error)) return false
+  return !('code' in error) || typeof error.code === 'number' || /^(?:Z|ZSTD)_/.test(String(error.code))
 }
 
 /** Enough to see what it is; all bytes come again. */

@@ -3,7 +3,8 @@ import { UserError } from '@tsbuild/errors'
 import { type ArchiveEntry, invalidArchive } from '@tsbuild/oci'
 import { type ArchiveFile, missingEntry, openArchiveFile } from './archive-file.ts'
 import { assertSameImages, openDockerSource, readDockerManifest } from './docker-archive.ts'
-import { type LayoutFiles, openLayoutSource } from './layout-source.ts'
+import { type LayoutFiles, type LayoutImage, openLayoutSource } from './layout-source.ts'
+import { localName } from './store-place.ts'
 import type { ImageSource, PlaceOptions } from './types.ts'
 
 /** What an archive is wanted as: `archive` takes either form. */
@@ -34,13 +35,18 @@ export async function openArchiveSource(wanted: WantedArchive, options: PlaceOpt
     if (wanted.type === 'docker-archive' && !isDocker)
       throw invalidArchive(file.label, 'it has no manifest.json')
     if (!isLayout) return await openDockerSource(file, wanted.name)
-    const source = await openLayoutSource(layoutIn(file), wanted)
+    const source = await openLayoutSource(layoutIn(file), imageIn(wanted))
     if (isDocker) await assertSameImages(file.label, await readDockerManifest(file), source)
     return source
   } catch (error) {
     await file.close()
     throw error
   }
+}
+
+/** Names of docker are whole ones; a layout may call an image anything. */
+function imageIn({ type, name, digest }: WantedArchive): LayoutImage {
+  return { name: name !== undefined && type === 'docker-archive' ? localName(name) : name, digest }
 }
 
 function layoutIn(file: ArchiveFile): LayoutFiles {
@@ -50,14 +56,16 @@ function layoutIn(file: ArchiveFile): LayoutFiles {
       const entry = fileEntry(file, name)
       return entry && (await file.readSmall(name, entry))
     },
-    async open(name, offset) {
-      const entry = fileEntry(file, name)
-      if (entry === undefined) throw missingEntry(file.label, name)
-      return file.read(entry, offset)
-    },
+    chunks: (name, offset) => entryChunks(file, name, offset),
     has: async (name, size) => fileEntry(file, name)?.size === size,
     close: file.close,
   }
+}
+
+async function* entryChunks(file: ArchiveFile, name: string, offset: number): AsyncGenerator<Buffer> {
+  const entry = fileEntry(file, name)
+  if (entry === undefined) throw missingEntry(file.label, name)
+  yield* file.read(entry, offset)
 }
 
 /** A link is no blob: what it leads to is for another reader to say. */

@@ -12,7 +12,8 @@ import {
   writeOciArchive,
 } from '@tsbuild/oci'
 import { fileSink } from '@tsbuild/registry'
-import { counting } from './counting.ts'
+import { counted, joined } from './counting.ts'
+import { fileChunks } from './file-chunks.ts'
 import type { BlobSource, ImageDocument, ImageTarget, PlaceOptions, PutOptions } from './types.ts'
 
 /** How an archive is written. */
@@ -49,9 +50,7 @@ export function openArchiveTarget(archive: ArchiveTargetOptions, options: PlaceO
       if (source.download === undefined) {
         sources.set(descriptor.digest, () => {
           const verified = verifyingStream(descriptor, `blob ${descriptor.digest}`)
-          const bytes = source.openRange(0)
-          bytes.once('error', (error) => verified.destroy(error))
-          return bytes.pipe(counting(put.onBytes)).pipe(verified)
+          return joined(counted(source.openRange(0), put.onBytes), verified)
         })
       } else {
         const spool = await fetchToSpool(store, source.download, { ...put, signal })
@@ -60,9 +59,9 @@ export function openArchiveTarget(archive: ArchiveTargetOptions, options: PlaceO
       }
       return 'sent'
     },
-    async putDocument(document) {
+    async putDocument(document, role) {
       addDocument(document)
-      if (document.descriptor.artifactType !== undefined && archive.format === 'oci')
+      if (role === 'referrer' && archive.format === 'oci')
         images.push({ root: document.descriptor, names: [] })
     },
     async name(document) {
@@ -113,7 +112,7 @@ async function fetchToSpool(
     await download(fileSink(ingest.fd), { signal, onProgress: onBytes })
     const opened = await open(ingest.path, 'r')
     file = opened
-    return { read: () => opened.createReadStream({ autoClose: false, start: 0 }), close }
+    return { read: () => Readable.from(fileChunks(opened), { objectMode: false }), close }
   } catch (error) {
     await close()
     throw error

@@ -82,8 +82,24 @@ export async function copyTree(
   source: ImageSource,
   target: ImageTarget,
   tree: ImageTree,
-  { signal, onProgress }: Pick<CopyOptions, 'signal' | 'onProgress'>,
+  options: Pick<CopyOptions, 'signal' | 'onProgress'>,
 ): Promise<CopiedImage> {
+  const moved = await putTree(source, target, tree, options)
+  options.signal?.throwIfAborted()
+  await target.name(tree.root)
+  return { root: tree.root.descriptor, moved, blobs: tree.blobs.length, referrers: tree.referrers.length }
+}
+
+/**
+ * Puts everything of a tree into a target except for its root, unless something refers to that.
+ * @returns whether any blob had to be moved
+ */
+export async function putTree(
+  source: ImageSource,
+  target: ImageTarget,
+  tree: ImageTree,
+  { signal, onProgress }: Pick<CopyOptions, 'signal' | 'onProgress'>,
+): Promise<boolean> {
   const limit = pLimit({ concurrency, rejectOnClear: true })
   let moved = false
   const put = async (blob: Descriptor): Promise<void> => {
@@ -98,29 +114,26 @@ export async function copyTree(
     moved ||= outcome === 'sent'
     onProgress?.({ digest, currentBytes: outcome === 'sent' ? totalBytes : 0, totalBytes, outcome })
   }
+  const puts = tree.blobs.map((blob) => limit(() => put(blob)))
   try {
-    await Promise.all(tree.blobs.map((blob) => limit(() => put(blob))))
+    await Promise.all(puts)
   } catch (error) {
-    // The others are under way and end by themselves; those that wait do not begin.
+    // Those that wait do not begin, and those under way end before what they write to is taken away.
     limit.clearQueue()
+    await Promise.allSettled(puts)
     throw error
   }
-  for (const document of tree.below) await putDocument(target, document, signal)
+  const putAll = async (documents: readonly ImageDocument[], role: 'part' | 'referrer') => {
+    for (const document of documents) {
+      signal?.throwIfAborted()
+      await target.putDocument(document, role)
+    }
+  }
+  await putAll(tree.below, 'part')
   if (tree.referrers.length > 0) {
     // A registry may refuse what is about an image that it does not have.
-    await putDocument(target, tree.root, signal)
-    for (const document of tree.referrers) await putDocument(target, document, signal)
+    await putAll([tree.root], 'part')
+    await putAll(tree.referrers, 'referrer')
   }
-  signal?.throwIfAborted()
-  await target.name(tree.root)
-  return { root: tree.root.descriptor, moved, blobs: tree.blobs.length, referrers: tree.referrers.length }
-}
-
-async function putDocument(
-  target: ImageTarget,
-  document: ImageDocument,
-  signal: AbortSignal | undefined,
-): Promise<void> {
-  signal?.throwIfAborted()
-  await target.putDocument(document)
+  return moved
 }

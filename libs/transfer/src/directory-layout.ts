@@ -16,6 +16,7 @@ import {
 } from '@tsbuild/oci'
 import { fileSink } from '@tsbuild/registry'
 import { counting } from './counting.ts'
+import { fileChunks } from './file-chunks.ts'
 import { openLayoutFile, readLayoutFile } from './layout-files.ts'
 import { blobName, type LayoutFiles, type LayoutImage, openLayoutSource } from './layout-source.ts'
 import type { BlobSource, ImageSource, ImageTarget, PlaceOptions, PutOptions } from './types.ts'
@@ -25,16 +26,23 @@ export async function openDirectorySource(path: string, wanted: LayoutImage): Pr
   const files: LayoutFiles = {
     label: path,
     read: (name) => readLayoutFile(path, name),
-    async open(name, offset) {
-      const file = await openLayoutFile(path, name)
-      if (file === undefined)
-        throw new UserError('ERR_ARCHIVE_INVALID', `Cannot read the OCI layout "${path}": it has no ${name}`)
-      return file.createReadStream({ start: offset })
-    },
+    chunks: (name, offset) => layoutChunks(path, name, offset),
     has: (name, size) => hasFile(path, name, size),
     close: async () => {},
   }
   return await openLayoutSource(files, wanted)
+}
+
+/** Opened when it is read, so that a stream nobody reads costs nothing. */
+async function* layoutChunks(root: string, name: string, offset: number): AsyncGenerator<Buffer> {
+  const file = await openLayoutFile(root, name)
+  if (file === undefined)
+    throw new UserError('ERR_ARCHIVE_INVALID', `Cannot read the OCI layout "${root}": it has no ${name}`)
+  try {
+    yield* fileChunks(file, offset)
+  } finally {
+    await file.close()
+  }
 }
 
 async function hasFile(root: string, name: string, size: number): Promise<boolean> {
@@ -75,9 +83,9 @@ export async function openDirectoryTarget(
       await onOutput(path, () => writeBlob(root, descriptor, source, put))
       return 'sent'
     },
-    async putDocument({ descriptor, bytes }) {
+    async putDocument({ descriptor, bytes }, role) {
       await onOutput(path, () => putBytes(root, descriptor, bytes, signal))
-      if (descriptor.artifactType !== undefined) entries.push(descriptor)
+      if (role === 'referrer') entries.push(descriptor)
     },
     async name({ descriptor, bytes }) {
       if (digest !== undefined && digest !== descriptor.digest)

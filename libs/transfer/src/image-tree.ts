@@ -53,6 +53,7 @@ export async function readImageTree(
   walk.know(root)
   const below = await walk.below(root, 0)
   const referrers = selection.referrers === true ? await walk.referrersOf([root, ...below], 0) : []
+  await source.assertThere?.(walk.blobs)
   return { root, below, referrers, blobs: walk.blobs }
 }
 

@@ -1,7 +1,15 @@
 export type { ArchiveCallOptions, LoadedImage, SaveOptions } from './archives.ts'
 export { loadArchive, saveArchive } from './archives.ts'
 export type { CopiedImage, CopyOptions } from './copy-image.ts'
-export { copyImage, copyTree, withSource, withTarget } from './copy-image.ts'
+export {
+  copyImage,
+  copyTree,
+  putTree,
+  withSource,
+  withTarget,
+} from './copy-image.ts'
+export type { IndexAnnotation, IndexOptions, IndexPart } from './create-index.ts'
+export { createIndex } from './create-index.ts'
 export type { NamedLayoutImage } from './directory-layout.ts'
 export { openDirectoryTarget } from './directory-layout.ts'
 export type { FoundImage } from './find-local-image.ts'

@@ -22,7 +22,7 @@ export interface LayoutFiles {
   /** @returns undefined where there is none */
   readonly read: (name: string) => Promise<Uint8Array | undefined>
   /** The bytes of a blob from an offset on. @throws {UserError} `ERR_ARCHIVE_INVALID` where it is missing or no file */
-  readonly open: (name: string, offset: number) => Promise<Readable>
+  readonly chunks: (name: string, offset: number) => AsyncIterable<Buffer>
   readonly has: (name: string, size: number) => Promise<boolean>
   readonly close: () => Promise<void>
 }
@@ -44,7 +44,7 @@ export async function openLayoutSource(files: LayoutFiles, wanted: LayoutImage):
     )
   })
   const openRange = (descriptor: Descriptor, offset: number) =>
-    Readable.from(chunksOf(files, descriptor, offset), { objectMode: false })
+    Readable.from(files.chunks(blobName(descriptor.digest), offset), { objectMode: false })
   const document = (descriptor: Descriptor) => readDocument(() => openRange(descriptor, 0), descriptor)
   return {
     label: files.label,
@@ -57,6 +57,15 @@ export async function openLayoutSource(files: LayoutFiles, wanted: LayoutImage):
     document,
     blob: (descriptor) => ({ openRange: (offset) => openRange(descriptor, offset) }),
     has: ({ digest, size }) => files.has(blobName(digest), size),
+    async assertThere(blobs) {
+      for (const { digest, size } of blobs) {
+        if (await files.has(blobName(digest), size)) continue
+        throw new UserError(
+          'ERR_ARCHIVE_INVALID',
+          `Cannot read the OCI layout "${files.label}": its blob ${digest} is missing, or has not ${size} bytes`,
+        )
+      }
+    },
     referrers: (subject) => referrersIn(index, subject, document),
     close: files.close,
   }
@@ -65,11 +74,6 @@ export async function openLayoutSource(files: LayoutFiles, wanted: LayoutImage):
 /** Where a blob of a layout is. */
 export function blobName(digest: Digest): string {
   return `blobs/sha256/${digestHex(digest)}`
-}
-
-/** Opened when it is read, so that a stream nobody reads costs nothing. */
-async function* chunksOf(files: LayoutFiles, { digest }: Descriptor, offset: number): AsyncGenerator<Buffer> {
-  for await (const chunk of await files.open(blobName(digest), offset)) yield chunk
 }
 
 /** Without a name: the only image, or that called `latest`. What only says something about an image is none. */

@@ -12,7 +12,7 @@ import {
 } from '@tsbuild/oci'
 import { fileSink } from '@tsbuild/registry'
 import { onDisk, type Store } from '@tsbuild/store'
-import { counting } from './counting.ts'
+import { counted } from './counting.ts'
 import { findLocalImage } from './find-local-image.ts'
 import type { BlobSource, ImageSource, ImageTarget, PlaceOptions, PutOptions } from './types.ts'
 
@@ -105,7 +105,7 @@ export function openStoreTarget(names: readonly string[], options: PlaceOptions)
     async putBlob(descriptor, source, { onBytes }) {
       if ((await store.blobs.size(descriptor.digest)) === descriptor.size) return 'exists'
       if (source.download === undefined) {
-        await store.blobs.put(source.openRange(0).pipe(counting(onBytes)), descriptor)
+        await store.blobs.put(counted(source.openRange(0), onBytes), descriptor)
       } else await download(store, descriptor, source.download, { signal, onBytes })
       return 'sent'
     },

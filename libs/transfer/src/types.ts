@@ -69,6 +69,8 @@ export interface ImageSource {
   blob(descriptor: Descriptor): BlobSource
   /** Whether a blob is there; undefined where that would have to be asked for. */
   has?(descriptor: Descriptor): Promise<boolean>
+  /** Of a place whose blobs come from elsewhere: refuses an image before anything of it is moved. */
+  assertThere?(blobs: readonly Descriptor[]): Promise<void>
   /** Manifests that say something about another one: signatures, attestations. */
   referrers(subject: Descriptor): Promise<readonly Descriptor[]>
   close(): Promise<void>
@@ -79,8 +81,11 @@ export interface ImageTarget {
   readonly label: string
   /** @returns what became of it; `exists` where nothing had to be moved */
   putBlob(descriptor: Descriptor, source: BlobSource, options: PutOptions): Promise<TransferOutcome>
-  /** Everything that the manifest or index names has been put. */
-  putDocument(document: ImageDocument): Promise<void>
+  /**
+   * Everything that the manifest or index names has been put.
+   * @param role default `part`; a `referrer` is named by nothing: where there is a list of images it is in it
+   */
+  putDocument(document: ImageDocument, role?: 'part' | 'referrer'): Promise<void>
   /** Gives an image its name, or several; the document is put with it. */
   name(document: ImageDocument): Promise<void>
   /** Ends it well. */

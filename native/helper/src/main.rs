@@ -8,6 +8,7 @@ mod apply;
 mod beneath;
 mod cgroup;
 mod compress;
+mod concat;
 mod content;
 mod convert;
 mod copy;
@@ -136,6 +137,7 @@ fn act(request: Request, marks: Marks) -> Fallible<Reply> {
         Request::Convert { from, digest, size_bytes, diff_id, to, limits } => {
             convert::convert(&apply::Stored { compression: from, digest, size_bytes, diff_id, limits }, to)
         }
+        Request::Concat { parts } => concat::concat(&parts),
         Request::Merge { lower, target } => merge::merge(&lower, &target, marks),
         Request::Export { root, dest } => export::export(&root, &dest, marks),
         Request::Content { trees } => content::digests(&trees, marks),

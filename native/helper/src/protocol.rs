@@ -12,7 +12,7 @@ mod run;
 mod session;
 
 pub(crate) use files::{FileAction, Root, Selection, Tree, Uncounted};
-pub(crate) use layers::{ApplyLimits, Compression, CompressionFormat, ExportDest, LayerForm, LayerFormat};
+pub(crate) use layers::{ApplyLimits, Compression, CompressionFormat, ExportDest, LayerForm, LayerFormat, Part};
 pub(crate) use reply::{
     ErrorKind, Exceeded, FoundFile, FoundSection, Interpreter, LimitOwner, Missing, MissingSource, Outcome, Reply,
     Resource, Selected, SubordinateRange, Unlimited,
@@ -187,6 +187,12 @@ pub(crate) enum Request {
         to: Compression,
         /// Refuses larger layers.
         limits: ApplyLimits,
+    },
+    /// Writes the parts to fd 3, one after the other.
+    #[serde(rename_all = "camelCase")]
+    Concat {
+        /// In their order.
+        parts: Vec<Part>,
     },
     /// Makes one tree that, as a lower layer, means the same as a run of trees.
     #[serde(rename_all = "camelCase")]

@@ -53,6 +53,10 @@ function usageError(command: Command, error: CommanderError): UserError {
       return unknownFlag(command, first)
     case 'commander.optionMissingArgument':
       return new UserError('ERR_USAGE', `Cannot use flag "${first}": it needs a value`, { hints: [more] })
+    case 'commander.missingMandatoryOptionValue':
+      return new UserError('ERR_USAGE', `Cannot run \`${command.name()}\`: flag "${first}" is missing`, {
+        hints: [`Usage: ${command.name()} ${command.usage()}`],
+      })
     case 'commander.missingArgument':
       return new UserError('ERR_USAGE', `Cannot run \`${command.name()}\`: argument "${first}" is missing`, {
         hints: [`Usage: ${command.name()} ${command.usage()}`],

@@ -14,31 +14,49 @@ export interface GlobalFlags {
   readonly debug?: true
 }
 
+/** What the flags say of commands that talk to a registry and open no store. */
+export type RegistryFlags = Pick<GlobalFlags, 'trustCa' | 'insecureRegistry' | 'debug'>
+
+const storeFlags = (): readonly Option[] => [
+  new Option(
+    '--root <dir>',
+    'Where images and the cache are kept (default: TSBUILD_ROOT, else /var/lib/tsbuild or ~/.local/share/tsbuild)',
+  ),
+  new Option(
+    '--scope <name>',
+    'Who is trusted with cache mounts, `main` or such as `pr/7` (default: TSBUILD_SCOPE, else main)',
+  ),
+  new Option(
+    '--durability <how>',
+    '`none` gives up power-loss safety of the cache (default: TSBUILD_DURABILITY, else full)',
+  ).argParser(oneOf('--durability', ['full', 'none'])),
+]
+
+const trustFlags = (): readonly Option[] => [
+  new Option(
+    '--trust-ca <file>',
+    'PEM certificates to trust in downloads and RUN steps, or `host`; repeatable',
+  ).argParser(collect),
+  new Option('--insecure-registry <host>', 'A registry to reach over plain HTTP; repeatable').argParser(
+    collect,
+  ),
+]
+
+const debugFlag = () => new Option('-D, --debug', 'Show stacks of errors')
+
 /** Adds the flags that every command has which opens the store. */
 export function addGlobalFlags(command: Command): Command {
+  const [root, ...others] = storeFlags()
   const group = 'Store, trust and troubleshooting:'
-  const flags = [
-    new Option(
-      '--root <dir>',
-      'Where images and the cache are kept (default: TSBUILD_ROOT, else /var/lib/tsbuild or ~/.local/share/tsbuild)',
-    ),
-    new Option(
-      '--trust-ca <file>',
-      'PEM certificates to trust in downloads and RUN steps, or `host`; repeatable',
-    ).argParser(collect),
-    new Option('--insecure-registry <host>', 'A registry to reach over plain HTTP; repeatable').argParser(
-      collect,
-    ),
-    new Option(
-      '--scope <name>',
-      'Who is trusted with cache mounts, `main` or such as `pr/7` (default: TSBUILD_SCOPE, else main)',
-    ),
-    new Option(
-      '--durability <how>',
-      '`none` gives up power-loss safety of the cache (default: TSBUILD_DURABILITY, else full)',
-    ).argParser(oneOf('--durability', ['full', 'none'])),
-    new Option('-D, --debug', 'Show stacks of errors'),
-  ]
-  for (const flag of flags) command.addOption(flag.helpGroup(group))
+  for (const flag of [...(root === undefined ? [] : [root]), ...trustFlags(), ...others, debugFlag()]) {
+    command.addOption(flag.helpGroup(group))
+  }
+  return command
+}
+
+/** Adds the flags of a command that talks to a registry and opens no store. */
+export function addRegistryFlags(command: Command): Command {
+  const group = 'Trust and troubleshooting:'
+  for (const flag of [...trustFlags(), debugFlag()]) command.addOption(flag.helpGroup(group))
   return command
 }

@@ -68,6 +68,8 @@ describe('tsbuild build', () => {
       '-t a -o type=oci,dest=x --push .',
       { tags: ['a'], outputs: [{ type: 'oci', dest: '/src/x' }, { type: 'registry' }] },
     ],
+    ['-t a --load .', { tags: ['a'], outputs: [{ type: 'engine' }] }],
+    ['-t a -o type=docker,context=x --load .', { tags: ['a'], outputs: [{ type: 'engine', context: 'x' }] }],
     ['-t a -o type=registry --push .', { tags: ['a'], outputs: [{ type: 'registry' }] }],
     ['-o type=registry,name=a .', { outputs: [{ type: 'registry', names: ['a'] }] }],
     ['-t a -o type=image --push .', { tags: ['a'], outputs: [{ type: 'image', push: true }] }],
@@ -101,7 +103,6 @@ describe('tsbuild build', () => {
     ['--annotation a .', 'ERR_USAGE'],
     ['-q -o - .', 'ERR_USAGE'],
     ['-o - -o type=oci .', 'ERR_USAGE'],
-    ['--load .', 'ERR_UNSUPPORTED'],
     ['--secret src=x .', 'ERR_USAGE'],
     ['--build-context x .', 'ERR_USAGE'],
     ['--build-context =x .', 'ERR_USAGE'],
@@ -109,8 +110,9 @@ describe('tsbuild build', () => {
     ['--ssh x=agent,raw=true .', 'ERR_UNSUPPORTED'],
     ['--cache-from x .', 'ERR_UNSUPPORTED'],
     ['--cache-to=type=inline .', 'ERR_UNSUPPORTED'],
-    ['--provenance=true .', 'ERR_UNSUPPORTED'],
-    ['--provenance=false --provenance=mode=max .', 'ERR_UNSUPPORTED'],
+    ['--provenance=mode=most .', 'ERR_USAGE'],
+    ['--sbom .', 'ERR_USAGE'],
+    ['--attest x .', 'ERR_USAGE'],
   ])('refuses %j with %s', (line, code) => {
     const argv = line === '' ? [] : line.split(' ')
     expect(() => parse(argv)).toThrow(expect.objectContaining({ code }))

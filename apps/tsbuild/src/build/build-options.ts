@@ -4,6 +4,7 @@ import { splitCsv } from '../argv/csv.ts'
 import { keyValues } from '../argv/values.ts'
 import type { Host } from '../host.ts'
 import { parseAnnotation } from './annotations.ts'
+import { parseAttestations } from './attestations.ts'
 import { executionOptions } from './execution-flags.ts'
 import { type BuildFlags, isQuiet } from './flags.ts'
 import { parseOutput } from './output-spec.ts'
@@ -34,6 +35,7 @@ export function buildOptions(
     tags,
     (flags.output ?? []).map((text) => parseOutput(text, host)),
   )
+  const attestations = parseAttestations(flags)
   const annotations = (flags.annotation ?? []).flatMap(parseAnnotation)
   const { SOURCE_DATE_EPOCH: epoch = '' } = host.env
   const buildArgs = {
@@ -63,6 +65,7 @@ export function buildOptions(
     ...executionOptions(flags),
     ...(outputs.length === 0 ? {} : { outputs }),
     ...(annotations.length === 0 ? {} : { annotations }),
+    ...(attestations === undefined ? {} : { attestations }),
   }
 }
 
@@ -80,7 +83,9 @@ function wantedOutputs(
   tags: readonly string[],
   named: readonly OutputSpec[],
 ): readonly OutputSpec[] {
-  const outputs = flags.push === true ? withPush(named) : named
+  const loads = flags.load === true && !named.some((output) => output.type === 'engine')
+  const pushed = flags.push === true ? withPush(named) : named
+  const outputs: readonly OutputSpec[] = loads ? [...pushed, { type: 'engine' }] : pushed
   const isNameless = (output: OutputSpec) =>
     pushes(output) &&
     tags.length === 0 &&

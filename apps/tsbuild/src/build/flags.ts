@@ -5,10 +5,11 @@ import { spaceLimit } from '../argv/space-limit.ts'
 import { collect, oneOf } from '../argv/values.ts'
 import { type CallMethod, parseCallMethod } from '../call/method.ts'
 import { type ProgressMode, progressModes } from '../progress/mode.ts'
+import type { AttestationFlags } from './attestations.ts'
 import { type ExecutionFlags, executionOptionFlags } from './execution-flags.ts'
 
 /** What the flags of `tsbuild build` say, as given: nothing is resolved or read from the environment. */
-export interface BuildFlags extends GlobalFlags, ExecutionFlags {
+export interface BuildFlags extends GlobalFlags, ExecutionFlags, AttestationFlags {
   readonly tag?: readonly string[]
   readonly file?: string
   readonly target?: string
@@ -28,6 +29,7 @@ export interface BuildFlags extends GlobalFlags, ExecutionFlags {
   readonly output?: readonly string[]
   readonly annotation?: readonly string[]
   readonly push?: true
+  readonly signBy?: string
   readonly load?: true
   readonly progress?: ProgressMode
   readonly quiet?: true
@@ -114,7 +116,21 @@ function buildFlags(): readonly Option[] {
       '`[manifest|index|…[platform]:]name=value` of the image; repeatable',
     ).argParser(collect),
     flag('output', '--push', 'Push every tag, as `--output type=registry`'),
-    flag('output', '--load', 'Load into a Docker engine (not supported: see --output)').hideHelp(),
+    flag('output', '--sign-by <key>', 'Sign what is pushed with this private key, as `tsbuild sign`'),
+    flag('output', '--load', 'Load into a running Docker or podman, as `--output type=docker`'),
+    flag(
+      'output',
+      '--attest <attestation>',
+      '`type=provenance|sbom` and attributes: what is said about the image; repeatable',
+    ).argParser(collect),
+    flag(
+      'output',
+      '--provenance <attributes>',
+      'How the image was made: `true`, `false`, or `mode=min|max` and others',
+    ).argParser(collect),
+    flag('output', '--sbom <attributes>', 'What is installed in the image: `true` or `false`').argParser(
+      collect,
+    ),
     flag('output', '--progress <mode>', `${progressModes.join(', ')}`).argParser(
       oneOf('--progress', progressModes),
     ),
@@ -134,9 +150,6 @@ function buildFlags(): readonly Option[] {
 const unsupportedFlags: readonly (readonly [flags: string, what: string, hint?: string])[] = [
   ['--cache-from <source>', 'cache imports'],
   ['--cache-to <target>', 'cache exports'],
-  ['--attest <attestation>', 'attestations'],
-  ['--provenance <provenance>', 'provenance attestations', '`--provenance=false` is accepted.'],
-  ['--sbom <sbom>', 'SBOMs', '`--sbom=false` is accepted.'],
   ['--policy <policy>', 'build policies'],
   ['--invoke <command>', 'debuggers of failed steps'],
   ['--squash', 'squashed images'],
@@ -159,6 +172,7 @@ Outputs (--output, -o):
   type=oci,dest=FILE           an OCI archive; dest=- is standard output
   type=oci,tar=false,dest=DIR  the same as a directory, an OCI layout
   type=docker,dest=FILE        an archive for \`docker load\`
+  type=docker[,context=NAME]   into a running Docker or podman
   type=local,dest=DIR          the files of the image; also just \`-o DIR\`
   type=tar,dest=FILE           the same as a tar; \`-o -\` is standard output
   type=registry                a push of every tag
@@ -192,7 +206,7 @@ export function buildCommand(): Command {
 }
 
 /**
- * Refuses what buildx does and we do not. `--provenance=false` and `--sbom=false` ask for nothing and pass.
+ * Refuses what buildx does and we do not.
  *
  * @throws {UserError} `ERR_UNSUPPORTED` for the first such flag of the table above
  */
@@ -200,7 +214,7 @@ export function refuseUnsupported(command: Command): void {
   for (const [flags, what, hint] of unsupportedFlags) {
     const option = new Option(flags)
     const name = option.attributeName()
-    if (command.getOptionValueSource(name) !== 'cli' || asksForNothing(command.getOptionValue(name))) continue
+    if (command.getOptionValueSource(name) !== 'cli') continue
     throw new UserError(
       'ERR_UNSUPPORTED',
       `Cannot use flag "${option.long}": ${what} are not supported yet`,
@@ -209,19 +223,4 @@ export function refuseUnsupported(command: Command): void {
       },
     )
   }
-  if (command.getOptionValue('load') === true) {
-    throw new UserError(
-      'ERR_UNSUPPORTED',
-      'Cannot use flag "--load": loading into a Docker engine is not supported',
-      {
-        hints: [
-          'Write an archive with `-o type=docker,dest=image.tar`, then run `docker load -i image.tar`.',
-        ],
-      },
-    )
-  }
-}
-
-function asksForNothing(value: unknown): boolean {
-  return Array.isArray(value) && value.every((one) => ['false', '0', 'disabled=true'].includes(String(one)))
 }

@@ -13,6 +13,8 @@ describe('parseOutput()', () => {
     ['type=oci,dest=x.tar', { type: 'oci', dest: '/src/x.tar' }],
     ['type=oci,tar=false,dest=x', { type: 'oci', tar: false, dest: '/src/x' }],
     ['type=docker,dest=x.tar', { type: 'docker', dest: '/src/x.tar' }],
+    ['type=docker', { type: 'engine' }],
+    ['type=docker,context=x', { type: 'engine', context: 'x' }],
     ['type=tar,dest=x.tar', { type: 'tar', dest: '/src/x.tar' }],
     ['type=registry', { type: 'registry' }],
     ['type=image', { type: 'image' }],
@@ -44,8 +46,9 @@ describe('parseOutput()', () => {
     ['type=image,compression=zstd,oci-mediatypes=false', 'ERR_USAGE'],
     ['type=image,compression=estargz,oci-mediatypes=false', 'ERR_USAGE'],
     ['type=image,compression=nydus', 'ERR_UNSUPPORTED'],
-    ['type=docker', 'ERR_UNSUPPORTED'],
-    ['type=docker,context=default', 'ERR_UNSUPPORTED'],
+    ['type=docker,context=x,dest=y', 'ERR_USAGE'],
+    ['type=docker,tar=false', 'ERR_USAGE'],
+    ['type=oci,context=x', 'ERR_USAGE'],
   ])('reads %j', (text, expected) => {
     if (typeof expected === 'string') {
       expect(() => parseOutput(text, targets)).toThrow(expect.objectContaining({ code: expected }))

@@ -1,6 +1,6 @@
 import { resolve } from 'node:path'
 import type { Writable } from 'node:stream'
-import type { AnnotationSpec, CompressionSpec, OutputSpec } from '@tsbuild/builder'
+import type { AnnotationSpec, CompressionSpec, EngineOutput, OutputSpec } from '@tsbuild/builder'
 import { didYouMean, UserError } from '@tsbuild/errors'
 import { splitCsv } from '../argv/csv.ts'
 import { annotationOfAttribute } from './annotations.ts'
@@ -43,12 +43,15 @@ export function parseOutput(text: string, targets: OutputTargets): OutputSpec {
   const type = outputType(text, given.findLast(({ name }) => name === 'type')?.value)
   let settings: Settings = {}
   const annotations: AnnotationSpec[] = []
+  // Apart from the table: it says which engine, and only an output without `dest` goes to one.
+  const context = type === 'docker' ? given.findLast(({ name }) => name === 'context')?.value : undefined
   for (const field of given) {
     const annotation = readAnnotation(text, type, field)
     if (annotation !== undefined) annotations.push(annotation)
-    else if (field.name !== 'type') settings = { ...settings, ...readAttribute(text, type, field) }
+    else if (field.name !== 'type' && (field.name !== 'context' || context === undefined))
+      settings = { ...settings, ...readAttribute(text, type, field) }
   }
-  return outputSpec(text, { type, settings, annotations }, targets)
+  return outputSpec(text, { type, settings, annotations, context }, targets)
 }
 
 interface Field {
@@ -97,7 +100,6 @@ function readAnnotation(
 function readAttribute(text: string, type: OutputType, { name, value }: Field): Settings {
   const attribute = outputAttributes.find((one) => one.name === name)
   if (attribute === undefined) {
-    if (name === 'context') throw noDockerEngine(text)
     const own = outputAttributes.filter(({ types }) => types.includes(type)).map((one) => one.name)
     throw wrong(text, `no attribute is called "${name}"`, didYouMean(name, ['type', ...own]))
   }
@@ -115,11 +117,12 @@ interface WrittenOutput {
   readonly type: OutputType
   readonly settings: Settings
   readonly annotations: readonly AnnotationSpec[]
+  readonly context: string | undefined
 }
 
 function outputSpec(
   text: string,
-  { type, settings, annotations }: WrittenOutput,
+  { type, settings, annotations, context }: WrittenOutput,
   targets: OutputTargets,
 ): OutputSpec {
   const { dest, compressionType, compressionLevel, ...others } = settings
@@ -139,7 +142,10 @@ function outputSpec(
       return { type }
     case 'docker':
     case 'oci': {
-      if (type === 'docker' && dest === undefined) throw noDockerEngine(text)
+      if (type === 'docker' && dest === undefined)
+        return { ...engineOutput(text, settings, context), ...common }
+      if (context !== undefined)
+        throw wrong(text, 'context names an engine, and with dest the image goes to none')
       if (settings.tar === false)
         return { type, ...common, dest: directory(text, `${type},tar=false`, dest, targets) }
       return { type, ...common, dest: fileOrStream(text, dest ?? '-', targets) }
@@ -194,14 +200,11 @@ function compressionSpec(
   return { type: type ?? 'gzip', level }
 }
 
-function noDockerEngine(text: string): UserError {
-  return new UserError(
-    'ERR_UNSUPPORTED',
-    `Cannot use output "${text}": loading into a Docker engine is not supported`,
-    {
-      hints: ['Write an archive with `type=docker,dest=image.tar`, then run `docker load -i image.tar`.'],
-    },
-  )
+/** Docker's own form of an image, given to an engine. */
+function engineOutput(text: string, { tar }: Settings, context: string | undefined): EngineOutput {
+  if (tar !== undefined) throw wrong(text, 'tar is about a file, and dest is missing')
+  if (context === '') throw wrong(text, 'context is empty')
+  return { type: 'engine', ...(context === undefined ? {} : { context }) }
 }
 
 function wrong(text: string, state: string, hints: readonly string[] = []): UserError {

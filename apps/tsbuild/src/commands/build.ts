@@ -1,10 +1,11 @@
 import { stat } from 'node:fs/promises'
 import { resolve } from 'node:path'
+import type { KeyText } from '@tsbuild/builder'
 import { nearest, UserError } from '@tsbuild/errors'
 import { helpText, parseArguments } from '../argv/command-line.ts'
 import { buildOptions } from '../build/build-options.ts'
 import { type BuildFlags, buildCommand, refuseUnsupported } from '../build/flags.ts'
-import { runBuild } from '../build/run-build.ts'
+import { type BuildRun, runBuild } from '../build/run-build.ts'
 import { callMethod } from '../call/method.ts'
 import { commands } from '../commands.ts'
 import type { Host } from '../host.ts'
@@ -31,12 +32,20 @@ export async function run(argv: readonly string[], host: Host): Promise<number> 
       runCall({ method, options, host, builder: opened, signal }),
     )
   }
+  const signBy = await signKeyOf(flags, host)
   const builder = await host.openBuilder(settings)
+  const start: BuildRun['start'] = (onEvent) => builder.build({ ...options, signBy, onEvent })
   try {
-    return await runBuild({ flags, mode, host, start: (onEvent) => builder.build({ ...options, onEvent }) })
+    return await runBuild({ flags, mode, host, start })
   } finally {
     await builder.close()
   }
+}
+
+/** Loaded where a build signs; most do not. */
+async function signKeyOf({ signBy }: BuildFlags, host: Host): Promise<KeyText | undefined> {
+  if (signBy === undefined) return undefined
+  return await (await import('../build/sign-by.ts')).signingKey(signBy, host)
 }
 
 /** The text of `tsbuild build --help`. */

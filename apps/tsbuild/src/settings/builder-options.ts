@@ -8,6 +8,8 @@ import { version } from '../version.ts'
 import { type ConfigFile, readConfigFile } from './config-file.ts'
 import { historyLimits } from './history-limits.ts'
 import { readIfThere } from './read-if-there.ts'
+import { dockerConfigPath, registryCredentials } from './registry-credentials.ts'
+import { registryHosts } from './registry-hosts.ts'
 import { readTrustCa } from './trust-ca.ts'
 
 /**
@@ -31,6 +33,9 @@ export async function builderOptions(flags: GlobalFlags, host: Host): Promise<Bu
     ...(helperPath ? { helperPath: resolve(host.cwd, helperPath) } : {}),
     ...(dockerConfig === undefined ? {} : { dockerConfig }),
     ...(trustCa.length === 0 ? {} : { trustCa }),
+    credentials: registryCredentials(host),
+    registryHosts: registryHosts(host, config),
+    ...(config.trustedRealms === undefined ? {} : { trustedRealms: config.trustedRealms }),
     insecureRegistries: [...(config.insecureRegistries ?? []), ...(flags.insecureRegistry ?? [])],
     env: host.env,
     ...(scope === undefined ? {} : { scope }),
@@ -87,13 +92,17 @@ function scopeOf(flags: GlobalFlags, env: Host['env']): string | undefined {
 }
 
 /** All sources add up: a site's certificate in the configuration does not go away because a job names another. */
-function trustedFiles(flags: GlobalFlags, env: Host['env'], config: ConfigFile): readonly string[] {
+export function trustedFiles(
+  flags: Pick<GlobalFlags, 'trustCa'>,
+  env: Host['env'],
+  config: ConfigFile,
+): readonly string[] {
   const fromEnv = (env.TSBUILD_TRUST_CA ?? '').split(':').filter((path) => path !== '')
   return [...(config.trustCa ?? []), ...fromEnv, ...(flags.trustCa ?? [])]
 }
 
 /** The text of docker's `config.json`, in `$DOCKER_CONFIG` or `~/.docker`; undefined where there is none. */
 export async function readDockerConfig(env: Host['env']): Promise<string | undefined> {
-  const folder = env.DOCKER_CONFIG || (env.HOME ? join(env.HOME, '.docker') : undefined)
-  return folder === undefined ? undefined : await readIfThere(join(folder, 'config.json'))
+  const path = dockerConfigPath(env)
+  return path === undefined ? undefined : await readIfThere(path)
 }

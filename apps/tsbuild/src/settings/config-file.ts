@@ -5,13 +5,17 @@ import { parseAge } from '../argv/age.ts'
 import { parseSize } from '../argv/sizes.ts'
 import { parseSpaceLimit } from '../argv/space-limit.ts'
 import type { Host } from '../host.ts'
-import { readIfThere } from './read-if-there.ts'
+import { configFolder, readIfThere } from './read-if-there.ts'
 
 /** What `config.json` may set; flags and environment win over it. */
 export interface ConfigFile {
   readonly root?: string
   readonly trustCa?: readonly string[]
   readonly insecureRegistries?: readonly string[]
+  /** Hosts of token servers that may see credentials though they are on another site than their registry. */
+  readonly trustedRealms?: readonly string[]
+  /** Checked by `@tsbuild/registry-config` when a registry is asked. @see docs/reference/registries.md */
+  readonly registries?: object
   readonly durability?: 'full' | 'none'
   /** How much history is kept: a number of builds, an age such as `30d`, and a size such as `1g`. */
   readonly historyBuilds?: number
@@ -27,6 +31,8 @@ const keys = [
   'root',
   'trustCa',
   'insecureRegistries',
+  'trustedRealms',
+  'registries',
   'durability',
   'historyBuilds',
   'historyAge',
@@ -41,11 +47,15 @@ const keys = [
  * @throws {UserError} `ERR_CONFIG` if it cannot be read, is no JSON, or has an unknown key or a value of a wrong type
  */
 export async function readConfigFile(env: Host['env']): Promise<ConfigFile> {
-  const home = env.XDG_CONFIG_HOME || (env.HOME ? join(env.HOME, '.config') : undefined)
-  if (home === undefined) return {}
-  const path = join(home, 'tsbuild', 'config.json')
-  const text = await readIfThere(path)
-  return text === undefined ? {} : parseConfigFile(text, path)
+  const path = configPath(env)
+  const text = path === undefined ? undefined : await readIfThere(path)
+  return path === undefined || text === undefined ? {} : parseConfigFile(text, path)
+}
+
+/** Where the configuration is; undefined where nothing says. */
+export function configPath(env: Host['env']): string | undefined {
+  const folder = configFolder(env)
+  return folder === undefined ? undefined : join(folder, 'tsbuild', 'config.json')
 }
 
 /**
@@ -87,8 +97,12 @@ function checkSetting(path: string, key: string, value: unknown): unknown {
       throw wrong(path, 'key "historySize" is a size such as "1g"')
     case 'trustCa':
     case 'insecureRegistries':
+    case 'trustedRealms':
       if (Array.isArray(value) && value.every((one) => typeof one === 'string')) return value
       throw wrong(path, `key "${key}" is a list of strings`)
+    case 'registries':
+      if (typeof value === 'object' && value !== null && !Array.isArray(value)) return value
+      throw wrong(path, 'key "registries" is an object from registries to their settings')
     case 'maxUsedSpace':
     case 'minFreeSpace':
       return checkSpace(path, key, value)

@@ -63,6 +63,8 @@ describe('builderOptions()', () => {
       dockerConfig: '{"auths":{}}',
       trustCa: [pem('file'), pem('env'), pem('flag')],
       insecureRegistries: ['a.test', 'b.test'],
+      credentials: expect.any(Function),
+      registryHosts: expect.any(Function),
       env,
       durability: 'full',
       version: version(),
@@ -111,6 +113,8 @@ describe('builderOptions()', () => {
     expect(await builderOptions({}, memoryHost({ env }))).toEqual({
       root: join(dir, 'nobody/.local/share/tsbuild'),
       insecureRegistries: [],
+      credentials: expect.any(Function),
+      registryHosts: expect.any(Function),
       version: version(),
       env,
     })

@@ -141,6 +141,8 @@ export function networkFailure(error: unknown, source: SourceUrl): BuildError | 
       return unreachable(`the certificate of ${host} cannot be trusted`, [
         'Name the certificate authority that signed it.',
       ])
+    case 'client-certificate':
+      return unreachable(`${host} wants a client certificate`)
     case 'internal':
       return nonsense(source, 'it is redirected to an address of this machine')
     case 'unreachable': {

@@ -69,8 +69,8 @@ export interface FakeRegistryOptions {
   readonly uploads?: UploadRules | undefined
   /** Where it listens. Default `127.0.0.1`. */
   readonly address?: string | undefined
-  /** Speaks HTTPS with this certificate and its key, PEM texts. */
-  readonly tls?: { readonly cert: string; readonly key: string } | undefined
+  /** Speaks HTTPS with this certificate and its key, PEM texts; with `clientCa`, only to clients that it signed. */
+  readonly tls?: { readonly cert: string; readonly key: string; readonly clientCa?: string } | undefined
   readonly lists?: FakeLists | undefined
 }
 
@@ -112,7 +112,9 @@ export async function startFakeRegistry(options: FakeRegistryOptions = {}): Prom
     )
   }
   const server =
-    options.tls === undefined ? createServer(onRequest) : createSecureServer(options.tls, onRequest)
+    options.tls === undefined
+      ? createServer(onRequest)
+      : createSecureServer(secureOptions(options.tls), onRequest)
   const listenAddress = options.address ?? '127.0.0.1'
   server.listen(0, listenAddress)
   await once(server, 'listening')
@@ -135,6 +137,11 @@ export async function startFakeRegistry(options: FakeRegistryOptions = {}): Prom
       await once(server, 'close')
     },
   }
+}
+
+function secureOptions({ cert, key, clientCa }: NonNullable<FakeRegistryOptions['tls']>) {
+  if (clientCa === undefined) return { cert, key }
+  return { cert, key, ca: clientCa, requestCert: true, rejectUnauthorized: true }
 }
 
 function logRequest(request: IncomingMessage): SeenRequest {

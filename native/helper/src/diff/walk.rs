@@ -55,7 +55,8 @@ pub(crate) struct Walker {
 }
 
 impl Walker {
-    /// Prepares to write what is below `root` to `sink`. Times after `clamp` are written as `clamp`.
+    /// Prepares to write what is below `root` to `sink`. Times after `clamp`, and those with a fraction of a second, are
+    /// written as `clamp`.
     pub(crate) fn new(root: OwnedFd, sink: Sink, view: View, clamp: Option<i64>) -> Fallible<Self> {
         let descent = Descent::new(root)?;
         Ok(Self {
@@ -245,9 +246,16 @@ impl Walker {
         let mut entry = Entry::new(kind, path);
         entry.mode = stat.st_mode & 0o7777;
         (entry.uid, entry.gid) = (stat.st_uid, stat.st_gid);
-        let seconds = self.clamp.map_or(stat.st_mtime, |clamp| stat.st_mtime.min(clamp));
-        entry.mtime = Time { seconds, nanos: 0 };
+        entry.mtime = Time { seconds: self.seconds(stat), nanos: 0 };
         entry
+    }
+
+    /// A time with a fraction was taken from a clock: when a step ran, when a context was checked out. Archives have whole seconds.
+    fn seconds(&self, stat: &Stat) -> i64 {
+        match self.clamp {
+            Some(clamp) if stat.st_mtime > clamp || stat.st_mtime_nsec != 0 => clamp,
+            _ => stat.st_mtime,
+        }
     }
 
     fn xattrs(&self, fd: &OwnedFd, name: &[u8]) -> Fallible<Vec<(Vec<u8>, Vec<u8>)>> {

@@ -45,7 +45,7 @@ pub(crate) struct Compression {
 pub(crate) struct LayerForm {
     /// How to compress it.
     pub(crate) compression: Compression,
-    /// Times after this one (Unix seconds) are written as this one.
+    /// Times after this one (Unix seconds), and those with a fraction of a second, are written as this one.
     #[serde(deserialize_with = "given")]
     pub(crate) clamp_mtime: Option<i64>,
 }
@@ -75,4 +75,27 @@ pub(crate) enum ExportDest {
     /// A tar stream on fd 3.
     #[serde(rename_all = "camelCase")]
     Tar {},
+}
+
+/// A piece of what `concat` writes.
+#[derive(Debug, Clone, Deserialize, Serialize, PartialEq)]
+#[serde(tag = "kind", rename_all = "camelCase", deny_unknown_fields)]
+pub(crate) enum Part {
+    /// Bytes of the request.
+    #[serde(rename_all = "camelCase")]
+    Inline {
+        /// As base64; at most 64 KiB.
+        data: String,
+    },
+    /// A regular file, whole.
+    #[serde(rename_all = "camelCase")]
+    File {
+        /// Absolute path; a symbolic link is not followed.
+        path: String,
+        /// How long it must be.
+        size_bytes: u64,
+        /// The digest that it must have; not looked at without it.
+        #[serde(deserialize_with = "given")]
+        digest: Option<String>,
+    },
 }

@@ -214,6 +214,12 @@ pub(crate) enum Outcome {
         /// Of estargz: the digest of its table of contents.
         toc_digest: Option<String>,
     },
+    /// See [`super::Request::Concat`].
+    #[serde(rename_all = "camelCase")]
+    Concat {
+        /// Written.
+        bytes: u64,
+    },
     /// See [`super::Request::Merge`].
     #[serde(rename_all = "camelCase")]
     Merge {

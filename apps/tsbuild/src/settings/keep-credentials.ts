@@ -1,0 +1,40 @@
+import { UserError } from '@tsbuild/errors'
+import type { Credentials } from '@tsbuild/registry'
+import type { Host } from '../host.ts'
+import { readIfThere } from './read-if-there.ts'
+import { credentialFiles } from './registry-credentials.ts'
+import { writePrivateFile } from './write-private-file.ts'
+
+/** What became of credentials. */
+export interface Kept {
+  /** The file that was changed, or would have been. */
+  readonly path: string
+  /** The helper that has them; undefined where they are in the file. */
+  readonly helper: string | undefined
+  /** Whether there was something for the registry before, as far as the file says. */
+  readonly known: boolean
+}
+
+/**
+ * Keeps credentials for a registry, or forgets them, as `docker login` does: in the helper that the configuration names for
+ * the registry, else in the configuration.
+ *
+ * @param credentials undefined to forget
+ * @throws {UserError} `ERR_CONFIG` if nothing says where the configuration is, or it is none
+ * @throws {EnvironmentError} `ERR_OUTPUT`, and those of the helper
+ */
+export async function keepCredentials(
+  host: Pick<Host, 'env' | 'uid'>,
+  registry: string,
+  credentials: Credentials | undefined,
+): Promise<Kept> {
+  const [path] = credentialFiles(host)
+  if (path === undefined) {
+    throw new UserError('ERR_CONFIG', 'Cannot keep credentials: neither HOME nor DOCKER_CONFIG is set')
+  }
+  const { editDockerConfig, tellCredentialHelper } = await import('@tsbuild/registry')
+  const { text, helper, known } = editDockerConfig(await readIfThere(path), registry, credentials, path)
+  if (helper !== undefined) await tellCredentialHelper(helper.name, helper.server, credentials)
+  if (text !== undefined) await writePrivateFile(path, text)
+  return { path, helper: helper?.name, known }
+}

@@ -1,0 +1,32 @@
+import { randomBytes } from 'node:crypto'
+import { mkdir, open, realpath, rename, rm } from 'node:fs/promises'
+import { dirname } from 'node:path'
+import { EnvironmentError } from '@tsbuild/errors'
+
+/**
+ * Replaces a text file in one step; nobody but its owner can read it, before, then or afterwards. A symlink stays, and what it leads to is replaced.
+ *
+ * @throws {EnvironmentError} `ERR_OUTPUT` if it cannot be written; the file is then as it was
+ */
+export async function writePrivateFile(path: string, text: string): Promise<void> {
+  try {
+    await mkdir(dirname(path), { recursive: true, mode: 0o700 })
+    const target = await realpath(path).catch(() => path)
+    const draft = `${target}.${randomBytes(6).toString('hex')}`
+    try {
+      const file = await open(draft, 'wx', 0o600)
+      try {
+        await file.writeFile(text)
+        await file.sync()
+      } finally {
+        await file.close()
+      }
+      await rename(draft, target)
+    } catch (error) {
+      await rm(draft, { force: true })
+      throw error
+    }
+  } catch (cause) {
+    throw new EnvironmentError('ERR_OUTPUT', `Cannot write "${path}"`, { cause })
+  }
+}

@@ -1,0 +1,8 @@
+export { parseContainerdHosts } from './containerd-hosts.ts'
+export { parseDockerDaemon } from './docker-daemon.ts'
+export { isHost } from './location.ts'
+export { mergeConfigs } from './merge.ts'
+export { readOwnRegistries } from './own-config.ts'
+export { parseRegistriesConf } from './registries-conf.ts'
+export type { HostFiles, RegistryConfig } from './types.ts'
+export { emptyConfig } from './types.ts'

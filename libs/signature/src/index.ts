@@ -1,0 +1,25 @@
+export { type AttestOptions, attestImage } from './attest-image.ts'
+export {
+  type AskPassword,
+  generateSigningKeyPair,
+  type KeyPairFiles,
+  readSigningKey,
+  readVerifyingKey,
+} from './keys.ts'
+export { predicateTypeOf } from './predicate-types.ts'
+export { registryPlace } from './registry-place.ts'
+export { signImage } from './sign-image.ts'
+export type {
+  SignaturePlace,
+  SignedImage,
+  SigningKey,
+  SignOptions,
+  ValidAttestation,
+  ValidSignature,
+  VerifiedImage,
+  VerifyingKey,
+  VerifyOptions,
+  WritableSignaturePlace,
+} from './types.ts'
+export { verifyAttestation } from './verify-attestation.ts'
+export { verifyImage } from './verify-image.ts'

@@ -1,0 +1,1 @@
+export { type CosignFixture, type MemoryPlace, memoryPlace, placeOf } from './memory-place.ts'
