@@ -1,9 +1,12 @@
 import { readFileSync, statSync } from 'node:fs'
+import { join } from 'node:path'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { type GitServer, serveRepositories } from '../../libs/context/src/testing/git-server.ts'
 import { createRepository, type TestRepository } from '../../libs/context/src/testing/repository.ts'
 import { readArchive, revealed } from '../support/attestations.ts'
+import { userNames, userOf } from '../support/builder-user.ts'
 import { type RegistryProcess, startRegistry } from '../support/registry-process.ts'
+import { repository as root } from '../support/repository.ts'
 import { type SourceServer, startSourceServer } from '../support/source-server.ts'
 import { check } from '../support/tsbuild.ts'
 import { openDebianWorkspace, type Workspace } from '../support/workspace.ts'
@@ -251,6 +254,42 @@ RUN dpkg-query -W -f '\${db:Status-Status} \${Package} \${Version}\\n' | sed -n 
     expect(debs.map((one: Record<string, string>) => `${one.name} ${one.versionInfo}`).sort()).toEqual(wanted)
   })
 
+  it('lists what npm, Python and Go left, as an ordinary user too', async () => {
+    const context = workspace.context('languages', { Dockerfile: 'FROM scratch\nCOPY . /app/\n' })
+    const packages = (name: string) => join(root, 'node_modules', name)
+    await check('mkdir', ['-p', `${context}/node_modules/@nodelib`, `${context}/python`])
+    await check('cp', ['-r', packages('undici'), `${context}/node_modules`])
+    await check('cp', ['-r', packages('@nodelib/fs.walk'), `${context}/node_modules/@nodelib`])
+    // A program of Go; Debian's have no list of modules.
+    await check('sh', ['-c', `cp "$(command -v skopeo)" ${context}/`])
+    await check('sh', ['-c', `cp -r /usr/lib/python3/dist-packages/*-info ${context}/python/`])
+    const versionOf = (name: string) =>
+      JSON.parse(readFileSync(`${packages(name)}/package.json`, 'utf8')).version as string
+    const listing = `import importlib.metadata as m
+for d in m.distributions(path=['${context}/python']):
+  print(d.metadata['Name'], d.version)`
+    const wanted = [
+      `undici ${versionOf('undici')}`,
+      `@nodelib/fs.walk ${versionOf('@nodelib/fs.walk')}`,
+      ...(await check('python3', ['-c', listing])).trim().split('\n'),
+    ]
+    for (const name of userNames) {
+      const user = userOf(name)
+      const folder = workspace.path(`as-${name.replaceAll(' ', '-')}`)
+      await check('mkdir', ['-p', folder])
+      await user.giveTo(folder)
+      const [program, ...args] = user.commandLine(['-o', `${folder}/out`, '--sbom=true', context])
+      await check(program, args, { env: { TSBUILD_ROOT: `${folder}/store`, HOME: folder }, cwd: folder })
+      const { predicate } = JSON.parse(readFileSync(`${folder}/out/sbom.spdx.json`, 'utf8'))
+      const typed = (...types: string[]): string[] =>
+        predicate.packages
+          .filter(({ SPDXID }: { SPDXID: string }) => types.includes(SPDXID.split('-')[2] ?? ''))
+          .map((one: Record<string, string>) => `${one.name} ${one.versionInfo}`)
+      expect([...new Set(typed('npm', 'pypi'))].sort()).toEqual([...new Set(wanted)].sort())
+      expect(typed('golang')).toEqual([expect.stringMatching(/^stdlib 1\.\d+/)])
+    }
+  })
+
   it('follows no link of a hostile image, and notes what is damaged', async () => {
     const context = workspace.context('hostile', {
       Dockerfile: `FROM debian:bookworm
@@ -267,6 +306,73 @@ RUN rm -rf /var/lib/dpkg && ln -s /proc/self /var/lib/dpkg && mkdir -p /var/lib/
     const types = packages.map(({ SPDXID }: { SPDXID: string }) => SPDXID.split('-')[2])
     expect(types).not.toContain('deb')
     expect(types).not.toContain('npm')
+  })
+})
+
+describe('--sbom generator=IMAGE', () => {
+  const statement = (name: string) =>
+    JSON.stringify({ _type: 'x', predicateType: `https://${name}.test/`, predicate: { name } }).replaceAll(
+      '"',
+      '\\"',
+    )
+  const generator = async (name: string, script: string) => {
+    const dockerfile = `FROM debian:bookworm\nUSER 1000\nCMD set -e; ${script}\n`
+    await workspace.tsbuild.build(['-t', name, workspace.context(name, { Dockerfile: dockerfile })])
+  }
+
+  it('runs a generator over the files of the result', async () => {
+    await generator(
+      'scanner',
+      `cat "$BUILDKIT_SCAN_SOURCE/a"; ! touch "$BUILDKIT_SCAN_SOURCE/b" 2>/dev/null; touch /tmp/x; \
+echo "${statement('core')}" > $BUILDKIT_SCAN_DESTINATION/sbom.spdx.json; \
+echo "${statement('a-second')}" > $BUILDKIT_SCAN_DESTINATION/a.spdx.json`,
+    )
+    const archive = workspace.path('generated.tar')
+    const args = [
+      '--progress',
+      'plain',
+      '-o',
+      `type=oci,dest=${archive}`,
+      '--sbom=generator=scanner',
+      small('scanned'),
+    ]
+    const { stderr } = await workspace.tsbuild.run(args)
+    expect(stderr).toMatch(/generating sbom using scanner[\s\S]* a\n/)
+    const [found] = await readArchive(archive)
+    expect(
+      found?.manifest.layers.map(({ annotations }) => annotations?.['in-toto.io/predicate-type']),
+    ).toEqual(['https://core.test/', 'https://a-second.test/'])
+    expect(found?.statements['https://core.test/']).toMatchObject({
+      predicate: { name: 'core' },
+      subject: [{ digest: { sha256: found?.image.digest.replace('sha256:', '') } }],
+    })
+  })
+
+  it.each([
+    ['fails', 'exit 3', /ended with exit code 3/],
+    ['leaves nothing', 'true', /left no "sbom.spdx.json"/],
+    [
+      'leaves no statement',
+      'echo hello > $BUILDKIT_SCAN_DESTINATION/sbom.spdx.json',
+      /is no in-toto statement/,
+    ],
+    [
+      'leaves a link',
+      'ln -s /etc/passwd $BUILDKIT_SCAN_DESTINATION/sbom.spdx.json',
+      /left no "sbom.spdx.json"/,
+    ],
+  ])('is an error where it %s', async (what, script, message) => {
+    const name = what.replaceAll(' ', '-')
+    await generator(name, script)
+    const out = workspace.path(`out-${name}`)
+    const { code, stderr } = await workspace.tsbuild.run([
+      '-o',
+      out,
+      `--sbom=generator=${name}`,
+      small(`of-${name}`),
+    ])
+    expect(code).toBe(1)
+    expect(stderr).toMatch(message)
   })
 })
 

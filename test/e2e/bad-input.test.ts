@@ -1,8 +1,9 @@
 import { createHash } from 'node:crypto'
 import { readdirSync } from 'node:fs'
+import type { IncomingMessage } from 'node:http'
+import { reply, startFakeRegistry } from '@tsbuild/registry/testing'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import { type ErrorCode, errorCodes } from '../../libs/errors/src/codes.ts'
-import { startFakeRegistry } from '../support/fake-registry.ts'
 import { freePort } from '../support/free-port.ts'
 import { type RegistryProcess, startRegistry } from '../support/registry-process.ts'
 import type { Outcome } from '../support/tsbuild.ts'
@@ -30,6 +31,25 @@ function expectError(outcome: Outcome, code: ErrorCode, texts: readonly string[]
   for (const text of texts) expect(outcome.stderr).toContain(text)
   expect(outcome.stderr).not.toMatch(/^\s+at .*\.js:\d+/m)
   expect(outcome.code).toBe(exitCodeOf(code))
+}
+
+/** Starts a registry that answers every request as a test wants. */
+async function startAnswering(
+  answer: (request: IncomingMessage) => {
+    readonly status?: number
+    readonly headers?: Readonly<Record<string, string>>
+    readonly body: string
+  },
+) {
+  const fake = await startFakeRegistry()
+  fake.fault({
+    times: Number.POSITIVE_INFINITY,
+    act: ({ request, response }) => {
+      const { status = 200, headers, body } = answer(request)
+      reply(response, status, headers, request.method === 'HEAD' ? undefined : body)
+    },
+  })
+  return fake
 }
 
 interface Bad {
@@ -218,7 +238,7 @@ describe('bad input', () => {
   })
 
   it('a registry that answers nonsense gets its error', async () => {
-    const fake = await startFakeRegistry(() => ({
+    const fake = await startAnswering(() => ({
       headers: { 'content-type': 'text/html' },
       body: '<h1>Welcome!</h1>',
     }))
@@ -232,7 +252,7 @@ describe('bad input', () => {
 
   it('a manifest that is no manifest gets its error', async () => {
     const type = 'application/vnd.oci.image.manifest.v1+json'
-    const fake = await startFakeRegistry(() => ({
+    const fake = await startAnswering(() => ({
       headers: { 'content-type': type },
       body: '{"schemaVersion":2,"layers":7}',
     }))
@@ -245,7 +265,7 @@ describe('bad input', () => {
   })
 
   it('a registry that says 500 gets its error', async () => {
-    const fake = await startFakeRegistry(() => ({ status: 500, body: 'out of order' }))
+    const fake = await startAnswering(() => ({ status: 500, body: 'out of order' }))
     try {
       const outcome = await build({ dockerfile: [`FROM ${fake.host}/app:1.0`, 'RUN true'] })
       expectError(outcome, 'ERR_REGISTRY_STATUS', ['500'])
@@ -267,7 +287,7 @@ describe('bad input', () => {
       },
       layers: [],
     })
-    const fake = await startFakeRegistry((request) =>
+    const fake = await startAnswering((request) =>
       request.url?.includes('/manifests/')
         ? { headers: { 'content-type': 'application/vnd.oci.image.manifest.v1+json' }, body: manifest }
         : { body: request.url?.includes('/blobs/') ? config.replace('linux', 'linus') : '' },
@@ -285,7 +305,7 @@ describe('bad input', () => {
 
   it('a manifest with another digest than the Dockerfile pins gets its error', async () => {
     const body = '{"schemaVersion":2}'
-    const fake = await startFakeRegistry(() => ({
+    const fake = await startAnswering(() => ({
       headers: { 'content-type': 'application/vnd.oci.image.manifest.v1+json' },
       body,
     }))

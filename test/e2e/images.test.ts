@@ -138,40 +138,45 @@ describe('an image that goes round all places', () => {
     }
   })
 
-  it('is loaded by podman and docker, and comes back from them', async () => {
+  it('is loaded by docker, and comes back from it', async () => {
     const { tsbuild, path } = workspace
     const before = await inspect('store:node-project:1.0')
-    await tsbuild.check(['save', '-q', '-o', path('for-others.tar'), 'node-project:1.0', 'layers:200'])
+    // Docker's engine has no images of more than 125 layers.
+    await tsbuild.check(['save', '-q', '-o', path('for-docker.tar'), 'node-project:1.0', 'debian:bookworm'])
     const dockerd = await startDockerd(path('docker'))
     try {
-      const loaded = await dockerd.docker(['load', '-i', path('for-others.tar')])
+      const loaded = await dockerd.docker(['load', '-i', path('for-docker.tar')])
       expect(loaded).toContain('Loaded image: node-project:1.0')
-      expect(loaded).toContain('Loaded image: layers:200')
-      expect((await dockerd.docker(['inspect', '--format', '{{.Id}}', 'node-project:1.0'])).trim()).toBe(
-        before.image.id,
-      )
+      expect(loaded).toContain('Loaded image: debian:bookworm')
+      const id = await dockerd.docker(['inspect', '--format', '{{.Id}}', 'node-project:1.0'])
+      expect(id.trim()).toBe(before.image.id)
       await dockerd.docker(['save', '-o', path('from-docker.tar'), 'node-project:1.0'])
     } finally {
       await dockerd.stop()
     }
+    await tsbuild.check(['tag', 'node-project:1.0', 'kept:1'])
     expect(await tsbuild.check(['load', '-i', path('from-docker.tar')])).toBe(
       'Loaded image: node-project:1.0\n',
     )
-    expect((await inspect('store:node-project:1.0')).image.id).toBe(before.image.id)
-    const podman = ['--root', path('podman'), '--runroot', path('podman-run'), '--storage-driver', 'vfs']
-    await check('podman', [...podman, 'load', '-q', '-i', path('for-others.tar')])
-    await check('podman', [
-      ...podman,
-      'save',
-      '-q',
-      '-o',
-      path('from-podman.tar'),
-      'docker.io/library/node-project:1.0',
-    ])
-    expect(await tsbuild.check(['load', '-i', path('from-podman.tar')])).toBe(
-      'Loaded image: node-project:1.0\n',
-    )
-    expect((await inspect('store:node-project:1.0')).image.id).toBe(before.image.id)
+    const after = await inspect('store:node-project:1.0')
+    expect(after.image.id).toBe(before.image.id)
+    await tsbuild.check(['tag', 'kept:1', 'node-project:1.0'])
+    await tsbuild.check(['rmi', 'kept:1'])
+  })
+
+  it('is loaded by podman, and comes back from it', async () => {
+    const { tsbuild, path } = workspace
+    const before = await inspect('store:layers:200')
+    await tsbuild.check(['save', '-q', '-o', path('for-podman.tar'), 'layers:200'])
+    const podman = [...['--root', path('podman'), '--runroot', path('podman-run'), '--storage-driver', 'vfs']]
+    await check('podman', [...podman, 'load', '-q', '-i', path('for-podman.tar')])
+    const name = 'docker.io/library/layers:200'
+    await check('podman', [...podman, 'save', '-q', '-o', path('from-podman.tar'), name])
+    await tsbuild.check(['rmi', 'layers:200'])
+    expect(await tsbuild.check(['load', '-i', path('from-podman.tar')])).toBe('Loaded image: layers:200\n')
+    expect((await inspect('store:layers:200')).image.id).toBe(before.image.id)
+    await tsbuild.check(['load', '-q', '-i', path('for-podman.tar')])
+    expect((await inspect('store:layers:200')).digest).toBe(before.digest)
   })
 })
 
@@ -201,7 +206,7 @@ describe('pull, push, tag, images and rmi', () => {
         '--format',
         '{{.repository}}:{{.tag}}',
       ]),
-    ).toBe('node-project:1.0\n')
+    ).toContain('node-project:1.0\n')
     const id = (await inspect(`store:${name}`)).image.id.slice(7, 19)
     const several = await tsbuild.run(['rmi', id])
     expect([several.code, several.stderr]).toEqual([2, expect.stringContaining('--force')])
@@ -218,7 +223,7 @@ describe('pull, push, tag, images and rmi', () => {
     const list = JSON.parse(
       await check('skopeo', ['list-tags', '--tls-verify=false', `docker://${registry.host}/every`]),
     )
-    expect(list.Tags).toEqual(['a', 'b'])
+    expect(list.Tags.toSorted()).toEqual(['a', 'b'])
     await tsbuild.check(['rmi', ...tags])
   })
 

@@ -290,6 +290,26 @@ describe('names of an output', () => {
     expect((await raw(`docker://${own}`, '--tls-verify=false')).layers.length).toBeGreaterThan(1)
   })
 
+  it('come with what lint found, where the environment asks for that as with buildx', async () => {
+    const metadata = workspace.path('warnings.json')
+    const linted = workspace.context('linted', { Dockerfile: 'FROM scratch AS Upper\nLABEL a b\n' })
+    const flags = ['-q', '-t', 'linted:1', '--metadata-file', metadata, linted]
+    await workspace.tsbuild.check(flags)
+    expect(JSON.parse(readFileSync(metadata, 'utf8'))).not.toHaveProperty(['buildx.build.warnings'])
+    await workspace.tsbuild.check(flags, { env: { BUILDX_METADATA_WARNINGS: '1' } })
+    const { 'buildx.build.warnings': warnings } = JSON.parse(readFileSync(metadata, 'utf8'))
+    const texts = warnings.map(({ short }: { short: string }) => Buffer.from(short, 'base64').toString())
+    expect(texts.toSorted()).toEqual([
+      expect.stringMatching(/^LegacyKeyValueFormat: .* \(line 2\)$/),
+      expect.stringMatching(/^StageNameCasing: .* \(line 1\)$/),
+    ])
+    expect(warnings[0]).toMatchObject({
+      vertex: expect.stringMatching(/^sha256:/),
+      level: 1,
+      sourceInfo: { filename: expect.stringContaining('Dockerfile') },
+    })
+  })
+
   it('are with name-canonical and dangling-name-prefix those with the digest', async () => {
     const metadata = workspace.path('canonical.json')
     const output = 'type=image,name=canonical:1,name-canonical=true,dangling-name-prefix=dangling'

@@ -256,4 +256,32 @@ describe('tsbuild verify-image', () => {
       stderr: expect.stringContaining('ERR_SIGNATURE_MISSING'),
     })
   })
+
+  it('reads signatures that were copied into a layout and into the local list', async (context) => {
+    const host = await prepared(context)
+    const image = await push(`${host}/copied:1`, 'copied')
+    const digest = image.slice(image.indexOf('@') + 1)
+    await tsbuild(['sign', '--key', 'cosign.key', '-a', 'from=tag', image])
+    await tsbuild(['copy', '-q', `docker://${host}/copied:1`, 'oci:layout:1'])
+    expect(await verify('oci:layout:1')).toMatchObject({
+      code: 1,
+      stderr: expect.stringContaining('Cannot verify "oci:layout:1": it has no signature'),
+    })
+    const tag = tagOf(image, 'sig')
+    await tsbuild(['copy', '-q', `docker://${host}/copied:${tag}`, `oci:layout:${tag}`])
+    expect((await verify('oci:layout:1')).stdout).toBe(
+      `oci:layout@${digest}\n  signed as ${host}/copied, from=tag\n`,
+    )
+    for (const name of [`${host}/copied:1`, `${host}/copied:${tag}`]) await tsbuild(['pull', '-q', name])
+    expect((await verify(`store:${host}/copied:1`)).stdout).toContain(`${image}\n  signed as`)
+
+    await tsbuild(['sign', '--key', 'cosign.key', '-a', 'from=referrer', '--referrers', image])
+    await tsbuild(['copy', '-q', '--referrers', `docker://${host}/copied:1`, 'oci-archive:archive.tar:1'])
+    expect((await verify('oci-archive:archive.tar:1', '-a', 'from=referrer')).stdout).toContain(
+      'from=referrer',
+    )
+    await tsbuild(['pull', '-q', '--referrers', `${host}/copied:1`])
+    expect((await verify(`store:${host}/copied:1`, '-a', 'from=referrer')).stdout).toContain('from=referrer')
+    expect(await verify('-')).toMatchObject({ code: 1, stderr: expect.stringContaining('ERR_UNSUPPORTED') })
+  })
 })

@@ -43,6 +43,8 @@ describe('requestOf()', () => {
         { type: 'tar', dest: new PassThrough() },
         { type: 'cacheonly' },
       ],
+      allowOutputs: ['buildx.local.delete'],
+      annotations: [{ level: 'index', key: 'a', value: 'https://me:secret@host' }],
     })
     expect(flags).toEqual([
       '--platform linux/arm64',
@@ -72,6 +74,8 @@ describe('requestOf()', () => {
       '--output type=oci,dest=/o.tar,compression=zstd,compression-level=3',
       '--output type=tar,dest=-',
       '--output type=cacheonly',
+      '--allow buildx.local.delete',
+      '--annotation index:a=https://***@host',
     ])
   })
 

@@ -2,7 +2,7 @@ import { isSecretValue, looksSecret } from '@tsbuild/dockerfile'
 import { durationText, redact } from '@tsbuild/errors'
 import type { Ulimit } from '@tsbuild/graph'
 import type { BuildRequest } from '@tsbuild/history'
-import type { CompressionSpec, OutputSpec } from './output-types.ts'
+import { annotationText, outputText } from './output-text.ts'
 import type { BuildOptions, StepLimits } from './types.ts'
 
 /** Longer values are cut: they are shown and not used again. In characters. */
@@ -97,20 +97,12 @@ function limitFlags(prefix: string, limits: StepLimits = {}): readonly string[] 
   })
 }
 
-function outputFlags({ outputs = [] }: BuildOptions): readonly string[] {
-  return outputs.map((output) => `--output ${outputText(output)}`)
-}
-
-function outputText(output: OutputSpec): string {
-  const dest = 'dest' in output ? `,dest=${typeof output.dest === 'string' ? output.dest : '-'}` : ''
-  const compression = 'compression' in output ? compressionText(output.compression) : ''
-  return `type=${output.type}${dest}${compression}`
-}
-
-function compressionText(compression: CompressionSpec | undefined): string {
-  if (compression === undefined) return ''
-  const { type, level } = compression
-  return `,compression=${type}${level === undefined ? '' : `,compression-level=${level}`}`
+function outputFlags({ outputs = [], allowOutputs = [], annotations = [] }: BuildOptions) {
+  return [
+    ...outputs.map((output) => `--output ${cut(outputText(output))}`),
+    ...allowOutputs.map((entitlement) => `--allow ${entitlement}`),
+    ...annotations.map((annotation) => `--annotation ${cut(redact(annotationText(annotation)))}`),
+  ]
 }
 
 function given(flag: string, value: string | number | undefined): readonly string[] {

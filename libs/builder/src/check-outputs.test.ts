@@ -70,6 +70,15 @@ describe('checkOutputs()', () => {
     await expect(check([local('out')], { annotations })).rejects.toMatchObject({ code: 'ERR_USAGE' })
   })
 
+  it('refuses annotations of an index that is not going to be, and leaves it open where something is said about the image', async () => {
+    const annotations = [{ level: 'index', key: 'a', value: 'b' }] as const
+    await expect(check([oci('a.tar')], { annotations })).rejects.toMatchObject({ code: 'ERR_USAGE' })
+    const platforms = ['linux/amd64', 'linux/arm64']
+    await expect(check([oci('a.tar')], { annotations, platforms })).resolves.toBeUndefined()
+    const attestations = { sbom: {} }
+    await expect(check([oci('a.tar')], { annotations, attestations })).resolves.toBeUndefined()
+  })
+
   it.each(['context', '.', '/', 'store', 'out/../context'])(
     'never lets %j be emptied, which holds what the build needs',
     async (dest) => {

@@ -1,7 +1,7 @@
 import { realpath } from 'node:fs/promises'
 import { basename, dirname, join, relative, resolve } from 'node:path'
 import { UserError } from '@tsbuild/errors'
-import { assertOutputPlace } from '@tsbuild/exporter'
+import { assertOutputPlace, refuseIndexAnnotations } from '@tsbuild/exporter'
 import { hostPlatform } from '@tsbuild/oci'
 import { annotationsOf } from './annotations.ts'
 import { mainContextSource } from './contexts/context-source.ts'
@@ -27,7 +27,10 @@ export async function checkOutputs(options: BuildOptions, storeRoot: string): Pr
   for (const output of images) {
     formOf(output, options)
     namesOf(output, options)
-    annotationsOf([...(options.annotations ?? []), ...(output.annotations ?? [])], platforms)
+    const specs = [...(options.annotations ?? []), ...(output.annotations ?? [])]
+    const { index } = annotationsOf(specs, platforms)
+    // What is said about an image may make an index of it; that is known when it is said.
+    if (platforms.length === 1 && options.attestations === undefined) refuseIndexAnnotations(index)
     refuseDockerIndex(output, platforms.length)
   }
   if ((options.annotations ?? []).length > 0 && images.length === 0) {

@@ -21,7 +21,7 @@ import {
   withDefaultTag,
 } from '@tsbuild/oci'
 import { fileSink, type RegistryClient } from '@tsbuild/registry'
-import type { ImageLayerRef } from '@tsbuild/snapshot'
+import type { FetchLayer, FetchWatcher, ImageLayerRef } from '@tsbuild/snapshot'
 import { onDisk, type Store } from '@tsbuild/store'
 import {
   fetchLayoutLayer,
@@ -42,7 +42,7 @@ export interface ImageSource {
   /** @param pull asks the registry first, and takes the local image only if the registry does not have it */
   resolve(name: string, platform: Platform, options: ResolveImageOptions): Promise<ResolvedImage>
   /** Brings the blob of a layer into the store. */
-  fetchLayer(layer: ImageLayerRef, signal: AbortSignal): Promise<void>
+  fetchLayer: FetchLayer
 }
 
 /** See {@link ImageSource.resolve}. */
@@ -72,10 +72,10 @@ export function createImageSource({ store, registry }: ImageSourceOptions): Imag
         throw withBootstrapHint(failure, reference, platform)
       }
     },
-    fetchLayer: (layer, signal) =>
+    fetchLayer: (layer, signal, watcher) =>
       isLayoutReference(layer.reference)
         ? fetchLayoutLayer(store, layer)
-        : fetchLayer(store, registry(), layer, signal),
+        : fetchLayer({ store, registry: registry(), watcher }, layer, signal),
   }
 }
 
@@ -146,7 +146,7 @@ async function resolveRemote(
           { signal },
         )
         await store.blobs.put(bytes, descriptor)
-      } else await download(store, registry, reference, { descriptor, signal })
+      } else await download({ store, registry }, reference, { descriptor, signal })
     }
     return await store.blobs.read(descriptor.digest)
   }
@@ -198,29 +198,38 @@ async function describe(
   return { reference, manifest: descriptor.digest, layers, config }
 }
 
+/** How a blob comes from a registry into the store. */
+interface Downloading {
+  readonly store: Store
+  readonly registry: RegistryClient
+  readonly watcher?: FetchWatcher | undefined
+}
+
 async function fetchLayer(
-  store: Store,
-  registry: RegistryClient,
-  layer: ImageLayerRef,
+  downloading: Downloading,
+  { mediaType, digest, size, reference }: ImageLayerRef,
   signal: AbortSignal,
 ): Promise<void> {
-  const { mediaType, digest, size } = layer
-  await download(store, registry, parseReference(layer.reference), {
-    descriptor: { mediaType, digest, size },
-    signal,
-  })
+  const descriptor = { mediaType, digest, size }
+  await download(downloading, parseReference(reference), { descriptor, signal })
 }
 
 async function download(
-  store: Store,
-  registry: RegistryClient,
+  { store, registry, watcher }: Downloading,
   reference: ImageReference,
   { descriptor, signal }: { readonly descriptor: Descriptor; readonly signal: AbortSignal },
 ): Promise<void> {
   const ingest = await store.blobs.ingest()
   try {
     const file = fileSink(ingest.fd)
-    const write: typeof file.write = (chunk, at) => onDisk('write', ingest.path, () => file.write(chunk, at))
+    let position = 0
+    const write: typeof file.write = async (chunk, at) => {
+      if (at !== position) watcher?.restarts()
+      await onDisk('write', ingest.path, () => file.write(chunk, at))
+      position = at + chunk.byteLength
+      watcher?.grew(position)
+    }
+    watcher?.begins(ingest.path)
     await registry.downloadBlob(reference, descriptor, { write }, { signal })
     await ingest.commit({ digest: descriptor.digest, size: descriptor.size })
   } catch (error) {

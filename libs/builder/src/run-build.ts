@@ -63,7 +63,7 @@ export async function runBuild(given: BuildRun): Promise<BuildResult> {
   const snapshotter = createSnapshotter({
     store: machine.store,
     native: machine.native,
-    fetch: (layer, aborted) => machine.images.fetchLayer(layer, aborted),
+    fetch: machine.images.fetchLayer,
   })
   const secrets = createSecretSource(options)
   const remote = createRemote(run, secrets)

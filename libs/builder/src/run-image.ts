@@ -31,7 +31,7 @@ export async function runImage(machine: Machine, options: RunImageOptions): Prom
   const snapshotter = createSnapshotter({
     store: machine.store,
     native: machine.native,
-    fetch: (layer, aborted) => machine.images.fetchLayer(layer, aborted),
+    fetch: machine.images.fetchLayer,
   })
   const executor = createExecutor({
     native: machine.native,

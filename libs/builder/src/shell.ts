@@ -201,7 +201,7 @@ function opsOptions(
     snapshotter: createSnapshotter({
       store,
       native,
-      fetch: (layer, aborted) => machine.images.fetchLayer(layer, aborted),
+      fetch: machine.images.fetchLayer,
     }),
     hasSnapshot: (id) => store.snapshots.has(id),
     layerOf: () => undefined,

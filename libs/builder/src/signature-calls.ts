@@ -13,12 +13,14 @@ import {
   verifyImage,
 } from '@tsbuild/signature'
 import type { Machine } from './machine.ts'
+import { signedPlace } from './signature-places.ts'
 import type { KeyText, SignatureCalls, SignedImageReport } from './signature-types.ts'
 
 export { generateSigningKeyPair } from '@tsbuild/signature'
 
 /** The calls about signatures, with the registry client of a builder. */
-export function signaturesOf({ registry }: Pick<Machine, 'registry'>): SignatureCalls {
+export function signaturesOf(machine: Machine): SignatureCalls {
+  const { registry } = machine
   return {
     async signImage({ image, key, signal, ...options }) {
       const reference = readName(image)
@@ -37,18 +39,17 @@ export function signaturesOf({ registry }: Pick<Machine, 'registry'>): Signature
       const made = await attestImage(registryPlace(registry(), signal), reference, attestation)
       return reportOf(reference, made)
     },
-    async verifyImage({ image, key, annotations, predicateType, signal }) {
-      const reference = readName(image)
+    async verifyImage({ image, key, annotations, predicateType, cwd, signal }) {
       const verifying = readVerifyingKey(key.pem, key.name)
-      const place = registryPlace(registry(), signal)
-      const name = (digest: SignedImage['digest']) => nameOf(reference, digest)
+      const { place, reference, label, named } = signedPlace(machine, image, { cwd, signal })
       if (predicateType === undefined) {
-        const { digest, signatures } = await verifyImage(place, reference, { key: verifying, annotations })
-        return { image: name(digest), digest, signatures }
+        const wanted = { key: verifying, annotations, label }
+        const { digest, signatures } = await verifyImage(place, reference, wanted)
+        return { image: named(digest), digest, signatures }
       }
-      const wanted = { key: verifying, predicateType: predicateTypeOf(predicateType) }
+      const wanted = { key: verifying, predicateType: predicateTypeOf(predicateType), label }
       const { digest, attestations } = await verifyAttestation(place, reference, wanted)
-      return { image: name(digest), digest, attestations }
+      return { image: named(digest), digest, attestations }
     },
   }
 }

@@ -48,7 +48,10 @@ export interface AttestImageOptions {
 
 /** `tsbuild verify-image`. */
 export interface VerifyImageOptions {
+  /** A name of a registry, or a place as `tsbuild copy` has them: `store:NAME`, `oci:DIR[:TAG]`, `oci-archive:FILE[:TAG]`. */
   readonly image: string
+  /** What the paths of places are relative to. Default `/`. */
+  readonly cwd?: string | undefined
   readonly key: KeyText
   /** Each must be stated with a signature. */
   readonly annotations?: Readonly<Record<string, string>> | undefined
@@ -69,7 +72,7 @@ export interface VerifiedImageReport {
   readonly attestations?: readonly { readonly predicateType: string; readonly predicate: unknown }[]
 }
 
-/** The calls about signatures; all work on registries. */
+/** The calls about signatures. Images are signed in registries. */
 export interface SignatureCalls {
   /**
    * Signs an image, as `cosign sign --key` does.

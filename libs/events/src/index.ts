@@ -12,5 +12,5 @@ export type {
   VertexRole,
 } from './events.ts'
 export { ndjsonFormat, toNdjson } from './ndjson.ts'
-export { createRawJsonWriter } from './raw-json.ts'
+export { createRawJsonWriter, toRawWarning } from './raw-json.ts'
 export { teeSinks } from './tee-sinks.ts'

@@ -80,7 +80,7 @@ export function createRawJsonWriter(write: (line: string) => void): EventSink {
       case 'vertex.log':
         return { logs: [rawLog(event)] }
       case 'warning':
-        return { warnings: [rawWarning(event, definition)] }
+        return { warnings: [toRawWarning(event, definition)] }
       case 'build.started':
       case 'build.completed':
       case 'build.failed':
@@ -118,8 +118,15 @@ function rawLog(event: BuildEvent & { type: 'vertex.log' }): object {
   }
 }
 
-/** BuildKit's linter puts its warnings on the vertex that loaded the Dockerfile. */
-function rawWarning(event: BuildEvent & { type: 'warning' }, definition: Digest | undefined): object {
+/**
+ * A warning as BuildKit writes it, for `rawjson` and for metadata.
+ *
+ * @param definition the vertex that loaded the Dockerfile, which BuildKit's linter puts its warnings on
+ */
+export function toRawWarning(
+  event: BuildEvent & { type: 'warning' },
+  definition: Digest | undefined,
+): object {
   const { source, summary, page } = event
   const place = source === null ? '' : ` (line ${source.startLine})`
   return {

@@ -41,7 +41,7 @@ export async function assembleTree(options: ExporterOptions, parts: TreeParts): 
   const [first] = images
   if (first === undefined) throw new InternalError('ERR_INTERNAL', 'an image is made for no platform')
   if (images.length === 1 && attestations.length === 0) {
-    refuseIndexAnnotations(parts)
+    if (parts.annotations !== undefined) refuseIndexAnnotations(parts.annotations)
     const { image } = first
     return { root: image.manifest, rootBytes: image.manifestBytes, manifests: [image] }
   }
@@ -62,11 +62,9 @@ export async function assembleTree(options: ExporterOptions, parts: TreeParts): 
   }
 }
 
-function refuseIndexAnnotations({ annotations }: TreeParts): void {
-  const [name] = [
-    ...Object.keys(annotations?.index ?? {}),
-    ...Object.keys(annotations?.indexDescriptor ?? {}),
-  ]
+/** For an image without an index. @throws {UserError} `ERR_USAGE` if there are any */
+export function refuseIndexAnnotations({ index, indexDescriptor }: IndexAnnotations): void {
+  const [name] = [...Object.keys(index), ...Object.keys(indexDescriptor)]
   if (name === undefined) return
   throw new UserError(
     'ERR_USAGE',

@@ -173,10 +173,13 @@ describe('exportTar()', () => {
       ['mkdir', '/linux_a'],
       ['copy', '/linux_a/'],
       ['mkfile', '/linux_a/'],
+      ['copy', '/linux_a/'],
       ['mkdir', '/linux_b'],
       ['copy', '/linux_b/'],
     ])
     expect(actions[2]).toMatchObject({ name: 'sbom.json', chmod: '0600', mtime: 9, data: 'W10=' })
+    // Of the directory alone: its time must not be that of the export.
+    expect(actions[3]).toMatchObject({ selection: { exclude: ['*'] } })
     expect(released).toBe(1)
   })
 

@@ -135,11 +135,20 @@ async function actionsOf(
 ): Promise<readonly FileAction[]> {
   const from: Tree = { kind: 'snapshot', root: await snapshotter.view(filesystem, signal) }
   const place = `/${directory}`
-  const nothing = { chown: null, chmod: null, expect: null, unpack: false }
+  const copy: FileAction = {
+    kind: 'copy',
+    from,
+    selection: everything,
+    dest: `${place}/`,
+    chown: null,
+    chmod: null,
+    expect: null,
+    unpack: false,
+  }
   const own: FileAction = { kind: 'mkdir', path: place, mode: 0o755, owner: null, mtime }
   return [
     ...(directory === '' ? [] : [own]),
-    { kind: 'copy', from, selection: everything, dest: `${place}/`, ...nothing },
+    copy,
     ...extras.map(
       ({ name, bytes }): FileAction => ({
         kind: 'mkfile',
@@ -151,5 +160,7 @@ async function actionsOf(
         mtime,
       }),
     ),
+    // The files beside changed the time of the directory: it gets that of the result's own again.
+    ...(extras.length === 0 ? [] : [{ ...copy, selection: { ...everything, exclude: ['*'] } }]),
   ]
 }

@@ -4,10 +4,11 @@ import type { Digest } from '@tsbuild/digest'
 import type { EventSink, TransferOutcome } from '@tsbuild/events'
 import {
   type Descriptor,
+  dockerArchiveParts,
   type ImageReference,
+  ociArchiveParts,
   parseReference,
-  writeDockerArchive,
-  writeOciArchive,
+  writeArchiveParts,
 } from '@tsbuild/oci'
 import { isBlobUnknown, type RegistryClient } from '@tsbuild/registry'
 import pLimit from 'p-limit'
@@ -18,6 +19,7 @@ import type {
   ExportContext,
   ExporterOptions,
 } from './types.ts'
+import { isWorthHelper, standardOutput, writeArchive } from './write-archive.ts'
 import { writeOutput } from './write-output.ts'
 
 /** Sets names of the local image list to an image or index; its every blob is in the store then. */
@@ -46,8 +48,11 @@ export async function exportArchive(
 ): Promise<void> {
   await fetchLayers(options, tree.manifests, signal)
   const content = { root: tree.root, names: archive.names, open: opener(options, tree) }
-  const write = archive.type === 'oci' ? writeOciArchive : writeDockerArchive
-  await writeOutput(archive.dest, (out) => write(out, content, { signal }))
+  const { dest, type } = archive
+  const parts = await (type === 'oci' ? ociArchiveParts : dockerArchiveParts)(content)
+  const place = typeof dest === 'string' ? dest : standardOutput(dest)
+  if (place !== undefined && isWorthHelper(parts)) return await writeArchive(options, parts, place, signal)
+  await writeOutput(dest, (out) => writeArchiveParts(out, parts, content.open, { signal }))
 }
 
 /** Opens what belongs to a tree. */

@@ -1,7 +1,7 @@
 export { assembleImage } from './assemble-image.ts'
 export { layerFormOf } from './assemble-layer.ts'
 export type { PlatformImage, TreeParts } from './assemble-tree.ts'
-export { assembleTree } from './assemble-tree.ts'
+export { assembleTree, refuseIndexAnnotations } from './assemble-tree.ts'
 export type { AttestationManifest, AttestationParts } from './attestation-manifest.ts'
 export { attestationManifest, storeAttestations } from './attestation-manifest.ts'
 export type { DirectoryOptions, ExtraFile, PlatformFiles, TarOptions } from './export-files.ts'

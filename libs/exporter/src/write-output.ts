@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
 import { createWriteStream } from 'node:fs'
-import { open, realpath, rename, rm, stat } from 'node:fs/promises'
+import { type FileHandle, open, realpath, rename, rm, stat } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
 import type { Writable } from 'node:stream'
 import { finished } from 'node:stream/promises'
@@ -25,6 +25,41 @@ export async function writeOutput(
     else await replaceFileBy(place.path, write)
   } catch (error) {
     throw outputError(dest, error)
+  }
+}
+
+/**
+ * As {@link writeOutput}, for what writes to a descriptor of this process, at its position.
+ *
+ * @throws {EnvironmentError} `ERR_OUTPUT`, or `ERR_STORE_NO_SPACE` if the disk is full
+ */
+export async function writeOutputFile(dest: string, write: (fd: number) => Promise<void>): Promise<void> {
+  try {
+    const place = await lookUp(dest)
+    if (place.kind === 'special') await withFile(place.path, 'w', write)
+    else {
+      await replaceBy(place.path, (temporary) =>
+        withFile(temporary, 'wx', async (fd, file) => {
+          await write(fd)
+          await file.sync()
+        }),
+      )
+    }
+  } catch (error) {
+    throw outputError(dest, error)
+  }
+}
+
+async function withFile(
+  path: string,
+  flags: string,
+  body: (fd: number, file: FileHandle) => Promise<void>,
+): Promise<void> {
+  const file = await open(path, flags)
+  try {
+    await body(file.fd, file)
+  } finally {
+    await file.close()
   }
 }
 
@@ -75,12 +110,19 @@ async function replaceFileBy(
   write: (out: Writable) => Promise<void>,
   mode?: number,
 ): Promise<void> {
-  const temporary = join(dirname(path), `.${basename(path)}.${randomBytes(6).toString('hex')}.tmp`)
-  try {
-    await writeStream(
+  await replaceBy(path, (temporary) =>
+    writeStream(
       createWriteStream(temporary, { flags: 'wx', flush: true, ...(mode !== undefined && { mode }) }),
       write,
-    )
+    ),
+  )
+}
+
+/** Gives `make` a name beside a file; what it makes there, durable, takes the file's place. */
+async function replaceBy(path: string, make: (temporary: string) => Promise<void>): Promise<void> {
+  const temporary = join(dirname(path), `.${basename(path)}.${randomBytes(6).toString('hex')}.tmp`)
+  try {
+    await make(temporary)
     await rename(temporary, path)
     await syncDirectory(dirname(path))
   } catch (error) {
@@ -118,6 +160,7 @@ const reasons: ReadonlyMap<unknown, string> = new Map([
   ['EISDIR', 'it is a directory, a file is wanted'],
   ['ENOENT', 'its directory does not exist'],
   ['ENOTDIR', 'a part of its path is no directory'],
+  ['EPIPE', 'whoever was reading it has gone'],
   ['EROFS', 'its file system is read-only'],
 ])
 

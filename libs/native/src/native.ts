@@ -1,4 +1,4 @@
-import type { Readable, Writable } from 'node:stream'
+import type { Duplex, Readable, Writable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import { InternalError } from '@tsbuild/errors'
 import { type CallOptions, call, type HelperTarget } from './call.ts'
@@ -34,14 +34,15 @@ export interface Native {
   read(tree: Tree, paths: readonly string[], options: ReadOptions): Promise<readonly (Buffer | null)[]>
   /** Lists files by their names and sections of executables, in the order of their names; symlinks are not followed. */
   find(tree: Tree, wanted: Wanted, options?: Cancellable): Promise<FoundFiles>
-  /** Unpacks the layer that `fd` reads from its current position. */
-  apply(layer: ApplyRequest, fd: number, options?: Cancellable): Promise<OutcomeOf<'apply'>>
+  /** Unpacks the layer that an open file has from its current position on, or that a stream gives; the stream is ended in any case. */
+  apply(layer: ApplyRequest, from: number | Readable, options?: Cancellable): Promise<OutcomeOf<'apply'>>
   /**
-   * Writes the parts to `fd`, one after the other, at its position; files are copied by the kernel where it can. What they hold
-   * is not verified.
+   * Writes the parts to `fd`, one after the other, at its position; files are copied by the kernel where it can, and verified
+   * meanwhile.
    *
    * @returns the bytes written
-   * @throws {EnvironmentError} `ERR_STORE_CORRUPT` for a file of another length; of `fd` nothing is of use then
+   * @throws {UserError} `ERR_SIZE_MISMATCH`, `ERR_DIGEST_MISMATCH` for a file that is not what it should be. Nothing that `fd`
+   *   got is of use after any error
    */
   concat(parts: readonly Part[], fd: number, options?: Cancellable): Promise<number>
   /** Writes the layer of a tree to `fd`. */
@@ -224,8 +225,7 @@ export function createNative(target: HelperTarget): Native {
     copy: (root, actions, options) => copy(target, root, actions, options),
     read: (tree, paths, options) => read(target, tree, paths, options),
     find: (tree, wanted, options) => find(target, tree, wanted, cancellable(options)),
-    apply: (layer, fd, options) =>
-      call(target, { op: 'apply', ...layer }, { ...cancellable(options), extraFds: [fd] }),
+    apply: (layer, from, options) => apply(target, layer, from, options),
     diff: (request, fd, options) =>
       call(target, { op: 'diff', ...request }, { ...cancellable(options), extraFds: [fd] }),
     convert: (request, { from, to }, options) =>
@@ -292,6 +292,32 @@ function splitManifests(bytes: Buffer): Map<string, Buffer> {
     at = stop
   }
   return manifests
+}
+
+async function apply(
+  target: HelperTarget,
+  layer: ApplyRequest,
+  from: number | Readable,
+  options: Cancellable | undefined,
+): Promise<OutcomeOf<'apply'>> {
+  const request = { op: 'apply', ...layer } as const
+  if (typeof from === 'number')
+    return await call(target, request, { ...cancellable(options), extraFds: [from] })
+  try {
+    return await call(target, request, {
+      ...cancellable(options),
+      extraFds: ['pipe'],
+      onProcess: (child) => {
+        const pipe = child.stdio[3] as Duplex
+        // Nothing comes back; unread, its end would never be seen.
+        pipe.resume()
+        // A source that fails ends the pipe, and the helper misses the rest; a helper that fails reads no further.
+        pipeline(from, pipe).catch(() => {})
+      },
+    })
+  } finally {
+    from.destroy()
+  }
 }
 
 async function exportTar(

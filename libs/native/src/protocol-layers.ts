@@ -66,5 +66,6 @@ export type Part =
       readonly kind: 'file'
       readonly path: string
       readonly sizeBytes: number
+      /** What it must be; not verified where it is null. */
+      readonly digest: string | null
     }
-  | { readonly kind: 'zeros'; readonly bytes: number }

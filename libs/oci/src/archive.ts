@@ -1,8 +1,8 @@
-import { Readable, type Writable } from 'node:stream'
+import type { Readable, Writable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import { type Digest, digestHex } from '@tsbuild/digest'
 import { UserError } from '@tsbuild/errors'
-import type { Pack } from 'tar-stream'
+import { type ArchiveFile, type ArchivePart, archiveParts } from './archive-parts.ts'
 import { descriptorToJson } from './descriptor.ts'
 import { collectImageBlobs, type ImageBlobs } from './image-blobs.ts'
 import { jsonBytes } from './manifest.ts'
@@ -36,40 +36,72 @@ export interface ArchivedImage {
 }
 
 /**
- * Writes an image as the tar of an OCI image layout. The same image and names always give the same bytes: no time of
- * writing, blobs in order of their digests, each once. `out` is not ended. Layers are copied without being verified
- * again, only their lengths are checked.
+ * Lays out images as the tar of an OCI image layout. The same images and names always give the same bytes: no time of
+ * writing, blobs in order of their digests, each once. Manifests and indexes are read and verified; of other blobs only the
+ * descriptors are looked at.
  *
  * @throws {UserError} `ERR_REFERENCE_INVALID` for a name that is none; `ERR_MANIFEST_INVALID`, `ERR_DIGEST_MISMATCH`,
- *   `ERR_SIZE_MISMATCH` for an image that is not whole; what `open` and `out` throw
+ *   `ERR_SIZE_MISMATCH` for an image that is not whole; what `open` throws
  * @see https://github.com/opencontainers/image-spec/blob/main/image-layout.md
+ */
+export async function ociArchiveParts(image: ArchiveImage | ArchiveImages): Promise<readonly ArchivePart[]> {
+  const { images, open } = imagesOf(image)
+  const contents = await contentsOf(images, open)
+  return await archiveParts(filesOf(layoutDocuments(images), merged(contents)))
+}
+
+/**
+ * Lays out images for `docker load`. It is an OCI layout as well, as BuildKit's is, with a `manifest.json` beside it that
+ * names the same blobs. Bytes and errors as with {@link ociArchiveParts}.
+ *
+ * @throws {UserError} `ERR_UNSUPPORTED` if a name stands for images of several platforms, which `docker load` cannot take
+ */
+export async function dockerArchiveParts(
+  image: ArchiveImage | ArchiveImages,
+): Promise<readonly ArchivePart[]> {
+  const { images, open } = imagesOf(image)
+  const contents = await contentsOf(images, open)
+  const manifest = images.map((each, at) => dockerEntry(each, contents[at]))
+  const documents = [...layoutDocuments(images), { name: 'manifest.json', bytes: jsonBytes(manifest) }]
+  return await archiveParts(filesOf(documents, merged(contents)))
+}
+
+/**
+ * Writes what {@link ociArchiveParts} lays out. `out` is not ended. Layers are copied without being verified again, only their
+ * lengths are checked.
+ *
+ * @throws as it does; what `out` throws
  */
 export async function writeOciArchive(
   out: Writable,
   image: ArchiveImage | ArchiveImages,
   options: ArchiveOptions = {},
 ): Promise<void> {
-  const { images, open } = imagesOf(image)
-  const contents = await contentsOf(images, open)
-  await writeArchive(out, layoutDocuments(images), { open, content: merged(contents), options })
+  await writeArchiveParts(out, await ociArchiveParts(image), image.open, options)
 }
 
-/**
- * Writes images for `docker load`. It is an OCI layout as well, as BuildKit's is, with a `manifest.json` beside it that
- * names the same blobs. Bytes and errors as with {@link writeOciArchive}.
- *
- * @throws {UserError} `ERR_UNSUPPORTED` if a name stands for images of several platforms, which `docker load` cannot take
- */
+/** As {@link writeOciArchive}, of what {@link dockerArchiveParts} lays out. */
 export async function writeDockerArchive(
   out: Writable,
   image: ArchiveImage | ArchiveImages,
   options: ArchiveOptions = {},
 ): Promise<void> {
-  const { images, open } = imagesOf(image)
-  const contents = await contentsOf(images, open)
-  const manifest = images.map((each, at) => dockerEntry(each, contents[at]))
-  const documents = [...layoutDocuments(images), { name: 'manifest.json', bytes: jsonBytes(manifest) }]
-  await writeArchive(out, documents, { open, content: merged(contents), options })
+  await writeArchiveParts(out, await dockerArchiveParts(image), image.open, options)
+}
+
+/**
+ * Writes the parts of an archive. `out` is not ended.
+ *
+ * @param open as in {@link ArchiveImage}
+ * @throws {UserError} `ERR_SIZE_MISMATCH` for a blob of another length; what `open` and `out` throw
+ */
+export async function writeArchiveParts(
+  out: Writable,
+  parts: readonly ArchivePart[],
+  open: ArchiveImage['open'],
+  { signal }: ArchiveOptions,
+): Promise<void> {
+  await pipeline(() => bytesOf(parts, open), out, { end: false, ...(signal && { signal }) })
 }
 
 /** A line of `manifest.json`. */
@@ -144,12 +176,6 @@ interface SmallFile {
   readonly bytes: Buffer
 }
 
-interface ArchiveContent {
-  readonly open: ArchiveImage['open']
-  readonly content: Pick<ImageBlobs, 'blobs' | 'documents'>
-  readonly options: ArchiveOptions
-}
-
 function layoutDocuments(images: readonly ArchivedImage[]): readonly SmallFile[] {
   const index = {
     schemaVersion: 2,
@@ -164,52 +190,36 @@ function layoutDocuments(images: readonly ArchivedImage[]): readonly SmallFile[]
   ]
 }
 
-async function writeArchive(
-  out: Writable,
+function filesOf(
   documents: readonly SmallFile[],
-  archive: ArchiveContent,
-): Promise<void> {
-  // Loaded here because most builds that a developer runs write no archive, and it takes longer than the rest of this lib.
-  const { pack: createPack } = await import('tar-stream')
-  const pack = createPack()
-  const written = pipeline(pack, out, {
-    end: false,
-    ...(archive.options.signal && { signal: archive.options.signal }),
-  })
-  const fill = fillArchive(pack, documents, archive).catch((error: unknown) => {
-    pack.destroy(error instanceof Error ? error : new Error(String(error)))
-    throw error
-  })
-  // The first failure is the cause: when `out` breaks, the entries fail as a consequence, and the other way round.
-  const [filled, sent] = await Promise.allSettled([fill, written])
-  if (sent.status === 'rejected' && filled.status === 'fulfilled') throw sent.reason
-  if (filled.status === 'rejected')
-    throw isPrematureClose(filled.reason) && sent.status === 'rejected' ? sent.reason : filled.reason
+  content: Pick<ImageBlobs, 'blobs' | 'documents'>,
+): readonly ArchiveFile[] {
+  return [
+    ...documents.map(({ name, bytes }) => ({ name, content: { kind: 'bytes', bytes } }) as const),
+    ...['blobs/', 'blobs/sha256/'].map((name) => ({ name, content: { kind: 'directory' } }) as const),
+    ...content.blobs.map((blob) => {
+      const bytes = content.documents.get(blob.digest)
+      const known =
+        bytes === undefined ? ({ kind: 'blob', blob } as const) : ({ kind: 'bytes', bytes } as const)
+      return { name: blobPath(blob.digest), content: known }
+    }),
+  ]
 }
 
-async function fillArchive(
-  pack: Pack,
-  documents: readonly SmallFile[],
-  archive: ArchiveContent,
-): Promise<void> {
-  for (const { name, bytes } of documents) await addFile(pack, name, bytes.length, Readable.from([bytes]))
-  for (const name of ['blobs/', 'blobs/sha256/'])
-    pack.entry({ ...fixedFields(0o755), name, type: 'directory' })
-  for (const blob of archive.content.blobs) {
-    archive.options.signal?.throwIfAborted()
-    const document = archive.content.documents.get(blob.digest)
-    const source = document === undefined ? await archive.open(blob.digest) : Readable.from([document])
-    await addFile(pack, blobPath(blob.digest), blob.size, source)
+async function* bytesOf(
+  parts: readonly ArchivePart[],
+  open: ArchiveImage['open'],
+): AsyncGenerator<Uint8Array, void, undefined> {
+  for (const part of parts) {
+    if (part.kind === 'bytes') yield part.bytes
+    else yield* ofLength(await open(part.blob.digest), part.blob)
   }
-  pack.finalize()
 }
 
-async function addFile(pack: Pack, name: string, size: number, source: Readable): Promise<void> {
-  const entry = pack.entry({ ...fixedFields(0o644), name, size, type: 'file' })
-  await pipeline(source, (chunks: AsyncIterable<Buffer>) => ofLength(chunks, size, name), entry)
-}
-
-async function* ofLength(chunks: AsyncIterable<Buffer>, size: number, name: string): AsyncGenerator<Buffer> {
+async function* ofLength(
+  chunks: Readable,
+  { digest, size }: Descriptor,
+): AsyncGenerator<Uint8Array, void, undefined> {
   let length = 0
   for await (const chunk of chunks) {
     length += chunk.length
@@ -220,19 +230,10 @@ async function* ofLength(chunks: AsyncIterable<Buffer>, size: number, name: stri
   const relation = length > size ? `more than ${size}` : `${length}`
   throw new UserError(
     'ERR_SIZE_MISMATCH',
-    `Cannot archive ${name}: it has ${relation} bytes, and its descriptor says ${size}`,
+    `Cannot archive ${blobPath(digest)}: it has ${relation} bytes, and its descriptor says ${size}`,
   )
-}
-
-/** Nothing in a header may depend on the machine or the moment. */
-function fixedFields(mode: number) {
-  return { mode, mtime: new Date(0), uid: 0, gid: 0, uname: '', gname: '' }
 }
 
 function blobPath(digest: Digest): string {
   return `blobs/sha256/${digestHex(digest)}`
-}
-
-function isPrematureClose(error: unknown): boolean {
-  return error instanceof Error && 'code' in error && error.code === 'ERR_STREAM_PREMATURE_CLOSE'
 }

@@ -1,7 +1,15 @@
 export type { ArchivedImage, ArchiveImages, ArchiveOptions } from './archive.ts'
-export { namedDescriptors, writeDockerArchive, writeOciArchive } from './archive.ts'
+export {
+  dockerArchiveParts,
+  namedDescriptors,
+  ociArchiveParts,
+  writeArchiveParts,
+  writeDockerArchive,
+  writeOciArchive,
+} from './archive.ts'
 export type { ArchiveEntry } from './archive-index.ts'
 export { indexArchive, invalidArchive } from './archive-index.ts'
+export type { ArchivePart } from './archive-parts.ts'
 export type { Statement, StoredAttestation } from './attestations.ts'
 export { isAbout, maxStatementBytes, readAttestations, readStatement } from './attestations.ts'
 export { descriptorFromJson, descriptorToJson } from './descriptor.ts'

@@ -31,15 +31,22 @@ export async function hasBlob(
   })
 }
 
+/** What a registry says to a blob that it may have in another repository. */
+export type MountAnswer =
+  | { readonly type: 'mounted' }
+  /** It began an upload instead, at this address, as it was given. */
+  | { readonly type: 'begun'; readonly location: string }
+  | { readonly type: 'refused' }
+
 /** Asks a registry to take a blob over from another of its repositories. Never an error: sending it is the way out. */
 export async function mountBlob(
   connection: Connection,
   blob: Pick<RemoteBlob, 'reference'> & { readonly descriptor: { readonly digest: Digest } },
   fromRepository: string,
   options: CallOptions,
-): Promise<boolean> {
+): Promise<MountAnswer> {
   const { reference, descriptor } = blob
-  if (fromRepository === reference.repository) return false
+  if (fromRepository === reference.repository) return { type: 'refused' }
   const query = new URLSearchParams({ mount: descriptor.digest, from: fromRepository })
   const purpose = purposeOf('mount', reference, descriptor.digest)
   try {
@@ -54,10 +61,14 @@ export async function mountBlob(
         signal: options.signal,
       })
       await response.discard()
-      return response.status === 201
+      if (response.status === 201) return { type: 'mounted' }
+      const location = response.header('location')
+      return response.status === 202 && location !== undefined
+        ? { type: 'begun', location }
+        : { type: 'refused' }
     })
   } catch (error) {
-    if (isBuildError(error) && error.code !== 'ERR_CANCELLED') return false
+    if (isBuildError(error) && error.code !== 'ERR_CANCELLED') return { type: 'refused' }
     throw error
   }
 }

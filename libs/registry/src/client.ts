@@ -117,9 +117,10 @@ function pushes(
       ),
     mountBlob: (reference, digest, from, call = {}) =>
       router.write(reference, (connection, at) =>
-        limits.run(at.registry, call.signal, () =>
-          mountBlob(connection, { reference: at, descriptor: { digest } }, from, call),
-        ),
+        limits.run(at.registry, call.signal, async () => {
+          const answer = await mountBlob(connection, { reference: at, descriptor: { digest } }, from, call)
+          return answer.type === 'mounted'
+        }),
       ),
     uploadBlob: (reference, descriptor, openRange, call = {}) =>
       router.write(reference, (connection, at) =>

@@ -87,6 +87,11 @@ describe('uploadBlob()', () => {
     expect(await client.uploadBlob(other, descriptor, openLayer, { mountFrom: ['elsewhere'] })).toBe(
       'uploaded',
     )
+    const asked = registry.requests.filter(
+      ({ method, path }) => method === 'POST' && path.includes('/other/'),
+    )
+    // The 202 to the wish for a mount begins an upload, and no other is begun.
+    expect(asked).toHaveLength(1)
   })
 
   it.each([100_000, 700_000, 1_900_000])(

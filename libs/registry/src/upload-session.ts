@@ -60,9 +60,17 @@ export class Upload {
     this.#plan = new UploadPlan(blob.descriptor.size)
   }
 
-  /** Resolves when the registry has the blob, whatever came in between. */
-  async run(): Promise<void> {
+  /**
+   * Resolves when the registry has the blob, whatever came in between.
+   * @param begun the address of an upload that the registry began of itself
+   */
+  async run(begun?: string): Promise<void> {
     const { signal } = this.#options
+    if (begun !== undefined) {
+      this.#sessions++
+      const endpoint = this.#connection.endpoint(this.#blob.reference.registry)
+      this.#location = resolveLocation(endpoint, endpoint.origin, begun)
+    }
     await this.#connection.retry(this.#purpose, signal, async (tries) => {
       try {
         await this.#step(tries)

@@ -10,10 +10,13 @@ export async function uploadBlob(
   options: UploadOptions,
 ): Promise<UploadOutcome> {
   if (await hasBlob(connection, blob, options)) return 'exists'
+  let begun: string | undefined
   for (const repository of options.mountFrom ?? []) {
-    if (await mountBlob(connection, blob, repository, options)) return 'mounted'
+    const answer = await mountBlob(connection, blob, repository, options)
+    if (answer.type === 'mounted') return 'mounted'
+    if (answer.type === 'begun') begun = answer.location
   }
-  await new Upload(connection, blob, options).run()
+  await new Upload(connection, blob, options).run(begun)
   options.onProgress?.(blob.descriptor.size)
   return 'uploaded'
 }

@@ -34,11 +34,17 @@ export function* readGoBuildInfo({ path, bytes, note }: Source): Generator<Packa
 function* readModules(text: string, path: string): Generator<Package> {
   let last: Package | undefined
   for (const line of lines(text)) {
-    const [kind, name = '', version = ''] = line.split('\t')
-    if (kind !== 'mod' && kind !== 'dep' && kind !== '=>') continue
-    // A replacement stands below the module that it stands for.
-    if (kind !== '=>' && last !== undefined) yield last
-    last = name === '' || version === '' || version === '(devel)' ? undefined : goModule(name, version, path)
+    const [kind, name = '', written = ''] = line.split('\t')
+    if ((kind !== 'mod' && kind !== 'dep' && kind !== '=>') || name === '') continue
+    // What was built from a checkout has no version.
+    const version = written === '(devel)' ? '' : written
+    if (kind !== '=>') {
+      if (last !== undefined) yield last
+      last = goModule(name, version, path)
+    } else if (version !== '') {
+      // It stands below the module that it stands for; a directory has no name that anyone knows.
+      last = goModule(name, version, path)
+    }
   }
   if (last !== undefined) yield last
 }

@@ -198,7 +198,9 @@ describe('readGoBuildInfo()', () => {
     'dep\tgolang.org/x/sys\tv0.1.0\th1:y=',
     'dep\tgithub.com/old/one\tv0.2.0',
     '=>\tgithub.com/new/one\tv0.3.0\th1:z=',
-    'dep\texample.test/local\t(devel)',
+    'dep\texample.test/local\tv1.2.3',
+    '=>\t./local\t(devel)\t',
+    'dep\texample.test/checkout\t(devel)',
     'build\t-compiler=gc',
   ].join('\n')
 
@@ -208,6 +210,8 @@ describe('readGoBuildInfo()', () => {
       'pkg:golang/github.com/a/app@v1.0.0',
       'pkg:golang/golang.org/x/sys@v0.1.0',
       'pkg:golang/github.com/new/one@v0.3.0',
+      'pkg:golang/example.test/local@v1.2.3',
+      'pkg:golang/example.test/checkout',
     ])
   })
 

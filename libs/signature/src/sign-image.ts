@@ -1,6 +1,7 @@
 import { UserError } from '@tsbuild/errors'
 import {
   type Descriptor,
+  familiarName,
   formatReference,
   type ImageReference,
   isIndexType,
@@ -37,13 +38,11 @@ export async function signImage(
 export async function resolveImage(
   place: Pick<WritableSignaturePlace, 'resolve'>,
   reference: ImageReference,
+  label = familiarName(reference),
 ): Promise<StoredManifest> {
   const image = await place.resolve(reference)
   if (image !== undefined) return image
-  throw new UserError(
-    'ERR_IMAGE_NOT_FOUND',
-    `Cannot find image "${formatReference(reference)}": there is none`,
-  )
+  throw new UserError('ERR_IMAGE_NOT_FOUND', `Cannot find image "${label}": there is none`)
 }
 
 async function signOne(

@@ -63,6 +63,17 @@ export interface VerifyOptions {
   readonly key: VerifyingKey
   /** Each must be stated with the signature. */
   readonly annotations?: Readonly<Record<string, string>> | undefined
+  /** What the image is called in messages. Default: its name. */
+  readonly label?: string | undefined
+}
+
+/** How attestations are verified. */
+export interface VerifyAttestationOptions {
+  readonly key: VerifyingKey
+  /** The URI of the type. */
+  readonly predicateType: string
+  /** What the image is called in messages. Default: its name. */
+  readonly label?: string | undefined
 }
 
 /** One signature that fits the image and the key. */

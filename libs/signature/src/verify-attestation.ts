@@ -3,7 +3,7 @@ import { familiarName, type ImageReference } from '@tsbuild/oci'
 import { listAttached } from './attached.ts'
 import { openStatement } from './envelope.ts'
 import { resolveImage } from './sign-image.ts'
-import type { SignaturePlace, ValidAttestation, VerifyingKey } from './types.ts'
+import type { SignaturePlace, ValidAttestation, VerifyAttestationOptions } from './types.ts'
 import { assertNotMoved, readAttached } from './verify-image.ts'
 import { type Finding, refusal } from './why-refused.ts'
 
@@ -18,9 +18,9 @@ const mostEnvelopeBytes = 128 * 1024 * 1024
 export async function verifyAttestation(
   place: SignaturePlace,
   reference: ImageReference,
-  { key, predicateType }: { readonly key: VerifyingKey; readonly predicateType: string },
+  { key, predicateType, label = familiarName(reference) }: VerifyAttestationOptions,
 ): Promise<{ readonly digest: Digest; readonly attestations: readonly ValidAttestation[] }> {
-  const image = await resolveImage(place, reference)
+  const image = await resolveImage(place, reference, label)
   const { digest } = image.descriptor
   const findings: Finding<ValidAttestation>[] = []
   for (const { reference: at, blob } of await listAttached(place, reference, digest, 'att')) {
@@ -28,8 +28,8 @@ export async function verifyAttestation(
     findings.push(envelope === undefined ? { kind: 'malformed' } : judge(envelope))
   }
   const attestations = findings.flatMap((finding) => (finding.kind === 'valid' ? [finding.value] : []))
-  if (attestations.length === 0) throw refusal(familiarName(reference), 'attestation', findings)
-  await assertNotMoved(place, reference, image)
+  if (attestations.length === 0) throw refusal(label, 'attestation', findings)
+  await assertNotMoved(place, reference, image, label)
   return { digest, attestations }
 
   function judge(envelope: Uint8Array): Finding<ValidAttestation> {

@@ -21,9 +21,9 @@ const mostPayloadBytes = 1024 * 1024
 export async function verifyImage(
   place: SignaturePlace,
   reference: ImageReference,
-  { key, annotations = {} }: VerifyOptions,
+  { key, annotations = {}, label = familiarName(reference) }: VerifyOptions,
 ): Promise<VerifiedImage> {
-  const image = await resolveImage(place, reference)
+  const image = await resolveImage(place, reference, label)
   const { digest, mediaType } = image.descriptor
   const findings: Finding<ValidSignature>[] = []
   for (const { reference: at, blob } of await listAttached(place, reference, digest, 'sig')) {
@@ -31,8 +31,8 @@ export async function verifyImage(
     findings.push(payload === undefined ? { kind: 'malformed' } : judge(payload, blob))
   }
   const signatures = findings.flatMap((finding) => (finding.kind === 'valid' ? [finding.value] : []))
-  if (signatures.length === 0) throw refusal(familiarName(reference), 'signature', findings)
-  await assertNotMoved(place, reference, image)
+  if (signatures.length === 0) throw refusal(label, 'signature', findings)
+  await assertNotMoved(place, reference, image, label)
   return { digest, mediaType, signatures }
 
   function judge(payload: Uint8Array, blob: Descriptor): Finding<ValidSignature> {
@@ -74,15 +74,15 @@ export async function assertNotMoved(
   place: SignaturePlace,
   reference: ImageReference,
   { descriptor: { digest } }: StoredManifest,
+  label: string,
 ): Promise<void> {
   if (reference.digest !== undefined) return
   const now = await place.resolve(reference)
   if (now?.descriptor.digest === digest) return
-  const name = familiarName(reference)
   throw new UserError(
     'ERR_SIGNATURE_MOVED',
-    `Cannot verify "${name}": it meant ${digest}, which is signed, and means ${now?.descriptor.digest ?? 'nothing'} now`,
-    { hints: [`Use the digest: \`${familiarName({ ...reference, tag: undefined, digest })}\`.`] },
+    `Cannot verify "${label}": it meant ${digest}, which is signed, and means ${now?.descriptor.digest ?? 'nothing'} now`,
+    { hints: [`Use the name with the digest: \`…@${digest}\`.`] },
   )
 }
 

@@ -1,4 +1,6 @@
 export type { LayerForm } from '@tsbuild/native'
+export type { FetchWatcher } from './growing-blob.ts'
+export type { FetchLayer } from './layer-fetches.ts'
 export type { LayerBlob } from './layer-format.ts'
 export { layerFormat, layerMediaType } from './layer-format.ts'
 export type { Filesystem, ImageLayerRef, LayerRef } from './layers.ts'

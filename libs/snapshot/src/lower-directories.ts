@@ -1,9 +1,11 @@
 import { open } from 'node:fs/promises'
+import { Readable } from 'node:stream'
 import { type ChainId, chainUpon, type DiffId, type Digest, digestKey, parseDigest } from '@tsbuild/digest'
-import { isBuildError } from '@tsbuild/errors'
 import type { Native } from '@tsbuild/native'
 import { objectOf, oneOf, parseJson, text } from '@tsbuild/shape'
 import { isSnapshotId, type RecordWrite, type SnapshotId, type Store } from '@tsbuild/store'
+import type { GrowingBlob } from './growing-blob.ts'
+import { type Fetching, isCancelled, type LayerFetches } from './layer-fetches.ts'
 import { layerFormat, storedLayer } from './layer-format.ts'
 import type { Filesystem, ImageLayerRef } from './layers.ts'
 import { memoised } from './memoised.ts'
@@ -12,12 +14,14 @@ import { layerLimits, withStoredBlob } from './stored-blob.ts'
 
 /** Layers that are unpacked while those below them are made durable; each holds a lock meanwhile. */
 const uncommitted = 16
+/** Smaller layers are there before anybody could begin to unpack them. */
+const growingFromBytes = 1024 * 1024
 
 /** What {@link createLowerDirectories} needs from outside. */
 export interface LowerDirectoriesOptions {
   readonly store: Store
   readonly native: Native
-  readonly fetch: (layer: ImageLayerRef, signal: AbortSignal) => Promise<void>
+  readonly fetches: LayerFetches
 }
 
 /** The trees of a file system, topmost first, as few of them as there are by now. */
@@ -41,6 +45,18 @@ export function createLowerDirectories(options: LowerDirectoriesOptions, runs: M
         return made
       }),
     )
+  /** Each is unpacked upon those below it, but all of them can come at a time. */
+  const fetchAhead = (layers: Filesystem['layers'], signal: AbortSignal, failed: AbortController) => {
+    let chain: ChainId | undefined
+    let either: AbortSignal | undefined
+    for (const layer of layers) {
+      chain = layer.kind === 'snapshot' ? undefined : chained(chain, layer.diffId)
+      if (layer.kind === 'snapshot' || chain === undefined || unpacked.has(chain)) continue
+      if (unpackedSnapshot(options.store, chain) !== undefined) continue
+      either ??= AbortSignal.any([signal, failed.signal])
+      options.fetches.begin(layer, either)
+    }
+  }
   const stackOf = async (layers: Filesystem['layers'], commits: Promise<void>[], signal: AbortSignal) => {
     const stack: SnapshotId[] = []
     /** Where the image begins that the layer belongs to, and the chain of its layers so far. */
@@ -64,9 +80,12 @@ export function createLowerDirectories(options: LowerDirectoriesOptions, runs: M
   }
   return async ({ layers }, signal) => {
     const commits: Promise<void>[] = []
+    const failed = new AbortController()
     try {
+      fetchAhead(layers, signal, failed)
       return await paths(await stackOf(layers, commits, signal), signal)
     } catch (error) {
+      failed.abort()
       // A layer that could not be made durable is gone, and what was to be unpacked upon it failed for that.
       const ended = await Promise.allSettled(commits)
       throw ended.find((one) => one.status === 'rejected')?.reason ?? error
@@ -91,7 +110,7 @@ async function untilDone<T>(signal: AbortSignal, work: () => Promise<T>): Promis
     try {
       return await work()
     } catch (error) {
-      if (signal.aborted || !isBuildError(error) || error.code !== 'ERR_CANCELLED') throw error
+      if (signal.aborted || !isCancelled(error)) throw error
     }
   }
 }
@@ -128,9 +147,11 @@ function unpack(
     const body = async () => {
       const made = unpackedSnapshot(store, chain)
       if (made !== undefined) return usable({ id: made, committed: Promise.resolve() })
-      const unpacked = await withStoredBlob(options, unpacking.layer, signal, () =>
-        unpackStored(options, unpacking, signal),
-      )
+      const unpacked =
+        (await unpackFetching(options, unpacking, signal)) ??
+        (await withStoredBlob({ store, fetch: options.fetches.fetch }, unpacking.layer, signal, () =>
+          unpackStored(options, unpacking, signal),
+        ))
       usable(unpacked)
       await unpacked.committed
     }
@@ -138,10 +159,46 @@ function unpack(
   })
 }
 
+/**
+ * From a blob that is still on its way. Nothing is committed before the helper has verified what it read and the store has
+ * the blob.
+ *
+ * @returns undefined where it is not on its way, or did not come in one go; what was wrong, unpacking it from the store shows
+ */
+async function unpackFetching(
+  options: LowerDirectoriesOptions,
+  unpacking: Unpacking,
+  signal: AbortSignal,
+): Promise<Unpacked | undefined> {
+  const fetching = options.fetches.underWay(unpacking.layer)
+  if (fetching === undefined) return undefined
+  if (unpacking.layer.size >= growingFromBytes && (await fetching.growing.hasBegun())) {
+    try {
+      return await unpackFrom(options, unpacking, fetching, signal)
+    } catch (error) {
+      if (signal.aborted) throw error
+    }
+  }
+  // What keeps a blob from coming has been tried often enough, unless somebody else gave it up.
+  await fetching.done.catch((error: unknown) => {
+    if (signal.aborted || !isCancelled(error)) throw error
+  })
+  return undefined
+}
+
 /** From the blob in the store. */
 async function unpackStored(
+  options: LowerDirectoriesOptions,
+  unpacking: Unpacking,
+  signal: AbortSignal,
+): Promise<Unpacked> {
+  return await unpackFrom(options, unpacking, undefined, signal)
+}
+
+async function unpackFrom(
   { store, native }: LowerDirectoriesOptions,
   { chain, layer, lower }: Unpacking,
+  fetching: Fetching | undefined,
   signal: AbortSignal,
 ): Promise<Unpacked> {
   const draft = await store.snapshots.draft()
@@ -153,8 +210,11 @@ async function unpackStored(
       throw error
     }
   }
-  const apply = async () =>
-    applyLayer(store, native, layer, { target: draft.upper, lower: await lower() }, signal)
+  const apply = async () => {
+    const source = fetching?.growing
+    await applyLayer({ store, native, source }, layer, { target: draft.upper, lower: await lower() }, signal)
+    await fetching?.done
+  }
   await orReleased(apply())
   const record = unpackedRecord(chain, draft.id, layer.diffId)
   const content = contentOf(native, draft.upper, signal)
@@ -194,20 +254,29 @@ export function unpackedSnapshot(store: Store, chain: ChainId): SnapshotId | und
   return isSnapshotId(snapshot) && store.snapshots.has(snapshot) ? snapshot : undefined
 }
 
+/** Where the bytes of a layer are read: a blob that still grows, else the one in the store. */
+interface LayerSource {
+  readonly store: Store
+  readonly native: Native
+  readonly source: GrowingBlob | undefined
+}
+
 async function applyLayer(
-  store: Store,
-  native: Native,
+  { store, native, source }: LayerSource,
   layer: ImageLayerRef,
   trees: { readonly target: string; readonly lower: readonly string[] },
   signal: AbortSignal,
 ): Promise<void> {
   const { digest, size: sizeBytes, diffId } = layer
   const compression = layerFormat(layer.mediaType)
+  const request = { ...trees, compression, digest, sizeBytes, diffId, limits: layerLimits }
+  if (source !== undefined) {
+    await native.apply(request, Readable.from(source.read(), { objectMode: false }), { signal })
+    return
+  }
   const file = await open(store.blobs.path(digest), 'r')
   try {
-    await native.apply({ ...trees, compression, digest, sizeBytes, diffId, limits: layerLimits }, file.fd, {
-      signal,
-    })
+    await native.apply(request, file.fd, { signal })
   } finally {
     await file.close()
   }

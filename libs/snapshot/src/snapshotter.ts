@@ -4,6 +4,7 @@ import type { Cancellable, Compression, Finishing, LayerForm, Native, Root, Stag
 import type { RecordWrite, SnapshotId, Store } from '@tsbuild/store'
 import { conversionKey, convertLayer } from './convert-layer.ts'
 import { makeLayerBlob } from './layer-blob.ts'
+import { createLayerFetches, type FetchLayer } from './layer-fetches.ts'
 import { type LayerBlob, layerBlobOf, storedForm, storedLayer } from './layer-format.ts'
 import type { Filesystem, ImageLayerRef } from './layers.ts'
 import { createLowerDirectories, unpackedRecord, unpackedSnapshot } from './lower-directories.ts'
@@ -15,7 +16,7 @@ export interface SnapshotterOptions {
   readonly store: Store
   readonly native: Native
   /** Brings the blob of an image's layer into the store; called once for each layer that is not there. */
-  readonly fetch: (layer: ImageLayerRef, signal: AbortSignal) => Promise<void>
+  readonly fetch: FetchLayer
   /** Other limits than those that were measured; for tests. */
   readonly merging?: MergingLimits | undefined
 }
@@ -77,7 +78,8 @@ export interface Snapshotter {
 export function createSnapshotter(options: SnapshotterOptions): Snapshotter {
   const blobs = new Map<string, Promise<LayerBlob>>()
   const runs = createMergedRuns(options)
-  const lowers = createLowerDirectories(options, runs)
+  const fetches = createLayerFetches(options.store, options.fetch)
+  const lowers = createLowerDirectories({ ...options, fetches }, runs)
   return {
     async prepare(base, signal, layer) {
       const lower = await lowers(base, signal)

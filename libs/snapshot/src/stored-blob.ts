@@ -1,4 +1,5 @@
 import type { ApplyLimits } from '@tsbuild/native'
+import type { FetchLayer } from './layer-fetches.ts'
 import type { ImageLayerRef } from './layers.ts'
 import type { SnapshotterOptions } from './snapshotter.ts'
 
@@ -10,7 +11,7 @@ export const layerLimits: ApplyLimits = { maxBytes: 64 * 2 ** 30, maxEntries: 2_
  * @throws what `read` throws for a blob that is whole, and what fetching throws
  */
 export async function withStoredBlob<T>(
-  { store, fetch }: Pick<SnapshotterOptions, 'store' | 'fetch'>,
+  { store, fetch }: Pick<SnapshotterOptions, 'store'> & { readonly fetch: FetchLayer },
   layer: ImageLayerRef,
   signal: AbortSignal,
   read: () => Promise<T>,

@@ -33,6 +33,24 @@ describe('IndexFileImages', () => {
     })
   })
 
+  it('keep() lists an image without a name once, until it gets one or forget() takes it out', async () => {
+    const { images } = await temporaryStore()
+    const unnamed = () =>
+      images.all().flatMap(({ name, descriptor }) => (name === undefined ? [descriptor] : []))
+    for (const _ of [1, 2]) await images.keep(image('a'))
+    await images.keep(image('b'))
+    expect(unnamed()).toEqual([image('a'), image('b')])
+    expect(await images.list()).toEqual([])
+    await images.set([one], image('a'))
+    await images.keep(image('a'))
+    expect(unnamed()).toEqual([image('b')])
+    expect([await images.forget(image('a').digest), await images.forget(image('b').digest)]).toEqual([
+      false,
+      true,
+    ])
+    expect(images.all()).toEqual([{ ...images.all()[0], name: one, descriptor: image('a') }])
+  })
+
   it('set() moves a name, and remove() says whether it was there', async () => {
     const { images } = await temporaryStore()
     await images.set([one, two], image('a'))

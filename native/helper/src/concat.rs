@@ -4,15 +4,18 @@
 //! No reflink is asked for: a clone starts and ends on blocks of the file system, and in a tar everything starts at 512 bytes.
 //! copy_file_range(2) clones by itself where that is possible.
 
+use crate::digest::Tally;
 use crate::error::{Failure, Fallible};
 use crate::progress::Progress;
 use crate::protocol::{Outcome, Part};
 use crate::quote::quote;
+use crate::stages::SMALL;
 use base64::Engine as _;
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// A larger piece belongs into a file.
 const INLINE_MAX: usize = 64 << 10;
@@ -35,19 +38,76 @@ enum Way {
 /// Writes the parts to fd 3.
 ///
 /// # Errors
-/// `ERR_SIZE_MISMATCH` for a file of another length, looked at before its first byte is written and again at its end; failed
-/// calls. fd 3 has got what was written until then.
+/// `ERR_SIZE_MISMATCH` for a file of another length, looked at before its first byte is written and again at its end;
+/// `ERR_DIGEST_MISMATCH`; failed calls. fd 3 has got what was written until then.
 pub(crate) fn concat(parts: &[Part]) -> Fallible<Outcome> {
     // First, so that fd 3 cannot be a descriptor of our own.
     let mut output = Output { fd: crate::sys::layers::bulk()?, way: Way::Range, bytes: 0, progress: Progress::new() };
+    let stop = AtomicBool::new(false);
+    let verified = std::thread::scope(|scope| {
+        // The kernel copies what it has in memory, so reading it a second time costs no disk, but a core.
+        let verifying = is_large(parts).then(|| scope.spawn(|| verify(parts, &stop)));
+        let written = output.write_all(parts);
+        if written.is_err() {
+            stop.store(true, Ordering::Relaxed);
+        }
+        let verified = match verifying {
+            Some(thread) => thread.join().unwrap_or_else(|_| Err(Failure::internal("a verifying thread panicked"))),
+            None => verify(parts, &stop),
+        };
+        written.and(verified)
+    });
+    verified.map(|()| Outcome::Concat { bytes: output.bytes })
+}
+
+/// Whether verifying takes longer than starting a thread.
+fn is_large(parts: &[Part]) -> bool {
+    let bytes = parts.iter().map(|part| match part {
+        Part::File { size_bytes, digest: Some(_), .. } => *size_bytes,
+        _ => 0,
+    });
+    bytes.fold(0, u64::saturating_add) > SMALL
+}
+
+/// Digests the files until one is wrong or `stop` is set.
+fn verify(parts: &[Part], stop: &AtomicBool) -> Fallible<()> {
+    let mut buffer = vec![0; BUFFER];
     for part in parts {
-        match part {
-            Part::Inline { data } => output.inline(data)?,
-            Part::File { path, size_bytes } => output.file(path, *size_bytes)?,
-            Part::Zeros { bytes } => output.zeros(*bytes)?,
+        let Part::File { path, digest: Some(expected), .. } = part else { continue };
+        let file = open(path)?;
+        let mut tally = Tally::default();
+        loop {
+            if stop.load(Ordering::Relaxed) {
+                return Ok(());
+            }
+            match read(&file, &mut buffer, path)? {
+                0 => break,
+                count => tally.update(buffer.get(..count).unwrap_or_default()),
+            }
+        }
+        let actual = tally.digest();
+        if actual != *expected {
+            let message = format!("the file {} has the digest {actual}, not {expected}", quote(path.as_bytes()));
+            return Err(Failure::user("ERR_DIGEST_MISMATCH", message));
         }
     }
-    Ok(Outcome::Concat { bytes: output.bytes })
+    Ok(())
+}
+
+fn open(path: &str) -> Fallible<OwnedFd> {
+    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK;
+    rustix::fs::open(path, flags, Mode::empty())
+        .map_err(|errno| Failure::syscall(format!("open({}, O_RDONLY)", quote(path.as_bytes())), errno))
+}
+
+fn read(file: &OwnedFd, buffer: &mut [u8], path: &str) -> Fallible<usize> {
+    loop {
+        match rustix::io::read(file, &mut *buffer) {
+            Ok(count) => return Ok(count),
+            Err(Errno::INTR) => {}
+            Err(errno) => return Err(Failure::syscall(format!("read({})", quote(path.as_bytes())), errno)),
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -59,6 +119,13 @@ struct Output {
 }
 
 impl Output {
+    fn write_all(&mut self, parts: &[Part]) -> Fallible<()> {
+        parts.iter().try_for_each(|part| match part {
+            Part::Inline { data } => self.inline(data),
+            Part::File { path, size_bytes, .. } => self.file(path, *size_bytes),
+        })
+    }
+
     fn inline(&mut self, data: &str) -> Fallible<()> {
         let bytes = base64::engine::general_purpose::STANDARD
             .decode(data)
@@ -69,20 +136,8 @@ impl Output {
         self.write(&bytes)
     }
 
-    fn zeros(&mut self, mut count: u64) -> Fallible<()> {
-        let zeros = [0; 4096];
-        while count > 0 {
-            let piece = usize::try_from(count).unwrap_or(zeros.len()).min(zeros.len());
-            self.write(zeros.get(..piece).unwrap_or_default())?;
-            count -= piece as u64;
-        }
-        Ok(())
-    }
-
     fn file(&mut self, path: &str, size: u64) -> Fallible<()> {
-        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK;
-        let file = rustix::fs::open(path, flags, Mode::empty())
-            .map_err(|errno| Failure::syscall(format!("open({}, O_RDONLY)", quote(path.as_bytes())), errno))?;
+        let file = open(path)?;
         let stat = rustix::fs::fstat(&file)
             .map_err(|errno| Failure::syscall(format!("fstat({})", quote(path.as_bytes())), errno))?;
         if !rustix::fs::FileType::from_raw_mode(stat.st_mode).is_file() {
@@ -130,13 +185,7 @@ impl Output {
 
     fn copy_plainly(&mut self, file: &OwnedFd, length: usize, path: &str) -> Fallible<u64> {
         let mut buffer = vec![0; length.min(BUFFER)];
-        let count = loop {
-            match rustix::io::read(file, &mut buffer) {
-                Err(Errno::INTR) => {}
-                Err(errno) => return Err(Failure::syscall(format!("read({})", quote(path.as_bytes())), errno)),
-                Ok(count) => break count,
-            }
-        };
+        let count = read(file, &mut buffer, path)?;
         self.write(buffer.get(..count).unwrap_or_default())?;
         Ok(count as u64)
     }

@@ -188,7 +188,7 @@ pub(crate) enum Request {
         /// Refuses larger layers.
         limits: ApplyLimits,
     },
-    /// Writes the parts to fd 3, one after the other. What files hold is not verified, only how much.
+    /// Writes the parts to fd 3, one after the other.
     #[serde(rename_all = "camelCase")]
     Concat {
         /// In their order.

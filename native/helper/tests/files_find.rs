@@ -37,10 +37,7 @@ fn find_lists_files_in_the_order_of_their_names_and_follows_no_link() {
     ]);
     let patterns = ["**/status", "**/status.d/*", "**/node_modules/*/package.json"];
     let result = expect_result(find(bench.directory(&[]), &patterns, &[], (100, 100)));
-    assert_eq!(
-        paths(&result),
-        ["app/node_modules/x/package.json", "lib/status", "lib/status.d/a", "lib/status.d/b"]
-    );
+    assert_eq!(paths(&result), ["app/node_modules/x/package.json", "lib/status", "lib/status.d/a", "lib/status.d/b"]);
     assert_eq!(result["files"][3]["size"], 2);
     assert_eq!(result["incomplete"], false);
 }

@@ -44,7 +44,7 @@ export async function rewriteLayer(native: Native, folder: string): Promise<Plac
   const fd = openSync(path, 'w+')
   try {
     const compression = { format: 'none', level: 0 } as const
-    await native.diff({ upper, compression, clampMtime: null }, fd)
+    await native.diff({ upper, form: { compression, clampMtime: null } }, fd)
   } finally {
     closeSync(fd)
   }

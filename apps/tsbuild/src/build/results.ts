@@ -11,9 +11,10 @@ export function imageId(result: BuildResult): string | undefined {
 /**
  * The text of `--metadata-file`: JSON with the keys of buildx, sorted, as far as they apply.
  *
+ * @param warnings in BuildKit's form, where they are asked for
  * @see https://docs.docker.com/reference/cli/docker/buildx/build/#metadata-file
  */
-export function metadataJson(result: BuildResult): string {
+export function metadataJson(result: BuildResult, warnings?: readonly object[]): string {
   const { image, configDigest, names, provenances = [] } = result
   const provenance = provenances.map(({ platform, predicate }) => {
     const suffix = provenances.length > 1 ? `/${platform}` : ''
@@ -22,6 +23,7 @@ export function metadataJson(result: BuildResult): string {
   const metadata = {
     ...Object.fromEntries(provenance),
     'buildx.build.ref': result.ref,
+    ...(warnings === undefined ? {} : { 'buildx.build.warnings': warnings }),
     ...(configDigest === undefined ? {} : { 'containerimage.config.digest': configDigest }),
     ...(image === undefined
       ? {}

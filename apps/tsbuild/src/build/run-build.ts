@@ -1,7 +1,8 @@
 import { resolve } from 'node:path'
 import type { BuildHandle, BuildResult } from '@tsbuild/builder'
 import { isBuildError, redact, withHints } from '@tsbuild/errors'
-import { type BuildEvent, type EventSink, teeSinks, toNdjson } from '@tsbuild/events'
+import { type BuildEvent, type EventSink, teeSinks, toNdjson, toRawWarning } from '@tsbuild/events'
+import { goBoolean } from '../argv/go-booleans.ts'
 import { exitCodes } from '../exit-code.ts'
 import type { Host } from '../host.ts'
 import { createDisplay, type DisplayMode } from '../progress/create-display.ts'
@@ -47,10 +48,19 @@ export async function runBuild(run: BuildRun): Promise<number> {
   }
   const id = imageId(result)
   await iidfile?.write(id ?? '')
-  await metadataFile?.write(metadataJson(result))
+  await metadataFile?.write(metadataJson(result, wantedWarnings(trace, host)))
   if (isQuiet(flags) && id !== undefined) host.stdout.write(`${id}\n`)
   return exitCodes.success
 }
+
+/** What lint found, for who asks for it as with buildx: `BUILDX_METADATA_WARNINGS`. */
+function wantedWarnings({ warnings, vertexes }: Trace, { env }: Host): readonly object[] | undefined {
+  if (goBoolean(env.BUILDX_METADATA_WARNINGS ?? '') !== true) return undefined
+  const [definition] = [...vertexes].find(([, { name }]) => name.startsWith(definitionName)) ?? []
+  return warnings.map((warning) => toRawWarning({ ...warning, message: redact(warning.message) }, definition))
+}
+
+const definitionName = '[internal] load build definition'
 
 async function showBuild(run: BuildRun, trace: Trace): Promise<BuildResult> {
   const { host, mode } = run

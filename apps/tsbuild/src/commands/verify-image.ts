@@ -31,7 +31,7 @@ export async function run(argv: readonly string[], host: Host): Promise<number> 
   const key = await readKey(flags.key, host)
   await withBuilder(flags, host, async (builder, signal) => {
     for (const image of command.args) {
-      const options = { image, key, annotations, predicateType: flags.type, signal }
+      const options = { image, key, annotations, predicateType: flags.type, cwd: host.cwd, signal }
       const report = await builder.verifyImage(options)
       host.stdout.write(flags.format === 'json' ? `${JSON.stringify(report)}\n` : reportText(report))
     }
@@ -58,9 +58,9 @@ function verifyImageCommand(): Command {
   const command = new Command('tsbuild verify-image')
     .usage('--key PUBLIC [flags] IMAGE...')
     .description(
-      'Verifies that images of a registry are signed with a key, as `cosign verify --key` does. Ends with 1 where one is not.',
+      'Verifies that images are signed with a key, as `cosign verify --key` does. Ends with 1 where one is not.',
     )
-    .argument('<IMAGE...>', 'NAME:TAG or NAME@DIGEST')
+    .argument('<IMAGE...>', 'NAME:TAG or NAME@DIGEST of a registry, or `store:NAME`, `oci:DIR:TAG`')
     .requiredOption('--key <key>', 'The public key file, or `env://NAME`')
     .addOption(annotationOption('`NAME=VALUE` that the signature must state; repeatable'))
     .option(

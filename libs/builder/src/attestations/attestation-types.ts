@@ -24,8 +24,6 @@ export interface ProvenanceSpec {
 export interface SbomSpec {
   /** An image that makes the list, in the place of tsbuild's own readers. */
   readonly generator?: string | undefined
-  /** Given to that image as `BUILDKIT_SCAN_<NAME>`. */
-  readonly parameters?: Readonly<Record<string, string>> | undefined
 }
 
 /** The provenance of one image of a build. */

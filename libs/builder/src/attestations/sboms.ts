@@ -1,4 +1,3 @@
-import { UserError } from '@tsbuild/errors'
 import type { Attestation } from '@tsbuild/exporter'
 import { familiarName, formatPlatform, parseReference } from '@tsbuild/oci'
 import type { Filesystem } from '@tsbuild/snapshot'
@@ -18,16 +17,21 @@ export function createSboms(
   }
 }
 
-async function makeSboms(
-  { run, internal, snapshotter, platforms }: AttestationSource,
-  { frontend, filesystem }: PlatformResult,
-): Promise<readonly Attestation[]> {
+async function makeSboms(source: AttestationSource, result: PlatformResult): Promise<readonly Attestation[]> {
+  const { run, internal, snapshotter, platforms } = source
+  const { frontend, filesystem } = result
   const { machine, options, signal } = run
   const { generator } = options.attestations?.sbom ?? {}
-  if (generator !== undefined) throw generatorUnsupported(generator)
   const platform = formatPlatform(frontend.image.platform)
-  const title = `${platforms.length > 1 ? `[${platform}] ` : ''}generating sbom`
-  return await internal.run(title, async () => {
+  const prefix = platforms.length > 1 ? `[${platform}] ` : ''
+  const title = generator === undefined ? 'generating sbom' : `generating sbom using ${generator}`
+  return await internal.run(`${prefix}${title}`, async (vertex) => {
+    if (generator !== undefined) {
+      const { runGenerator } = await import('./run-generator.ts')
+      const onOutput = (stream: 'stdout' | 'stderr', data: Buffer) =>
+        run.events({ type: 'vertex.log', vertex, stream, data, at: machine.now() })
+      return await runGenerator({ source, result, generator, onOutput })
+    }
     const { snapshotReader, spdxDocument, takeInventory } = await import('@tsbuild/sbom')
     const root = await snapshotter.view(filesystem, signal)
     const inventory = await takeInventory(snapshotReader(machine.native, root, signal))
@@ -48,12 +52,4 @@ function createdAt({ layers }: Filesystem, { image, sourceDateEpoch }: PlatformR
   const own = layers.flatMap((layer) => (layer.kind === 'snapshot' ? [layer.createdAt] : []))
   const base = Date.parse(image.baseCreated ?? '')
   return Math.max(0, ...own, Number.isNaN(base) ? 0 : base)
-}
-
-function generatorUnsupported(generator: string): UserError {
-  return new UserError(
-    'ERR_UNSUPPORTED',
-    `Cannot use the SBOM generator "${generator}": images that make SBOMs are not supported`,
-    { hints: ['`--sbom` without a generator reads the package databases of the image itself.'] },
-  )
 }

@@ -2,7 +2,7 @@ import { gzipSync } from 'node:zlib'
 import { digestBytes, parseDiffId } from '@tsbuild/digest'
 import type { ImageLayerRef } from '../layers.ts'
 
-/** A ustar archive of one regular file. */
+/** A ustar archive of one regular file. @param text of ASCII */
 export function tarOf(name: string, text: string): Buffer {
   const header = Buffer.alloc(512)
   const put = (at: number, value: string) => header.write(value, at, 'latin1')
@@ -25,7 +25,11 @@ export function tarOf(name: string, text: string): Buffer {
       .toString(8)
       .padStart(6, '0')}\0 `,
   )
-  return Buffer.concat([header, Buffer.from(text.padEnd(512, '\0')), Buffer.alloc(1024)])
+  return Buffer.concat([
+    header,
+    Buffer.from(text.padEnd(Math.ceil(text.length / 512) * 512, '\0')),
+    Buffer.alloc(1024),
+  ])
 }
 
 /** A layer of an image, with its blob. */

@@ -94,11 +94,8 @@ pub(crate) enum Part {
         path: String,
         /// How long it must be.
         size_bytes: u64,
-    },
-    /// Zeros.
-    #[serde(rename_all = "camelCase")]
-    Zeros {
-        /// How many.
-        bytes: u64,
+        /// The digest that it must have; not looked at without it.
+        #[serde(deserialize_with = "given")]
+        digest: Option<String>,
     },
 }

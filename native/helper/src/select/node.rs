@@ -193,7 +193,8 @@ pub(crate) fn xattrs_of(file: BorrowedFd<'_>) -> Result<Xattrs, Errno> {
                 value.truncate(length);
                 found.push((name.to_vec(), value));
             }
-            Err(Errno::NODATA) => {}
+            // Gone since; or capabilities of another user namespace, which the kernel does not tell in this one.
+            Err(Errno::NODATA | Errno::OVERFLOW) => {}
             Err(errno) => return Err(errno),
         }
     }

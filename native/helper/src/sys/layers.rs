@@ -45,7 +45,8 @@ pub(crate) fn xattrs(fd: impl AsFd, keep: impl Fn(&[u8]) -> bool) -> Result<Vec<
         let mut value = vec![0; 64 << 10];
         match rustix::fs::fgetxattr(&fd, OsStr::from_bytes(name), &mut value[..]) {
             Ok(length) => value.truncate(length),
-            Err(Errno::NODATA) => continue,
+            // Gone since; or capabilities of another user namespace, which the kernel does not tell in this one.
+            Err(Errno::NODATA | Errno::OVERFLOW) => continue,
             Err(errno) => return Err(errno),
         }
         out.push((name.to_vec(), value));

@@ -232,7 +232,7 @@ def compare(seed, rounds, place):
         finally:
             os.chdir("/")
             unmount(os.fsdecode(merged))
-        ask({"op": "diff", "upper": os.fsdecode(upper), "compression": {"format": "none", "level": 0}, "clampMtime": None}, at(b"layer"), os.O_RDWR | os.O_CREAT | os.O_TRUNC)
+        ask({"op": "diff", "upper": os.fsdecode(upper), "form": {"compression": {"format": "none", "level": 0}, "clampMtime": None}}, at(b"layer"), os.O_RDWR | os.O_CREAT | os.O_TRUNC)
         blob = open(at(b"layer"), "rb").read()
         limits = {"maxBytes": 1 << 36, "maxEntries": 1000000, "maxRatio": 1000}
         digest = "sha256:" + hashlib.sha256(blob).hexdigest()
