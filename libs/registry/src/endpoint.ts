@@ -20,7 +20,8 @@ const hubHost = 'registry-1.docker.io'
 export const searchHost = 'index.docker.io'
 
 /**
- * Finds the endpoint of a registry. Hosts that may speak plain HTTP are spoken to in plain HTTP first.
+ * Finds the endpoint of a registry. This machine is spoken to in plain HTTP first, for who runs a registry here has no
+ * certificate as a rule; other hosts that may speak plain HTTP are spoken to in HTTPS first, for it is the better of the two.
  *
  * @param insecureHosts `host` for any port, or `host:port`
  * @param trust what configuration says about the host besides
@@ -33,8 +34,9 @@ export function endpointOf(
   const host = registry === 'docker.io' ? hubHost : registry
   const https = new URL(`https://${host}`)
   const listed = insecureHosts.includes(registry) || insecureHosts.includes(https.hostname)
-  const plain = listed || trust === 'insecure' || isLoopbackHost(https.hostname)
-  const origin = plain ? new URL(`http://${host}`) : https
+  const loopback = isLoopbackHost(https.hostname)
+  const plain = listed || trust === 'insecure' || loopback
+  const origin = loopback ? new URL(`http://${host}`) : https
   return { registry, origin, insecure: plain || trust === 'unverified', plain, settled: !plain }
 }
 
