@@ -366,6 +366,10 @@ describe('plain HTTP', () => {
     })
   })
 
+  it.each(['a.example:99999', '1.2.3.4.5', '[::g]'])('endpointOf() refuses %s', (registry) => {
+    expect(() => endpointOf(registry, [])).toThrow(expect.objectContaining({ code: 'ERR_REFERENCE_INVALID' }))
+  })
+
   it('endpointOf() knows where the Hub is', () => {
     expect(endpointOf('docker.io', []).origin.href).toBe('https://registry-1.docker.io/')
   })

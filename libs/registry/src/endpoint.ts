@@ -1,4 +1,4 @@
-import { EnvironmentError } from '@tsbuild/errors'
+import { EnvironmentError, UserError } from '@tsbuild/errors'
 import { isLoopbackHost, leadsInside } from '@tsbuild/http'
 import type { Trust } from './hosts.ts'
 
@@ -25,6 +25,7 @@ export const searchHost = 'index.docker.io'
  *
  * @param insecureHosts `host` for any port, or `host:port`
  * @param trust what configuration says about the host besides
+ * @throws {UserError} `ERR_REFERENCE_INVALID` if it is none that an address can be made of: a port of 99999
  */
 export function endpointOf(
   registry: string,
@@ -32,6 +33,9 @@ export function endpointOf(
   trust: Trust = 'verified',
 ): Endpoint {
   const host = registry === 'docker.io' ? hubHost : registry
+  if (!URL.canParse(`https://${host}`)) {
+    throw new UserError('ERR_REFERENCE_INVALID', `Cannot ask registry "${registry}": it is no host`)
+  }
   const https = new URL(`https://${host}`)
   const listed = insecureHosts.includes(registry) || insecureHosts.includes(https.hostname)
   const loopback = isLoopbackHost(https.hostname)
