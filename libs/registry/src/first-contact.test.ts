@@ -1,4 +1,5 @@
 import { Readable } from 'node:stream'
+import { UserError } from '@tsbuild/errors'
 import type { HttpResponse } from '@tsbuild/http'
 import { describe, expect, it } from 'vitest'
 import { endpointOf } from './endpoint.ts'
@@ -45,6 +46,14 @@ describe('makeFirstContact() with a host that is declared insecure', () => {
     ['a.example:5000', ['EPROTO', 'ECONNRESET'], ['https:', 'http:'], 'ECONNRESET'],
   ] as const)('%s: %j is tried as %j and ends as %s', async (registry, outcomes, tried, settled) => {
     expect(await contact(registry, ...outcomes)).toEqual({ tried, settled })
+  })
+
+  it('what is wrong with a file of ours is not taken for a host that does not answer', async () => {
+    const wrong = new UserError('ERR_CONFIG', 'no certificate')
+    const outcome = makeFirstContact(endpointOf('localhost:5000', []), async ({ origin }) => {
+      throw origin.protocol === 'http:' ? failure('UND_ERR_SOCKET') : wrong
+    })
+    await expect(outcome).rejects.toBe(wrong)
   })
 
   it('never in HTTP where only the certificate is not to be proven', () => {

@@ -1,3 +1,4 @@
+import { isBuildError } from '@tsbuild/errors'
 import { errorCode, type HttpResponse, networkFault } from '@tsbuild/http'
 import type { Endpoint } from './endpoint.ts'
 import { readErrorAnswer } from './failures.ts'
@@ -54,19 +55,24 @@ async function contactPlainly(endpoint: Endpoint, send: Send): Promise<FirstAnsw
     response = await send(endpoint)
   } catch (error) {
     if (!isClosedUnanswered(error)) throw error
-    const answer = await send(secure).catch(() => undefined)
+    const answer = await send(secure).catch(unlessOurs)
     if (answer === undefined) throw error
     return { response: answer, endpoint: secure }
   }
   if (await isPlainRefusal(response)) return { response: await send(secure), endpoint: secure }
   if (isWordless400(response)) {
-    const answer = await send(secure).catch(() => undefined)
+    const answer = await send(secure).catch(unlessOurs)
     if (answer !== undefined) {
       await response.discard()
       return { response: answer, endpoint: secure }
     }
   }
   return { response, endpoint: { ...endpoint, settled: true } }
+}
+
+/** What the other way says is of no interest; what is wrong with our own files is. */
+function unlessOurs(error: unknown): undefined {
+  if (isBuildError(error)) throw error
 }
 
 /** Go's and nginx's servers say in plain text that they were spoken to in plain text. */
