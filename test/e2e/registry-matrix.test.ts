@@ -3,7 +3,7 @@ import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'nod
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest'
 import { findProgram } from '../support/capabilities.ts'
-import { startGate } from '../support/gate.ts'
+import { type Gate, startGate } from '../support/gate.ts'
 import { type Authority, makeAuthority } from '../support/https-site.ts'
 import { tinyLayers, writeLayeredImages } from '../support/layered-image.ts'
 import { type Front, startNginx } from '../support/nginx.ts'
@@ -188,6 +188,41 @@ describe('a pull that is interrupted in its middle (REGF-12)', () => {
     expect(gate.isPassed()).toBe(true)
     const noise = readFileSync(workspace.path('big', 'noise'))
     expect(readFileSync(join(out, 'noise')).equals(noise)).toBe(true)
+  })
+})
+
+describe('Ctrl-C while a registry takes its time', () => {
+  /** Holds every connection once so many bytes have passed. */
+  const hold = async (counted: 'requests' | 'answers') => {
+    const gate = await startGate(registry.host, 24 * mebibyte, () => new Promise(() => {}), counted)
+    onTestFinished(() => gate.stop())
+    return gate
+  }
+  const passed = async (gate: Gate) => {
+    while (!gate.isPassed()) await new Promise((resolve) => setTimeout(resolve, 10))
+  }
+
+  it('ends a push', async () => {
+    const gate = await hold('requests')
+    const args = ['-q', '--push', '-t', `${gate.host}/held:1`, ...(images.get('big') ?? [])]
+    const running = workspace.tsbuild.start(args)
+    await passed(gate)
+    running.child.kill('SIGINT')
+    expect((await running.outcome).code).toBe(130)
+  })
+
+  it('ends a pull, and leaves nothing of the layer', async () => {
+    await push('big', `${registry.host}/to-hold:1`)
+    const gate = await hold('answers')
+    const context = workspace.context('pull-held', { Dockerfile: `FROM ${gate.host}/to-hold:1\n` })
+    const store = tsbuildWith(workspace.path('store-held'))
+    const running = store.start(['-q', '-o', workspace.path('pull-held-out'), context])
+    await passed(gate)
+    running.child.kill('SIGINT')
+    expect((await running.outcome).code).toBe(130)
+    await store.check(['verify'])
+    const { kinds } = JSON.parse(await store.check(['du', '--format', 'json']))
+    expect(kinds.reduce((sum: number, { bytes }: { bytes: number }) => sum + bytes, 0)).toBeLessThan(mebibyte)
   })
 })
 
