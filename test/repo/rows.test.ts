@@ -34,6 +34,7 @@ const wantedOfSecurity: ReadonlyMap<string, number> = new Map([
   ['3.2', 8],
   ['3.3', 11],
   ['3.5', 8],
+  ['3.6', 9],
   ['3.8', 8],
   ['4', 23],
 ])

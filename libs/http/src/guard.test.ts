@@ -57,7 +57,7 @@ async function ask(url: string, namedBy: string | undefined): Promise<string> {
       headers: {},
       insecure: true,
       foreign: true,
-      namedBy,
+      namedBy: namedBy === undefined ? undefined : new URL(`https://${namedBy}`),
     })
     return Buffer.concat(await response.body.toArray()).toString()
   } catch (error) {
@@ -103,7 +103,8 @@ describe('hosts that a server in public names', () => {
     'REG-02: %s may be, if the server is in a private network itself',
     async (text) => {
       const url = new URL(text)
-      for (const namedBy of ['inside.example', '192.168.1.1', '[fd00::1]', 'localhost', undefined]) {
+      for (const home of ['inside.example', '192.168.1.1', '[fd00::1]', 'localhost', undefined]) {
+        const namedBy = home === undefined ? undefined : new URL(`https://${home}`)
         const guard = await createGuards(lookup).of({ url, foreign: true, namedBy })
         const found = await new Promise((resolve) =>
           guardedLookup(lookup, guard)(url.hostname, { all: true }, (error, addresses) =>

@@ -23,7 +23,7 @@ export interface Guards {
   of(request: {
     readonly url: URL
     readonly foreign: boolean
-    readonly namedBy?: string | undefined
+    readonly namedBy?: URL | undefined
   }): Promise<Guard>
 }
 
@@ -38,7 +38,7 @@ export function createGuards(lookup: LookupFunction): Guards {
   return {
     of: async ({ url, foreign, namedBy }) => {
       if (!foreign) return 'none'
-      const guard = namedBy === undefined || (await isInside(namedBy)) ? 'machine' : 'private'
+      const guard = namedBy === undefined || (await isInside(namedBy.hostname)) ? 'machine' : 'private'
       const host = withoutBrackets(url.hostname)
       if (isIP(host) !== 0 && isRefused(host, guard)) throw new InternalAddressError(refusal(host))
       return guard

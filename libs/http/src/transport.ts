@@ -19,8 +19,8 @@ export interface HttpRequest {
   readonly insecure: boolean
   /** A server named this address: connections to this machine are refused after its name was resolved. */
   readonly foreign: boolean
-  /** Which host named it: one in public may not lead into private networks either. */
-  readonly namedBy?: string | undefined
+  /** The server that named it, which may be this one: one in public may not lead into private networks either. Its authorities count here too. */
+  readonly namedBy?: URL | undefined
   readonly signal?: AbortSignal | undefined
   /** How many milliseconds longer than usual the answer may take. */
   readonly patienceMs?: number | undefined
@@ -81,17 +81,24 @@ export function createTransport(options: TransportOptions): Transport {
   const dispatchers = new Map<string, Promise<Dispatcher>>()
   const certificates = new Map<string, Promise<Certificates | undefined>>()
   const guards = createGuards(lookupOf(options))
-  const certificatesOf = (url: URL): Promise<Certificates | undefined> | undefined => {
-    if (options.certificates === undefined || url.protocol !== 'https:') return undefined
+  const certificatesOf = async (url: URL | undefined): Promise<Certificates | undefined> => {
+    if (options.certificates === undefined || url?.protocol !== 'https:') return undefined
     const known = certificates.get(url.host) ?? options.certificates(url.host)
     certificates.set(url.host, known)
     return known
   }
+  /** A site's authority signs its token server and its storage as well; a client certificate is for one host. */
+  const certificatesFor = async ({ url, namedBy }: HttpRequest): Promise<Certificates | undefined> => {
+    const away = namedBy?.host === url.host ? undefined : namedBy
+    const [own, of] = await Promise.all([certificatesOf(url), certificatesOf(away)])
+    const ca = [...(own?.ca ?? []), ...(of?.ca ?? [])]
+    return ca.length === 0 && own === undefined ? undefined : { ca, client: own?.client }
+  }
   const dispatcherFor = async (request: HttpRequest): Promise<Dispatcher> => {
     const guard = await guards.of(request)
-    const own = await certificatesOf(request.url)
+    const own = await certificatesFor(request)
     const proxy = proxyFor(request.url, options.proxy)
-    const key = `${request.insecure} ${guard} ${proxy ?? ''} ${own === undefined ? '' : request.url.host}`
+    const key = `${request.insecure} ${guard} ${proxy ?? ''} ${own === undefined ? '' : `${request.url.host} ${request.namedBy?.host}`}`
     const existing = dispatchers.get(key)
     if (existing !== undefined) return existing
     const made = createDispatcher({ insecure: request.insecure, guard, proxy, own }, options)

@@ -192,7 +192,12 @@ function secretsOf(found: Credentials | undefined): readonly string[] {
     found === undefined
       ? []
       : found.type === 'basic'
-        ? [basicHeader(found).slice('Basic '.length), found.password, encodeURIComponent(found.password)]
+        ? // Without the padding, which may stand behind it as `%3D`.
+          [
+            basicHeader(found).slice('Basic '.length).replace(/=+$/, ''),
+            found.password,
+            encodeURIComponent(found.password),
+          ]
         : [found.token, encodeURIComponent(found.token)]
   return all.filter((secret) => secret.length >= 4)
 }

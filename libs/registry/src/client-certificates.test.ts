@@ -2,10 +2,12 @@ import { execFileSync, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:http'
+import { createServer as createTlsServer } from 'node:https'
 import { connect } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
+import { TLSSocket } from 'node:tls'
 import { digestBytes } from '@tsbuild/digest'
 import { mediaTypes, parseReference, serializeManifest } from '@tsbuild/oci'
 import { afterEach, beforeAll, describe, expect, it } from 'vitest'
@@ -189,6 +191,43 @@ describe('authorities', () => {
       code: 'ERR_REGISTRY_TLS',
       message: expect.stringContaining('cannot be trusted'),
     })
+  })
+
+  it('of a registry are trusted for the token server that it names, which sees no client certificate', async () => {
+    const asked: string[] = []
+    const tokens = createTlsServer(
+      {
+        cert: server?.certificate,
+        key: server?.key,
+        ca: client?.certificate,
+        requestCert: true,
+        rejectUnauthorized: false,
+      },
+      (request, response) => {
+        const { socket } = request
+        const shown = socket instanceof TLSSocket && Object.keys(socket.getPeerCertificate()).length > 0
+        asked.push(`${request.url?.split('?')[0]} ${shown ? 'with' : 'without'} a certificate`)
+        response.end('{"token":"t"}')
+      },
+    )
+    tokens.listen(0, '127.0.0.1')
+    await once(tokens, 'listening')
+    cleanups.push(async () => {
+      tokens.close()
+      tokens.closeAllConnections()
+    })
+    const { registry, port } = await startStrict()
+    const at = tokens.address()
+    const realm = `https://auth.good.example:${typeof at === 'object' ? at?.port : ''}/token`
+    registry.fault({
+      act: ({ response }) => reply(response, 401, { 'www-authenticate': `Bearer realm="${realm}"` }),
+    })
+    const host = `registry.good.example:${port}`
+    const certificates = { [host]: { ca: ca(), client } }
+    // The two are one machine here, which no registry may lead us to unless the user says so.
+    const trustedRealms = ['auth.good.example']
+    await clientWith(certificates, { trustedRealms }).client.resolve(parseReference(`${host}/app:1`))
+    expect(asked).toEqual(['/token without a certificate'])
   })
 
   it('unverified trust takes any certificate, and no plain HTTP', async () => {

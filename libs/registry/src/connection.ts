@@ -172,7 +172,7 @@ async function sendFollowing(
       body: typeof request.body === 'function' ? request.body() : request.body,
       insecure: endpoint.insecure,
       foreign: isForeignHost(endpoint.origin.hostname, url.hostname),
-      namedBy: endpoint.origin.hostname,
+      namedBy: endpoint.origin,
       signal: request.signal,
       patienceMs: request.patienceMs,
     })

@@ -24,7 +24,9 @@ afterEach(async () => {
 /** A proxy that leads every name to this machine and remembers what it was asked for. */
 async function startProxy(tunnelStatus = 200) {
   const asked: string[] = []
+  const authorizations: (string | undefined)[] = []
   const server = createServer((request, response) => {
+    authorizations.push(request.headers['proxy-authorization'])
     const url = new URL(request.url ?? '')
     asked.push(url.host)
     const onward = httpRequest({ host: '127.0.0.1', port: url.port, path: url.pathname }, (answer) => {
@@ -35,6 +37,7 @@ async function startProxy(tunnelStatus = 200) {
   })
   server.on('connect', (request, socket) => {
     asked.push(request.url ?? '')
+    authorizations.push(request.headers['proxy-authorization'])
     if (tunnelStatus !== 200) {
       socket.end(`HTTP/1.1 ${tunnelStatus} no\r\n\r\n`)
       return
@@ -53,7 +56,7 @@ async function startProxy(tunnelStatus = 200) {
     server.close()
     server.closeAllConnections()
   })
-  return { url: `http://127.0.0.1:${address.port}`, asked }
+  return { url: `http://127.0.0.1:${address.port}`, asked, authorizations }
 }
 
 async function setUp(proxyOf: (url: string) => ProxySettings, tunnelStatus?: number) {
@@ -73,6 +76,7 @@ async function setUp(proxyOf: (url: string) => ProxySettings, tunnelStatus?: num
   cleanups.push(() => client.close(), registry.stop)
   return {
     proxy,
+    registry,
     named,
     loopback: registry.host,
     pull: (host: string) => client.resolve(parseReference(`${host}/app:1`)),
@@ -100,4 +104,20 @@ describe('proxies', () => {
     const { named, pull } = await setUp((url) => ({ httpProxy: url }), 403)
     await expect(pull(named)).rejects.toMatchObject({ code: expect.stringMatching(/^ERR_REGISTRY_/) })
   })
+})
+
+it('a proxy gets the user name and the password of its own address, and no registry does', async () => {
+  const { proxy, named, registry, pull } = await setUp((url) => ({
+    httpProxy: url.replace('//', '//proxy:hunter22@'),
+  }))
+  expect((await pull(named)).bytes.equals(manifest)).toBe(true)
+  expect(proxy.authorizations).toEqual([`Basic ${Buffer.from('proxy:hunter22').toString('base64')}`])
+  expect(registry.requests.map(({ authorization }) => authorization)).toEqual([undefined])
+})
+
+it('the address of a proxy that does not answer is shown without its password', async () => {
+  const { named, pull } = await setUp(() => ({ httpProxy: 'http://proxy:hunter22@127.0.0.1:1' }))
+  const error: unknown = await pull(named).catch((reason) => reason)
+  expect(error).toMatchObject({ code: 'ERR_REGISTRY_UNREACHABLE' })
+  expect(error instanceof Error ? `${error.message} ${error.stack}` : '').not.toContain('hunter22')
 })

@@ -46,14 +46,13 @@ export async function fetchToken(
 ): Promise<Token> {
   const { call, endpoint, realm, credentials } = request
   const purpose = { what: call.purpose.what, host: realm.host }
-  const { hostname } = endpoint.origin
-  const foreign = !request.trusted && isForeignHost(hostname, realm.hostname)
+  const foreign = !request.trusted && isForeignHost(endpoint.origin.hostname, realm.hostname)
   const askedAt = now()
   const response = await sender(
     () => ({
       insecure: endpoint.insecure,
       foreign,
-      namedBy: hostname,
+      namedBy: endpoint.origin,
       ...(credentials?.type === 'identityToken'
         ? refreshRequest(request, credentials.token)
         : getRequest(request)),

@@ -13,9 +13,10 @@ import {
 import { tmpdir } from 'node:os'
 import { delimiter, join } from 'node:path'
 import { Readable } from 'node:stream'
-import { type Access, startFakeRegistry } from '@tsbuild/registry/testing'
+import { type Access, type Exchange, replyError, startFakeRegistry } from '@tsbuild/registry/testing'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import type { Host } from '../host.ts'
+import { main } from '../main.ts'
 import { memoryHost } from '../test-support/memory-host.ts'
 import { run as login } from './login.ts'
 import { run as logout } from './logout.ts'
@@ -205,6 +206,45 @@ describe('tsbuild login', () => {
       message: expect.stringContaining(why),
     })
   })
+
+  it.each([
+    ['basic', { type: 'basic', ...user }],
+    ['bearer', { type: 'bearer', user, tokens: new Set<string>() }],
+  ] as const)(
+    'REG-07: a registry that says credentials back to us (%s) has them shown nowhere',
+    async (_, access) => {
+      const registry = await startFakeRegistry({ access })
+      cleanups.push(registry.stop)
+      const sent: string[] = []
+      const echo = ({ request, response }: Exchange) => {
+        const { authorization = '' } = request.headers
+        sent.push(authorization)
+        const secret = authorization.replace(/^\w+ /, '')
+        const words = [
+          authorization,
+          secret,
+          encodeURIComponent(secret),
+          'hunter22',
+          'https://me:hunter22@x.example/',
+        ]
+        replyError(response, 403, 'ECHO', words.join(' '))
+      }
+      const later = { path: /^\/v2\//, act: echo }
+      const first = { path: /^\/v2\//, act: ({ next }: Exchange) => next() }
+      registry.fault(first, later, first, later)
+      const outputs: string[] = []
+      for (const flags of [[], ['--debug']]) {
+        const host = hostWith('hunter22')
+        expect(await main(['login', '-u', 'me', '--password-stdin', ...flags, registry.host], host)).toBe(3)
+        outputs.push(host.out() + host.err())
+      }
+      expect(outputs[0]).toContain('ECHO')
+      expect(sent[0]).not.toBe('')
+      for (const secret of ['hunter22', auth, ...sent.map((one) => one.replace(/^\w+ /, ''))]) {
+        if (secret !== '') expect(outputs.join('')).not.toContain(secret)
+      }
+    },
+  )
 
   it('leaves the file alone when it is no configuration', async () => {
     const registry = await start()

@@ -1,9 +1,8 @@
 import { dirname, join, resolve } from 'node:path'
-import { createSecureContext } from 'node:tls'
 import { UserError } from '@tsbuild/errors'
 import type { HostCertificates, RegistryHosts } from '@tsbuild/registry'
 import type { HostFiles } from '@tsbuild/registry-config'
-import { configFolder, readIfThere } from './read-if-there.ts'
+import { configFolder, readIfThere, unlessForbidden } from './read-if-there.ts'
 import { namesIn, type RegistryHostsHost } from './registry-hosts.ts'
 
 /** The Hub's name in files, and the machine that answers for it. */
@@ -27,6 +26,7 @@ export function hostCertificates(
     if (!isHost(asked)) return undefined
     const names = namesOf(asked)
     const named = files.filter((one) => names.includes(one.host))
+    // As podman does: a folder that is closed to this user is not for this user.
     const found = await Promise.all([
       ...named.map((one) => readNamed(one)),
       ...folders.flatMap((one) => names.map((name) => readFolder(join(one, name)))),
@@ -51,7 +51,7 @@ async function readNamed({ ca, client, file }: HostFiles): Promise<HostCertifica
 }
 
 async function readFolder(folder: string): Promise<HostCertificates> {
-  const names = await namesIn(folder)
+  const names = await unlessForbidden(() => namesIn(folder), [])
   const authorities = names.filter((name) => name.endsWith('.crt'))
   const certificates = names.filter((name) => name.endsWith('.cert')).map((name) => join(folder, name))
   const [first] = certificates
@@ -72,6 +72,7 @@ async function readClient(
   keyPath: string,
 ): Promise<NonNullable<HostCertificates['client']>> {
   const [certificate, key] = await Promise.all([mustRead(certificatePath), mustRead(keyPath)])
+  const { createSecureContext } = await import('node:tls')
   try {
     createSecureContext({ cert: certificate, key })
   } catch {

@@ -23,3 +23,16 @@ export async function readIfThere(path: string): Promise<string | undefined> {
     throw new UserError('ERR_CONFIG', `Cannot read file "${path}"`, { cause })
   }
 }
+
+/** What `read` gives, or `otherwise` where this user may not read: files of the machine may be for others. */
+export async function unlessForbidden<T>(read: () => Promise<T>, otherwise: T): Promise<T> {
+  try {
+    return await read()
+  } catch (error) {
+    const cause = error instanceof Error ? error.cause : undefined
+    if (cause instanceof Error && 'code' in cause && (cause.code === 'EACCES' || cause.code === 'EPERM')) {
+      return otherwise
+    }
+    throw error
+  }
+}

@@ -6,7 +6,7 @@ import type { RegistryConfig } from '@tsbuild/registry-config'
 import type { Host } from '../host.ts'
 import { type ConfigFile, configPath } from './config-file.ts'
 import { hostCertificates } from './host-certificates.ts'
-import { configFolder, readIfThere } from './read-if-there.ts'
+import { configFolder, readIfThere, unlessForbidden } from './read-if-there.ts'
 
 /** What is needed of the process. */
 export type RegistryHostsHost = Pick<Host, 'env' | 'cwd'>
@@ -87,7 +87,8 @@ async function readDropIns(folder: string): Promise<readonly RegistryConfig[]> {
 
 async function readContainerd(folder: string): Promise<readonly RegistryConfig[]> {
   const { isHost, parseContainerdHosts } = await import('@tsbuild/registry-config')
-  const read = (await namesIn(folder)).filter(isHost).map(async (name) => {
+  const names = await unlessForbidden(() => namesIn(folder), [])
+  const read = names.filter(isHost).map(async (name) => {
     const path = join(folder, name, 'hosts.toml')
     const text = await readIfThere(path)
     return text === undefined ? undefined : parseContainerdHosts(text, name, path)
@@ -95,7 +96,7 @@ async function readContainerd(folder: string): Promise<readonly RegistryConfig[]
   return (await Promise.all(read)).filter((config) => config !== undefined)
 }
 
-/** `daemon.json` of the user's own daemon and of the machine's. */
+/** `daemon.json` of the user's own daemon and of the machine's, if the user may read that. */
 async function readDocker(env: Host['env'], etc: string): Promise<readonly RegistryConfig[]> {
   const { parseDockerDaemon } = await import('@tsbuild/registry-config')
   const folder = configFolder(env)
@@ -103,7 +104,7 @@ async function readDocker(env: Host['env'], etc: string): Promise<readonly Regis
     join(one, 'docker', 'daemon.json'),
   )
   const read = paths.map(async (path) => {
-    const text = await readIfThere(path)
+    const text = await unlessForbidden(() => readIfThere(path), undefined)
     return text === undefined ? undefined : parseDockerDaemon(text, path)
   })
   return (await Promise.all(read)).filter((config) => config !== undefined)
