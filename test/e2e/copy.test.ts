@@ -527,7 +527,7 @@ describe('MAN-08: platforms that lead elsewhere', () => {
     'linux/amd64/v1/x',
     '.',
     '..',
-    'linux/amd64\0',
+    'linux\\amd64',
     'li nux/amd64',
     'linux/%2e%2e',
   ]
@@ -538,7 +538,7 @@ describe('MAN-08: platforms that lead elsewhere', () => {
       ['copy', '--platform', platform, image('app:all'), `oci:${workspace.path('platform-out')}`],
       ['inspect', '--remote', '--platform', platform, image('app:all')],
       ['--platform', platform, '-o', workspace.path('platform-dir'), context],
-    ].filter((args) => !args.some((arg) => arg.includes('\0')))
+    ]
     for (const args of commands) {
       const { code, stderr } = await run(...args)
       expect([code, stderr], args.join(' ')).toEqual([
