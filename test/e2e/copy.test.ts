@@ -27,6 +27,8 @@ beforeAll(async () => {
       `${registry.host}/app:${arch}`,
       context,
     ])
+  const [first = '', second = ''] = ['amd64', 'arm64'].map((arch) => `${registry.host}/app:${arch}`)
+  await workspace.tsbuild.check(['index', 'create', '-q', '-t', `${registry.host}/app:all`, first, second])
 })
 afterAll(async () => {
   await registry?.stop()
