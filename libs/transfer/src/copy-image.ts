@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events'
 import type { Descriptor } from '@tsbuild/oci'
 import { isBlobUnknown } from '@tsbuild/registry'
 import pLimit from 'p-limit'
@@ -109,6 +110,8 @@ export async function putTree(
   tree: ImageTree,
   { signal, onProgress }: Pick<CopyOptions, 'signal' | 'onProgress'>,
 ): Promise<boolean> {
+  // Each blob listens to it: more than Node's ten are no leak.
+  if (signal !== undefined) setMaxListeners(0, signal)
   const limit = pLimit({ concurrency, rejectOnClear: true })
   let moved = false
   const put = async (blob: Descriptor): Promise<void> => {

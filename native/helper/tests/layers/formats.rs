@@ -75,7 +75,10 @@ fn diff_orders_sorts_and_clamps() {
     place.diff_with("upper", "out.tar", &json!({"format": "none", "level": 0}), Some(3000), &[]).result();
     let script = "import sys, tarfile\nfor m in tarfile.open(sys.argv[1]): print(m.name, m.isdir(), int(m.mtime), m.uname, m.gname)";
     let got = python(script, &[&place.text("out.tar")]);
-    assert_eq!(got, "a True 3000  \na/x False 100  \na/y False 3000  \na-b True 3000  \na.b False -5  \nb False 3000  \n");
+    assert_eq!(
+        got,
+        "a True 3000  \na/x False 100  \na/y False 3000  \na-b True 3000  \na.b False -5  \nb False 3000  \n"
+    );
     let raw = std::fs::read(place.path("out.tar")).unwrap();
     assert!(raw.starts_with(b"a/\0"), "directories end with a slash");
 }
