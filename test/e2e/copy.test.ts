@@ -1,8 +1,8 @@
 import { createHash } from 'node:crypto'
 import { mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { reply, startFakeRegistry } from '@tsbuild/registry/testing'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { startFakeRegistry } from '../support/fake-registry.ts'
 import { pushRaw, type RegistryProcess, startRegistry } from '../support/registry-process.ts'
 import { makeTar } from '../support/tar.ts'
 import { check } from '../support/tsbuild.ts'
@@ -32,6 +32,26 @@ afterAll(async () => {
   await registry?.stop()
   await workspace?.remove()
 })
+
+/** What a registry that misbehaves answers. */
+interface Answer {
+  readonly status?: number
+  readonly headers?: Readonly<Record<string, string>>
+  readonly body?: string | Buffer
+}
+
+/** A registry that answers whatever a test wants. */
+async function startAnswering(answer: (request: { readonly url?: string | undefined }) => Answer) {
+  const fake = await startFakeRegistry()
+  fake.fault({
+    times: Number.POSITIVE_INFINITY,
+    act({ request, response }) {
+      const { status = 200, headers = {}, body = '' } = answer(request)
+      reply(response, status, headers, request.method === 'HEAD' ? undefined : Buffer.from(body))
+    },
+  })
+  return fake
+}
 
 const tsbuild = (...args: string[]) => workspace.tsbuild.check(args)
 const run = (...args: string[]) => workspace.tsbuild.run(args)
@@ -246,7 +266,7 @@ const documentOf = (kind: keyof typeof types) => ({
 describe('what a registry sends', () => {
   const serve = (body: object | Buffer, type: string) => {
     const bytes = Buffer.isBuffer(body) ? body : Buffer.from(JSON.stringify(body))
-    return startFakeRegistry(({ url = '' }) =>
+    return startAnswering(({ url = '' }) =>
       url === '/v2/'
         ? {}
         : url.includes('/manifests/')
@@ -326,7 +346,7 @@ describe('what a registry sends', () => {
 
   it('MAN-04: no layer is fetched from where a manifest says', async () => {
     let asked = 0
-    const canary = await startFakeRegistry(() => {
+    const canary = await startAnswering(() => {
       asked++
       return {}
     })
@@ -362,7 +382,7 @@ describe('what a registry sends', () => {
         ],
       }),
     )
-    const fake = await startFakeRegistry(({ url = '' }) => {
+    const fake = await startAnswering(({ url = '' }) => {
       if (/\/manifests\/(?:1|sha256:[0-9a-f]{64})$/.test(url))
         return { headers: { 'content-type': types.docker }, body: manifest }
       if (url.includes(configDigest)) return { body: config }
@@ -387,7 +407,7 @@ describe('what a registry sends', () => {
 
   it('MAN-06: a foreign frontend is refused without a request', async () => {
     let asked = 0
-    const fake = await startFakeRegistry(() => {
+    const fake = await startAnswering(() => {
       asked++
       return { status: 404 }
     })
@@ -537,7 +557,7 @@ describe('MAN-08: platforms that lead elsewhere', () => {
         size: 300,
         platform: { os: 'linux', architecture },
       }
-      const fake = await startFakeRegistry(({ url = '' }) =>
+      const fake = await startAnswering(({ url = '' }) =>
         url.includes('/manifests/')
           ? {
               headers: { 'content-type': types.index },

@@ -43,12 +43,16 @@ function withoutTimes(files: Files): Files {
   return files.map((file) => ({ ...file, mtimeNs: '0' }))
 }
 
-/** COPY leaves ACLs behind: they name users of the machine, or of the stage, that the file comes from. */
-function withoutAcls(files: Files): Files {
-  const kept = (name: string) => !name.startsWith('system.posix_acl_')
+/**
+ * What COPY takes of these files: no ACLs, since they name users of the machine, or of the stage, that a file comes from; and
+ * for an ordinary user no capabilities of another user namespace, which the kernel does not show there.
+ */
+function copiedBy(user: User, files: Files): Files {
+  const kept = ([name, value]: [string, string]) =>
+    !name.startsWith('system.posix_acl_') && (user.name === 'root' || !value.startsWith('01000003'))
   return files.map((file) => ({
     ...file,
-    xattrs: Object.fromEntries(Object.entries(file.xattrs).filter(([name]) => kept(name))),
+    xattrs: Object.fromEntries(Object.entries(file.xattrs).filter(kept)),
   }))
 }
 
@@ -109,7 +113,7 @@ describe.each(userNames)('what %s builds', (name) => {
       const wanted = tree.filter(({ path }) => path !== '.')
       expect(tree.filter(({ xattrs }) => Object.keys(xattrs).length > 0).length).toBeGreaterThan(4)
       expect(
-        compareTrees({ files: folder === 'copy' ? withoutAcls(wanted) : wanted }, { files: found }),
+        compareTrees({ files: folder === 'copy' ? copiedBy(user, wanted) : wanted }, { files: found }),
       ).toBeUndefined()
     })
   })
@@ -138,6 +142,8 @@ describe.each(userNames)('what %s builds', (name) => {
 
 describe('an image of', () => {
   const root = userOf('root')
+  // Their storage copies files one by one, ten thousand links at every step.
+  const peerCases = fidelityCases.filter(({ name }) => !name.includes('10,000'))
 
   /** Unpacks the image `case` of a layout with tsbuild and with umoci; gives how the trees differ. */
   async function compareUnpacked(folder: string, layout: string) {
@@ -150,7 +156,7 @@ describe('an image of', () => {
     await check('tar', [...attributes, '-xpf', archive, '-C', ours])
     const theirs = await unpackWithUmoci(layout, 'case', workspace.path(`${folder}-umoci`))
     const [mine = [], other = []] = survey([{ root: ours }, { root: theirs }])
-    expect(mine.length).toBeGreaterThan(10_000)
+    expect(mine.length).toBeGreaterThan(300)
     const belowRoot = (files: Files) => ({ files: files.filter(({ path }) => path !== '.') })
     return compareTrees(belowRoot(mine), belowRoot(other))
   }
@@ -159,7 +165,7 @@ describe('an image of', () => {
     needsAll(test, root)
     needs(test, 'program buildah', 'program runc')
     const [context, layout] = [workspace.path('buildah-context'), workspace.path('buildah-layout')]
-    await writeFidelityContext(context, fidelityCases)
+    await writeFidelityContext(context, peerCases)
     const storage = ['--root', workspace.path('buildah/root'), '--runroot', workspace.path('buildah/run')]
     const buildah = (...args: string[]) => check('buildah', [...storage, '--storage-driver', 'vfs', ...args])
     const isolation = [
@@ -181,7 +187,7 @@ describe('an image of', () => {
     needsAll(test, root)
     needs(test, 'program dockerd', 'program runc')
     const [context, layout] = [workspace.path('docker-context'), workspace.path('docker-layout')]
-    await writeFidelityContext(context, fidelityCases)
+    await writeFidelityContext(context, peerCases)
     const daemon = await startDockerd(workspace.path('docker'))
     try {
       const build = ['build', '--network', 'none', '-q', '-t', 'fidelity:case', context]

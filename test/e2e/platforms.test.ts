@@ -1,5 +1,7 @@
-import { existsSync, mkdirSync, readdirSync, readFileSync, symlinkSync } from 'node:fs'
+import { copyFileSync, existsSync, mkdirSync, readdirSync, readFileSync, symlinkSync } from 'node:fs'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { userNames, userOf } from '../support/builder-user.ts'
+import { findProgram } from '../support/capabilities.ts'
 import { type RegistryProcess, startRegistry } from '../support/registry-process.ts'
 import { check } from '../support/tsbuild.ts'
 import { openBusyboxWorkspace, readLine, type Workspace } from '../support/workspace.ts'
@@ -71,6 +73,35 @@ describe('a build for several platforms', () => {
     expect(cached).toEqual([])
     const again = await workspace.tsbuild.build([...asked, fresh])
     expect(again.executed).toEqual([])
+  })
+
+  it('runs the steps of its platforms at a time: each waits for the other', async () => {
+    const meeting = workspace.context('meeting', {
+      Dockerfile: [
+        'FROM --platform=$BUILDPLATFORM busybox:test',
+        'ARG TARGETARCH',
+        'RUN --mount=type=cache,id=meeting,target=/m touch /m/$TARGETARCH && until [ $(ls /m | wc -l) = 2 ]; do :; done',
+      ].join('\n'),
+    })
+    const flags = ['--platform', 'linux/arm64,linux/s390x', '--step-timeout', '60s']
+    expect((await workspace.tsbuild.build([...flags, meeting])).executed).toHaveLength(2)
+  })
+
+  it('says once what is wrong for all, and ends for all when one fails', async () => {
+    const failing = workspace.context('failing', {
+      Dockerfile: [
+        'FROM --platform=$BUILDPLATFORM busybox:test AS Build',
+        'ARG TARGETARCH',
+        'RUN mkdir /out && echo $TARGETARCH > /out/arch && test $TARGETARCH != s390x',
+        'FROM scratch',
+        'COPY --from=Build /out /',
+      ].join('\n'),
+    })
+    const out = workspace.path('failing-out')
+    const outcome = await workspace.tsbuild.run([...asked, '--progress', 'plain', '-o', out, failing])
+    expect([outcome.code, outcome.stderr]).toEqual([1, expect.stringContaining('[ERR_STEP_FAILED]')])
+    expect(outcome.stderr.match(/StageNameCasing/g)).toHaveLength(1)
+    expect(existsSync(out)).toBe(false)
   })
 
   it('writes an index in the order asked for, and each image is for its platform', async () => {
@@ -230,27 +261,40 @@ describe('files of several platforms', () => {
     expect(readdirSync(`${out}/bin`).toSorted()).toEqual(['all', 'amd64', 'arm64'])
   })
 
-  it('go to one tar, with the owners that they have, and the same bytes again', async () => {
-    const owned = workspace.context('owned', {
-      Dockerfile: [
-        'FROM --platform=$BUILDPLATFORM busybox:test AS build',
-        'ARG TARGETARCH',
-        'RUN mkdir /out && echo $TARGETARCH > /out/arch && chown 123:456 /out/arch && ln /out/arch /out/hard',
-        'FROM scratch',
-        'COPY --from=build /out /',
-      ].join('\n'),
-    })
-    const [first, second] = [workspace.path('a.tar'), workspace.path('b.tar')]
-    for (const dest of [first, second])
-      await workspace.tsbuild.check(['-q', ...asked, '-o', `type=tar,dest=${dest}`, owned])
-    expect(readFileSync(first).equals(readFileSync(second))).toBe(true)
-    const lines = (await check('tar', ['-tvf', first, '--numeric-owner'])).trim().split('\n')
-    const names = lines.map((line) => line.replace(/^.*\d\d:\d\d /, ''))
-    expect(names).toEqual(
-      directories.flatMap((name) => [`${name}/`, `${name}/arch`, `${name}/hard link to ${name}/arch`]),
-    )
-    expect(lines.filter((line) => / 123\/456 /.test(line))).toHaveLength(directories.length * 2)
-  })
+  const ownedDockerfile = [
+    'FROM --platform=$BUILDPLATFORM scratch AS build',
+    'COPY --chmod=755 busybox /bin/busybox',
+    'ARG TARGETARCH',
+    'RUN ["/bin/busybox", "sh", "-c", "cd /; /bin/busybox mkdir out; echo $TARGETARCH > out/arch"]',
+    'RUN ["/bin/busybox", "sh", "-c", "cd /out; /bin/busybox chown 123:456 arch; /bin/busybox ln arch hard"]',
+    'FROM scratch',
+    'COPY --from=build /out /',
+  ].join('\n')
+
+  it.for(userNames)(
+    'go to one tar as %s, with the owners that they have, and the same bytes again',
+    async (name, t) => {
+      const user = userOf(name)
+      user.needed(t)
+      const owned = workspace.context(`owned-${name}`, { Dockerfile: ownedDockerfile })
+      copyFileSync(findProgram('busybox') ?? '', `${owned}/busybox`)
+      const folder = workspace.path(`tars-${name}`)
+      mkdirSync(folder)
+      await user.giveTo(folder, owned)
+      const [first, second] = [`${folder}/a.tar`, `${folder}/b.tar`]
+      for (const dest of [first, second]) {
+        const output = `type=tar,dest=${dest}`
+        const [program, ...args] = user.commandLine(['-q', ...asked, '-o', output, owned])
+        await check(program, args, { env: { TSBUILD_ROOT: `${folder}/store`, HOME: folder }, cwd: folder })
+      }
+      expect(readFileSync(first).equals(readFileSync(second))).toBe(true)
+      const lines = (await check('tar', ['-tvf', first, '--numeric-owner'])).trim().split('\n')
+      expect(lines.map((line) => line.replace(/^.*\d\d:\d\d /, ''))).toEqual(
+        directories.flatMap((place) => [`${place}/`, `${place}/arch`, `${place}/hard link to ${place}/arch`]),
+      )
+      expect(lines.filter((line) => / 123\/456 /.test(line))).toHaveLength(directories.length * 2)
+    },
+  )
 
   it.each(['../../escape', 'linux/../..', 'linux/amd64/../../..', '/etc', 'linux/'])(
     'MAN-08: the platform %j is refused, and nothing is written',

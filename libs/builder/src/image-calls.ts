@@ -121,17 +121,21 @@ function referenceIfAny(name: string): ImageReference | undefined {
 export async function copyImage(machine: Machine, options: CopyImageOptions): Promise<CopyReport> {
   const from = parseImagePlace(options.from)
   const to = parseImagePlace(options.to)
+  const places = placeOptions(machine, options)
   const title = `copying ${formatImagePlace(from)} to ${formatImagePlace(to)}`
   const { root, moved, referrers } = await shown(machine, options, title, (onProgress) =>
     copyBetween(from, to, {
-      ...placeOptions(machine, options),
+      ...places,
       platforms: platformsOf(options.platforms ?? 'all'),
       strict: options.platforms !== 'all',
       referrers: options.referrers,
       onProgress,
     }),
   )
-  return { descriptor: root, moved, referrers }
+  if (options.referrers !== true) return { descriptor: root, moved, referrers }
+  const { copySignatures } = await import('./copy-signatures.ts')
+  const signatures = await copySignatures(machine, from, to, root, places)
+  return { descriptor: root, moved, referrers: referrers + signatures }
 }
 
 /** See `Builder.tagImage`. */

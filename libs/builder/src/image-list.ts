@@ -76,15 +76,33 @@ function hasLabel({ labels }: ListedImage, label: string): boolean {
 function matchesReference(name: string | undefined, pattern: string): boolean {
   if (name === undefined) return false
   const familiar = familiarOf(name)
-  const test = patternOf(pattern)
-  return test.test(familiar) || test.test(familiar.replace(/(?::[^/:@]*)?(?:@.*)?$/, ''))
+  const bare = familiar.replace(/(?::[^/:@]*)?(?:@.*)?$/, '')
+  return [familiar, bare].some((text) => matchesPath(text.split('/'), pattern.split('/')))
 }
 
-function patternOf(pattern: string): RegExp {
-  const source = pattern.replace(/[.*+?^${}()|[\]\\]/g, (character) =>
-    character === '*' ? '[^/]*' : character === '?' ? '[^/]' : `\\${character}`,
-  )
-  return new RegExp(`^${source}$`, 's')
+function matchesPath(parts: readonly string[], patterns: readonly string[]): boolean {
+  return parts.length === patterns.length && parts.every((part, at) => matchesPart(part, patterns[at] ?? ''))
+}
+
+/** `*` and `?` within one folder; when a text does not go on as after a `*`, only the last one has to take more. */
+function matchesPart(text: string, pattern: string): boolean {
+  let at = 0
+  let next = 0
+  let star = -1
+  let taken = 0
+  while (at < text.length) {
+    if (pattern[next] === '*') {
+      star = next++
+      taken = at
+    } else if (next < pattern.length && (pattern[next] === '?' || pattern[next] === text[at])) {
+      at++
+      next++
+    } else if (star >= 0) {
+      next = star + 1
+      at = ++taken
+    } else return false
+  }
+  return /^\**$/.test(pattern.slice(next))
 }
 
 function familiarOf(name: string): string {

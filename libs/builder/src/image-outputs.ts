@@ -1,6 +1,5 @@
 import { UserError } from '@tsbuild/errors'
 import {
-  type AssembledImage,
   type AssembledTree,
   assembleImage,
   assembleTree,
@@ -9,10 +8,11 @@ import {
   exportArchive,
   exportToStore,
   type ImageForm,
+  type PlatformImage,
   pushImage,
 } from '@tsbuild/exporter'
 import type { FrontendResult } from '@tsbuild/frontend'
-import { formatReference, type Platform, parseReference } from '@tsbuild/oci'
+import { formatReference, parseReference } from '@tsbuild/oci'
 import type { Filesystem } from '@tsbuild/snapshot'
 import { annotationsOf } from './annotations.ts'
 import type { Attestations } from './attestations/create-attestations.ts'
@@ -41,7 +41,7 @@ export interface ImageSource {
 export interface MadeImage {
   readonly tree: AssembledTree
   /** In the order of the platforms. */
-  readonly images: readonly { readonly platform: Platform; readonly image: AssembledImage }[]
+  readonly images: readonly PlatformImage[]
 }
 
 /** Makes the image of an output; outputs that want the same one get the same one. */
@@ -74,20 +74,20 @@ async function makeImage(
     specs,
     platforms.map(({ frontend }) => frontend.image.platform),
   )
-  const images = await Promise.all(
-    platforms.map(async ({ frontend, filesystem }) => {
-      const { image: draft } = frontend
-      const { platform } = draft
-      const parts = {
-        draft,
-        filesystem,
-        form,
-        sourceDateEpoch: epochOf(output, frontend),
-        annotations: annotations.of(platform),
-      }
-      return { platform, image: await assembleImage(exporter, parts, context) }
-    }),
-  )
+  const images: PlatformImage[] = []
+  // One after the other: each makes several layers at a time, which take a process with threads each.
+  for (const { frontend, filesystem } of platforms) {
+    const { image: draft } = frontend
+    const { platform } = draft
+    const parts = {
+      draft,
+      filesystem,
+      form,
+      sourceDateEpoch: epochOf(output, frontend),
+      annotations: annotations.of(platform),
+    }
+    images.push({ platform, image: await assembleImage(exporter, parts, context) })
+  }
   const { mediaTypes } = form
   const tree = await assembleTree(exporter, {
     images,

@@ -39,9 +39,14 @@ export async function loadDefinition(tools: ContextTools, main: MainContext): Pr
   const platforms = wantedPlatforms(tools.run.options, options.buildPlatform)
   const warn = onceEach(options.warn)
   const isOneOfSeveral = platforms.length > 1
-  const images = await Promise.all(
+  const asked = await Promise.allSettled(
     platforms.map((platform) => toGraph({ ...options, platform, isOneOfSeveral, warn })),
   )
+  // Nobody is at work any more when a build has failed, and of several failures it is that of the first platform.
+  const images = asked.map((answer) => {
+    if (answer.status === 'rejected') throw answer.reason
+    return answer.value
+  })
   return { graph: mergeGraphs(images.map(({ graph }) => graph)), images, contexts }
 }
 

@@ -1,6 +1,7 @@
 import { setMaxListeners } from 'node:events'
 import { resolve } from 'node:path'
 import type { Writable } from 'node:stream'
+import type { Digest } from '@tsbuild/digest'
 import { type ExportContext, type ExporterOptions, exportDirectory, exportTar } from '@tsbuild/exporter'
 import { formatPlatform, parseReference } from '@tsbuild/oci'
 import type { Snapshotter } from '@tsbuild/snapshot'
@@ -58,7 +59,7 @@ export async function writeOutputs(parts: OutputParts): Promise<WrittenOutputs> 
     native: machine.native,
     snapshotter: parts.snapshotter,
     registry: () => machine.registry(),
-    fetch: (layer, aborted) => machine.images.fetchLayer(layer, aborted),
+    fetch: onceEach((layer, aborted) => machine.images.fetchLayer(layer, aborted)),
   }
   const imageOf = createImageMaker({ exporter, options, platforms, attestations: parts.attestations })
   const written = await sideBySide(outputs, run.signal, (output, signal) =>
@@ -75,6 +76,18 @@ export async function writeOutputs(parts: OutputParts): Promise<WrittenOutputs> 
   }))
   const only = configs.length === 1 ? configs[0]?.configDigest : undefined
   return { image: made.tree.root, configDigest: only, images: configs, names }
+}
+
+/** Two outputs that want a layer at a time wait for one download. */
+function onceEach(fetch: ExporterOptions['fetch']): ExporterOptions['fetch'] {
+  const underWay = new Map<Digest, Promise<void>>()
+  return (layer, signal) => {
+    const known = underWay.get(layer.digest)
+    if (known !== undefined) return known
+    const fetching = fetch(layer, signal).finally(() => underWay.delete(layer.digest))
+    underWay.set(layer.digest, fetching)
+    return fetching
+  }
 }
 
 /** Runs `body` for each; a failure cancels the others, and is thrown when nothing runs any more. */
@@ -190,12 +203,12 @@ async function writeFiles(
       }
     }),
   )
+  const mtime = epochOf(output, platforms[0]?.frontend)
   if (output.type === 'local') {
-    const { mode = 'copy' } = output
-    return await exportDirectory(exporter, files, resolve(run.options.cwd, output.dest), context, { mode })
+    const dest = resolve(run.options.cwd, output.dest)
+    return await exportDirectory(exporter, files, dest, context, { mode: output.mode, mtime })
   }
-  const mtime = epochOf(output, platforms[0]?.frontend) ?? 0
-  await exportTar(exporter, files, destination(parts, output.dest), context, { mtime })
+  await exportTar(exporter, files, destination(parts, output.dest), context, { mtime: mtime ?? 0 })
 }
 
 function destination({ run }: OutputParts, dest: string | Writable): string | Writable {

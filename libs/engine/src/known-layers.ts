@@ -1,5 +1,6 @@
 import { isDigest } from '@tsbuild/digest'
 import { EnvironmentError } from '@tsbuild/errors'
+import { familiarName, parseReference } from '@tsbuild/oci'
 import { isRecord, parseJson } from '@tsbuild/shape'
 import type { Ask } from './connection.ts'
 
@@ -11,9 +12,10 @@ export interface EngineImage {
   readonly diffIds: readonly string[]
 }
 
-/** Images that are looked into at most, newest first, and how many at a time. A machine of builds may have thousands. */
+/** Images that are looked into at most, and how many at a time. A machine of builds may have thousands. */
 const mostImages = 200
 const atATime = 4
+const idForm = /^(?:sha256:)?[0-9a-f]{64}$/
 
 /**
  * Asks for one image.
@@ -39,23 +41,31 @@ export async function askImage(
 }
 
 /**
- * Asks for the stacks of layers that an engine has, as those of its newest images.
+ * Asks for the stacks of layers that an engine has, as those of its images: of those that are called like the new one, which
+ * share most with it, then of the newest.
  *
+ * @param names in full form
  * @throws {EnvironmentError} `ERR_ENGINE_RESPONSE`, `ERR_ENGINE_UNREACHABLE`
  */
 export async function askStacks(
   ask: Ask,
+  names: readonly string[],
   signal: AbortSignal | undefined,
 ): Promise<readonly (readonly string[])[]> {
-  const answer = await ask({ method: 'GET', path: '/images/json?all=1', signal })
+  const answer = await ask({ method: 'GET', path: '/images/json', signal })
   const list = parseJson(answer.text)
   if (answer.status !== 200 || !Array.isArray(list)) throw senseless('its images', answer.status)
+  // Docker shortens its names, podman does not.
+  const own = new Set(names.flatMap((name) => [name, familiarName(parseReference(name))].map(withoutTag)))
+  const isNamesake = (tag: string) => own.has(withoutTag(tag))
   const images = list
     .filter(isRecord)
-    .flatMap(({ Id: id, Created: at }) =>
-      typeof id === 'string' ? [{ id, at: typeof at === 'number' ? at : 0 }] : [],
-    )
-    .sort((a, b) => b.at - a.at)
+    .flatMap(({ Id: id, Created: created, RepoTags: tags }) => {
+      if (typeof id !== 'string' || !idForm.test(id)) return []
+      const at = typeof created === 'number' ? created : 0
+      return [{ id, at: textsOf(tags).some(isNamesake) ? Number.POSITIVE_INFINITY : at }]
+    })
+    .sort((a, b) => (a.at === b.at ? 0 : b.at - a.at))
   const stacks: (readonly string[])[] = []
   const entries = images.slice(0, mostImages).values()
   const work = async () => {
@@ -64,6 +74,10 @@ export async function askStacks(
   }
   await Promise.all(Array.from({ length: atATime }, work))
   return stacks
+}
+
+function withoutTag(name: string): string {
+  return name.replace(/:[^/:]*$/, '')
 }
 
 function senseless(what: string, status: number): EnvironmentError {

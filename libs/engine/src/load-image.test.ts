@@ -102,6 +102,24 @@ describe('Engine.load()', () => {
     expect(fake.archives.map((files) => files.length)).toEqual([4, 3, 5])
   })
 
+  it('looks into images of the same name first, then into the newest, and into no more than 200', async () => {
+    const { fake, engine } = await engineWith(docker)
+    const idOf = (index: number) => `sha256:${index.toString(16).padStart(64, '0')}`
+    for (let index = 0; index < 300; index += 1)
+      fake.images.set(idOf(index), { names: [`other:${index}`], diffIds: [], created: 1000 + index })
+    const base = tinyImage(['a', 'b'])
+    fake.images.set(idOf(1000), { names: ['app:old'], diffIds: base.diffIds, created: 1 })
+    const result = await engine.load(archiveOf(tinyImage(['a', 'b', 'c']), ['app:new']).image)
+    expect(result.layers).toEqual({ total: 3, sent: 1 })
+    const asked = fake.requests.flatMap(
+      (line) => /^GET \/images\/(sha256:0{8}.*)\/json$/.exec(line)?.[1] ?? [],
+    )
+    expect(asked[0]).toBe(idOf(1000))
+    expect(asked).toHaveLength(200)
+    expect(asked).toContain(idOf(299))
+    expect(asked).not.toContain(idOf(50))
+  })
+
   it('sends the whole layout to the containerd store, whose ids are digests of manifests', async () => {
     const { fake, engine } = await engineWith(containerd)
     const image = tinyImage(['a', 'b'])

@@ -124,7 +124,8 @@ async function sendMissing(
   options: LoadOptions,
 ): Promise<Sent> {
   const { diffIds } = parseImageConfig(archive.configBytes)
-  const there = layersThere(engine.identity, diffIds, await askStacks(engine.ask, options.signal))
+  const stacks = await askStacks(engine.ask, archive.names, options.signal)
+  const there = layersThere(engine.identity, diffIds, stacks)
   const left = engine.identity.kind === 'podman' ? 'empty' : 'absent'
   const attempt = (forms: EngineArchive['forms']) =>
     send(engine, {

@@ -101,7 +101,8 @@ describe('exportDirectory()', () => {
   it('gives each platform its directory, and beside its files what is said about them', async () => {
     const extras = [{ name: 'provenance.json', bytes: Buffer.from('{}') }]
     const parts = [{ ...filesOf('a', 'linux_a'), extras }, filesOf('b', 'linux_b')]
-    await exportDirectory(options, parts, join(folder, 'out'), context)
+    await exportDirectory(options, parts, join(folder, 'out'), context, { mtime: 1000 })
+    expect(statSync(join(folder, 'out/linux_a/provenance.json')).mtimeMs).toBe(1_000_000)
     expect([read('out/linux_a/from'), read('out/linux_b/from')]).toEqual(['a', 'b'])
     expect(read('out/linux_a/provenance.json')).toBe('{}')
     expect(statSync(join(folder, 'out/linux_a/provenance.json')).mode & 0o777).toBe(0o600)

@@ -1,4 +1,4 @@
-import { lstat, mkdir, unlink } from 'node:fs/promises'
+import { lstat, mkdir, unlink, utimes } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Writable } from 'node:stream'
 import { EnvironmentError, isBuildError } from '@tsbuild/errors'
@@ -30,7 +30,9 @@ export interface ExtraFile {
 /** See {@link exportDirectory}. */
 export interface DirectoryOptions {
   /** `delete`: what is there and not in the result is removed. */
-  readonly mode: 'copy' | 'delete'
+  readonly mode?: 'copy' | 'delete' | undefined
+  /** Unix seconds: of what is in no layer. Default now. */
+  readonly mtime?: number | undefined
 }
 
 /**
@@ -45,12 +47,13 @@ export async function exportDirectory(
   parts: readonly PlatformFiles[],
   dest: string,
   context: ExportContext,
-  { mode }: DirectoryOptions = { mode: 'copy' },
+  directory: DirectoryOptions = {},
 ): Promise<void> {
   await refuseConflicts(options, parts, context)
   try {
-    if (mode === 'delete') await mirrorDirectory(dest, (fresh) => writeParts(options, parts, fresh, context))
-    else await writeParts(options, parts, dest, context)
+    const write = (place: string) => writeParts(options, parts, place, { ...context, ...directory })
+    if (directory.mode === 'delete') await mirrorDirectory(dest, write)
+    else await write(dest)
   } catch (error) {
     throw directoryError(dest, error)
   }
@@ -60,14 +63,17 @@ async function writeParts(
   { snapshotter, native }: ExporterOptions,
   parts: readonly PlatformFiles[],
   dest: string,
-  { signal }: ExportContext,
+  { signal, mtime }: ExportContext & DirectoryOptions,
 ): Promise<void> {
   // One after the other: they may be for one directory, and each is bound by the disk.
   for (const { filesystem, directory, extras } of parts) {
     const place = directory === undefined ? dest : join(dest, directory)
     if (directory !== undefined) await clearWay(dest, place)
     await native.exportDirectory(await snapshotter.view(filesystem, signal), place, { signal })
-    for (const { name, bytes } of extras) await replaceFile(join(place, name), bytes, 0o600)
+    for (const { name, bytes } of extras) {
+      await replaceFile(join(place, name), bytes, 0o600)
+      if (mtime !== undefined) await utimes(join(place, name), mtime, mtime)
+    }
   }
 }
 

@@ -338,6 +338,17 @@ describe('pushImage()', () => {
     expect(requests('PUT').filter((path) => path.includes('/manifests/'))).toHaveLength(2)
   })
 
+  it('ends the other uploads when one fails, before it rejects', async () => {
+    const image = await assemble(draftOf([run]), [await ownLayer('one', 1), await ownLayer('two', 2)])
+    registry.fault({ method: 'POST', act: () => undefined })
+    registry.fault({ method: 'POST', act: ({ response }) => reply(response, 403) })
+    await expect(pushImage(options, treeOf(image), target(), context)).rejects.toMatchObject({
+      code: 'ERR_REGISTRY_AUTH',
+    })
+    await expect.poll(() => registry.openConnections()).toBe(0)
+    expect(registry.pendingFaults()).toBe(0)
+  })
+
   it('tells how far each blob is, to its end', async () => {
     const image = await assemble(draftOf([run]), [await ownLayer('one', 1)])
     await pushImage(options, treeOf(image), target(), context)

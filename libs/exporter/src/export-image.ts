@@ -132,12 +132,7 @@ async function pushTree(
 ): Promise<void> {
   const { signal } = context
   const registry = options.registry()
-  const limit = pLimit({ concurrency: 4, rejectOnClear: true })
-  const configs = distinct(manifests.map(({ config }) => config))
-  await Promise.all([
-    ...layersOf(manifests).map((layer) => limit(() => pushLayer(options, layer, reference, context))),
-    ...configs.map((config) => limit(() => upload(options, config, reference, [], context))),
-  ])
+  await pushBlobs(options, manifests, reference, context)
   // One after the other: a registry may want what a manifest is about before that manifest.
   for (const { manifest, manifestBytes } of manifests) {
     if (manifest.digest === root.digest) continue
@@ -145,6 +140,32 @@ async function pushTree(
     await registry.putManifest(place, manifestBytes, manifest.mediaType, { signal })
   }
   await registry.putManifest(reference, rootBytes, root.mediaType, { signal })
+}
+
+/** All of them, or none goes on: the first failure ends those that are under way. */
+async function pushBlobs(
+  options: ExporterOptions,
+  manifests: readonly AssembledImage[],
+  reference: ImageReference,
+  context: ExportContext,
+): Promise<void> {
+  const limit = pLimit({ concurrency: 4, rejectOnClear: true })
+  const failed = new AbortController()
+  const pushing = { ...context, signal: AbortSignal.any([context.signal, failed.signal]) }
+  const pushes = [
+    ...layersOf(manifests).map((layer) => limit(() => pushLayer(options, layer, reference, pushing))),
+    ...distinct(manifests.map(({ config }) => config)).map((config) =>
+      limit(() => upload(options, config, reference, [], pushing)),
+    ),
+  ]
+  try {
+    await Promise.all(pushes)
+  } catch (error) {
+    limit.clearQueue()
+    failed.abort()
+    await Promise.allSettled(pushes)
+    throw error
+  }
 }
 
 /** What became of a blob is told once. */

@@ -4,10 +4,11 @@ import {
   type Descriptor,
   isAttestation,
   type Manifest,
+  mediaTypes,
   parseImageConfig,
   parseManifestOrIndex,
 } from '@tsbuild/oci'
-import { type Layout, type NamedImage, parseImageList, type Store, salvageImageList } from '@tsbuild/store'
+import { type Layout, parseImageEntries, type Store, salvageImageList } from '@tsbuild/store'
 import { type Check, damage, type Found, type Mend } from './found.ts'
 import { isErrno, isStill, type Looked, lookAt } from './look.ts'
 import { both, quarantine } from './mend.ts'
@@ -31,9 +32,11 @@ export async function* checkImages(scan: Scan): Check {
   }
 }
 
-function read(bytes: Buffer, path: string): readonly NamedImage[] | { readonly problem: string } {
+type Listed = ReturnType<typeof parseImageEntries>[number]
+
+function read(bytes: Buffer, path: string): readonly Listed[] | { readonly problem: string } {
   try {
-    return parseImageList(bytes.toString(), path)
+    return parseImageEntries(bytes.toString(), path)
   } catch (error) {
     return { problem: messageOf(error).split(': ').at(-1) ?? '' }
   }
@@ -72,7 +75,7 @@ interface Fault {
   readonly layers: readonly Descriptor[]
 }
 
-function brokenImage(scan: Scan, { name, descriptor }: NamedImage, { problem, layers }: Fault): Found {
+function brokenImage(scan: Scan, { name, descriptor }: Listed, { problem, layers }: Fault): Found {
   const sources = layers.map((layer) => ({ layer, source: scan.layers.get(layer.digest) }))
   const canRemake = layers.length > 0 && sources.every(({ source }) => source !== undefined)
   const mend = async (store: Store): Promise<Outcome> => {
@@ -83,12 +86,16 @@ function brokenImage(scan: Scan, { name, descriptor }: NamedImage, { problem, la
       if (made.every((one) => one === true)) return 'repaired'
     }
     // Built or pulled again meanwhile, it is whole.
+    if (name === undefined) {
+      await store.images.forget(descriptor.digest)
+      return 'repaired'
+    }
     const now = await store.images.get(name)
     if (now?.digest === descriptor.digest) await store.images.remove(name)
     return 'repaired'
   }
-  const said = `${JSON.stringify(name)} is not whole: ${problem}`
-  const lost = 'loses this name; a build or a pull gives it back'
+  const said = `${name === undefined ? descriptor.digest : JSON.stringify(name)} is not whole: ${problem}`
+  const lost = `${name === undefined ? 'is taken out of the list' : 'loses this name'}; a build or a pull gives it back`
   const repair = canRemake ? `gets its layers made again from their files, or ${lost}` : lost
   return damage({ kind: 'image', path: scan.layout.index, problem: said, loses: 'work', mend }, repair)
 }
@@ -114,7 +121,8 @@ function imageFault(scan: Scan, descriptor: Descriptor): Fault | undefined {
 function manifestFault(scan: Scan, { config, layers }: Manifest): Fault | undefined {
   const bytes = documentOf(scan, config)
   if (typeof bytes === 'string') return { problem: bytes, layers: [] }
-  const { diffIds } = parseImageConfig(bytes)
+  // What is no image has a config that says nothing of layers.
+  const diffIds = isImageConfig(config) ? parseImageConfig(bytes).diffIds : layers
   if (diffIds.length !== layers.length) {
     const problem = `its config names ${diffIds.length} layers and its manifest ${layers.length}`
     return { problem, layers: [] }
@@ -122,6 +130,10 @@ function manifestFault(scan: Scan, { config, layers }: Manifest): Fault | undefi
   const missing = layers.filter(({ digest, size }) => sizeOf(scan, digest) !== size)
   const [first] = missing
   return first && { problem: `its layer ${first.digest} is missing or damaged`, layers: missing }
+}
+
+function isImageConfig({ mediaType }: Descriptor): boolean {
+  return mediaType === mediaTypes.ociConfig || mediaType === mediaTypes.dockerConfig
 }
 
 /** Of a blob that is whole; of one that came since the blobs were hashed, what the disk says. */

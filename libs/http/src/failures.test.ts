@@ -5,6 +5,17 @@ const failing = (code: string) => networkFault(Object.assign(new Error('failed')
 
 describe('networkFault()', () => {
   it.each([
+    [0, true],
+    [7, false],
+  ])('knows a server that closes after %d bytes (%s)', (bytesRead, hungUp) => {
+    const error = Object.assign(new Error('other side closed'), {
+      code: 'UND_ERR_SOCKET',
+      socket: { bytesRead },
+    })
+    expect(networkFault(error)).toMatchObject({ kind: 'unreachable', hungUp })
+  })
+
+  it.each([
     ['ENOTFOUND', 1],
     ['ECONNREFUSED', 3],
     ['EAI_AGAIN', 3],
@@ -12,7 +23,7 @@ describe('networkFault()', () => {
     ['UND_ERR_HEADERS_TIMEOUT', 3],
     ['ECONNRESET', Number.POSITIVE_INFINITY],
   ])('gives %s %d tries', (code, maxAttempts) => {
-    expect(failing(code)).toEqual({ kind: 'unreachable', code, maxAttempts })
+    expect(failing(code)).toEqual({ kind: 'unreachable', code, maxAttempts, hungUp: false })
   })
 
   it.each([

@@ -75,8 +75,16 @@ export type NetworkFault =
   | { readonly kind: 'client-certificate' }
   /** A host that another server named is this machine. */
   | { readonly kind: 'internal' }
-  /** No answer, or half of one; `code` is the system's or undici's. Worth `maxAttempts` tries in all. */
-  | { readonly kind: 'unreachable'; readonly code: string | undefined; readonly maxAttempts: number }
+  /**
+   * No answer, or half of one; `code` is the system's or undici's. Worth `maxAttempts` tries in all. One that `hungUp` said
+   * nothing at all, as servers of TLS 1.3 do that miss a client certificate.
+   */
+  | {
+      readonly kind: 'unreachable'
+      readonly code: string | undefined
+      readonly maxAttempts: number
+      readonly hungUp: boolean
+    }
 
 /** Tells what an error of the transport means. */
 export function networkFault(error: unknown): NetworkFault {
@@ -85,7 +93,15 @@ export function networkFault(error: unknown): NetworkFault {
   if (code !== undefined && tlsCodes.has(code)) return { kind: 'certificate' }
   if (code !== undefined && clientCertificateCodes.has(code)) return { kind: 'client-certificate' }
   if (code === 'ERR_INTERNAL_ADDRESS') return { kind: 'internal' }
-  return { kind: 'unreachable', code, maxAttempts: maxAttempts.get(code) ?? Number.POSITIVE_INFINITY }
+  const tries = maxAttempts.get(code) ?? Number.POSITIVE_INFINITY
+  return { kind: 'unreachable', code, maxAttempts: tries, hungUp: isHangUp(error) }
+}
+
+/** undici says how much of an answer came before the connection was closed. */
+function isHangUp(error: unknown): boolean {
+  if (!(error instanceof Error) || !('code' in error) || error.code !== 'UND_ERR_SOCKET') return false
+  const socket: unknown = 'socket' in error ? error.socket : undefined
+  return typeof socket === 'object' && socket !== null && 'bytesRead' in socket && socket.bytesRead === 0
 }
 
 /** The system's or undici's code of a network error: several failed connections are wrapped into one, TLS errors into undici's. */

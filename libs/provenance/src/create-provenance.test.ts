@@ -285,6 +285,7 @@ describe('SEC-03', () => {
       { buildArgs: { X: `ghp_${canary.replaceAll('-', '')}${'0'.repeat(20)}` } },
     ],
     ['the credentials of a context', { contexts: { lib: `https://me:${canary}@git.test/r.git` } }],
+    ['the credentials of what is not on record', { locals: [`https://me:${canary}@x.test/f`] }],
     [
       'the credentials of the source',
       { source: { uri: `https://me:${canary}@git.test/r.git`, digest: { sha1: 'a' } } },

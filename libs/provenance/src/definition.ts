@@ -196,7 +196,6 @@ function changeJson(action: FileAction): Readonly<Record<string, unknown>> {
           mode: action.chmod,
           excludePatterns: orAbsentList(action.exclude),
           attemptUnpackDockerCompatibility: action.unpack ? true : undefined,
-          alwaysReplaceExistingDestPaths: undefined,
         }),
       }
     case 'mkdir':

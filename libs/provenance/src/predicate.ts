@@ -50,7 +50,8 @@ export function factsOf(build: BuildDescription, options: ProvenanceOptions): Fa
       frontend: 'dockerfile.v0',
       args: told.length === 0 ? undefined : Object.fromEntries(told),
       ...(isMax ? usesOf(build.graph) : {}),
-      locals: build.locals.length === 0 ? undefined : build.locals.map((name) => ({ name })),
+      locals:
+        build.locals.length === 0 ? undefined : build.locals.map((name) => ({ name: scrubber.scrub(name) })),
     }),
     buildConfig: isMax ? definitionOf(build.graph, scrubber) : undefined,
     builderPlatform: formatPlatform(build.builderPlatform),
@@ -75,7 +76,7 @@ function argumentsOf(build: BuildDescription, { scrub, argument }: Scrubber) {
       ([name, value]) => [`label:${scrub(name)}`, argument(name, value)] as const,
     ),
     ...Object.entries(contexts).map(([name, value]) => [`context:${name}`, scrub(value)] as const),
-    ...(target === undefined ? [] : [['target', target] as const]),
+    ...(target === undefined ? [] : [['target', scrub(target)] as const]),
   ].sort(([one], [other]) => (one < other ? -1 : 1))
 }
 

@@ -1,5 +1,5 @@
 import type { MirrorRule, RegistryRule } from '@tsbuild/registry'
-import { type MirrorUrl, readMirrorUrl } from './location.ts'
+import { checkLocation, isHost, type MirrorUrl, readMirrorUrl } from './location.ts'
 import {
   type ConfigNode,
   child,
@@ -26,6 +26,7 @@ const capabilities = ['pull', 'resolve', 'push', 'referrers'] as const
  */
 export function parseContainerdHosts(text: string, host: string, file: string): RegistryConfig {
   const document = parseToml(text, file)
+  if (!isHost(host)) throw wrongConfig(document, `is in a folder ${JSON.stringify(host)}, which is no host`)
   const table = children(child(document, 'host'))
   const mirrors = table.flatMap(([name, node]) => readHost(name, node) ?? [])
   const rule: RegistryRule = {
@@ -80,7 +81,9 @@ function readHost(name: string, node: ConfigNode): Host | undefined {
 /** The protocol's addresses begin with `/v2/`; what comes behind it in a path stands before the names of repositories. */
 function locationOf(node: ConfigNode, at: MirrorUrl, overridePath: boolean): string {
   if (at.path === '' || (overridePath && at.path === '/v2')) return at.host
-  if (overridePath && at.path.startsWith('/v2/')) return `${at.host}${at.path.slice('/v2'.length)}`
+  if (overridePath && at.path.startsWith('/v2/')) {
+    return checkLocation(node, `${at.host}${at.path.slice('/v2'.length)}`)
+  }
   throw wrongConfig(node, `has the path "${at.path}"; only paths below /v2 with override_path are known`)
 }
 

@@ -6,7 +6,8 @@ const suffixForm = /^(.*?)(?::[\w][\w.-]{0,127}|@sha256:[a-f0-9]{64})$/
 
 /** Whether a text is `host` or `host:port`. */
 export function isHost(text: string): boolean {
-  return hostForm.test(text)
+  // The form lets ports be that are none, and addresses.
+  return hostForm.test(text) && URL.canParse(`https://${text}`)
 }
 
 /** Checks `host[:port][/path]`. @returns it without slashes at its end @throws {UserError} `ERR_CONFIG` */
@@ -54,6 +55,7 @@ export function readMirrorUrl(node: ConfigNode, text: string): MirrorUrl {
   // Not shown: whoever writes a password here has it in a message otherwise.
   if (url.username !== '' || url.password !== '')
     throw wrongConfig(node, 'has a user name or a password in it')
+  if (!isHost(url.host)) throw refuse('its host is no host name')
   if (url.search !== '' || url.hash !== '') throw refuse('it has a query or a fragment')
   return { host: url.host, path: url.pathname.replace(/\/+$/, ''), plain: url.protocol === 'http:' }
 }

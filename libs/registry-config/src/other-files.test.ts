@@ -131,6 +131,10 @@ server = "https://registry-1.docker.io"
   })
 })
 
+it.each(['..', 'a.io:99999', 'a b', ''])('parseContainerdHosts() refuses the folder %j', (host) => {
+  expect(() => parseContainerdHosts('', host, file)).toThrow(expect.objectContaining({ code: 'ERR_CONFIG' }))
+})
+
 describe('readOwnRegistries()', () => {
   it('reads what is said about each prefix', () => {
     const value = {

@@ -350,6 +350,26 @@ describe('plain HTTP', () => {
     expect(endpointOf(registry, []).origin.protocol).toBe(protocol)
   })
 
+  it('endpointOf() speaks HTTPS first to what is declared insecure on another machine', () => {
+    const declared = { plain: true, insecure: true, settled: false }
+    for (const endpoint of [
+      endpointOf('a.example', ['a.example']),
+      endpointOf('a.example:5000', [], 'insecure'),
+    ]) {
+      expect(endpoint).toMatchObject(declared)
+      expect(endpoint.origin.protocol).toBe('https:')
+    }
+    expect(endpointOf('a.example', [], 'unverified')).toMatchObject({
+      plain: false,
+      insecure: true,
+      settled: true,
+    })
+  })
+
+  it.each(['a.example:99999', '1.2.3.4.5', '[::g]'])('endpointOf() refuses %s', (registry) => {
+    expect(() => endpointOf(registry, [])).toThrow(expect.objectContaining({ code: 'ERR_REFERENCE_INVALID' }))
+  })
+
   it('endpointOf() knows where the Hub is', () => {
     expect(endpointOf('docker.io', []).origin.href).toBe('https://registry-1.docker.io/')
   })

@@ -104,6 +104,7 @@ describe('client certificates', () => {
     // Servers of Node.js hang up without a word.
     await expect(made.resolve(parseReference(`${host}/app:1`))).rejects.toMatchObject({
       code: 'ERR_REGISTRY_UNREACHABLE',
+      hints: [expect.stringContaining('If it wants a client certificate')],
     })
     expect(registry.requests).toEqual([])
   })

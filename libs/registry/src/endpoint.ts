@@ -1,4 +1,4 @@
-import { EnvironmentError } from '@tsbuild/errors'
+import { EnvironmentError, UserError } from '@tsbuild/errors'
 import { isLoopbackHost, leadsInside } from '@tsbuild/http'
 import type { Trust } from './hosts.ts'
 
@@ -20,10 +20,12 @@ const hubHost = 'registry-1.docker.io'
 export const searchHost = 'index.docker.io'
 
 /**
- * Finds the endpoint of a registry. Hosts that may speak plain HTTP are spoken to in plain HTTP first.
+ * Finds the endpoint of a registry. This machine is spoken to in plain HTTP first, for who runs a registry here has no
+ * certificate as a rule; other hosts that may speak plain HTTP are spoken to in HTTPS first, for it is the better of the two.
  *
  * @param insecureHosts `host` for any port, or `host:port`
  * @param trust what configuration says about the host besides
+ * @throws {UserError} `ERR_REFERENCE_INVALID` if it is none that an address can be made of: a port of 99999
  */
 export function endpointOf(
   registry: string,
@@ -31,10 +33,14 @@ export function endpointOf(
   trust: Trust = 'verified',
 ): Endpoint {
   const host = registry === 'docker.io' ? hubHost : registry
+  if (!URL.canParse(`https://${host}`)) {
+    throw new UserError('ERR_REFERENCE_INVALID', `Cannot ask registry "${registry}": it is no host`)
+  }
   const https = new URL(`https://${host}`)
   const listed = insecureHosts.includes(registry) || insecureHosts.includes(https.hostname)
-  const plain = listed || trust === 'insecure' || isLoopbackHost(https.hostname)
-  const origin = plain ? new URL(`http://${host}`) : https
+  const loopback = isLoopbackHost(https.hostname)
+  const plain = listed || trust === 'insecure' || loopback
+  const origin = loopback ? new URL(`http://${host}`) : https
   return { registry, origin, insecure: plain || trust === 'unverified', plain, settled: !plain }
 }
 

@@ -7,6 +7,7 @@ import {
   TransientFailure,
 } from '@tsbuild/http'
 
+const certificateHint = 'Certificates of clients are looked for in certs.d, see docs/reference/registries.md.'
 const shownBodyBytes = 64 * 1024
 const shownTextLength = 300
 
@@ -42,7 +43,7 @@ export function networkFailure(error: unknown, purpose: Purpose): BuildError | T
         `${cannot} ${purpose.host} wants a client certificate that it trusts`,
         {
           cause: error,
-          hints: ['Certificates of clients are looked for in certs.d, see docs/reference/registries.md.'],
+          hints: [certificateHint],
         },
       )
     case 'internal':
@@ -55,7 +56,7 @@ export function networkFailure(error: unknown, purpose: Purpose): BuildError | T
       const failure = new EnvironmentError(
         'ERR_REGISTRY_UNREACHABLE',
         `${cannot} ${purpose.host} does not answer (${redact(fault.code ?? String(error))})`,
-        { cause: error },
+        { cause: error, hints: fault.hungUp ? [`If it wants a client certificate: ${certificateHint}`] : [] },
       )
       return fault.maxAttempts === 1 ? failure : new TransientFailure(failure, fault)
     }

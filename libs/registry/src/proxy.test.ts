@@ -97,7 +97,10 @@ describe('proxies', () => {
     await excepted.pull(excepted.named)
     const scheme = await setUp((url) => ({ httpsProxy: url }))
     await scheme.pull(scheme.named)
-    expect([loopback, excepted, scheme].flatMap(({ proxy }) => proxy.asked)).toEqual([])
+    expect([loopback, excepted].flatMap(({ proxy }) => proxy.asked)).toEqual([])
+    // It was asked for a tunnel, in case the registry speaks HTTPS, and for nothing in plain HTTP.
+    expect(scheme.proxy.asked).toEqual([scheme.named])
+    expect(scheme.registry.requests).toHaveLength(1)
   })
 
   it('a proxy that refuses is no registry that refuses', async () => {

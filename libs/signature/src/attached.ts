@@ -105,10 +105,26 @@ export async function attach(
     return { registry, repository, digest: made.digest }
   }
   const tag = attachedTag(image.reference, digest, kind)
-  const existing = await place.resolve(tag)
-  const layers = existing === undefined ? [] : parsed(existing).layers
-  await putManifest(place, tag, [...layers, layer], undefined)
+  await attachAll(place, tag, [layer])
   return tag
+}
+
+/** What a tag of cosign's holds, in order; nothing where there is none. @throws {UserError} `ERR_MANIFEST_INVALID` */
+export async function layersUnder(
+  place: Pick<SignaturePlace, 'resolve'>,
+  tag: ImageReference,
+): Promise<readonly Descriptor[]> {
+  const existing = await place.resolve(tag)
+  return existing === undefined ? [] : parsed(existing).layers
+}
+
+/** Adds blobs, which are there, to those under a tag of cosign's. */
+export async function attachAll(
+  place: WritableSignaturePlace,
+  tag: ImageReference,
+  layers: readonly Descriptor[],
+): Promise<void> {
+  await putManifest(place, tag, [...(await layersUnder(place, tag)), ...layers], undefined)
 }
 
 async function putManifest(

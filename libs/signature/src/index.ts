@@ -1,4 +1,6 @@
+export { attachedTag } from './attached.ts'
 export { type AttestOptions, attestImage } from './attest-image.ts'
+export { copyAttached } from './copy-attached.ts'
 export {
   type AskPassword,
   generateSigningKeyPair,

@@ -3,6 +3,7 @@ import { type ImageReference, parseManifest, parseReference, serializeManifest }
 import { beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { attachedTag } from './attached.ts'
 import { attestImage } from './attest-image.ts'
+import { copyAttached } from './copy-attached.ts'
 import { generateSigningKeyPair, publicHalf, readSigningKey } from './keys.ts'
 import { signImage } from './sign-image.ts'
 import { type MemoryPlace, memoryPlace } from './testing/index.ts'
@@ -221,6 +222,33 @@ describe('verifyImage()', () => {
     const manifest = parseManifest(stored?.bytes ?? Buffer.alloc(0))
     expect(manifest.layers[0]?.annotations).toHaveProperty('dev.sigstore.cosign/bundle', '{}')
     expect(serializeManifest(manifest)).toEqual(stored?.bytes)
+  })
+})
+
+describe('copyAttached()', () => {
+  it('adds what is missing in another place, and keeps what is there', async () => {
+    await signImage(place, image, { key: mine })
+    await signImage(place, image, { key: other, annotations: { a: '1' } })
+    await attestImage(place, image, { key: mine, predicateType: 'https://example.test/x', predicate: {} })
+    const there = memoryPlace()
+    const copy = parseReference('elsewhere.test/copy:1')
+    expect((await there.putImage(copy, 'first')).digest).toBe(digest)
+    await signImage(there, copy, { key: other, annotations: { own: 'yes' } })
+    const copied = () => copyAttached({ place, reference: image }, { place: there, reference: copy }, digest)
+    expect(await copied()).toBe(3)
+    await expect(verifyImage(there, copy, { key })).resolves.toMatchObject({ digest })
+    const others = await verifyImage(there, copy, { key: publicHalf(other) })
+    expect(others.signatures.map(({ annotations }) => annotations)).toEqual([{ own: 'yes' }, { a: '1' }])
+    await expect(
+      verifyAttestation(there, copy, { key, predicateType: 'https://example.test/x' }),
+    ).resolves.toMatchObject({ digest })
+    expect(await copied()).toBe(0)
+  })
+
+  it('does nothing where there is nothing', async () => {
+    const to = { place: memoryPlace(), reference: image }
+    expect(await copyAttached({ place, reference: image }, to, digest)).toBe(0)
+    expect(to.place.manifests.size).toBe(0)
   })
 })
 

@@ -105,12 +105,15 @@ export class IndexFileImages implements LocalImages {
 }
 
 /**
- * Reads the text of an image list.
+ * Reads the text of an image list, with the entries that have no name.
  * @param path named in the error
  * @throws {EnvironmentError} `ERR_STORE_CORRUPT`
  */
-export function parseImageList(text: string, path: string): readonly NamedImage[] {
-  return named(parseEntries(text, path))
+export function parseImageEntries(
+  text: string,
+  path: string,
+): readonly (Pick<NamedImage, 'descriptor'> & { readonly name: string | undefined })[] {
+  return parseEntries(text, path).map(({ name, descriptor }) => ({ name, descriptor }))
 }
 
 /** The text of an image list with those entries of a damaged one that can be read. */

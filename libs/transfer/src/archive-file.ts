@@ -127,13 +127,13 @@ async function unpackTo(
     write(chunk: Buffer, _encoding, callback) {
       const at = written
       written += chunk.length
-      if (written > maxUnpackedBytes || (written > ratioFreeBytes && written > maxRatio * taken))
+      if (isTooMuch(taken, written))
         return callback(invalidArchive(label, 'it unpacks to more than the limits allow'))
       onDisk('write', path, () => sink.write(chunk, at)).then(() => callback(), callback)
     },
   })
   const { first, rest } = await firstChunk(source)
-  const unpack = unpackerOf(label, packingOfBytes(first))
+  const unpack = await unpackerOf(label, packingOfBytes(first))
   const stages = [
     Readable.from(count(rest), { objectMode: false }),
     ...(unpack === undefined ? [] : [unpack]),
@@ -149,14 +149,20 @@ async function unpackTo(
   }
 }
 
-function unpackerOf(label: string, packing: Packing): Transform | undefined {
+/** Whether so many bytes may not come out of so many. */
+export function isTooMuch(packedBytes: number, unpackedBytes: number): boolean {
+  if (unpackedBytes > maxUnpackedBytes) return true
+  return unpackedBytes > ratioFreeBytes && unpackedBytes > maxRatio * packedBytes
+}
+
+async function unpackerOf(label: string, packing: Packing): Promise<Transform | undefined> {
   switch (packing) {
     case 'none':
       return undefined
     case 'gzip':
       return createGunzip()
     case 'zstd':
-      return createUnzstd()
+      return await createUnzstd()
     case 'unknown':
       throw new UserError(
         'ERR_ARCHIVE_INVALID',

@@ -1,4 +1,6 @@
+import { setMaxListeners } from 'node:events'
 import type { Descriptor } from '@tsbuild/oci'
+import { isBlobUnknown } from '@tsbuild/registry'
 import pLimit from 'p-limit'
 import { type ImageTree, readImageTree } from './image-tree.ts'
 import { openSource, openTarget } from './open-place.ts'
@@ -84,9 +86,17 @@ export async function copyTree(
   tree: ImageTree,
   options: Pick<CopyOptions, 'signal' | 'onProgress'>,
 ): Promise<CopiedImage> {
-  const moved = await putTree(source, target, tree, options)
-  options.signal?.throwIfAborted()
-  await target.name(tree.root)
+  const put = async () => {
+    const any = await putTree(source, target, tree, options)
+    options.signal?.throwIfAborted()
+    await target.name(tree.root)
+    return any
+  }
+  const moved = await put().catch((error: unknown) => {
+    // A registry's garbage was collected after it had said that a blob is there: what is missing by now is sent, once.
+    if (isBlobUnknown(error)) return put()
+    throw error
+  })
   return { root: tree.root.descriptor, moved, blobs: tree.blobs.length, referrers: tree.referrers.length }
 }
 
@@ -100,6 +110,8 @@ export async function putTree(
   tree: ImageTree,
   { signal, onProgress }: Pick<CopyOptions, 'signal' | 'onProgress'>,
 ): Promise<boolean> {
+  // Each blob listens to it: more than Node's ten are no leak.
+  if (signal !== undefined) setMaxListeners(0, signal)
   const limit = pLimit({ concurrency, rejectOnClear: true })
   let moved = false
   const put = async (blob: Descriptor): Promise<void> => {

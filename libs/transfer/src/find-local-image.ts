@@ -40,11 +40,7 @@ export async function findLocalImage(store: Store, text: string): Promise<FoundI
   if (named !== undefined)
     return { descriptor: named.descriptor, names: namesOf(named.descriptor), by: named.name }
   const [, hex] = idForm.exec(text) ?? []
-  const found = new Map<string, Descriptor>()
-  for (const { descriptor } of hex === undefined ? [] : images) {
-    if ((await idsOf(store, descriptor)).some((id) => id.startsWith(hex ?? '')))
-      found.set(descriptor.digest, descriptor)
-  }
+  const found = hex === undefined ? new Map<string, Descriptor>() : await byId(store, images, hex)
   const [only] = found.values()
   if (only !== undefined && found.size === 1) return { descriptor: only, names: namesOf(only), by: undefined }
   if (found.size > 1)
@@ -103,20 +99,43 @@ function parseIfName(text: string): void {
   parseReference(text)
 }
 
-/** Hex digits of the digests that an image is known by. */
-async function idsOf({ blobs }: Store, { digest, mediaType }: Descriptor): Promise<readonly string[]> {
-  const own = digestHex(digest)
-  if ((await blobs.size(digest)) === undefined) return [own]
-  const bytes = await blobs.read(digest, maxDocumentBytes)
-  const manifests = isIndexType(mediaType)
-    ? parseIndex(bytes, mediaType).manifests.filter((entry) => !isAttestation(entry))
-    : [{ digest, mediaType }]
-  const ids = [own]
-  for (const entry of manifests) {
-    ids.push(digestHex(entry.digest))
-    if (isIndexType(entry.mediaType) || (await blobs.size(entry.digest)) === undefined) continue
-    const { config } = parseManifest(await blobs.read(entry.digest, maxDocumentBytes), entry.mediaType)
-    ids.push(digestHex(config.digest))
+/** Images whose own ids begin so; where there are none, indexes that have one whose do. */
+async function byId(store: Store, images: readonly Listed[], hex: string): Promise<Map<string, Descriptor>> {
+  const own = new Map<string, Descriptor>()
+  const within = new Map<string, Descriptor>()
+  for (const { descriptor } of images) {
+    const ids = await idsOf(store, descriptor).catch((error: unknown): Ids => {
+      // One that is damaged is not in the way of another.
+      if (!isBuildError(error)) throw error
+      return { own: [digestHex(descriptor.digest)], within: [] }
+    })
+    if (ids.own.some((id) => id.startsWith(hex))) own.set(descriptor.digest, descriptor)
+    else if (ids.within.some((id) => id.startsWith(hex))) within.set(descriptor.digest, descriptor)
   }
-  return ids
+  return own.size > 0 ? own : within
+}
+
+interface Ids {
+  readonly own: readonly string[]
+  /** Of the images of an index. */
+  readonly within: readonly string[]
+}
+
+/** Hex digits of the digests that an image is known by: of its manifest or index, and of its config. */
+async function idsOf(store: Store, { digest, mediaType }: Descriptor): Promise<Ids> {
+  const { blobs } = store
+  const own = digestHex(digest)
+  if ((await blobs.size(digest)) === undefined) return { own: [own], within: [] }
+  const bytes = await blobs.read(digest, maxDocumentBytes)
+  if (!isIndexType(mediaType))
+    return { own: [own, digestHex(parseManifest(bytes, mediaType).config.digest)], within: [] }
+  const within: string[] = []
+  for (const entry of parseIndex(bytes, mediaType).manifests) {
+    // One in another is not looked into.
+    if (isAttestation(entry)) continue
+    within.push(
+      ...(isIndexType(entry.mediaType) ? [digestHex(entry.digest)] : (await idsOf(store, entry)).own),
+    )
+  }
+  return { own: [own], within }
 }

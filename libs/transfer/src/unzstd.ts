@@ -1,14 +1,14 @@
 import { Transform } from 'node:stream'
 import zlib from 'node:zlib'
-import { Decompress } from 'fzstd'
 
 /** A stream that undoes zstd: Node's own where it has one (from 22.15 on), else one in JavaScript. */
-export function createUnzstd(): Transform {
+export async function createUnzstd(): Promise<Transform> {
   const own: unknown = Reflect.get(zlib, 'createZstdDecompress')
-  return typeof own === 'function' ? own() : inJavaScript()
+  return typeof own === 'function' ? own() : await inJavaScript()
 }
 
-function inJavaScript(): Transform {
+async function inJavaScript(): Promise<Transform> {
+  const { Decompress } = await import('fzstd')
   const decompress = new Decompress()
   return new Transform({
     transform(chunk: Buffer, _encoding, callback) {

@@ -1,4 +1,5 @@
 import { dirname, join, resolve } from 'node:path'
+import { createSecureContext } from 'node:tls'
 import { UserError } from '@tsbuild/errors'
 import type { HostCertificates, RegistryHosts } from '@tsbuild/registry'
 import type { HostFiles } from '@tsbuild/registry-config'
@@ -72,7 +73,6 @@ async function readClient(
   keyPath: string,
 ): Promise<NonNullable<HostCertificates['client']>> {
   const [certificate, key] = await Promise.all([mustRead(certificatePath), mustRead(keyPath)])
-  const { createSecureContext } = await import('node:tls')
   try {
     createSecureContext({ cert: certificate, key })
   } catch {

@@ -5,7 +5,6 @@ import type { RegistryHosts } from '@tsbuild/registry'
 import type { RegistryConfig } from '@tsbuild/registry-config'
 import type { Host } from '../host.ts'
 import { type ConfigFile, configPath } from './config-file.ts'
-import { hostCertificates } from './host-certificates.ts'
 import { configFolder, readIfThere, unlessForbidden } from './read-if-there.ts'
 
 /** What is needed of the process. */
@@ -37,6 +36,7 @@ export function registryHosts(
       ...containerd,
       ...docker,
     ])
+    const { hostCertificates } = await import('./host-certificates.ts')
     const certificates = hostCertificates(host, files, etc)
     return { rules, insecure, searchIn: searchIn ?? [], certificates }
   }

@@ -14,8 +14,10 @@ import type { BuildDescription } from '@tsbuild/provenance'
 import type { Snapshotter } from '@tsbuild/snapshot'
 import type { PlatformResult } from '../image-outputs.ts'
 import type { InternalVertices } from '../internal-vertex.ts'
+import { epochOf } from '../output-form.ts'
 import { namesOf } from '../output-names.ts'
 import type { DirectoryOutput, ImageLikeOutput, TarOutput } from '../output-types.ts'
+import { outputsOf } from '../outputs.ts'
 import type { BuildRun } from '../run-build.ts'
 import type { BuiltProvenance } from './attestation-types.ts'
 import { createMaterialLog, type MaterialLog, materialsOf } from './materials.ts'
@@ -36,6 +38,12 @@ export interface Attestations {
   provenances(): Promise<readonly BuiltProvenance[]>
 }
 
+/** What an attestation is about, and whether it stands where it is made. */
+interface About {
+  readonly isInline: boolean
+  readonly image?: AssembledImage | undefined
+}
+
 /** What attestations are made from. */
 export interface AttestationSource {
   readonly run: BuildRun
@@ -49,14 +57,26 @@ export interface AttestationSource {
 export function createAttestations(source: AttestationSource): Attestations | undefined {
   const { provenance, sbom } = source.run.options.attestations ?? {}
   if (provenance === undefined && sbom === undefined) return undefined
+  const { run, platforms, internal } = source
+  if (outputsOf(run.options).every(({ type }) => type === 'cacheonly')) {
+    const message =
+      'Attestations were asked for, and no output takes them: name the image, or give an --output.'
+    internal.warn({ rule: 'AttestationUnused', message, source: null })
+  }
   const sboms = createSboms(source)
-  const { run, platforms } = source
   const finishedAt = run.machine.now()
-  const said = async (result: PlatformResult, image: AssembledImage | undefined, isInline: boolean) => {
+  const said = async (
+    result: PlatformResult,
+    output: DirectoryOutput | TarOutput | ImageLikeOutput,
+    about: About,
+  ) => {
+    const { isInline, image } = about
+    // A date that is given is given so that the same input is the same image.
+    const isDated = epochOf(output, result.frontend) !== undefined
     const wantsProvenance = provenance !== undefined && (isInline || provenance.inlineOnly !== true)
     return [
       ...(sbom === undefined ? [] : await sboms(result)),
-      ...(wantsProvenance ? [await provenanceOf(source, result, image, finishedAt)] : []),
+      ...(wantsProvenance ? [await provenanceOf(source, result, { finishedAt, isDated, image })] : []),
     ]
   }
   return {
@@ -64,14 +84,16 @@ export function createAttestations(source: AttestationSource): Attestations | un
       const result = platforms.find(({ frontend }) => samePlatform(frontend.image.platform, platform))
       // An archive is for elsewhere, as files are.
       const { attestationInline = !('dest' in output), ociArtifact = true } = output
-      const attestations = result === undefined ? [] : await said(result, image, attestationInline)
+      const attestations =
+        result === undefined ? [] : await said(result, output, { isInline: attestationInline, image })
       if (attestations.length === 0) return undefined
       const names = namesOf(output, run.options)
       const parts = { image: image.manifest, platform, names, attestations, ociArtifact }
       return await storeAttestations(run.machine.store, attestationManifest(parts), context)
     },
-    async filesOf(result, { attestationPrefix = '' }) {
-      const attestations = await said(result, undefined, false)
+    async filesOf(result, output) {
+      const { attestationPrefix = '' } = output
+      const attestations = await said(result, output, { isInline: false })
       if (attestations.length === 0) return []
       const { native } = run.machine
       const root = await source.snapshotter.view(result.filesystem, run.signal)
@@ -86,7 +108,8 @@ export function createAttestations(source: AttestationSource): Attestations | un
       return await Promise.all(
         platforms.map(async (result) => {
           const platform = formatPlatform(result.frontend.image.platform)
-          const { predicate } = await provenanceOf(source, result, undefined, finishedAt, 'min')
+          const isDated = result.frontend.sourceDateEpoch !== undefined
+          const { predicate } = await provenanceOf(source, result, { finishedAt, isDated, mode: 'min' })
           return { platform, predicate }
         }),
       )
@@ -100,12 +123,20 @@ function nameOf({ predicateType }: Attestation, index: number, provenanceName = 
   return index === 0 ? 'sbom.spdx.json' : `sbom-${index}.spdx.json`
 }
 
+/** One provenance of a build. */
+interface ProvenanceRun {
+  readonly finishedAt: number
+  /** `SOURCE_DATE_EPOCH` counts. */
+  readonly isDated: boolean
+  /** Undefined for files. */
+  readonly image?: AssembledImage | undefined
+  readonly mode?: 'min' | 'max' | undefined
+}
+
 async function provenanceOf(
   { run, file }: AttestationSource,
   { frontend }: PlatformResult,
-  image: AssembledImage | undefined,
-  finishedAt: number,
-  mode = run.options.attestations?.provenance?.mode ?? 'max',
+  { finishedAt, isDated, image, ...given }: ProvenanceRun,
 ): Promise<Attestation> {
   const { createProvenance } = await import('@tsbuild/provenance')
   const { options, startedAt = finishedAt } = run
@@ -124,8 +155,8 @@ async function provenanceOf(
     finishedAt,
     layers: image?.layers.map(({ descriptor }) => descriptor) ?? [],
   }
-  // A date that is given is given so that the same input is the same image.
-  const timeless = reproducible === true || frontend.sourceDateEpoch !== undefined
+  const { mode = options.attestations?.provenance?.mode ?? 'max' } = given
+  const timeless = reproducible === true || isDated
   return createProvenance(description, { mode, version, builderId, reproducible, timeless })
 }
 

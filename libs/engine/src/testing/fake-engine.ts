@@ -6,7 +6,10 @@ import type { EngineIdentity } from '../types.ts'
 /** An engine of the test's own on a unix socket, with an image list and nothing else. */
 export interface FakeEngine {
   /** Images by id. */
-  readonly images: Map<string, { names: string[]; readonly diffIds: readonly string[] }>
+  readonly images: Map<
+    string,
+    { names: string[]; readonly diffIds: readonly string[]; readonly created?: number }
+  >
   /** `METHOD path` of each request, without the version. */
   readonly requests: string[]
   /** Of each archive: the names of its files, an empty one with a mark. */
@@ -55,7 +58,14 @@ async function answer(
     const driver = identity.store === 'content' ? [['driver-type', 'io.containerd.snapshotter.v1']] : []
     return [200, { ServerVersion: '20.10.0', DriverStatus: driver }]
   }
-  if (url.startsWith('/images/json')) return [200, [...fake.images.keys()].map((id) => ({ Id: id }))]
+  if (url.startsWith('/images/json')) {
+    const entries = [...fake.images].map(([id, { names, created = 0 }]) => ({
+      Id: id,
+      RepoTags: names,
+      Created: created,
+    }))
+    return [200, entries]
+  }
   if (url.startsWith('/images/load')) return await load(fake, identity, request)
   const [, name = '', action] = /^\/images\/(.*)\/(json|tag)/.exec(url) ?? []
   const [id, image] = [...fake.images].find(([id, { names }]) => id === name || names.includes(name)) ?? []

@@ -100,7 +100,7 @@ export class RandomWorld {
     const vertices = nodes.map((node) => vertexOf(node, forced.has(node.name)))
     const all = vertexOf({ name: 'all', kind: 'merge', text: '', parts: [...byName.keys()] }, false)
     const solution = await solve<Tree>({
-      graph: { vertices: [...vertices, all], targets: [all.digest] },
+      graph: { vertices: [...vertices, all], targets: [all.digest, ...vertices.map(({ digest }) => digest)] },
       op: ({ name }) => {
         const node = byName.get(name)
         return node === undefined ? mergeOp() : this.#opOf(node, build, outcome)
@@ -123,10 +123,13 @@ export class RandomWorld {
       parallelism: 3,
     })
     await solution.durable
-    const [made] = solution.results
+    const [made, ...alone] = solution.results
     if (made?.kind !== 'merge') throw new Error('nothing was built')
     for (const [index, name] of [...byName.keys()].entries()) {
       const tree = made.parts[index]
+      const digests = [tree, alone[index]].map((each) => digestKey('test', contentOf(each)))
+      if (digests[0] !== digests[1])
+        throw new Error(`${name} is one thing as a target and another as an input`)
       if (tree !== undefined) outcome.set(name, tree)
     }
     return outcome

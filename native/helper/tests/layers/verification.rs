@@ -261,3 +261,38 @@ fn apply_refuses_names_that_cost_more_than_they_are_worth() {
         assert_eq!(place.apply(&archive, &["lower"]).code(), code, "{name}");
     }
 }
+
+/// 64 MiB of memory are enough for every layer, and for refusing what asks for more.
+#[test]
+fn apply_stays_small_whatever_headers_claim() {
+    let extension = |kind: u8, claimed: usize, body: &[u8]| {
+        let name = Item { kind, name: b"pax".to_vec(), ..file("pax", "") };
+        let mut bytes = [header(&name, claimed), body.to_vec()].concat();
+        bytes.resize(bytes.len().next_multiple_of(512), 0);
+        bytes
+    };
+    let records = |each: &dyn Fn(u32) -> Vec<u8>, count| (0..count).flat_map(each).collect::<Vec<u8>>();
+    let attributes = records(&|at| pax_record(&format!("SCHILY.xattr.user.{at}"), b""), 1_000_000);
+    let map = [b"1000000\n".to_vec(), b"0\n0\n".repeat(1_000_000)].concat();
+    let sparse = [("GNU.sparse.major", "1"), ("GNU.sparse.minor", "0"), ("GNU.sparse.realsize", "1")];
+    let sparse = sparse.iter().fold(Item { data: map, ..file("f", "") }, |item, (key, value)| item.pax(key, value));
+    let full = records(&|at| pax_record(&format!("SCHILY.xattr.user.{at}"), b"x"), 30_000);
+    let table = [
+        ("1 GiB of records", extension(b'x', 1 << 30, b""), "ERR_LAYER_INVALID"),
+        ("1 GiB of name", extension(b'L', 1 << 30, b""), "ERR_LAYER_INVALID"),
+        ("1 GiB of global records", extension(b'g', 1 << 30, b""), "ERR_LAYER_INVALID"),
+        ("a record of 1 GiB", extension(b'x', 20, b"1073741824 path=x\n\0\0"), "ERR_LAYER_INVALID"),
+        ("a million attributes", extension(b'x', attributes.len(), &attributes), "ERR_LAYER_INVALID"),
+        ("a map of a million pieces", sparse.bytes(), "ERR_LAYER_INVALID"),
+        ("as many attributes as fit", [extension(b'x', full.len(), &full), file("f", "").bytes()].concat(), "any"),
+        ("many headers", extension(b'g', 8, b"8 a=bcd\n").repeat(20_000), "ok"),
+    ];
+    for (what, mut archive, expected) in table {
+        archive.extend([0; 1024]);
+        let place = Place::new();
+        std::fs::write(place.path("blob"), &archive).unwrap();
+        let request = place.request(&archive, "none", &[]);
+        let said = helper(&request, &place.path("blob"), &["prlimit", "--data=67108864"]);
+        assert!(expected == "any" || said.code() == expected, "{what}: {}", said.last);
+    }
+}

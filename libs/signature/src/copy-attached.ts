@@ -1,0 +1,36 @@
+import type { Digest } from '@tsbuild/digest'
+import type { Descriptor, ImageReference } from '@tsbuild/oci'
+import { attachAll, attachedTag, layersUnder } from './attached.ts'
+import type { SignaturePlace, WritableSignaturePlace } from './types.ts'
+
+/**
+ * Brings what cosign's tags hold about an image to another place. What is there already stays, and nothing of it is repeated. It is
+ * copied as it is: nothing is verified but digests.
+ *
+ * @returns how many signatures and attestations were added
+ */
+export async function copyAttached(
+  from: { readonly place: SignaturePlace; readonly reference: ImageReference },
+  to: { readonly place: WritableSignaturePlace; readonly reference: ImageReference },
+  digest: Digest,
+): Promise<number> {
+  let added = 0
+  for (const kind of ['sig', 'att'] as const) {
+    const source = attachedTag(from.reference, digest, kind)
+    const target = attachedTag(to.reference, digest, kind)
+    const wanted = await layersUnder(from.place, source)
+    if (wanted.length === 0) continue
+    const known = new Set((await layersUnder(to.place, target)).map(identityOf))
+    const missing = wanted.filter((layer) => !known.has(identityOf(layer)))
+    for (const layer of missing)
+      await to.place.putBlob(target, layer.mediaType, await from.place.read(source, layer))
+    if (missing.length > 0) await attachAll(to.place, target, missing)
+    added += missing.length
+  }
+  return added
+}
+
+/** Of two signatures for the same words only what stands on the descriptor differs. */
+function identityOf({ digest, annotations = {} }: Descriptor): string {
+  return JSON.stringify([digest, Object.entries(annotations).sort()])
+}
