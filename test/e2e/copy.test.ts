@@ -84,6 +84,16 @@ describe('tsbuild index', () => {
     ).toEqual(JSON.parse(raw))
   })
 
+  it('goes into a docker archive as the image of this machine, and whole only where that is asked for', async () => {
+    await tsbuild('index', 'create', '-q', '-t', image('one:all'), image('app:amd64'), image('app:arm64'))
+    const archive = workspace.path('one.tar')
+    await tsbuild('copy', '-q', image('one:all'), `docker-archive:${archive}`)
+    const config = JSON.parse(await check('skopeo', ['inspect', '--config', `docker-archive:${archive}`]))
+    expect(config.architecture).toBe('amd64')
+    const all = await workspace.tsbuild.run(['copy', '--all', image('one:all'), `docker-archive:${archive}`])
+    expect([all.code, all.stderr]).toEqual([1, expect.stringContaining('holds one platform')])
+  })
+
   it('mounts blobs between repositories of one registry, and sends none', async () => {
     registry.forget()
     await tsbuild('index', 'create', '-q', '-t', image('mounted:all'), image('app:amd64'), image('app:arm64'))
