@@ -56,6 +56,23 @@ describe('copyImage() between places', () => {
     expect(readdirSync(places.folder).sort()).toEqual(['a', 'b.tar', 'c', 'store'])
   })
 
+  it('names no image of the local list with the digest of another', async () => {
+    const blobs: Blobs = new Map()
+    const images = ['linux/amd64', 'linux/arm64'].map((platform) => makeImage(blobs, ['one'], { platform }))
+    const [root, other] = [makeIndex(blobs, images), makeImage(blobs, ['two'])]
+    const from = layout('a', blobs, root)
+    await expect(copy(from, `store:host.test/app@${other.digest}`)).rejects.toMatchObject({
+      code: 'ERR_DIGEST_MISMATCH',
+    })
+    expect(places.store.images.all()).toEqual([])
+    // Who pulls one platform by the digest of all has it by that digest.
+    const name = `host.test/app@${root.digest}`
+    expect(await copy(from, `store:${name}`, { platforms: [parsePlatform('linux/arm64')] })).toBe(
+      images[1]?.digest,
+    )
+    expect((await places.store.images.get(name))?.digest).toBe(images[1]?.digest)
+  })
+
   it('chooses one platform, or makes an index of several with what is attested of them', async () => {
     const blobs: Blobs = new Map()
     const names = ['linux/amd64', 'linux/arm64', 'linux/arm/v7']
