@@ -1,4 +1,4 @@
-import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { Readable, Writable } from 'node:stream'
 import { buffer } from 'node:stream/consumers'
@@ -54,6 +54,17 @@ describe('copyImage() between places', () => {
       expect(readFileSync(path(`c/blobs/sha256/${digestHex(digest)}`)).equals(bytes)).toBe(true)
     expect(places.ingest()).toEqual([])
     expect(readdirSync(places.folder).sort()).toEqual(['a', 'b.tar', 'c', 'store'])
+  })
+
+  it.each(['blobs', 'blobs/sha256'])('writes nothing through a layout whose %s is a link', async (name) => {
+    const blobs: Blobs = new Map()
+    const from = layout('a', blobs, makeImage(blobs, ['one']))
+    mkdirSync(path('elsewhere/sha256'), { recursive: true })
+    layout('b', new Map(), makeImage(new Map(), ['two']))
+    rmSync(path(`b/${name}`), { recursive: true })
+    symlinkSync(path('elsewhere'), path(`b/${name}`))
+    await expect(copy(from, 'oci:b:x')).rejects.toMatchObject({ code: 'ERR_ARCHIVE_INVALID' })
+    expect(readdirSync(path('elsewhere'), { recursive: true })).toEqual(['sha256'])
   })
 
   it('names no image of the local list with the digest of another', async () => {
