@@ -1,5 +1,5 @@
 import { isBuildError, UserError } from '@tsbuild/errors'
-import { formatReference, parseReference, withDefaultTag } from '@tsbuild/oci'
+import { formatReference, type ImageReference, parseReference, withDefaultTag } from '@tsbuild/oci'
 import type { ImageLikeOutput } from './output-types.ts'
 import type { BuildOptions } from './types.ts'
 
@@ -20,18 +20,29 @@ export function tagsOf({ tags = [] }: BuildOptions): readonly string[] {
 }
 
 function fullName(what: string, name: string): string {
-  return readName(what, name, (text) => formatReference(withDefaultTag(parseReference(text))))
+  return readName(what, name, (text) =>
+    formatReference(withDefaultTag(withoutDigest(what, parseReference(text)))),
+  )
 }
 
 /** @throws {UserError} `ERR_USAGE` also for a tag: it would not be set */
 function repositoryName(what: string, name: string): string {
   return readName(what, name, (text) => {
-    const reference = parseReference(text)
+    const reference = withoutDigest(what, parseReference(text))
     if (reference.tag === undefined) return formatReference(reference)
     throw new UserError('ERR_USAGE', `Cannot use ${what} "${name}": a push by digest sets no tag`, {
       hints: ['Leave the tag out.'],
     })
   })
+}
+
+/** A digest says what the image is; nobody knows it before, and the name would say it of another image. */
+function withoutDigest(what: string, reference: ImageReference): ImageReference {
+  if (reference.digest === undefined) return reference
+  throw new UserError(
+    'ERR_USAGE',
+    `Cannot use ${what} "${formatReference(reference)}": a name that is given has no digest`,
+  )
 }
 
 function readName(what: string, name: string, read: (text: string) => string): string {

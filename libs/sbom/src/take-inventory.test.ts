@@ -1,4 +1,4 @@
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, vi } from 'vitest'
 import { takeInventory } from './take-inventory.ts'
 import { goSection } from './testing/go-section.ts'
 import { memoryReader } from './testing/memory-reader.ts'
@@ -84,6 +84,25 @@ describe('takeInventory()', () => {
       'lib/apk/db/installed was not read.',
       'var/lib/dpkg/status was not read: it has 1099511627776 bytes.',
     ])
+  })
+
+  it('takeInventory() lists no more packages than memory has room for', async () => {
+    const installed = Array.from({ length: 200_001 }, (_, index) => `P:p${index}\n`).join('\n')
+    const { packages, notes } = await takeInventory(memoryReader({ 'lib/apk/db/installed': installed }))
+    expect(packages).toHaveLength(200_000)
+    expect(notes).toEqual(['There are more packages than the 200000 that are listed.'])
+  })
+
+  it('takeInventory() reads no JSON that takes gigabytes when it is read', async () => {
+    const size = 17 * 1024 * 1024
+    const read = vi.fn(async () => [])
+    const files = [{ path: 'package-lock.json', size }]
+    const { notes } = await takeInventory({
+      find: async () => ({ files, sections: [], incomplete: false }),
+      read,
+    })
+    expect(read).not.toHaveBeenCalled()
+    expect(notes).toEqual([`package-lock.json was not read: it has ${size} bytes.`])
   })
 
   it('takeInventory() asks for no more than some megabytes at a time', async () => {

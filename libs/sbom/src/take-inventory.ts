@@ -12,6 +12,12 @@ import type { ImageReader, Inventory, OsRelease, Package, Source } from './types
 /** The largest database that is read: those of rpm have some hundred MB at most. */
 const maxFileBytes = 128 * 1024 * 1024
 
+/** Of JSON, which takes many times its size in memory: the longest lock files have some MB. */
+const maxJsonBytes = 16 * 1024 * 1024
+
+/** Far more than images have. A line of an apk database is a package, and there is room for millions. */
+const maxPackages = 200_000
+
 /** Bytes of files that are held at a time, unless one has more. */
 const batchBytes = 16 * 1024 * 1024
 const batchFiles = 500
@@ -88,7 +94,11 @@ export async function takeInventory(reader: ImageReader): Promise<Inventory> {
   const os = await readOs(reader, found.files)
   const packages: Package[] = []
   const take = (path: string, bytes: Buffer, read: Kind['read']) => {
-    for (const one of read({ path, bytes, os, note })) packages.push(one)
+    for (const one of read({ path, bytes, os, note })) {
+      if (packages.length >= maxPackages)
+        return note(`There are more packages than the ${maxPackages} that are listed.`)
+      packages.push(one)
+    }
   }
   for (const { path, size } of found.files)
     if (size > 0 && path.endsWith('rpmdb.sqlite-wal')) note(`What is in the journal ${path} was not read.`)
@@ -139,7 +149,8 @@ function wantedOf(files: FoundFiles, note: (text: string) => void): readonly Wan
     const kind = kinds.find(({ is }) => is(path))
     if (kind === undefined || size === 0) return []
     if (kind.read === readPackageLock && projects.has(projectOf(path))) return []
-    if (size <= maxFileBytes) return [{ path, size, kind }]
+    const most = path.endsWith('.json') ? maxJsonBytes : maxFileBytes
+    if (size <= most) return [{ path, size, kind }]
     note(`${path} was not read: it has ${size} bytes.`)
     return []
   })

@@ -61,6 +61,20 @@ function oldArchive(layers: readonly string[], tags: readonly string[] | null = 
 }
 
 describe('loadArchive()', () => {
+  it('does not let an archive say what a name with a digest means', async () => {
+    const blobs: Blobs = new Map()
+    const [evil, wanted] = ['evil', 'wanted'].map((text) => makeImage(blobs, [text]))
+    if (!evil || !wanted) throw new Error()
+    const pinned = `host.test/app@${wanted.digest}`
+    const entry = { ...named(evil, 'x'), annotations: { 'io.containerd.image.name': pinned } }
+    await load(write(layoutEntries(blobs, [entry])))
+    await load(write(oldArchive(['evil'], [pinned]).entries))
+    expect(places.store.images.all().map(({ name }) => name)).not.toContain(pinned)
+    const own = { ...named(wanted, 'x'), annotations: { 'io.containerd.image.name': pinned } }
+    await load(write(layoutEntries(blobs, [own])))
+    expect((await places.store.images.get(pinned))?.digest).toBe(wanted.digest)
+  })
+
   it('takes every image of an archive with all its names, and keeps one without a name', async () => {
     const blobs: Blobs = new Map()
     const [one, two, three] = ['one', 'two', 'three'].map((text) => makeImage(blobs, [text, 'shared']))

@@ -11,7 +11,7 @@ import {
 import { type CopyOptions, copyTree, withSource, withTarget } from './copy-image.ts'
 import { indexOf, readImageTree, subjectOf } from './image-tree.ts'
 import { openArchive } from './open-place.ts'
-import { openStoreSource, openStoreTarget } from './store-place.ts'
+import { mayMean, openStoreSource, openStoreTarget } from './store-place.ts'
 import type { ImageDocument, ImageSource, PlaceOptions } from './types.ts'
 
 /** For {@link loadArchive} and {@link saveArchive}. */
@@ -25,8 +25,9 @@ export interface LoadedImage {
 }
 
 /**
- * Brings every image of an archive into the local image list, under its names; one without a name is kept under its digest. Of an
- * index the platforms that the archive does not have are left out: `docker save` writes such.
+ * Brings every image of an archive into the local image list, under its names; one without a name is kept under its digest. A name
+ * with a digest that is not the image's is left out: whoever wrote the archive would say what `FROM name@digest` means here. Of an
+ * index the platforms that the archive does not have are left out, too: `docker save` writes such.
  *
  * @param path absolute or relative to `cwd`, or `-`
  * @throws as `copyImage`; images that were loaded before the fault stay
@@ -40,7 +41,7 @@ export async function loadArchive(
     for (const { root, names } of await source.images()) {
       const found = await withoutAbsent(source, { descriptor: root, bytes: await source.document(root) })
       const tree = await readImageTree(source, found, { ...options, strict: true, referrers: true })
-      const full = names.flatMap(fullName)
+      const full = names.flatMap(fullName).filter((name) => mayMean(name, [root, tree.root.descriptor]))
       const copied = await withTarget(
         async () => openStoreTarget(full, options),
         (target) => copyTree(source, target, tree, options),

@@ -1,4 +1,4 @@
-import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { Readable, Writable } from 'node:stream'
 import { buffer } from 'node:stream/consumers'
@@ -54,6 +54,34 @@ describe('copyImage() between places', () => {
       expect(readFileSync(path(`c/blobs/sha256/${digestHex(digest)}`)).equals(bytes)).toBe(true)
     expect(places.ingest()).toEqual([])
     expect(readdirSync(places.folder).sort()).toEqual(['a', 'b.tar', 'c', 'store'])
+  })
+
+  it.each(['blobs', 'blobs/sha256'])('writes nothing through a layout whose %s is a link', async (name) => {
+    const blobs: Blobs = new Map()
+    const from = layout('a', blobs, makeImage(blobs, ['one']))
+    mkdirSync(path('elsewhere/sha256'), { recursive: true })
+    layout('b', new Map(), makeImage(new Map(), ['two']))
+    rmSync(path(`b/${name}`), { recursive: true })
+    symlinkSync(path('elsewhere'), path(`b/${name}`))
+    await expect(copy(from, 'oci:b:x')).rejects.toMatchObject({ code: 'ERR_ARCHIVE_INVALID' })
+    expect(readdirSync(path('elsewhere'), { recursive: true })).toEqual(['sha256'])
+  })
+
+  it('names no image of the local list with the digest of another', async () => {
+    const blobs: Blobs = new Map()
+    const images = ['linux/amd64', 'linux/arm64'].map((platform) => makeImage(blobs, ['one'], { platform }))
+    const [root, other] = [makeIndex(blobs, images), makeImage(blobs, ['two'])]
+    const from = layout('a', blobs, root)
+    await expect(copy(from, `store:host.test/app@${other.digest}`)).rejects.toMatchObject({
+      code: 'ERR_DIGEST_MISMATCH',
+    })
+    expect(places.store.images.all()).toEqual([])
+    // Who pulls one platform by the digest of all has it by that digest.
+    const name = `host.test/app@${root.digest}`
+    expect(await copy(from, `store:${name}`, { platforms: [parsePlatform('linux/arm64')] })).toBe(
+      images[1]?.digest,
+    )
+    expect((await places.store.images.get(name))?.digest).toBe(images[1]?.digest)
   })
 
   it('chooses one platform, or makes an index of several with what is attested of them', async () => {

@@ -1,10 +1,12 @@
 import { setMaxListeners } from 'node:events'
+import { UserError } from '@tsbuild/errors'
 import type { Descriptor } from '@tsbuild/oci'
 import { isBlobUnknown } from '@tsbuild/registry'
 import pLimit from 'p-limit'
 import { type ImageTree, readImageTree } from './image-tree.ts'
 import { openSource, openTarget } from './open-place.ts'
 import type { ImagePlace } from './place.ts'
+import { localName, mayMean } from './store-place.ts'
 import type { ImageDocument, ImageSource, ImageTarget, OnProgress, PlaceOptions, Selection } from './types.ts'
 
 /** Blobs under way at once; a registry's own limit of requests comes on top. */
@@ -43,9 +45,22 @@ export async function copyImage(
   return await withSource(from, options, (source) =>
     withTarget(
       () => openTarget(to, options),
-      async (target) =>
-        copyTree(source, target, await readImageTree(source, await source.resolve(), options), options),
+      async (target) => {
+        const found = await source.resolve()
+        const tree = await readImageTree(source, found, options)
+        if (to.type === 'store') assertMeant(localName(to.name), [found.descriptor, tree.root.descriptor])
+        return await copyTree(source, target, tree, options)
+      },
     ),
+  )
+}
+
+/** One platform of an image may have the name by the digest of all. @throws {UserError} `ERR_DIGEST_MISMATCH` */
+function assertMeant(name: string, [found, root]: readonly [Descriptor, Descriptor]): void {
+  if (mayMean(name, [found, root])) return
+  throw new UserError(
+    'ERR_DIGEST_MISMATCH',
+    `Cannot name an image "${name}": it has the digest ${found.digest}`,
   )
 }
 

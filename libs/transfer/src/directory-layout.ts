@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import { createWriteStream } from 'node:fs'
-import { mkdir, open, readdir, rename, rm, writeFile } from 'node:fs/promises'
+import { mkdir, open, readdir, realpath, rename, rm, writeFile } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
 import { Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
@@ -75,6 +75,7 @@ export async function openDirectoryTarget(
   const isNew = await isFree(path)
   const root = isNew ? join(dirname(path), `.${basename(path)}.${randomBytes(6).toString('hex')}.tmp`) : path
   await onOutput(path, () => mkdir(join(root, 'blobs/sha256'), { recursive: true }))
+  await assertNoLinks(root)
   const entries: Descriptor[] = []
   return {
     label: path,
@@ -99,6 +100,8 @@ export async function openDirectoryTarget(
     async commit() {
       await onOutput(path, async () => {
         const index = isNew ? undefined : await indexOf(root)
+        // What the index names is there after a crash, too.
+        await syncDirectory(join(root, 'blobs/sha256'))
         await replace(root, 'oci-layout', '{"imageLayoutVersion":"1.0.0"}')
         await replace(root, 'index.json', serializeIndex(withEntries(index, entries)))
         if (isNew) await settle(root, path)
@@ -125,6 +128,17 @@ async function isFree(path: string): Promise<boolean> {
       )
     return false
   })
+}
+
+/** A layout that is there may come from an archive: what is written into it does not go elsewhere. */
+async function assertNoLinks(root: string): Promise<void> {
+  const folder = 'blobs/sha256'
+  const [real, wanted] = [await realpath(join(root, folder)), join(await realpath(root), folder)]
+  if (real === wanted) return
+  throw new UserError(
+    'ERR_ARCHIVE_INVALID',
+    `Cannot write the OCI layout "${root}": ${folder} is reached through a link`,
+  )
 }
 
 async function indexOf(root: string): Promise<Index> {
@@ -208,7 +222,6 @@ async function replace(root: string, name: string, content: string | Buffer): Pr
 
 /** An empty directory in the place gives way to a rename; one that was filled meanwhile does not. */
 async function settle(root: string, path: string): Promise<void> {
-  await syncDirectory(join(root, 'blobs/sha256'))
   await rename(root, path)
   await syncDirectory(dirname(path))
 }

@@ -145,3 +145,9 @@ async function download(
 export function localName(text: string): string {
   return formatReference(withDefaultTag(parseReference(text)))
 }
+
+/** Whether a local name may stand for one of these: who asks for `name@digest` gets what the list has under it. */
+export function mayMean(name: string, meant: readonly Pick<Descriptor, 'digest'>[]): boolean {
+  const { digest } = parseReference(name)
+  return digest === undefined || meant.some((one) => one.digest === digest)
+}

@@ -14,6 +14,8 @@ interface Database {
   readonly pageBytes: number
   readonly u16: (at: number) => number
   readonly u32: (at: number) => number
+  /** What may still be read of chains: no page is in two. The reader of headers gives up before, and says so. */
+  leftBytes: number
 }
 
 /** Whether a file is a hash of Berkeley DB, `Packages`. */
@@ -53,7 +55,9 @@ function openDatabase(bytes: Buffer): Database | undefined {
   const u32 = (at: number) => (little ? bytes.readUInt32LE(at) : bytes.readUInt32BE(at))
   const pageBytes = u32(20)
   const isPowerOfTwo = pageBytes >= 512 && pageBytes <= 65_536 && (pageBytes & (pageBytes - 1)) === 0
-  return isPowerOfTwo && bytes[24] === 0 ? { bytes, pageBytes, u16, u32 } : undefined
+  return isPowerOfTwo && bytes[24] === 0
+    ? { bytes, pageBytes, u16, u32, leftBytes: 2 * bytes.length }
+    : undefined
 }
 
 function readItem(database: Database, page: number, start: number, end: number): Buffer | undefined {
@@ -66,11 +70,8 @@ function readItem(database: Database, page: number, start: number, end: number):
   return readChain(database, u32(at + 4), u32(at + 8))
 }
 
-function readChain(
-  { bytes, pageBytes, u16, u32 }: Database,
-  first: number,
-  length: number,
-): Buffer | undefined {
+function readChain(database: Database, first: number, length: number): Buffer | undefined {
+  const { bytes, pageBytes, u16, u32 } = database
   if (length > bytes.length) return undefined
   const parts: Buffer[] = []
   let rest = length
@@ -81,6 +82,8 @@ function readChain(
     const size = Math.min(u16(page + 22), rest, pageBytes - pageHeaderBytes)
     // A page without anything could lead to itself for ever.
     if (size === 0 || page + pageHeaderBytes + size > bytes.length) return undefined
+    database.leftBytes -= size
+    if (database.leftBytes < 0) return undefined
     parts.push(bytes.subarray(page + pageHeaderBytes, page + pageHeaderBytes + size))
     rest -= size
     number = u32(page + 16)

@@ -26,6 +26,8 @@ const int32 = 4
 const string = 6
 const i18nString = 9
 
+const wanted: ReadonlySet<number> = new Set(Object.values(tags))
+
 /** More entries than this no header has. */
 const maxEntries = 65_536
 
@@ -41,11 +43,12 @@ export function readRpmHeader(blob: Buffer): RpmHeader | undefined {
   const dataEnd = dataStart + blob.readUInt32BE(4)
   if (count > maxEntries || dataEnd > blob.length) return undefined
   const data = blob.subarray(dataStart, dataEnd)
-  const values = new Map<number, string | number>()
+  const values = new Map<number, string | number | undefined>()
   for (let at = 8; at < dataStart; at += 16) {
-    const value = readValue(data, blob.readUInt32BE(at + 4), blob.readUInt32BE(at + 8))
     const tag = blob.readUInt32BE(at)
-    if (value !== undefined && !values.has(tag)) values.set(tag, value)
+    // Of each tag the first counts, whatever it is worth: 65,536 entries could have the whole data searched as often.
+    if (!wanted.has(tag) || values.has(tag)) continue
+    values.set(tag, readValue(data, blob.readUInt32BE(at + 4), blob.readUInt32BE(at + 8)))
   }
   const text = (tag: number) => {
     const value = values.get(tag)

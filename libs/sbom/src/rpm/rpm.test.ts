@@ -2,8 +2,10 @@ import { spawnSync } from 'node:child_process'
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { afterAll, describe, expect, it } from 'vitest'
+import { afterAll, describe, expect, it, vi } from 'vitest'
 import { berkeleyFile, ndbFile, rpmHeader } from '../testing/rpm-files.ts'
+import { sqliteFile } from '../testing/sqlite-file.ts'
+import { readRpmHeader } from './header.ts'
 import { readRpm } from './rpm.ts'
 
 const directory = mkdtempSync(join(tmpdir(), 'tsbuild-sbom-rpm-'))
@@ -14,13 +16,15 @@ const fedora = { id: 'fedora', versionId: '39', prettyName: '' }
 function read(bytes: Buffer) {
   const notes: string[] = []
   const source = { path: 'var/lib/rpm/x', bytes, os: fedora, note: (note: string) => void notes.push(note) }
-  return { packages: readRpm(source), notes }
+  return { packages: [...readRpm(source)], notes }
 }
 
 const bash = { 1000: 'bash', 1001: '5.2.15', 1002: '3.fc39', 1011: 'Fedora', 1014: 'GPL-3.0', 1022: 'x86_64' }
 const grub = { 1000: 'grub2', 1001: '2.06', 1002: '1', 1003: 1, 1022: 'noarch', 1044: 'grub2-2.06-1.src.rpm' }
 const key = { 1000: 'gpg-pubkey', 1001: 'a', 1002: 'b' }
 const blobs = [bash, grub, key, { ...grub, 1000: 'x'.repeat(2000) }].map(rpmHeader)
+
+const large = rpmHeader({ ...bash, 1000: 'x'.repeat(2000) })
 
 const forms = [
   ['ndb', ndbFile(blobs)],
@@ -87,6 +91,28 @@ describe('readRpm()', () => {
     expect(read(bytes)).toEqual({ packages: [], notes: [expect.stringMatching(note)] })
   })
 
+  it.each([
+    ['ndb', hostileNdb()],
+    ['Berkeley DB', hostileBerkeley()],
+    ['SQLite', hostileSqlite()],
+  ])('readRpm() gives up a database in the form of %s that names one header again and again', (_, bytes) => {
+    const { packages, notes } = read(bytes)
+    const long = packages.filter(({ name }) => name.length === 2000)
+    expect(long.length).toBeLessThanOrEqual(bytes.length / 2000)
+    expect(notes).toEqual([expect.stringMatching(/was not read to its end: it is damaged/)])
+  })
+
+  it('readRpmHeader() searches the data once for each tag that it wants', () => {
+    const header = rpmHeader({ 1000: 'a', 1001: '1' })
+    const entries = Buffer.concat(Array.from({ length: 3000 }, () => header.subarray(8, 24)))
+    const blob = Buffer.concat([header.subarray(0, 40), entries, header.subarray(40)])
+    blob.writeUInt32BE(3002, 0)
+    const searched = vi.spyOn(Buffer.prototype, 'indexOf')
+    expect(readRpmHeader(blob)).toMatchObject({ name: 'a', version: '1' })
+    expect(searched.mock.calls.length).toBeLessThan(9)
+    searched.mockRestore()
+  })
+
   it('readRpm() ends with a chain of pages that leads to itself', () => {
     const bytes = berkeleyFile(blobs)
     // The first page of the second value.
@@ -95,3 +121,30 @@ describe('readRpm()', () => {
     expect(read(bytes).packages.length).toBeGreaterThan(0)
   })
 })
+
+/** Every slot of the page has the place of the one blob. */
+function hostileNdb(): Buffer {
+  const bytes = ndbFile([large])
+  for (let at = 64; at < 4096; at += 16) bytes.copy(bytes, at, 48, 64)
+  return bytes
+}
+
+/** Every value of the page has the place of the one chain. */
+function hostileBerkeley(): Buffer {
+  const bytes = berkeleyFile([rpmHeader(bash), large])
+  const page = 512
+  const count = 40
+  bytes.writeUInt16LE(count, page + 20)
+  for (let index = 4; index < count; index++)
+    bytes.copy(bytes, page + 26 + index * 2, page + 26 + (index % 2) * 2 + 4, page + 26 + (index % 2) * 2 + 6)
+  return bytes
+}
+
+/** Every cell of the leaf is the one row. */
+function hostileSqlite(): Buffer {
+  const bytes = sqliteFile([large])
+  const leaf = 2 * 512
+  bytes.writeUInt16BE(40, leaf + 3)
+  for (let index = 1; index < 40; index++) bytes.copy(bytes, leaf + 8 + index * 2, leaf + 8, leaf + 10)
+  return bytes
+}

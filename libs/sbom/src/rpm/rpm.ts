@@ -6,18 +6,26 @@ import { type RpmHeader, readRpmHeader } from './header.ts'
 import { isNdb, readNdb } from './ndb.ts'
 import { isSqlite, readSqlite } from './sqlite.ts'
 
-/** Reads a database of rpm, whichever of its three forms it has. */
-export function readRpm(source: Source): readonly Package[] {
+/**
+ * Reads a database of rpm, whichever of its three forms it has. No package is in it twice: one whose headers have more bytes than it
+ * has itself names the same ones again and again, and is given up.
+ */
+export function* readRpm(source: Source): Generator<Package> {
   const { path, bytes, note } = source
   const read = forms.find(({ is }) => is(bytes))?.read
-  if (read === undefined) {
-    note(`The rpm database ${path} was not read: its form is unknown.`)
-    return []
+  if (read === undefined) return note(`The rpm database ${path} was not read: its form is unknown.`)
+  let count = 0
+  let left = bytes.length
+  for (const blob of read(bytes)) {
+    left -= blob.length
+    if (left < 0) return note(`The rpm database ${path} was not read to its end: it is damaged.`)
+    const header = readRpmHeader(blob)
+    if (header === undefined) continue
+    count++
+    // Keys that signatures are verified with are entered as packages, too.
+    if (header.name !== 'gpg-pubkey') yield rpmPackage(header, source)
   }
-  const headers = [...read(bytes)].flatMap((blob) => readRpmHeader(blob) ?? [])
-  if (headers.length === 0) note(`The rpm database ${path} has no packages, or is damaged.`)
-  // Keys that signatures are verified with are entered as packages, too.
-  return headers.filter(({ name }) => name !== 'gpg-pubkey').map((header) => rpmPackage(header, source))
+  if (count === 0) note(`The rpm database ${path} has no packages, or is damaged.`)
 }
 
 const forms = [

@@ -13,6 +13,8 @@ interface Database {
   readonly pageBytes: number
   /** Of a page that is for data. */
   readonly usableBytes: number
+  /** What may still be read of rows: no row is in a database twice. The reader of headers gives up before, and says so. */
+  leftBytes: number
 }
 
 /** The columns of a row; what is neither text nor bytes nor a number is null. */
@@ -40,6 +42,7 @@ export function* readSqlite(bytes: Buffer): Generator<Buffer> {
       const blob = row[1]
       if (Buffer.isBuffer(blob)) yield blob
     }
+    return
   }
 }
 
@@ -49,19 +52,19 @@ function openDatabase(bytes: Buffer): Database | undefined {
   const pageBytes = written === 1 ? 65_536 : written
   const usableBytes = pageBytes - (bytes[20] ?? 0)
   const isPowerOfTwo = pageBytes >= 512 && (pageBytes & (pageBytes - 1)) === 0
-  return isPowerOfTwo && usableBytes >= 480 ? { bytes, pageBytes, usableBytes } : undefined
+  return isPowerOfTwo && usableBytes >= 480
+    ? { bytes, pageBytes, usableBytes, leftBytes: 2 * bytes.length }
+    : undefined
 }
 
 /** The rows of a table, whose tree begins at a page. */
 function* rowsOf(database: Database, root: number): Generator<Row> {
   const { bytes, pageBytes } = database
-  const seen = new Set<number>()
+  const seen = new Set([root])
   const pending = [{ page: root, depth: 0 }]
   for (let next = pending.pop(); next !== undefined; next = pending.pop()) {
     const start = (next.page - 1) * pageBytes
-    if (next.page < 1 || start + pageBytes > bytes.length || next.depth > maxDepth || seen.has(next.page))
-      continue
-    seen.add(next.page)
+    if (next.page < 1 || start + pageBytes > bytes.length || next.depth > maxDepth) continue
     const header = next.page === 1 ? start + fileHeaderBytes : start
     const type = bytes[header]
     if (type !== interiorPage && type !== leafPage) continue
@@ -79,7 +82,12 @@ function* rowsOf(database: Database, root: number): Generator<Row> {
     } else {
       const below = [...cells.map((cell) => bytes.readUInt32BE(cell)), bytes.readUInt32BE(header + 8)]
       const depth = next.depth + 1
-      for (const page of below.reverse()) pending.push({ page, depth })
+      // Noted before it is looked at: cells that all name one page would wait by the million.
+      for (const page of below.reverse()) {
+        if (seen.has(page) || page * pageBytes > bytes.length) continue
+        seen.add(page)
+        pending.push({ page, depth })
+      }
     }
   }
 }
@@ -96,14 +104,13 @@ function cellsOf({ bytes, pageBytes }: Database, start: number, pointers: number
 }
 
 /** What does not fit into a page goes on in a chain of others. */
-function payloadOf(
-  { bytes, pageBytes, usableBytes }: Database,
-  start: number,
-  cell: number,
-): Buffer | undefined {
+function payloadOf(database: Database, start: number, cell: number): Buffer | undefined {
+  const { bytes, pageBytes, usableBytes } = database
   const [length, afterLength] = readVarint(bytes, cell)
   const [, at] = readVarint(bytes, afterLength)
-  if (length > bytes.length) return undefined
+  if (length > database.leftBytes) return undefined
+  // One without anything is a row, too.
+  database.leftBytes -= Math.max(length, 1)
   const most = usableBytes - 35
   const least = Math.floor(((usableBytes - 12) * 32) / 255) - 23
   const surplus = least + ((length - least) % (usableBytes - 4))
