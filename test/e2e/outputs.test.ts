@@ -338,7 +338,7 @@ describe('names of an output', () => {
       `${oci}.manifest.v1+json`,
     )
     const tags = await fetch(`http://${name.replace('/', '/v2/')}/tags/list`)
-    expect((await tags.json()).tags ?? []).toEqual([])
+    expect(((await tags.json()) as { readonly tags?: readonly string[] | null }).tags ?? []).toEqual([])
     const tagged = await workspace.tsbuild.run([
       '-o',
       `type=registry,name=${name}:1,push-by-digest=true`,

@@ -33,6 +33,7 @@ const wantedOfSecurity: ReadonlyMap<string, number> = new Map([
   ['3.1', 17],
   ['3.2', 8],
   ['3.3', 11],
+  ['3.4', 13],
   ['3.5', 8],
   ['3.6', 9],
   ['3.8', 8],
@@ -58,6 +59,7 @@ const wantedOfImages: ReadonlyMap<string, number> = new Map([
   ['5.1', 9],
   ['5.2', 4],
   ['G', 12],
+  ['J', 11],
 ])
 
 interface Row {

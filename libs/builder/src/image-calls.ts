@@ -126,8 +126,9 @@ export async function copyImage(machine: Machine, options: CopyImageOptions): Pr
   const { root, moved, referrers } = await shown(machine, options, title, (onProgress) =>
     copyBetween(from, to, {
       ...places,
-      platforms: platformsOf(options.platforms ?? 'all'),
-      strict: options.platforms !== 'all',
+      // The archive holds one.
+      platforms: platformsOf(options.platforms ?? (to.type === 'docker-archive' ? [hostName()] : 'all')),
+      strict: options.platforms !== undefined && options.platforms !== 'all',
       referrers: options.referrers,
       onProgress,
     }),

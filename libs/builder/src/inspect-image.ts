@@ -6,6 +6,7 @@ import {
   type Index,
   isAttestation,
   isIndexType,
+  type Platform,
   parseImageConfig,
   parseIndex,
   parseManifest,
@@ -38,10 +39,12 @@ const maxDepth = 4
 
 /** See `Builder.inspectImage`. */
 export async function inspectImage(machine: Machine, options: InspectOptions): Promise<Inspection> {
+  const { platform } = options
+  const wanted = platform === undefined ? undefined : parsePlatform(platform, hostPlatform(process.arch))
   const { place, source } = await openImage(machine, options)
   try {
     const document = await source.resolve()
-    const chosen = await choose(source, document, options.platform)
+    const chosen = await choose(source, document, wanted)
     const image = chosen === undefined ? undefined : await describeImage(source, chosen)
     const { descriptor, bytes } = document
     const index = isIndexType(descriptor.mediaType) ? parseIndex(bytes, descriptor.mediaType) : undefined
@@ -98,10 +101,9 @@ interface Chosen {
 async function choose(
   source: ImageSource,
   document: ImageDocument,
-  platform: string | undefined,
+  platform: Platform | undefined,
 ): Promise<Chosen | undefined> {
-  const host = hostPlatform(process.arch)
-  const wanted = platform === undefined ? host : parsePlatform(platform, host)
+  const wanted = platform ?? hostPlatform(process.arch)
   let at: Chosen = document
   for (let depth = 0; isIndexType(at.descriptor.mediaType) && depth <= maxDepth; depth++) {
     const index = parseIndex(at.bytes, at.descriptor.mediaType)
@@ -114,7 +116,7 @@ async function choose(
       )
       throw new UserError(
         'ERR_IMAGE_NOT_FOUND',
-        `Cannot use image "${source.label}": it is not made for ${platform}, only for ${offered.join(', ')}`,
+        `Cannot use image "${source.label}": it is not made for ${formatPlatform(platform)}, only for ${offered.join(', ')}`,
       )
     }
     if ((await source.has?.(entry)) === false && platform === undefined) return undefined

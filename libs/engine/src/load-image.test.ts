@@ -111,7 +111,9 @@ describe('Engine.load()', () => {
     fake.images.set(idOf(1000), { names: ['app:old'], diffIds: base.diffIds, created: 1 })
     const result = await engine.load(archiveOf(tinyImage(['a', 'b', 'c']), ['app:new']).image)
     expect(result.layers).toEqual({ total: 3, sent: 1 })
-    const asked = fake.requests.flatMap((line) => /^GET \/images\/(sha256:0{8}.*)\/json$/.exec(line)?.[1] ?? [])
+    const asked = fake.requests.flatMap(
+      (line) => /^GET \/images\/(sha256:0{8}.*)\/json$/.exec(line)?.[1] ?? [],
+    )
     expect(asked[0]).toBe(idOf(1000))
     expect(asked).toHaveLength(200)
     expect(asked).toContain(idOf(299))

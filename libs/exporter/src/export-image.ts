@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events'
 import { createReadStream } from 'node:fs'
 import { Readable, type Writable } from 'node:stream'
 import type { Digest } from '@tsbuild/digest'
@@ -151,7 +152,10 @@ async function pushBlobs(
 ): Promise<void> {
   const limit = pLimit({ concurrency: 4, rejectOnClear: true })
   const failed = new AbortController()
-  const pushing = { ...context, signal: AbortSignal.any([context.signal, failed.signal]) }
+  const signal = AbortSignal.any([context.signal, failed.signal])
+  // Several uploads listen to it in several places each, which is no leak.
+  setMaxListeners(0, signal)
+  const pushing = { ...context, signal }
   const pushes = [
     ...layersOf(manifests).map((layer) => limit(() => pushLayer(options, layer, reference, pushing))),
     ...distinct(manifests.map(({ config }) => config)).map((config) =>

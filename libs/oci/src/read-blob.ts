@@ -1,4 +1,4 @@
-import type { Readable } from 'node:stream'
+import { pipeline, type Readable } from 'node:stream'
 import { type Expected, verifyingStream } from '@tsbuild/digest'
 import { UserError } from '@tsbuild/errors'
 import { maxDocumentBytes } from './json-document.ts'
@@ -23,8 +23,9 @@ export async function readDocument(open: OpenBlob, descriptor: Descriptor): Prom
   const expected: Expected = descriptor
   const verified = verifyingStream(expected, `blob ${descriptor.digest}`)
   const source = await open(descriptor.digest)
-  source.once('error', (error) => verified.destroy(error))
+  // Not `pipe`: where the bytes are wrong the source is let go of as well.
+  pipeline(source, verified, () => {})
   const chunks: Buffer[] = []
-  for await (const chunk of source.pipe(verified)) chunks.push(chunk)
+  for await (const chunk of verified) chunks.push(chunk)
   return Buffer.concat(chunks)
 }

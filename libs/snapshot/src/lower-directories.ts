@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events'
 import { open } from 'node:fs/promises'
 import { Readable } from 'node:stream'
 import { type ChainId, chainUpon, type DiffId, type Digest, digestKey, parseDigest } from '@tsbuild/digest'
@@ -53,7 +54,7 @@ export function createLowerDirectories(options: LowerDirectoriesOptions, runs: M
       chain = layer.kind === 'snapshot' ? undefined : chained(chain, layer.diffId)
       if (layer.kind === 'snapshot' || chain === undefined || unpacked.has(chain)) continue
       if (unpackedSnapshot(options.store, chain) !== undefined) continue
-      either ??= AbortSignal.any([signal, failed.signal])
+      either ??= anyOf(signal, failed.signal)
       options.fetches.begin(layer, either)
     }
   }
@@ -91,6 +92,13 @@ export function createLowerDirectories(options: LowerDirectoriesOptions, runs: M
       throw ended.find((one) => one.status === 'rejected')?.reason ?? error
     }
   }
+}
+
+/** Fires with either of two. Several fetches listen to it in several places each, which is no leak. */
+function anyOf(one: AbortSignal, other: AbortSignal): AbortSignal {
+  const either = AbortSignal.any([one, other])
+  setMaxListeners(0, either)
+  return either
 }
 
 /** Chains one more layer on. Remembered: every step of a build asks for the chains of its base image. */

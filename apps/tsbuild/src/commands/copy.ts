@@ -30,7 +30,7 @@ export async function run(argv: readonly string[], host: Host): Promise<number> 
     builder.copyImage({
       from,
       to,
-      platforms: platforms ?? 'all',
+      ...(flags.all === true ? { platforms: 'all' as const } : platforms && { platforms }),
       referrers: flags.referrers === true,
       cwd: host.cwd,
       stdin: host.stdin,
@@ -57,7 +57,10 @@ function copyCommand(): Command {
     )
     .argument('<FROM>', 'where the image is')
     .argument('<TO>', 'where it is to be')
-    .option('-a, --all', 'All platforms, attestations included; what happens without --platform')
+    .option(
+      '-a, --all',
+      'All platforms, attestations included; without it and --platform too, except into a docker-archive',
+    )
     .option('--referrers', 'Signatures and attestations that are kept beside the image too')
     // Digests are never changed.
     .addOption(new Option('--preserve-digests').hideHelp())
