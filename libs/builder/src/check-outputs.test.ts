@@ -51,6 +51,8 @@ describe('checkOutputs()', () => {
     [local('file'), 'ERR_OUTPUT'],
     [{ type: 'oci', tar: false, dest: 'file' }, 'ERR_OUTPUT'],
     [{ type: 'image', names: ['Upper'] }, 'ERR_USAGE'],
+    [{ type: 'local', dest: 'out', attestationPrefix: 'link/' }, 'ERR_USAGE'],
+    [{ type: 'tar', dest: 'a.tar', attestationPrefix: '../' }, 'ERR_USAGE'],
     [{ type: 'image', ociMediaTypes: false, compression: { type: 'zstd' } }, 'ERR_USAGE'],
   ] as readonly [OutputSpec, string][])('refuses %j with %s', async (output, code) => {
     await expect(check([output])).rejects.toMatchObject({ code })
@@ -87,6 +89,13 @@ describe('checkOutputs()', () => {
       })
     },
   )
+
+  it('never lets a directory be emptied that holds a context with a name', async () => {
+    const allowed = { allowOutputs: ['buildx.local.delete'] } as const
+    const others = { ...allowed, buildContexts: { lib: 'out/below' } }
+    await expect(check([mirror('out')], others)).rejects.toMatchObject({ code: 'ERR_USAGE' })
+    await expect(check([mirror('new')], others)).resolves.toBeUndefined()
+  })
 
   it('lets a directory be emptied where that is allowed', async () => {
     await expect(check([mirror('out')])).rejects.toMatchObject({ code: 'ERR_ENTITLEMENT' })

@@ -4,10 +4,10 @@ import { UserError } from '@tsbuild/errors'
 import { assertOutputPlace, refuseIndexAnnotations } from '@tsbuild/exporter'
 import { hostPlatform } from '@tsbuild/oci'
 import { annotationsOf } from './annotations.ts'
-import { mainContextSource } from './contexts/context-source.ts'
+import { mainContextSource, namedContextSource } from './contexts/context-source.ts'
 import { formOf } from './output-form.ts'
 import { namesOf, tagsOf } from './output-names.ts'
-import type { DirectoryOutput, ImageLikeOutput } from './output-types.ts'
+import type { DirectoryOutput, ImageLikeOutput, TarOutput } from './output-types.ts'
 import { hasLayers, outputsOf } from './outputs.ts'
 import { wantedPlatforms } from './platforms.ts'
 import type { BuildOptions } from './types.ts'
@@ -39,15 +39,28 @@ export async function checkOutputs(options: BuildOptions, storeRoot: string): Pr
     })
   }
   await checkPlaces(options)
-  for (const output of outputs) if (output.type === 'local') await checkDeletion(output, options, storeRoot)
+  for (const output of outputs) {
+    if (output.type === 'local' || output.type === 'tar') refusePrefix(output)
+    if (output.type === 'local') await checkDeletion(output, options, storeRoot)
+  }
+}
+
+/** With a directory in it, a symlink of the result would say where the file goes. */
+function refusePrefix({ attestationPrefix: prefix = '' }: DirectoryOutput | TarOutput): void {
+  if (!/[/\0]/.test(prefix)) return
+  throw new UserError(
+    'ERR_USAGE',
+    `Cannot use attestation-prefix "${prefix}": it is no part of a file's name`,
+  )
 }
 
 /** What is not in a result is removed only where the caller says that it may, and never what the build is made from. */
 async function checkDeletion(
   { dest, mode }: DirectoryOutput,
-  { cwd, context, allowOutputs = [] }: BuildOptions,
+  options: BuildOptions,
   storeRoot: string,
 ): Promise<void> {
+  const { cwd, allowOutputs = [] } = options
   if (mode !== 'delete') return
   if (!allowOutputs.includes('buildx.local.delete')) {
     throw new UserError(
@@ -59,9 +72,7 @@ async function checkDeletion(
     )
   }
   const place = await realPlace(resolve(cwd, dest))
-  const source = mainContextSource(context, cwd)
-  const kept = [storeRoot, ...(source.kind === 'directory' ? [source.path] : [])]
-  for (const path of kept) {
+  for (const path of [storeRoot, ...directoriesOf(options)]) {
     const lead = relative(place, await realPlace(path))
     if (lead.startsWith('..')) continue
     throw new UserError(
@@ -69,6 +80,14 @@ async function checkDeletion(
       `Cannot write to "${dest}" with mode=delete: it holds "${path}", which the build needs`,
     )
   }
+}
+
+/** Of the main context and of those that have a name. */
+function directoriesOf({ cwd, context, buildContexts = {} }: BuildOptions): readonly string[] {
+  const named = Object.entries(buildContexts).map(([name, given]) => namedContextSource(name, given, cwd))
+  return [mainContextSource(context, cwd), ...named].flatMap((source) =>
+    source.kind === 'directory' ? [source.path] : [],
+  )
 }
 
 function refuseDockerIndex({ type }: ImageLikeOutput, platforms: number): void {

@@ -310,6 +310,16 @@ describe('SEC-03', () => {
       },
     ],
     [
+      'the default of a secret argument that no step sees',
+      {
+        buildArgs: { API_TOKEN: 'another one' },
+        dockerfile: {
+          name: 'Dockerfile',
+          text: `ARG API_TOKEN="${canary}"\nFROM debian:12\nENV A=b \\\n  DB_PASSWORD=${canary}\n`,
+        },
+      },
+    ],
+    [
       'the credentials of a URL in the Dockerfile',
       { dockerfile: { name: 'Dockerfile', text: `ADD https://me:${canary}@x.test/f /\n` } },
     ],

@@ -38,7 +38,7 @@ export interface Facts {
 
 /** Gathers what is to be said; nothing of it is secret any more. */
 export function factsOf(build: BuildDescription, options: ProvenanceOptions): Facts {
-  const scrubber = createScrubber(build.buildArgs, build.graph)
+  const scrubber = createScrubber(build)
   const isMax = options.mode === 'max'
   const hasAllMaterials = build.locals.length === 0
   const args = argumentsOf(build, scrubber)

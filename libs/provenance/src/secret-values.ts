@@ -1,6 +1,13 @@
-import { isProxyArg, isSecretValue, looksSecret } from '@tsbuild/dockerfile'
+import {
+  type Instruction,
+  isProxyArg,
+  isSecretValue,
+  looksSecret,
+  parseDockerfile,
+} from '@tsbuild/dockerfile'
 import { redact } from '@tsbuild/errors'
 import type { Graph } from '@tsbuild/graph'
+import type { BuildDescription } from './types.ts'
 
 /** What stands in the place of a value that is not told. */
 export const hidden = '***'
@@ -23,10 +30,14 @@ export interface Scrubber {
  *
  * @see spec/security.md SEC-03
  */
-export function createScrubber(buildArgs: Readonly<Record<string, string>>, graph: Graph): Scrubber {
+export function createScrubber({
+  buildArgs,
+  graph,
+  dockerfile,
+}: Pick<BuildDescription, 'buildArgs' | 'graph' | 'dockerfile'>): Scrubber {
   const values = new Set<string>()
-  for (const [name, value] of [...Object.entries(buildArgs), ...variablesOf(graph)])
-    if (value !== '' && isHidden(name, value)) values.add(value)
+  const known = [...Object.entries(buildArgs), ...variablesOf(graph), ...declarationsOf(dockerfile)]
+  for (const [name, value] of known) if (value !== '' && isHidden(name, value)) values.add(value)
   // A value may hold another one.
   const long = [...values].filter((value) => value.length >= minLength).sort((a, b) => b.length - a.length)
   const text = (given: string): string => {
@@ -51,7 +62,37 @@ function isHidden(name: string, value: string): boolean {
   return looksSecret(name) || isProxyArg(name) || isSecretValue(value)
 }
 
-/** Also the defaults of the Dockerfile: they are as secret as what is given in their place. */
+/**
+ * What the Dockerfile itself gives variables, whether a step sees it or not: a default is as secret as what is given in its place.
+ * What is put together from other variables has no value of its own.
+ */
+function declarationsOf({
+  name,
+  text,
+}: BuildDescription['dockerfile']): readonly (readonly [string, string])[] {
+  return parsedOrNothing(text, name).flatMap((instruction) => {
+    if (instruction.kind === 'env') return instruction.pairs.flatMap(({ key, value }) => written(key, value))
+    if (instruction.kind !== 'arg') return []
+    return instruction.args.flatMap(({ name: argument, value }) => written(argument, value ?? ''))
+  })
+}
+
+/** In the text it stands with its quotes, in a step without them. */
+function written(name: string, value: string): readonly (readonly [string, string])[] {
+  if (value.includes('$')) return []
+  const [, , inside = value] = /^(["'])(.*)\1$/s.exec(value) ?? []
+  return [[name, inside]]
+}
+
+/** A Dockerfile that is built was parsed before. */
+function parsedOrNothing(text: string, file: string): readonly Instruction[] {
+  try {
+    return parseDockerfile(text, file).instructions
+  } catch {
+    return []
+  }
+}
+
 function variablesOf({ vertices }: Graph): readonly (readonly [name: string, value: string])[] {
   return vertices.flatMap(({ op }) => (op.kind === 'exec' ? op.env.map((entry) => splitVariable(entry)) : []))
 }

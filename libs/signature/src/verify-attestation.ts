@@ -8,7 +8,7 @@ import { assertNotMoved, readAttached } from './verify-image.ts'
 import { type Finding, refusal } from './why-refused.ts'
 
 /** The list of everything in a large image, with room to spare. */
-const mostEnvelopeBytes = 128 * 1024 * 1024
+export const mostEnvelopeBytes = 128 * 1024 * 1024
 
 /**
  * Verifies that somebody with the key has said something of this type about an image.

@@ -1,6 +1,6 @@
 import { type Digest, digestBytes } from '@tsbuild/digest'
 import { type ImageReference, parseManifest, parseReference, serializeManifest } from '@tsbuild/oci'
-import { beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { beforeAll, beforeEach, describe, expect, it, vi } from 'vitest'
 import { attachedTag } from './attached.ts'
 import { attestImage } from './attest-image.ts'
 import { copyAttached } from './copy-attached.ts'
@@ -226,6 +226,18 @@ describe('verifyImage()', () => {
 })
 
 describe('copyAttached()', () => {
+  it('takes nothing into memory that is too large to be a signature', async () => {
+    await signImage(place, image, { key: mine })
+    await changeSignatures((layers) => layers.map((layer) => ({ ...layer, size: 2 ** 33 })))
+    const read = vi.spyOn(place, 'read')
+    const to = { place: memoryPlace(), reference: image }
+    await expect(copyAttached({ place, reference: image }, to, digest)).rejects.toMatchObject({
+      code: 'ERR_SIGNATURE_INVALID',
+    })
+    expect(read).not.toHaveBeenCalled()
+    expect(to.place.blobs.size).toBe(0)
+  })
+
   it('adds what is missing in another place, and keeps what is there', async () => {
     await signImage(place, image, { key: mine })
     await signImage(place, image, { key: other, annotations: { a: '1' } })

@@ -119,10 +119,10 @@ describe('tsbuild login', () => {
     expect(statSync(configPath()).mode & 0o777).toBe(0o600)
   })
 
-  it('writes through a link, which stays', async () => {
+  it.each(['{}', undefined])('writes through a link to %s, which stays', async (text) => {
     const registry = await start()
     mkdirSync(join(folder, '.docker'))
-    writeFileSync(join(folder, 'real.json'), '{}')
+    if (text !== undefined) writeFileSync(join(folder, 'real.json'), text)
     symlinkSync('../real.json', configPath())
     await login(['-u', 'me', '--password-stdin', registry], hostWith('hunter22'))
     expect(lstatSync(configPath()).isSymbolicLink()).toBe(true)

@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto'
-import { mkdir, open, realpath, rename, rm } from 'node:fs/promises'
-import { dirname } from 'node:path'
+import { mkdir, open, readlink, realpath, rename, rm } from 'node:fs/promises'
+import { dirname, resolve } from 'node:path'
 import { EnvironmentError } from '@tsbuild/errors'
 
 /**
@@ -11,7 +11,7 @@ import { EnvironmentError } from '@tsbuild/errors'
 export async function writePrivateFile(path: string, text: string): Promise<void> {
   try {
     await mkdir(dirname(path), { recursive: true, mode: 0o700 })
-    const target = await realpath(path).catch(() => path)
+    const target = await realpath(path).catch(() => linkTarget(path))
     const draft = `${target}.${randomBytes(6).toString('hex')}`
     try {
       const file = await open(draft, 'wx', 0o600)
@@ -29,4 +29,9 @@ export async function writePrivateFile(path: string, text: string): Promise<void
   } catch (cause) {
     throw new EnvironmentError('ERR_OUTPUT', `Cannot write "${path}"`, { cause })
   }
+}
+
+/** Where a symlink leads whose file is not there yet; the path itself where it is none. */
+async function linkTarget(path: string): Promise<string> {
+  return resolve(await realpath(dirname(path)), await readlink(path).catch(() => path))
 }
