@@ -2,6 +2,7 @@ import { parseDigest } from '@tsbuild/digest'
 import { type GitUrl, parseGitChecksum, parseGitUrl } from '@tsbuild/dockerfile'
 import { isBuildError, redact, type SourceRange, UserError, withSource } from '@tsbuild/errors'
 import type { GitOp, HttpOp } from '@tsbuild/graph'
+import { parseUrl } from '@tsbuild/shape'
 import { isFileName } from './paths.ts'
 
 /** Flags of ADD that say something about what it fetches; variables are expanded. */
@@ -79,7 +80,8 @@ const isHttpUrl = (word: string) => /^https?:\/\//i.test(word)
 const quoted = (word: string) => JSON.stringify(redact(word))
 
 function httpOp(word: string, { checksum }: RemoteFlags): HttpOp {
-  if (!URL.canParse(word)) throw new UserError('ERR_URL_INVALID', `Cannot add ${quoted(word)}: it is no URL`)
+  if (parseUrl(word) === undefined)
+    throw new UserError('ERR_URL_INVALID', `Cannot add ${quoted(word)}: it is no URL`)
   const url = new URL(word)
   url.hash = ''
   return {

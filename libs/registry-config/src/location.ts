@@ -1,3 +1,4 @@
+import { parseUrl } from '@tsbuild/shape'
 import { type ConfigNode, wrongConfig } from './read-value.ts'
 
 const hostForm = /^(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?)(?::\d{1,5})?$/
@@ -7,7 +8,7 @@ const suffixForm = /^(.*?)(?::[\w][\w.-]{0,127}|@sha256:[a-f0-9]{64})$/
 /** Whether a text is `host` or `host:port`. */
 export function isHost(text: string): boolean {
   // The form lets ports be that are none, and addresses.
-  return hostForm.test(text) && URL.canParse(`https://${text}`)
+  return hostForm.test(text) && parseUrl(`https://${text}`) !== undefined
 }
 
 /** Checks `host[:port][/path]`. @returns it without slashes at its end @throws {UserError} `ERR_CONFIG` */
@@ -47,7 +48,7 @@ export interface MirrorUrl {
 
 /** Reads `https://host[:port][/path]`. @throws {UserError} `ERR_CONFIG` */
 export function readMirrorUrl(node: ConfigNode, text: string): MirrorUrl {
-  const url = URL.canParse(text) ? new URL(text) : undefined
+  const url = parseUrl(text)
   const refuse = (why: string) => wrongConfig(node, `is ${JSON.stringify(text.slice(0, 200))}: ${why}`)
   if (url === undefined || (url.protocol !== 'https:' && url.protocol !== 'http:')) {
     throw refuse('expected a URL with https or http')

@@ -1,5 +1,6 @@
 import { EnvironmentError } from '@tsbuild/errors'
 import { leadsInside } from '@tsbuild/http'
+import { parseUrl } from '@tsbuild/shape'
 import { type Challenge, parseChallenges } from './challenge.ts'
 import type { Endpoint } from './endpoint.ts'
 import type { Purpose } from './failures.ts'
@@ -128,7 +129,7 @@ function chooseMethod(
   const bearer = challenges.find((challenge) => challenge.scheme === 'bearer')
   const realm = bearer?.parameters.get('realm')
   if (bearer !== undefined && realm !== undefined) {
-    if (!URL.canParse(realm)) throw refused(purpose, 'its token server has no valid address')
+    if (parseUrl(realm) === undefined) throw refused(purpose, 'its token server has no valid address')
     return { type: 'bearer', realm: new URL(realm), service: bearer.parameters.get('service') }
   }
   if (!challenges.some((challenge) => challenge.scheme === 'basic')) {

@@ -1,5 +1,6 @@
 import { EnvironmentError, UserError } from '@tsbuild/errors'
 import { isLoopbackHost, leadsInside } from '@tsbuild/http'
+import { parseUrl } from '@tsbuild/shape'
 import type { Trust } from './hosts.ts'
 
 /** Where a registry of a reference is spoken to, and how much it is trusted. */
@@ -33,7 +34,7 @@ export function endpointOf(
   trust: Trust = 'verified',
 ): Endpoint {
   const host = registry === 'docker.io' ? hubHost : registry
-  if (!URL.canParse(`https://${host}`)) {
+  if (parseUrl(`https://${host}`) === undefined) {
     throw new UserError('ERR_REFERENCE_INVALID', `Cannot ask registry "${registry}": it is no host`)
   }
   const https = new URL(`https://${host}`)
@@ -57,7 +58,7 @@ export function resolveLocation(endpoint: Endpoint, base: URL, location: string)
       'ERR_REGISTRY_RESPONSE',
       `Cannot follow ${endpoint.registry} to ${JSON.stringify(location.slice(0, 200).replace(/\?.*/s, '?…'))}: ${why}`,
     )
-  const url = URL.canParse(location, base.href) ? new URL(location, base.href) : undefined
+  const url = parseUrl(location, base.href)
   if (url === undefined) throw refuse('it is no URL')
   if (url.protocol !== 'https:' && url.protocol !== 'http:') throw refuse('it is neither https nor http')
   if (url.username !== '' || url.password !== '') throw refuse('it has credentials in it')

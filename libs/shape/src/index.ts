@@ -72,3 +72,4 @@ export const exactly =
       names.every((name) => Object.hasOwn(members, name) && members[name]?.(value[name]) === true)
     )
   }
+export { parseUrl } from './url.ts'

@@ -1,4 +1,5 @@
 import { didYouMean, UserError } from '@tsbuild/errors'
+import { parseUrl } from '@tsbuild/shape'
 
 /** cosign's short names. */
 const predicateTypes: ReadonlyMap<string, string> = new Map([
@@ -18,7 +19,7 @@ const predicateTypes: ReadonlyMap<string, string> = new Map([
 export function predicateTypeOf(name: string): string {
   const known = predicateTypes.get(name)
   if (known !== undefined) return known
-  if (URL.canParse(name)) return name
+  if (parseUrl(name) !== undefined) return name
   const names = [...predicateTypes.keys()]
   const guess = didYouMean(name, names)
   throw new UserError('ERR_USAGE', `Cannot use predicate type "${name}": expected a URI or a short name`, {

@@ -12,6 +12,7 @@ import {
   type Transport,
   userAgent,
 } from '@tsbuild/http'
+import { parseUrl } from '@tsbuild/shape'
 import { type SourceUrl, showUrl } from './source-url.ts'
 
 /** One GET, with whatever redirects it takes. */
@@ -62,7 +63,7 @@ export async function sendGet(transport: Transport, get: Get): Promise<HttpRespo
 function redirectTarget(get: Get, from: URL, location: string): URL {
   const refuse = (to: string, why: string) =>
     nonsense(get.source, `it is redirected to ${JSON.stringify(to)}, and ${why}`)
-  if (!URL.canParse(location, from.href))
+  if (parseUrl(location, from.href) === undefined)
     throw refuse(location.replace(/\?.*/s, '?…').slice(0, 200), 'that is no URL')
   const url = new URL(location, from.href)
   const shown = showUrl(url).slice(0, 200)

@@ -1,4 +1,5 @@
 import { UserError } from '@tsbuild/errors'
+import { parseUrl } from '@tsbuild/shape'
 
 /** The URL of a source, taken apart. */
 export interface SourceUrl {
@@ -17,7 +18,7 @@ export interface SourceUrl {
  * @throws {UserError} `ERR_URL_INVALID` if it is none of `http:` or `https:`
  */
 export function parseSourceUrl(text: string): SourceUrl {
-  const url = URL.canParse(text) ? new URL(text) : undefined
+  const url = parseUrl(text)
   if (url === undefined || (url.protocol !== 'http:' && url.protocol !== 'https:')) {
     throw new UserError(
       'ERR_URL_INVALID',
