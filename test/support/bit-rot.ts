@@ -131,7 +131,11 @@ async function buildIn(root: string, context: string): Promise<BuildResult> {
     cwd: '/',
     context,
     tags: ['rot:1.0'],
-    outputs: [{ type: 'image' }, { type: 'oci', dest: `${root}.tar` }],
+    // Times as they are: then what the build made is there unpacked, and the image's own record says so.
+    outputs: [
+      { type: 'image', rewriteTimestamp: false },
+      { type: 'oci', dest: `${root}.tar`, rewriteTimestamp: false },
+    ],
     buildArgs: { SOURCE_DATE_EPOCH: '0' },
     network: 'none',
   }).result
