@@ -8,6 +8,8 @@ export interface FsckOptions {
   readonly swept: boolean
   /** No step of this store makes an empty file: one in a committed tree is a lost one. */
   readonly noEmptyFiles?: boolean
+  /** The machine lost its power: what nothing makes durable, the lists that explain a miss, may be cut off. It counts as missing then. */
+  readonly powerCut?: boolean
 }
 
 /** What is wrong with a store. */
@@ -38,7 +40,7 @@ export function fsck(root: string, options: FsckOptions): Findings {
     ),
     ...[...committed].flatMap((id) => checkSnapshot(v1, id)),
     ...records.corrupt,
-    ...checkFileLists(join(v1, 'files')),
+    ...(options.powerCut ? [] : checkFileLists(join(v1, 'files'))),
     ...checkSources(join(v1, 'sources')),
     ...checkImages(v1),
     ...list(join(v1, 'failures')).flatMap((ref) => checkJson(join(v1, 'failures', ref, 'failure.json'))),

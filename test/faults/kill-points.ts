@@ -71,7 +71,7 @@ async function killOnce(point: KillPoint, trial: Trial): Promise<Verdict> {
     trial.start([], scenario.args(trial), { TSBUILD_HELPER: wrapHelper(trial, victim, words) }),
   )
   const log = trial.path(`helper-${victim}`, 'log')
-  const verdict = await judge(scenario, trial, name, before, () => wasKilled(log), true)
+  const verdict = await judge(scenario, trial, name, before, () => wasKilled(log), { deadHelper: true })
   const ended = before.code !== null && [0, 1, 3].includes(before.code)
   return ended
     ? verdict

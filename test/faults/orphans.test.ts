@@ -141,6 +141,8 @@ async function withMemory(
     const before = await endOf(trial.start([], scenario.args(trial)))
     const reached = limited && kills(trial) > 0
     limit(trial, -1)
-    return await judge(scenario, trial, `${scenario.name} with ${megabytes} MiB`, before, () => reached, true)
+    return await judge(scenario, trial, `${scenario.name} with ${megabytes} MiB`, before, () => reached, {
+      deadHelper: true,
+    })
   })
 }

@@ -104,7 +104,8 @@ async function comeUp(scenario: Scenario, { image, stderr, afterMs }: Cut): Prom
   const store = join(`${image}.mounted`, 'store')
   return await inTrial({ template: undefined, store }, async (trial) => {
     const before = { code: null, signal: null, stdout: '', stderr }
-    return await judge(scenario, trial, `${scenario.name}, power cut after ${afterMs} ms`, before, () => true)
+    const point = `${scenario.name}, power cut after ${afterMs} ms`
+    return await judge(scenario, trial, point, before, () => true, { powerCut: true })
   })
 }
 

@@ -11,8 +11,8 @@ import { isSoak, type Verdict } from './tally.ts'
  * whole, whether the same build now gives what it should, with every step cached that had been reported done, and whether
  * nothing half done is left after that.
  *
- * @param deadHelper the builder lived on, and nobody could remove the cgroups of a session whose helper was killed: the next
- *   session must
+ * @param end `deadHelper`: the builder lived on, and nobody could remove the cgroups of a session whose helper was killed: the
+ *   next session must. `powerCut`: see {@link fsck}
  */
 export async function judge(
   scenario: Scenario,
@@ -20,18 +20,19 @@ export async function judge(
   point: string,
   before: Outcome,
   wasReached: () => boolean,
-  deadHelper = false,
+  end: { readonly deadHelper?: boolean; readonly powerCut?: boolean } = {},
 ): Promise<Verdict> {
+  const { deadHelper = false, powerCut = false } = end
   const isSwept = (what: string) => deadHelper && what.startsWith('cgroup ')
   const left = await findLeft(trial, 1, isSwept)
   const reached = wasReached()
   await trial.corral.kill()
-  const first = fsck(trial.store, { swept: false, noEmptyFiles: true })
+  const first = fsck(trial.store, { swept: false, noEmptyFiles: true, powerCut })
   const outside = (await scenario.outside?.(trial)) ?? []
   const again = await rebuild(scenario, trial, before)
   if (trial.corral.cgroups().length > 0) await endOf(trial.start([], scenario.anew(trial)))
   if (scenario.name === 'prune') await endOf(trial.start([], scenario.args(trial)))
-  const last = fsck(trial.store, { swept: true, noEmptyFiles: true })
+  const last = fsck(trial.store, { swept: true, noEmptyFiles: true, powerCut })
   // In a soak each point would take half as long again.
   const verified = isSoak ? [] : await verify(trial)
   const dangling = [...(scenario.name === 'prune' ? [] : first.dangling), ...last.dangling]
