@@ -30,13 +30,18 @@ beforeEach(async () => {
   fetched = 0
 })
 
-/** Writes a blob into the store in pieces, as a download does; `between` happens when half of it is there. */
+/**
+ * Writes a blob into the store in pieces, as a download does; `between` happens when half of it is there.
+ *
+ * @param change what is on the line instead of the blob
+ */
 function fetching(
   between: (watcher: Parameters<FetchLayer>[2], fd: number) => Promise<void> | void,
+  change = (bytes: Buffer) => bytes,
 ): FetchLayer {
   return async ({ digest, size }, _, watcher) => {
     fetched++
-    const bytes = bytesOf.get(digest) ?? Buffer.alloc(0)
+    const bytes = change(bytesOf.get(digest) ?? Buffer.alloc(0))
     const ingest = await store.blobs.ingest()
     watcher?.begins(ingest.path)
     try {
@@ -113,10 +118,8 @@ describe('Snapshotter.view() of a layer that is being fetched', () => {
 
   it('commits nothing of wrong bytes, wherever they were read, and fetches the layer again', async (test) => {
     const { native, sources } = watching(realHelper(test))
-    const damage: Parameters<typeof fetching>[0] = (_, fd) => {
-      if (fetched === 1) writeSync(fd, Buffer.alloc(100), 0, 100, 500_000)
-    }
-    const fetch = fetching(damage)
+    const damage = (bytes: Buffer) => (fetched === 1 ? Buffer.from(bytes).fill(0, 500_000, 500_100) : bytes)
+    const fetch = fetching(() => undefined, damage)
     const { lower } = await createSnapshotter({ store, native, fetch }).view({ layers: [one] }, signal)
     expect(fetched).toBe(2)
     expect(sources.at(-1)).toBe('store')
