@@ -20,5 +20,7 @@ export default defineConfig({
     exclude: ['**/node_modules/**', '**/dist/**'],
     isolate: false,
     pool: 'threads',
+    // Machines are shared: a limit is for what hangs.
+    testTimeout: 30_000,
   },
 })
