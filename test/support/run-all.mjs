@@ -35,6 +35,9 @@ const suites = [
   { name: 'faults', kind: 'vitest', command: ['--config', 'vitest.faults.config.ts'] },
 ]
 
+/** Somebody watches, or there is no record that is cut: then every line is shown. */
+const isLive = process.stdout.isTTY || !process.env.CI
+
 const wanted = process.argv.slice(2)
 const unknown = wanted.filter((name) => !suites.some((suite) => suite.name === name))
 if (unknown.length > 0) {
@@ -69,10 +72,22 @@ async function runSuite(suite) {
   const startedAt = performance.now()
   const code = await runLogged(command, suite.cwd ?? root, log, counts)
   const tests = readTests(suite, code, log, counts)
+  if (!isLive && code !== 0) process.stdout.write(`${failedPart(suite, readFileSync(log, 'utf8'))}\n`)
   return { name: suite.name, tests, log, seconds: (performance.now() - startedAt) / 1000 }
 }
 
-/** Runs a command with its output to the terminal and to `log`; gives the exit code. */
+/** What a log says of its failures, and no more: whoever reads the record of a CI run sees a part of it only. */
+function failedPart({ kind }, text) {
+  const marks = {
+    vitest: /^.*Failed (?:Tests|Suites) \d+/m,
+    cargo: /^(?:failures:|error(?:\[|:)|.* panicked at )/m,
+  }
+  const at = marks[kind] === undefined ? -1 : text.search(marks[kind])
+  const part = at === -1 ? text.slice(-8_000) : text.slice(at)
+  return part.length <= 40_000 ? part : `${part.slice(0, 30_000)}\n…\n${part.slice(-10_000)}`
+}
+
+/** Runs a command with its output to `log`, and to the terminal where somebody watches; gives the exit code. */
 function runLogged([program, ...args], cwd, log, counts) {
   return new Promise((resolve) => {
     const file = createWriteStream(log)
@@ -88,7 +103,7 @@ function runLogged([program, ...args], cwd, log, counts) {
     for (const stream of [child.stdout, child.stderr]) {
       stream.on('data', (chunk) => {
         file.write(chunk)
-        process.stdout.write(chunk)
+        if (isLive) process.stdout.write(chunk)
       })
     }
     child.on('error', (error) => {
