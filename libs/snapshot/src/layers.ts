@@ -1,5 +1,5 @@
 import type { DiffId, Digest } from '@tsbuild/digest'
-import type { SnapshotId } from '@tsbuild/store'
+import type { SnapshotId, StoredLayer } from '@tsbuild/store'
 
 /** A file system that is only described: its layers, lowest first. Files appear when somebody reads them. */
 export interface Filesystem {
@@ -21,6 +21,20 @@ export type LayerRef =
       readonly size: number
       readonly diffId: DiffId
     }
+
+/**
+ * Made by a step elsewhere, and found in a cache that others fill: nothing of it may be here. Its blob is fetched when somebody
+ * reads its files, or wants it in a form that no blob has.
+ */
+export interface CachedLayerRef {
+  readonly kind: 'cached'
+  /** In each form that the cache has; at least one. */
+  readonly blobs: readonly StoredLayer[]
+  /** Where blobs are: names of caches of this build, for `fetchCached`. */
+  readonly places: readonly string[]
+  /** Unix ms. */
+  readonly createdAt: number
+}
 
 /** The kind of {@link LayerRef} that comes with an image. */
 export type ImageLayerRef = Extract<LayerRef, { kind: 'image' }>

@@ -8,6 +8,8 @@ export type {
   Executed,
   InputKeying,
   Miss,
+  PlannedInput,
+  PlannedStep,
   RecordedInput,
   Solution,
   SolveOptions,
@@ -15,4 +17,5 @@ export type {
   SourceOp,
   StepOp,
   ViewOp,
+  WantedRecord,
 } from './types.ts'

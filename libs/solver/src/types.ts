@@ -109,6 +109,8 @@ export interface CacheRecord {
   readonly createdAt: number
   /** How long it took. */
   readonly durationMs: number
+  /** The cache elsewhere that it came from, as shown to the user; undefined for one of this store. */
+  readonly from?: string | undefined
 }
 
 /** See {@link CacheRecord.inputs}. */
@@ -138,9 +140,40 @@ export interface Miss {
     | undefined
 }
 
+/** A step or a view as far as it is known before anything is looked up; inputs stand before their readers. */
+export interface PlannedStep {
+  readonly vertex: Vertex
+  readonly kind: 'step' | 'view'
+  /** See {@link StepOp.key}, {@link ViewOp.key}. */
+  readonly op: KeyValue
+  readonly inputs: readonly PlannedInput[]
+  readonly inputNames: readonly string[]
+}
+
+/** An input of a {@link PlannedStep}: what it counts as, or the vertex that has to be looked up first. */
+export type PlannedInput =
+  | RecordedInput
+  | { readonly kind: 'step'; readonly vertex: Digest; readonly selector?: KeyValue | undefined }
+
+/** A record that is looked for, and what it would have been made of. */
+export interface WantedRecord {
+  readonly key: Digest
+  readonly vertex: Vertex
+  readonly op: KeyValue
+  readonly inputs: readonly RecordedInput[]
+  readonly inputNames: readonly string[]
+}
+
 /** Where records are looked up. */
 export interface CacheStore {
   load(key: Digest): CacheRecord | undefined
+  /**
+   * Asked once, before the first {@link load}, with everything that may be looked up: so that caches elsewhere are asked for all of
+   * it at once. What they have, `load` gives from then on. Must not reject for a cache that cannot be asked.
+   */
+  prepare?(steps: readonly PlannedStep[], signal: AbortSignal): Promise<void>
+  /** Asks caches elsewhere for a key that {@link prepare} could not know. Must not reject either. */
+  ask?(wanted: WantedRecord, signal: AbortSignal): Promise<void>
   /**
    * Says why a step has to run: compares it with what was recorded. Asked for each step before it runs, after those that it
    * stands on; must not throw. Undefined where nobody can say.

@@ -1,0 +1,2 @@
+export type { BuildkitRecord, CacheConfig, CacheLayer } from './types.ts'
+export { cacheConfigType } from './types.ts'

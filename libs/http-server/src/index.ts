@@ -1,0 +1,1 @@
+export type { Exchange, HttpFailure, Method, Params, Route } from './types.ts'

@@ -1,0 +1,17 @@
+export type {
+  CacheExporter,
+  CacheImporter,
+  CacheLayerOptions,
+  CacheSource,
+  CacheTarget,
+  CacheTargetCommon,
+  ExportableBlob,
+  ExportedStep,
+  ExportSummary,
+  ExportTools,
+  FinishedBuild,
+  FoundRecord,
+  IndexedResult,
+  ServerKeys,
+  ServerPlace,
+} from './types.ts'

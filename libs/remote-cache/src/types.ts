@@ -1,0 +1,182 @@
+import type { Readable } from 'node:stream'
+import type { StepResult } from '@tsbuild/cache-protocol'
+import type { Digest } from '@tsbuild/digest'
+import type { MergedGraph } from '@tsbuild/graph'
+import type { Compression, LayerForm } from '@tsbuild/native'
+import type { CachedLayerRef, LayerRef } from '@tsbuild/snapshot'
+import type { CacheRecord, PlannedStep, WantedRecord } from '@tsbuild/solver'
+import type { StoredLayer } from '@tsbuild/store'
+
+/** `--cache-from`. An image with an inline cache is of type `registry`. @see spec/interface.md 5.3 */
+export type CacheSource =
+  | {
+      readonly type: 'registry'
+      /** In full form. */
+      readonly ref: string
+      readonly insecure?: boolean | undefined
+    }
+  | {
+      readonly type: 'local'
+      /** A directory, an OCI layout; absolute. */
+      readonly src: string
+      /** Default `latest`. */
+      readonly tag?: string | undefined
+      readonly digest?: Digest | undefined
+    }
+  | ({ readonly type: 'server' } & ServerPlace)
+
+/** A cache-server and what is shown to it. */
+export interface ServerPlace {
+  /** `http://` or `https://`, with a base path or without. */
+  readonly url: string
+  /** A token, or how one is had. Undefined: nothing is shown. Never in a message. */
+  readonly token?: (() => Promise<string>) | undefined
+  /** Keys that may sign for scopes. Undefined: the server's own, as it was at the first contact. */
+  readonly policy?: ServerKeys | undefined
+}
+
+/** See {@link ServerPlace.policy}. */
+export interface ServerKeys {
+  /** A file with keys, one line each: `<scope glob> <base64 public key>`; absolute. */
+  readonly file: string
+}
+
+/** What all of `--cache-to` have. */
+export interface CacheTargetCommon {
+  /** `min`: the steps whose layers are in the image; `max`: every step. Default `min`; `server`: `max`. */
+  readonly mode?: 'min' | 'max' | undefined
+  /** A failure is a warning. Default: it is one, unless the build says `cacheRequired`. */
+  readonly ignoreError?: boolean | undefined
+}
+
+/** How layers are written that were not written in any form yet. */
+export interface CacheLayerOptions {
+  readonly compression?: Compression | undefined
+  readonly forceCompression?: boolean | undefined
+  /** Default true. */
+  readonly ociMediaTypes?: boolean | undefined
+  /** An image manifest rather than an index, which some registries refuse. Default true. */
+  readonly imageManifest?: boolean | undefined
+}
+
+/** `--cache-to`. */
+export type CacheTarget =
+  | ({ readonly type: 'inline' } & CacheTargetCommon)
+  | ({
+      readonly type: 'registry'
+      readonly ref: string
+      readonly insecure?: boolean | undefined
+    } & CacheTargetCommon &
+      CacheLayerOptions)
+  | ({
+      readonly type: 'local'
+      /** Absolute. */
+      readonly dest: string
+      readonly tag?: string | undefined
+      /** Drops what this export does not name. */
+      readonly reset?: boolean | undefined
+    } & CacheTargetCommon &
+      CacheLayerOptions)
+  | ({ readonly type: 'server' } & ServerPlace & CacheTargetCommon & Pick<CacheLayerOptions, 'compression'>)
+
+/** A record that a remote cache has, as the solver takes it. */
+export interface FoundRecord {
+  readonly keys: readonly Digest[]
+  /** `stored` is a `CachedLayer` of libs/ops: brought back without anything being fetched. */
+  readonly record: CacheRecord
+}
+
+/** One of `--cache-from`, opened. */
+export interface CacheImporter {
+  /** As shown to the user: `registry.example.com/app:cache`. */
+  readonly name: string
+  /**
+   * Looks a whole graph up in as few requests as there can be: one.
+   *
+   * @param steps inputs before their readers
+   * @param known what is known of keys already: a chain goes on over it
+   * @throws whatever went wrong; the caller says it once, and asks no more
+   */
+  plan(
+    steps: readonly PlannedStep[],
+    known: (key: Digest) => CacheRecord | undefined,
+    signal: AbortSignal,
+  ): Promise<readonly FoundRecord[]>
+  /** Looks keys up that only came to be known while steps ran: those by content of what a step made. */
+  find(wanted: readonly WantedRecord[], signal: AbortSignal): Promise<readonly FoundRecord[]>
+  /**
+   * Brings the blob of a layer, from `offset`. The bytes are verified by the caller.
+   * @returns undefined where it is not there any more
+   */
+  openBlob(
+    layer: CachedLayerRef,
+    blob: StoredLayer,
+    offset: number,
+    signal: AbortSignal,
+  ): Promise<Readable | undefined>
+  close(): Promise<void>
+}
+
+/** A step of this build for a cache: one that ran, or one that was found and may be missing elsewhere. */
+export interface ExportedStep {
+  readonly vertex: Digest
+  readonly keys: readonly Digest[]
+  readonly record: CacheRecord
+  /** The layers of its result, lowest first; its own is the last. */
+  readonly layers: readonly LayerRef[]
+  /** Whether its layer is in an image of this build: those are all that `mode=min` exports. */
+  readonly inImage: boolean
+  /** The form in which the outputs of this build have its layer; undefined: none has. */
+  readonly form: LayerForm | undefined
+}
+
+/** A layer's blob that can be read, from the store or on its way through from another cache. */
+export interface ExportableBlob {
+  readonly layer: StoredLayer
+  /** Opens its bytes from an offset to the end. */
+  readonly open: (offset: number) => Readable
+  /** Where it is already, for a registry to mount it from: references in full form. */
+  readonly places: readonly string[]
+}
+
+/** What exporters work with. */
+export interface ExportTools {
+  /** The layer in a form, made if need be; the one that was found where it came from another cache and no form is asked for. */
+  blobOf(layer: LayerRef, form: LayerForm | undefined, signal: AbortSignal): Promise<ExportableBlob>
+  readonly signal: AbortSignal
+  /** Says a line about what is done. */
+  readonly status: (line: string) => void
+}
+
+/** One of `--cache-to`, opened. */
+export interface CacheExporter {
+  readonly name: string
+  /**
+   * A step can be exported: its layer is sent in the background while later steps run, at a pace that leaves them the machine.
+   * Must not throw; what goes wrong is thrown by {@link finish}.
+   */
+  add(step: ExportedStep): void
+  /** Waits for what is under way, and makes it found. */
+  finish(build: FinishedBuild): Promise<ExportSummary>
+  /** Gives up; nothing half is left under a name. */
+  abort(): Promise<void>
+}
+
+/** See {@link CacheExporter.finish}. */
+export interface FinishedBuild {
+  readonly graph: MergedGraph
+  /** Every step that was added, inputs before their readers. */
+  readonly steps: readonly ExportedStep[]
+}
+
+/** What an export did, for the line that the user sees. */
+export interface ExportSummary {
+  readonly records: number
+  readonly sentBlobs: number
+  readonly sentBytes: number
+  /** Blobs that were there already, or mounted. */
+  readonly skippedBlobs: number
+}
+
+/** A line of the index that registries and directories hold beside BuildKit's records. */
+export type IndexedResult = StepResult
