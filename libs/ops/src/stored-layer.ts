@@ -1,8 +1,9 @@
 import { encodeRecord } from '@tsbuild/cache'
 import type { KeyValue } from '@tsbuild/digest'
 import { InternalError } from '@tsbuild/errors'
-import type { Filesystem, Following, LayerRef, PreparedSnapshot } from '@tsbuild/snapshot'
-import { emptyFilesystem, withLayer } from '@tsbuild/snapshot'
+import { isRecord } from '@tsbuild/shape'
+import type { CachedLayerRef, Filesystem, Following, LayerRef, PreparedSnapshot } from '@tsbuild/snapshot'
+import { emptyFilesystem, parseCachedLayer, withLayer } from '@tsbuild/snapshot'
 import type { Executed } from '@tsbuild/solver'
 import { isSnapshotId, type SnapshotId } from '@tsbuild/store'
 import type { OpResult } from './types.ts'
@@ -34,17 +35,31 @@ export function executedLayer(
   }
 }
 
-/** Brings such a layer back onto its base; undefined if the snapshot is gone or the stored value is not of ours. */
+/** What of the layers that records name can be had. */
+export interface LayersAtHand {
+  readonly hasSnapshot: (id: SnapshotId) => boolean
+  /** Whether a layer of a cache elsewhere can be had, as far as that is known without asking. Undefined: none can. */
+  readonly hasCached?: ((layer: CachedLayerRef) => boolean) | undefined
+}
+
+/**
+ * Brings such a layer back onto its base, or one of a cache elsewhere, of which nothing is fetched; undefined if it is gone or the
+ * stored value is not of ours.
+ */
 export function loadLayer(
   stored: KeyValue,
   base: Filesystem,
-  has: (id: SnapshotId) => boolean,
+  { hasSnapshot, hasCached }: LayersAtHand,
 ): OpResult | undefined {
-  if (typeof stored !== 'object' || stored === null || !('snapshot' in stored) || !('createdAt' in stored))
-    return undefined
+  if (!isRecord(stored)) return undefined
+  if ('cached' in stored) {
+    const layer = parseCachedLayer(stored.cached)
+    if (layer === undefined || hasCached?.(layer) !== true) return undefined
+    return { kind: 'filesystem', filesystem: withLayer(base, layer) }
+  }
   const { snapshot, createdAt } = stored
   if (typeof snapshot !== 'string' || typeof createdAt !== 'number') return undefined
-  if (!isSnapshotId(snapshot) || !has(snapshot)) return undefined
+  if (!isSnapshotId(snapshot) || !hasSnapshot(snapshot)) return undefined
   const layer: LayerRef = { kind: 'snapshot', id: snapshot, createdAt }
   return { kind: 'filesystem', filesystem: withLayer(base, layer) }
 }
