@@ -2,11 +2,11 @@ import { encodeRecord } from '@tsbuild/cache'
 import type { KeyValue } from '@tsbuild/digest'
 import { InternalError } from '@tsbuild/errors'
 import { isRecord } from '@tsbuild/shape'
-import type { CachedLayerRef, Filesystem, Following, LayerRef, PreparedSnapshot } from '@tsbuild/snapshot'
+import type { Filesystem, Following, LayerRef, PreparedSnapshot } from '@tsbuild/snapshot'
 import { emptyFilesystem, parseCachedLayer, withLayer } from '@tsbuild/snapshot'
 import type { Executed } from '@tsbuild/solver'
-import { isSnapshotId, type SnapshotId } from '@tsbuild/store'
-import type { OpResult } from './types.ts'
+import { isSnapshotId } from '@tsbuild/store'
+import type { OpResult, OpsOptions } from './types.ts'
 
 /** The file system of a base input; empty for a step without one. */
 export function filesystemOf(result: OpResult | undefined): Filesystem {
@@ -35,13 +35,6 @@ export function executedLayer(
   }
 }
 
-/** What of the layers that records name can be had. */
-export interface LayersAtHand {
-  readonly hasSnapshot: (id: SnapshotId) => boolean
-  /** Whether a layer of a cache elsewhere can be had, as far as that is known without asking. Undefined: none can. */
-  readonly hasCached?: ((layer: CachedLayerRef) => boolean) | undefined
-}
-
 /**
  * Brings such a layer back onto its base, or one of a cache elsewhere, of which nothing is fetched; undefined if it is gone or the
  * stored value is not of ours.
@@ -49,7 +42,7 @@ export interface LayersAtHand {
 export function loadLayer(
   stored: KeyValue,
   base: Filesystem,
-  { hasSnapshot, hasCached }: LayersAtHand,
+  { hasSnapshot, hasCached }: Pick<OpsOptions, 'hasSnapshot' | 'hasCached'>,
 ): OpResult | undefined {
   if (!isRecord(stored)) return undefined
   if ('cached' in stored) {
