@@ -140,8 +140,15 @@ export interface ExportedStep {
   readonly layers: readonly LayerRef[]
   /** Whether its layer is in an image of this build: those are all that `mode=min` exports. */
   readonly inImage: boolean
-  /** The form in which the outputs of this build have its layer; undefined: none has. */
+  /**
+   * The form in which the outputs of this build have its layer, with the times that the step left: only so it is of use to a build of
+   * another SOURCE_DATE_EPOCH. Undefined: no output has it.
+   */
   readonly form: LayerForm | undefined
+  /** The one with clamped times, where the outputs have that: an exporter sends both, so that a push of the image moves nothing. */
+  readonly clamped?: LayerForm | undefined
+  /** It was found in this very cache: an index that is written as a whole names it, and nothing of it has to be sent. */
+  readonly isThere: boolean
 }
 
 /** A layer's blob that can be read, from the store or on its way through from another cache. */
