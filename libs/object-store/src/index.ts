@@ -1,3 +1,4 @@
+export { isObjectKey, parseObjectKey, parseObjectPrefix } from './object-key.ts'
 export type {
   ByteRange,
   ObjectBody,
@@ -9,3 +10,4 @@ export type {
   PutExpectation,
   StoreCallOptions,
 } from './types.ts'
+export { maxCasBytes } from './types.ts'
