@@ -119,6 +119,7 @@ export const errorCodes = {
   ERR_SIGNATURE_SUBJECT: user('A signature that was made with the key is for another image.'),
   ERR_SIGNATURE_CLAIMS: user('A signature that was made with the key does not state what is wanted.'),
   ERR_SIGNATURE_MOVED: user('A tag meant another image after its signature was verified.'),
+  ERR_LISTEN: environment('An address cannot be listened on.'),
   ERR_OUTPUT: environment('An output file or directory cannot be written.'),
 
   ERR_STORE_OPEN: environment('The store cannot be opened.'),

@@ -1,0 +1,40 @@
+import type { Host } from './host.ts'
+
+/** A command's module. */
+export interface CommandModule {
+  /**
+   * Runs the command.
+   *
+   * @param argv what follows the command's name
+   * @returns the exit code
+   */
+  readonly run: (argv: readonly string[], host: Host) => Promise<number>
+  /** The text of `--help`. */
+  readonly help: () => string
+}
+
+/** One row of the table of commands. */
+export interface CommandRow {
+  /** One word or two. */
+  readonly name: string
+  readonly usage: string
+  readonly summary: string
+  /** Loads the command; only the one that runs is loaded. */
+  readonly load: () => Promise<CommandModule>
+}
+
+/** Every command, in the order of the overview. The first is the one that runs where none is named. */
+export const commands: readonly CommandRow[] = [
+  {
+    name: 'serve',
+    usage: '[serve] --dir DIR',
+    summary: 'Run the server',
+    load: () => import('./commands/serve.ts'),
+  },
+  {
+    name: 'config check',
+    usage: 'config check',
+    summary: 'Check the settings, and say where each is from',
+    load: () => import('./commands/config-check.ts'),
+  },
+]
