@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto'
 import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { EnvironmentError, UserError } from '@tsbuild/errors'
@@ -26,7 +27,12 @@ export async function openStore(settings: Settings, host: Pick<Host, 'now'>): Pr
     const reason = cause instanceof Error ? cause.message : String(cause)
     throw new EnvironmentError('ERR_STORE_OPEN', `Cannot make directory "${dir}": ${reason}`, { cause })
   }
-  return await openFsStore({ root: join(dir, 'objects'), durability: 'full', now: host.now })
+  return await openFsStore({
+    root: join(dir, 'objects'),
+    durability: 'full',
+    now: host.now,
+    randomId: () => randomBytes(16).toString('hex'),
+  })
 }
 
 /** Opens the store for one command, and closes it whatever comes of it. */

@@ -1,9 +1,12 @@
 import { lstat, rm } from 'node:fs/promises'
-import { createServer as createHttp, type Server } from 'node:http'
-import { createServer as createHttps, type Server as HttpsServer } from 'node:https'
 import { connect } from 'node:net'
-import type { SecureContextOptions } from 'node:tls'
 import { EnvironmentError } from '@tsbuild/errors'
+import {
+  createHttpServer,
+  type HttpServer,
+  type HttpServerOptions,
+  type TlsFiles,
+} from '@tsbuild/http-server'
 import { type Address, formatAddress } from '../settings/address.ts'
 
 /** The sockets that a server listens on. */
@@ -11,15 +14,12 @@ export interface Listeners {
   /** As clients reach them: `http://127.0.0.1:7070`, `unix:/run/cache.sock`. */
   readonly urls: readonly string[]
   /** Shows another certificate to who connects from now on. */
-  setTls(context: SecureContextOptions): void
-  /** Takes no more connections; those which wait for a request are closed. Resolves when all have ended. */
-  end(): Promise<void>
-  /** Closes what is left. */
-  closeNow(): void
+  replaceTls(files: TlsFiles): void
+  /** Requests at this moment. */
+  inFlight(): number
+  /** Takes no more connections, and resolves when all have ended; after `graceMs` they are ended. */
+  close(graceMs: number): Promise<void>
 }
-
-/** What is done with each server before it listens. */
-export type Attach = (server: Server | HttpsServer) => void
 
 /**
  * Listens on every address, with TLS where a certificate is given: a unix socket needs none.
@@ -28,57 +28,46 @@ export type Attach = (server: Server | HttpsServer) => void
  */
 export async function openListeners(
   addresses: readonly Address[],
-  tls: SecureContextOptions | undefined,
-  attach: Attach,
+  tls: TlsFiles | undefined,
+  options: Omit<HttpServerOptions, 'tls'>,
 ): Promise<Listeners> {
-  const servers: { readonly server: Server | HttpsServer; readonly url: string }[] = []
+  const servers: HttpServer[] = []
+  const urls: string[] = []
+  const close = async (graceMs: number): Promise<void> => {
+    await Promise.all(servers.map((server) => server.close(graceMs)))
+  }
   try {
     for (const address of addresses) {
-      const secure = tls !== undefined && address.kind === 'tcp'
-      const server = secure ? createHttps(tls) : createHttp()
-      attach(server)
-      servers.push({ server, url: await listen(server, address, secure) })
+      const secure = address.kind === 'tcp' ? tls : undefined
+      const server = createHttpServer({ ...options, tls: secure })
+      urls.push(await listen(server, address, secure !== undefined))
+      servers.push(server)
     }
   } catch (error) {
-    for (const { server } of servers) server.close()
+    await close(0)
     throw error
   }
   return {
-    urls: servers.map(({ url }) => url),
-    setTls(context) {
-      for (const { server } of servers) if ('setSecureContext' in server) server.setSecureContext(context)
+    urls,
+    replaceTls: (files) => {
+      for (const server of servers) server.replaceTls(files)
     },
-    async end() {
-      await Promise.all(
-        servers.map(
-          ({ server }) =>
-            new Promise<void>((resolve) => {
-              server.close(() => resolve())
-              server.closeIdleConnections()
-            }),
-        ),
-      )
-    },
-    closeNow() {
-      for (const { server } of servers) server.closeAllConnections()
-    },
+    inFlight: () => servers.reduce((sum, server) => sum + server.load().inFlight, 0),
+    close,
   }
 }
 
-async function listen(server: Server | HttpsServer, address: Address, secure: boolean): Promise<string> {
+async function listen(server: HttpServer, address: Address, secure: boolean): Promise<string> {
   if (address.kind === 'unix') await removeStale(address.path)
-  await new Promise<void>((resolve, reject) => {
-    server.once('error', (cause: NodeJS.ErrnoException) => reject(cannotListen(address, cause)))
-    // Whoever may connect is said by the folder of a socket and its mode: the group may.
-    const where =
-      address.kind === 'unix'
-        ? { path: address.path }
-        : // `::` takes IPv4, too, unless it was asked for alone.
-          { host: address.host, port: address.port }
-    server.listen(where, resolve)
-  })
-  const bound = server.address()
-  if (address.kind === 'unix' || bound === null || typeof bound === 'string') return formatAddress(address)
+  // `::` takes IPv4, too.
+  const where = address.kind === 'unix' ? { path: address.path } : { host: address.host, port: address.port }
+  let bound: Awaited<ReturnType<HttpServer['listen']>>
+  try {
+    bound = await server.listen(where)
+  } catch (cause) {
+    throw cannotListen(address, cause)
+  }
+  if (address.kind === 'unix' || typeof bound === 'string') return formatAddress(address)
   const host = formatAddress({ kind: 'tcp', host: bound.address, port: bound.port })
   return `${secure ? 'https' : 'http'}://${host}`
 }
@@ -98,13 +87,17 @@ async function removeStale(path: string): Promise<void> {
   if (!answered) await rm(path, { force: true })
 }
 
-function cannotListen(address: Address, cause: NodeJS.ErrnoException): EnvironmentError {
-  const text = formatAddress(address)
+function cannotListen(address: Address, cause: unknown): EnvironmentError {
+  const code = cause instanceof Error && 'code' in cause ? cause.code : undefined
+  const reason = cause instanceof Error ? cause.message : String(cause)
   const [state, hints] =
-    cause.code === 'EADDRINUSE'
+    code === 'EADDRINUSE'
       ? ['another program listens there', ['Choose another address with `--listen`.']]
-      : cause.code === 'EACCES'
+      : code === 'EACCES'
         ? ['the operating system does not permit it', ['Ports below 1024 need CAP_NET_BIND_SERVICE.']]
-        : [cause.message, []]
-  return new EnvironmentError('ERR_LISTEN', `Cannot listen on "${text}": ${state}`, { cause, hints })
+        : [reason, []]
+  return new EnvironmentError('ERR_LISTEN', `Cannot listen on "${formatAddress(address)}": ${state}`, {
+    cause,
+    hints,
+  })
 }

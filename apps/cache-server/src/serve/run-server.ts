@@ -29,11 +29,11 @@ export async function runServer({ settings, host, log, openService }: ServerPart
   const tls = await loadOptional(settings)
   const service = await openService()
   try {
-    const listeners = await openListeners(settings.listen, tls?.context, service.attach)
+    const listeners = await openListeners(settings.listen, tls?.files, service.http)
     warnOfEnd(tls, host, log)
     log.info({ listen: listeners.urls, engine: settings.engine, dir: settings.dir, pid: host.pid }, 'ready')
     const signal = await untilEnd(host, log, () => reload(settings, service, listeners, host, log))
-    await drain(signal, settings.shutdownTimeout, service, listeners, log)
+    await drain(signal, settings.shutdownTimeout, listeners, log)
   } finally {
     await service.close()
   }
@@ -83,7 +83,7 @@ async function reload(
 ): Promise<void> {
   try {
     const tls = await loadOptional(settings)
-    if (tls !== undefined) listeners.setTls(tls.context)
+    if (tls !== undefined) listeners.replaceTls(tls.files)
     await service.reload()
     warnOfEnd(tls, host, log)
     log.info({ certificate: tls?.subject }, 'Keys and certificates were read again')
@@ -94,26 +94,13 @@ async function reload(
   log.flush()
 }
 
-async function drain(
-  signal: Signal,
-  timeoutMs: number,
-  service: Service,
-  listeners: Listeners,
-  log: Log,
-): Promise<void> {
-  log.info({ signal, requests: service.underWay() }, `Ending within ${durationText(timeoutMs)}`)
+async function drain(signal: Signal, timeoutMs: number, listeners: Listeners, log: Log): Promise<void> {
+  log.info({ signal, requests: listeners.inFlight() }, `Ending within ${durationText(timeoutMs)}`)
   log.flush()
-  service.drain()
-  let timer: NodeJS.Timeout | undefined
-  const late = new Promise<'late'>((resolve) => {
-    timer = setTimeout(() => resolve('late'), timeoutMs)
-  })
-  const ended = listeners.end()
-  if ((await Promise.race([ended, late])) === 'late') {
-    log.warn({ requests: service.underWay() }, 'Requests were cut off')
-    service.abort()
-    listeners.closeNow()
-    await ended
-  }
+  const timer = setTimeout(
+    () => log.warn({ requests: listeners.inFlight() }, 'Requests are cut off'),
+    timeoutMs,
+  )
+  await listeners.close(timeoutMs)
   clearTimeout(timer)
 }

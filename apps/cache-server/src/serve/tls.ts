@@ -1,17 +1,18 @@
 import { X509Certificate } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
-import { createSecureContext, type SecureContextOptions } from 'node:tls'
+import { createSecureContext } from 'node:tls'
 import { UserError } from '@tsbuild/errors'
+import type { TlsFiles } from '@tsbuild/http-server'
 
 /** Where the certificate and its key are. */
-export interface TlsFiles {
+export interface TlsPaths {
   readonly certificate: string
   readonly key: string
 }
 
 /** A certificate that was read and fits its key. */
 export interface LoadedTls {
-  readonly context: SecureContextOptions
+  readonly files: TlsFiles
   /** For the log. */
   readonly subject: string
   /** Unix ms. */
@@ -23,14 +24,13 @@ export interface LoadedTls {
  *
  * @throws {UserError} `ERR_CONFIG` if one cannot be read, is no PEM, or they do not belong together
  */
-export async function loadTls(files: TlsFiles): Promise<LoadedTls> {
-  const [cert, key] = await Promise.all([read('certificate', files.certificate), read('key', files.key)])
-  const context: SecureContextOptions = { cert, key, minVersion: 'TLSv1.2' }
+export async function loadTls(paths: TlsPaths): Promise<LoadedTls> {
+  const [cert, key] = await Promise.all([read('certificate', paths.certificate), read('key', paths.key)])
   try {
-    createSecureContext(context)
+    createSecureContext({ cert, key })
     const certificate = new X509Certificate(cert)
     return {
-      context,
+      files: { cert, key },
       subject: (certificate.subjectAltName ?? certificate.subject).replaceAll('\n', ', '),
       expiresMs: Date.parse(certificate.validTo),
     }
@@ -38,14 +38,14 @@ export async function loadTls(files: TlsFiles): Promise<LoadedTls> {
     const reason = cause instanceof Error ? cause.message : String(cause)
     throw new UserError(
       'ERR_CONFIG',
-      `Cannot use certificate "${files.certificate}" and key "${files.key}": ${reason}`,
+      `Cannot use certificate "${paths.certificate}" and key "${paths.key}": ${reason}`,
     )
   }
 }
 
-async function read(what: string, path: string): Promise<Buffer> {
+async function read(what: string, path: string): Promise<string> {
   try {
-    return await readFile(path)
+    return await readFile(path, 'utf8')
   } catch (cause) {
     const reason = cause instanceof Error ? cause.message : String(cause)
     throw new UserError('ERR_CONFIG', `Cannot read ${what} "${path}": ${reason}`, { cause })
