@@ -15,10 +15,7 @@ const maxBytes = 256 * 1024
 const defaultTimeoutMs = 5000
 
 /** Makes what asks issuers: no redirects, at most 256 KiB, five seconds in all, and no `http` but on this machine. */
-export function createFetchJson(
-  transport: Pick<Transport, 'send'>,
-  timeoutMs = defaultTimeoutMs,
-): FetchJson {
+export function createFetchJson(transport: Pick<Transport, 'send'>, timeoutMs = defaultTimeoutMs): FetchJson {
   return async (text, namedBy) => {
     const url = parseUrl(text)
     const by = namedBy === undefined ? undefined : parseUrl(namedBy)

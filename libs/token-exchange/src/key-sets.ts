@@ -65,7 +65,10 @@ export function createKeySets(options: KeySetsOptions): FindKey {
     const mayAsk = underWay.has(name) || now() - (asked.get(name) ?? Number.NEGATIVE_INFINITY) >= cooldownMs
     if (mayAsk) return keyOf(await fetchSet(issuer), kid)
     if (isFresh) return undefined
-    throw new EnvironmentError('ERR_CACHE_ISSUER', `Cannot fetch the keys of "${name}": it gave none just now`)
+    throw new EnvironmentError(
+      'ERR_CACHE_ISSUER',
+      `Cannot fetch the keys of "${name}": it gave none just now`,
+    )
   }
 }
 

@@ -3,7 +3,10 @@ import { expandTemplate, isFitForShow } from './template.ts'
 import type { Claims, ExchangeRule } from './types.ts'
 
 /** What a job gets. */
-export type Mapped = Pick<Grant, 'subject' | 'read' | 'write' | 'operations' | 'repositories' | 'maxBytes'> & {
+export type Mapped = Pick<
+  Grant,
+  'subject' | 'read' | 'write' | 'operations' | 'repositories' | 'maxBytes'
+> & {
   /** Seconds. */
   readonly ttl: number
 }
@@ -45,7 +48,9 @@ function applyRule(rule: ExchangeRule, values: Claims): Mapped | NotMapped {
     const expanded = expandTemplate(template, values, isFit)
     if (expanded === undefined) return undefined
     if ('text' in expanded) return expanded.text
-    faults.push('missing' in expanded ? `there is no "${expanded.missing}"` : `"${expanded.unfit}" does not fit`)
+    faults.push(
+      'missing' in expanded ? `there is no "${expanded.missing}"` : `"${expanded.unfit}" does not fit`,
+    )
     return undefined
   }
   const scope = (template: string): readonly Scope[] => {

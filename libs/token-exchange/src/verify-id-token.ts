@@ -59,7 +59,12 @@ export async function verifyIdToken(
       },
     )
     const { jti, exp = 0 } = payload
-    return { issuer, claims: claimsOf(payload), id: typeof jti === 'string' ? jti : undefined, expiresAt: exp }
+    return {
+      issuer,
+      claims: claimsOf(payload),
+      id: typeof jti === 'string' ? jti : undefined,
+      expiresAt: exp,
+    }
   } catch (error) {
     if (error instanceof errors.JOSEError) return { reason: `${error.code}: ${error.message}` }
     // A key of the set that is none: jose passes on what the system says.
