@@ -118,7 +118,7 @@ class Reader {
 
   fault(at: string, why: string): UserError {
     const place = at === '' ? 'the file' : at
-    return new UserError('ERR_CONFIG', `Cannot read configuration "${this.#name}": ${place}: ${why}`)
+    return new UserError('ERR_CONFIG', `Cannot use configuration "${this.#name}": ${place}: ${why}`)
   }
 
   object(value: unknown, at: string, members?: readonly string[]): Json {
