@@ -1,6 +1,6 @@
+import { evaluatePlan, maxRecordBytes, type PlanStep, stepPayloadType } from '@tsbuild/cache-protocol'
 import type { Digest } from '@tsbuild/digest'
-import { type ObjectStore } from '@tsbuild/object-store'
-import { stepPayloadType, maxRecordBytes, evaluatePlan, type PlanStep } from '@tsbuild/cache-protocol'
+import type { ObjectStore } from '@tsbuild/object-store'
 import { repositoryOfScope, type Scope, type TrustedKey, verifyEnvelope } from '@tsbuild/trust'
 import { eachLimited } from './each-limited.ts'
 import { EnvelopeCache } from './envelope-cache.ts'
@@ -65,10 +65,7 @@ export class RecordFinder {
     keys: readonly Digest[],
     withBytes: boolean,
   ): Promise<readonly (FoundEntry | undefined)[]> {
-    return await this.#find(
-      (passed) => keys.map((key) => this.#first(chain, key, passed)),
-      withBytes,
-    )
+    return await this.#find((passed) => keys.map((key) => this.#first(chain, key, passed)), withBytes)
   }
 
   /** For each step of a plan its record, where it was looked for and found. */
@@ -102,11 +99,7 @@ export class RecordFinder {
     return digests.filter((_, place) => there[place] !== true)
   }
 
-  #first(
-    chain: readonly Scope[],
-    key: Digest,
-    passed: ReadonlySet<IndexEntry>,
-  ): IndexEntry | undefined {
+  #first(chain: readonly Scope[], key: Digest, passed: ReadonlySet<IndexEntry>): IndexEntry | undefined {
     for (const scope of chain) {
       const entry = this.#options.index.get(scope, key)
       if (entry !== undefined && !passed.has(entry)) return entry

@@ -9,7 +9,14 @@ import {
 } from '@tsbuild/cache-protocol'
 import type { ObjectStore } from '@tsbuild/object-store'
 import { isRecord, parseJson } from '@tsbuild/shape'
-import { addSignature, type Envelope, type Scope, type SigningKey, type TrustedKey, verifyEnvelope } from '@tsbuild/trust'
+import {
+  addSignature,
+  type Envelope,
+  type Scope,
+  type SigningKey,
+  type TrustedKey,
+  verifyEnvelope,
+} from '@tsbuild/trust'
 import type { RecordFinder } from './find-records.ts'
 import { blobsOf, type RecordName, recordObject } from './layout.ts'
 import { putBytes } from './read-object.ts'
@@ -92,7 +99,8 @@ async function store(payload: StepPayload, envelope: Envelope, { store, finder }
   const object = recordObject(payload)
   const bytes = Buffer.from(encodeRecord({ envelope }))
   for (let tried = 0; tried < tries; tried++) {
-    if (await putBytes(store, object, bytes)) return { outcome: { outcome: 'stored' }, change: added(payload) }
+    if (await putBytes(store, object, bytes))
+      return { outcome: { outcome: 'stored' }, change: added(payload) }
     const there = await store.head(object)
     const stored = await finder.read(payload)
     if (stored !== undefined) {

@@ -12,7 +12,7 @@ export interface IndexEntry {
   readonly facts: string
   /** When its blobs were all found last, in seconds of the service's clock; -1: never. */
   checkedAt: number
-  /** When its use was noted last, likewise. */
+  /** When its use was noted last, in minutes since 1970; -1: never. */
   notedAt: number
 }
 
@@ -40,6 +40,11 @@ export class RecordIndex {
 
   get(scope: Scope, key: Digest): IndexEntry | undefined {
     return this.#scopes.get(scope)?.get(packed([key]))
+  }
+
+  /** Whether exactly this is known of a record. */
+  holds(scope: Scope, key: Digest, outputKey: Digest, blobs: readonly Digest[]): boolean {
+    return this.get(scope, key)?.facts === packed([outputKey, ...blobs])
   }
 
   /** Adds a record, or replaces it. */
@@ -96,7 +101,7 @@ export class RecordIndex {
         const factsAt = at + 1 + keyBytes
         // A scope that this version does not know is nobody's.
         if (isScope(scope))
-          this.#put(scope, body.latin1Slice(at + 1, factsAt), body.latin1Slice(factsAt, end))
+          this.#put(scope, body.toString('latin1', at + 1, factsAt), body.toString('latin1', factsAt, end))
         at = end
       }
     }
@@ -135,7 +140,7 @@ export function entryBlobs({ facts }: IndexEntry): readonly Digest[] {
 }
 
 function packed(digests: readonly Digest[]): string {
-  return Buffer.from(digests.map(digestHex).join(''), 'hex').latin1Slice()
+  return Buffer.from(digests.map(digestHex).join(''), 'hex').toString('latin1')
 }
 
 function unpacked(text: string, at: number): Digest {

@@ -64,7 +64,11 @@ export class RecordLog {
   /** What is done with the log is done one after the other. */
   #turn: Promise<unknown> = Promise.resolve()
   #refreshing: Promise<void> | undefined
-  #waiting: { readonly change: RecordChange; readonly done: () => void; readonly fail: (why: unknown) => void }[] = []
+  #waiting: {
+    readonly change: RecordChange
+    readonly done: () => void
+    readonly fail: (why: unknown) => void
+  }[] = []
 
   constructor(options: RecordLogOptions) {
     this.#options = options
@@ -141,7 +145,10 @@ export class RecordLog {
     const batch: string[] = []
     const read = async () => {
       await eachLimited(batch.splice(0), 32, async (object) => {
-        const stored = readStoredRecord(object, (await readObject(store, object, maxEntryBytes)) ?? Buffer.alloc(0))
+        const stored = readStoredRecord(
+          object,
+          (await readObject(store, object, maxEntryBytes)) ?? Buffer.alloc(0),
+        )
         if (stored === undefined) return
         const { payload, blobs } = stored
         index.set(payload, payload.result.outputKey, blobs)

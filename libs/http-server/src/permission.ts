@@ -13,6 +13,7 @@ export interface Permission {
 
 /** Permits nothing: the grant in the hands of a public route when nobody said who they are. */
 export const nobody: Grant = {
+  authenticated: false,
   subject: 'anonymous',
   read: [],
   write: undefined,
