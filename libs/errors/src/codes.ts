@@ -119,6 +119,7 @@ export const errorCodes = {
   ERR_SIGNATURE_SUBJECT: user('A signature that was made with the key is for another image.'),
   ERR_SIGNATURE_CLAIMS: user('A signature that was made with the key does not state what is wanted.'),
   ERR_SIGNATURE_MOVED: user('A tag meant another image after its signature was verified.'),
+  ERR_LISTEN: environment('An address cannot be listened on.'),
   ERR_CACHE_SCOPE: user('What should name a scope of a shared cache does not.'),
   ERR_CACHE_KEY: user('The key of a cache-server cannot be read or used.'),
   ERR_CACHE_KEYS_FILE: user('A file that says which keys to trust for which scopes is wrong.'),

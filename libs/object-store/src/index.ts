@@ -1,3 +1,4 @@
+export { type FsStoreOptions, openFsStore } from './fs/open-fs-store.ts'
 export { isObjectKey, parseObjectKey, parseObjectPrefix } from './object-key.ts'
 export type {
   ByteRange,

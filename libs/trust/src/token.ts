@@ -1,5 +1,5 @@
 import { isRecord } from '@tsbuild/shape'
-import { errors, type JWTPayload, jwtVerify, SignJWT } from 'jose'
+import type { JWTPayload } from 'jose'
 import { publicKeyObject } from './key.ts'
 import { isScope } from './scope.ts'
 import type { Grant, Operation, Scope, SigningKey, TrustedKey } from './types.ts'
@@ -52,6 +52,7 @@ export type TokenVerdict =
 export async function mintToken(key: SigningKey, claims: TokenClaims, now: number): Promise<string> {
   const seconds = Math.floor(now / 1000)
   const { read, write, repositories, maxBytes } = claims
+  const { SignJWT } = await import('jose')
   return await new SignJWT({
     v: 1,
     read,
@@ -82,6 +83,8 @@ export async function verifyToken(
   { issuer, audience, now, isRevoked }: TokenRules,
 ): Promise<TokenVerdict> {
   if (token.length > maxTokenLength) return { reason: 'longer than a token is' }
+  // Agents, which only show tokens, never load it.
+  const { errors, jwtVerify } = await import('jose')
   try {
     const { payload } = await jwtVerify(
       token,
@@ -111,7 +114,7 @@ export async function verifyToken(
 
 function grantOf(payload: JWTPayload): Grant | undefined {
   const { v, sub, jti, exp, read, write, ops, pull, push, maxBytes } = payload
-  if (v !== 1 || sub === undefined || jti === undefined || exp === undefined) return undefined
+  if (v !== 1 || !isText(sub) || !isText(jti) || exp === undefined) return undefined
   if (!isListOf(read, isScopeValue) || !(write === undefined || isScopeValue(write))) return undefined
   if (!isListOf(ops, isOperation) || !isListOf(pull, isText) || !isListOf(push, isText)) return undefined
   if (maxBytes !== undefined && !isSize(maxBytes)) return undefined
