@@ -121,6 +121,11 @@ export const errorCodes = {
   ERR_SIGNATURE_MOVED: user('A tag meant another image after its signature was verified.'),
   ERR_OUTPUT: environment('An output file or directory cannot be written.'),
 
+  ERR_CACHE: environment('A cache elsewhere cannot be used, and the build says that it has to.'),
+  ERR_CACHE_LAYER: environment(
+    'A layer that a cache elsewhere promised cannot be had; the step runs instead.',
+  ),
+
   ERR_STORE_OPEN: environment('The store cannot be opened.'),
   ERR_STORE_FORMAT: environment('The store was written by a newer version.'),
   ERR_STORE_CORRUPT: environment('A file of the store is damaged.'),
