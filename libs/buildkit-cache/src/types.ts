@@ -4,9 +4,12 @@ import type { Descriptor } from '@tsbuild/oci'
 /** Media type of {@link CacheConfig}. */
 export const cacheConfigType = 'application/vnd.buildkit.cacheconfig.v0'
 
+/** More than this BuildKit does not read: of a config, and of the manifest that names it. In bytes. */
+export const maxBuildkitDocumentBytes = 1024 * 1024
+
 /**
- * BuildKit's cache: layers by their place, and records that name them. Members of other names are kept out of the value but
- * may be in the text: BuildKit ignores them, which is where our own records are.
+ * BuildKit's cache: layers by their place, and records that name them. Every place is one that there is, and neither layers nor
+ * records go in circles.
  *
  * @see spec/interface.md 5.3
  */
@@ -29,8 +32,30 @@ export interface CacheLayer {
 /** A result of BuildKit's solver, by its key: a digest, and for each input the records that it may have been made upon. */
 export interface BuildkitRecord {
   readonly digest: Digest
-  /** For each input the alternatives: a record by its place, and the selector of what is read of it. */
-  readonly inputs: readonly (readonly { readonly selector: string; readonly record: number }[])[]
+  /** For each input the alternatives: a record by its place, and the selector of what is read of it; '' for none. */
+  readonly inputs: readonly (readonly RecordLink[])[]
   /** Layer chains by the place of their topmost layer. */
-  readonly results: readonly { readonly layer: number; readonly createdAt: number | undefined }[]
+  readonly results: readonly RecordResult[]
+  /** Layer chains by the places of all their layers, lowest first; the parents of those layers do not count. */
+  readonly chains: readonly ChainedResult[]
+}
+
+/** See {@link BuildkitRecord.inputs}. */
+export interface RecordLink {
+  readonly selector: string
+  readonly record: number
+}
+
+/** See {@link BuildkitRecord.results}. */
+export interface RecordResult {
+  readonly layer: number
+  /** Unix ms. */
+  readonly createdAt: number | undefined
+}
+
+/** See {@link BuildkitRecord.chains}. */
+export interface ChainedResult {
+  readonly layers: readonly number[]
+  /** Unix ms. */
+  readonly createdAt: number | undefined
 }

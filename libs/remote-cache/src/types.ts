@@ -31,9 +31,23 @@ export interface ServerPlace {
   readonly url: string
   /** A token, or how one is had. Undefined: nothing is shown. Never in a message. */
   readonly token?: (() => Promise<string>) | undefined
+  /** What a CI job proves itself with: exchanged for a token at the first contact. Only where there is no {@link token}. */
+  readonly identity?: CiIdentity | undefined
   /** Keys that may sign for scopes. Undefined: the server's own, as it was at the first contact. */
   readonly policy?: ServerKeys | undefined
 }
+
+/** Who a CI job is, as its CI says it: an OIDC token, or where one is had. All of it is secret. */
+export type CiIdentity =
+  | {
+      readonly provider: 'github'
+      /** `ACTIONS_ID_TOKEN_REQUEST_URL` */
+      readonly requestUrl: string
+      /** `ACTIONS_ID_TOKEN_REQUEST_TOKEN` */
+      readonly requestToken: string
+    }
+  /** A token that the job was given. */
+  | { readonly provider: 'gitlab'; readonly idToken: string }
 
 /** See {@link ServerPlace.policy}. */
 export interface ServerKeys {
