@@ -30,15 +30,7 @@ export interface Caches {
   has(layer: CachedLayerRef): boolean
   /** Nothing that was found counts from now on. */
   refuseAll(): void
-  /** Records of caches that were used, with all their keys: from now on they are this store's too. */
-  used(): readonly UsedRecord[]
   close(): Promise<void>
-}
-
-/** See {@link Caches.used}. */
-export interface UsedRecord {
-  readonly keys: readonly Digest[]
-  readonly record: CacheRecord
 }
 
 /** Puts the caches of a build together. Nothing is asked before the solver asks. */
@@ -52,7 +44,6 @@ export function openCaches(options: CachesOptions): Caches {
   const lookUps = createLookUps(importers, found)
   const refused = new Set<string>()
   const asked = new Set<Digest>()
-  const used = new Map<Digest, UsedRecord>()
   let isRefused = false
   const isUsable = (record: CacheRecord) => {
     const layer = cachedOf(record)
@@ -87,11 +78,6 @@ export function openCaches(options: CachesOptions): Caches {
           asked.add(wanted.key)
           return await lookUps.find(wanted, signal)
         },
-        used(keys, record) {
-          local.used?.(keys, record)
-          const [first] = keys
-          if (record.from !== undefined && first !== undefined) used.set(first, { keys, record })
-        },
       }
     },
     layers: {
@@ -116,7 +102,6 @@ export function openCaches(options: CachesOptions): Caches {
     refuseAll: () => {
       isRefused = true
     },
-    used: () => [...used.values()],
     async close() {
       await Promise.allSettled(importers.map(({ importer }) => importer.close()))
     },
