@@ -3,9 +3,9 @@ import type { StepResult } from '@tsbuild/cache-protocol'
 import type { Digest } from '@tsbuild/digest'
 import type { MergedGraph } from '@tsbuild/graph'
 import type { Compression, LayerForm } from '@tsbuild/native'
+import type { RegistryClient } from '@tsbuild/registry'
 import type { CachedLayerRef, LayerRef } from '@tsbuild/snapshot'
 import type { CacheRecord, PlannedStep, WantedRecord } from '@tsbuild/solver'
-import type { RegistryClient } from '@tsbuild/registry'
 import type { Store, StoredLayer } from '@tsbuild/store'
 
 /** `--cache-from`. An image with an inline cache is of type `registry`. @see spec/interface.md 5.3 */

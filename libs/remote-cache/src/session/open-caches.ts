@@ -28,6 +28,8 @@ export interface Caches {
   readonly layers: CachedLayers
   /** Whether a layer can be had, as far as that is known. */
   has(layer: CachedLayerRef): boolean
+  /** Whether a layer turned out not to be had. */
+  isRefused(layer: CachedLayerRef): boolean
   /** Nothing that was found counts from now on. */
   refuseAll(): void
   close(): Promise<void>
@@ -47,13 +49,15 @@ export function openCaches(options: CachesOptions): Caches {
   let isRefused = false
   const isUsable = (record: CacheRecord) => {
     const layer = cachedOf(record)
-    return !isRefused && layer !== undefined && !refused.has(nameOf(layer))
+    return layer !== undefined && !isGone(layer)
   }
   const foundFor = (key: Digest) => {
     const record = found.get(key)
     return record !== undefined && isUsable(record) ? record : undefined
   }
+  const isGone = (layer: CachedLayerRef) => isRefused || refused.has(nameOf(layer))
   return {
+    isRefused: isGone,
     over(local, isHere) {
       const load: CacheStore['load'] = (key, isYoung = () => true) => {
         const here = local.load(key)
@@ -96,7 +100,7 @@ export function openCaches(options: CachesOptions): Caches {
       },
     },
     has: (layer) => {
-      if (isRefused || refused.has(nameOf(layer))) return false
+      if (isGone(layer)) return false
       return importers.some(({ importer, guard }) => guard.isAlive && layer.places.includes(importer.name))
     },
     refuseAll: () => {
