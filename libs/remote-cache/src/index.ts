@@ -1,7 +1,17 @@
 export type {
+  Caches,
+  CachesOptions,
+  Exports,
+  ExportsOptions,
+  ExportTarget,
+  SolvedLayer,
+} from './session/index.ts'
+export { openCaches, openExports } from './session/index.ts'
+export type {
   CacheExporter,
   CacheImporter,
   CacheLayerOptions,
+  CacheOpeners,
   CacheSource,
   CacheTarget,
   CacheTargetCommon,
@@ -13,6 +23,7 @@ export type {
   FinishedBuild,
   FoundRecord,
   IndexedResult,
+  OpenTools,
   ServerKeys,
   ServerPlace,
 } from './types.ts'
