@@ -119,6 +119,9 @@ export const errorCodes = {
   ERR_SIGNATURE_SUBJECT: user('A signature that was made with the key is for another image.'),
   ERR_SIGNATURE_CLAIMS: user('A signature that was made with the key does not state what is wanted.'),
   ERR_SIGNATURE_MOVED: user('A tag meant another image after its signature was verified.'),
+  ERR_CACHE_INVALID: user('What is under the name of a cache is no cache, or a malformed one.'),
+  ERR_CACHE_TAG: user('A cache would be written over an image, or over something else that is no cache.'),
+  ERR_CACHE_BUSY: transient('Other builds write the same cache again and again.'),
   ERR_OUTPUT: environment('An output file or directory cannot be written.'),
 
   ERR_STORE_OPEN: environment('The store cannot be opened.'),
