@@ -148,7 +148,7 @@ export interface ExportedStep {
   /** The one with clamped times, where the outputs have that: an exporter sends both, so that a push of the image moves nothing. */
   readonly clamped?: LayerForm | undefined
   /** It was found in this very cache: an index that is written as a whole names it, and nothing of it has to be sent. */
-  readonly isThere: boolean
+  readonly isThere?: boolean | undefined
 }
 
 /** A layer's blob that can be read, from the store or on its way through from another cache. */

@@ -1,6 +1,7 @@
 export type { LayerForm } from '@tsbuild/native'
+export { cachedLayerJson, parseCachedLayer } from './cached-layer-json.ts'
 export type { CachedLayers } from './cached-layers.ts'
-export { blobInForm } from './cached-layers.ts'
+export { blobInForm, blobToUnpack } from './cached-layers.ts'
 export type { FetchWatcher } from './growing-blob.ts'
 export type { FetchLayer } from './layer-fetches.ts'
 export type { LayerBlob } from './layer-format.ts'
