@@ -128,6 +128,11 @@ export const errorCodes = {
   ERR_CACHE_KEYS_FILE: user('A file that says which keys to trust for which scopes is wrong.'),
   ERR_OUTPUT: environment('An output file or directory cannot be written.'),
 
+  ERR_CACHE: environment('A cache elsewhere cannot be used, and the build says that it has to.'),
+  ERR_CACHE_LAYER: environment(
+    'A layer that a cache elsewhere promised cannot be had; the step runs instead.',
+  ),
+
   ERR_STORE_OPEN: environment('The store cannot be opened.'),
   ERR_STORE_FORMAT: environment('The store was written by a newer version.'),
   ERR_STORE_CORRUPT: environment('A file of the store is damaged.'),
