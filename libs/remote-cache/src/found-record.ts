@@ -1,7 +1,7 @@
 import type { StepResult } from '@tsbuild/cache-protocol'
-import type { Digest, KeyValue } from '@tsbuild/digest'
+import type { Digest } from '@tsbuild/digest'
+import { cachedLayerJson } from '@tsbuild/snapshot'
 import type { RecordedInput, WantedRecord } from '@tsbuild/solver'
-import { type StoredLayer, storedLayerJson } from '@tsbuild/store'
 import type { FoundRecord } from './types.ts'
 
 /** The step that a result was looked for, as far as a record says what it was made of. */
@@ -21,7 +21,7 @@ export function foundRecord(
   place: string,
 ): FoundRecord {
   const { outputKey, name, layer, createdAt, durationMs } = result
-  const cached = { blobs: layer.map(layerValue), places: [place], createdAt }
+  const cached = cachedLayerJson({ kind: 'cached', blobs: layer, places: [place], createdAt })
   return {
     keys,
     record: {
@@ -36,9 +36,4 @@ export function foundRecord(
       from: place,
     },
   }
-}
-
-/** As a record on disk has it. */
-function layerValue(layer: StoredLayer): KeyValue {
-  return JSON.parse(JSON.stringify(storedLayerJson(layer)))
 }

@@ -6,7 +6,7 @@ import type { CachePlace } from '../index-format/cache-place.ts'
 import { createIndexImporter } from '../index-format/importer.ts'
 import type { CacheImporter, ExportableBlob } from '../types.ts'
 import { isNotFound, readCache, readUnderTag, type UnderTag } from './read-cache.ts'
-import { type TagUpdate, type UpdateClock, updateTag } from './update-tag.ts'
+import { type TagUpdate, updateTag } from './update-tag.ts'
 
 /** Imports from a tag of a registry: a cache, or an image with one in it. */
 export function registryImporter(client: () => RegistryClient, ref: string): CacheImporter {
@@ -27,7 +27,11 @@ export function registryImporter(client: () => RegistryClient, ref: string): Cac
 }
 
 /** A tag of a registry that a cache is exported to. */
-export function registryPlace(client: () => RegistryClient, ref: string, clock: UpdateClock): CachePlace {
+export function registryPlace(
+  client: () => RegistryClient,
+  ref: string,
+  { clock, status }: Pick<TagUpdate, 'clock' | 'status'>,
+): CachePlace {
   const reference = parseReference(ref)
   const name = formatReference(reference)
   const put: CachePlace['put'] = async ({ layer, open, places }, signal) => {
@@ -49,7 +53,7 @@ export function registryPlace(client: () => RegistryClient, ref: string, clock: 
       return (await known).has(blob.layer.digest) ? 'exists' : await put(blob, signal)
     },
     update: async (change, signal) => {
-      const update = { client: client(), reference, change, putConfig, clock, signal }
+      const update = { client: client(), reference, change, putConfig, clock, status, signal }
       try {
         return await updateTag(update)
       } catch (error) {

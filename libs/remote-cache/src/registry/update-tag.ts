@@ -25,6 +25,7 @@ export interface TagUpdate {
   /** Puts the config of a manifest; the registry wants it before the manifest. */
   readonly putConfig: (config: CacheDocuments['config'], signal: AbortSignal) => Promise<void>
   readonly clock: UpdateClock
+  readonly status: (line: string) => void
   readonly signal: AbortSignal
 }
 
@@ -45,10 +46,12 @@ const impossible = `sha256:${'0'.repeat(64)}` as Digest
  */
 export async function updateTag(update: TagUpdate): Promise<UpdateOutcome> {
   const { client, reference, signal } = update
+  const name = formatReference(reference)
   const seen = new Map<Digest, CacheIndex>()
   let writing: WriteMode = 'unknown'
   let outcome: UpdateOutcome = { written: undefined, dropped: 0 }
   for (let round = 0; round < maxRounds; round++) {
+    if (round > 0) update.status(`reading ${name} again`)
     const found = await readUnderTag(client, reference, signal, seen)
     if (found.kind === 'cache') seen.set(found.digest, found.index)
     const { documents, dropped, index } = update.change(knownIn(found, reference))
@@ -66,7 +69,7 @@ export async function updateTag(update: TagUpdate): Promise<UpdateOutcome> {
   }
   throw new EnvironmentError(
     'ERR_CACHE_BUSY',
-    `Cannot write cache "${formatReference(reference)}": others wrote it ${maxRounds} times in between`,
+    `Cannot write cache "${name}": others wrote it ${maxRounds} times in between`,
     { hints: ['Give builds that run side by side a cache each: `ref=…:cache-$BRANCH`.'] },
   )
 }
@@ -126,7 +129,8 @@ function knownIn(found: UnderTag, reference: ImageReference): CacheIndex | undef
 }
 
 const shortestPauseMs = 250
-const longestPauseMs = 4_000
+/** Less than a cache may be silent before a build gives it up. */
+const longestPauseMs = 1_500
 
 /** Three times what a write took here, more with each round, and never the same for two builds. */
 function pauseMs({ random }: UpdateClock, tookMs: number, round: number): number {
