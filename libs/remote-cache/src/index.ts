@@ -6,9 +6,19 @@ export type { OpenCacheOptions, SentTarget } from './open.ts'
 export { cacheName, exportMode, openCacheSource, openCacheTarget } from './open.ts'
 export type { UpdateClock } from './registry/update-tag.ts'
 export type {
+  Caches,
+  CachesOptions,
+  Exports,
+  ExportsOptions,
+  ExportTarget,
+  SolvedLayer,
+} from './session/index.ts'
+export { openCaches, openExports } from './session/index.ts'
+export type {
   CacheExporter,
   CacheImporter,
   CacheLayerOptions,
+  CacheOpeners,
   CacheSource,
   CacheTarget,
   CacheTargetCommon,
@@ -20,6 +30,7 @@ export type {
   FinishedBuild,
   FoundRecord,
   IndexedResult,
+  OpenTools,
   ServerKeys,
   ServerPlace,
 } from './types.ts'

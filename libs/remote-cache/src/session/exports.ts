@@ -52,7 +52,8 @@ interface Export {
   readonly guard: Guard
   readonly abort: AbortController
   readonly idle: IdleWatch
-  readonly added: Map<Digest, Digest>
+  /** What it was told of, by vertex. */
+  readonly added: Map<Digest, ExportedStep>
   /** Rejects where it cannot be opened; nobody has to listen. */
   readonly opened: Promise<CacheExporter>
   status: (line: string) => void
@@ -70,7 +71,13 @@ export function openExports(options: ExportsOptions): Exports {
   return {
     add(step) {
       note(step)
-      for (const one of exports) addTo(one, step)
+      for (const one of exports) {
+        if (!isWanted(one, step)) continue
+        one.opened.then(
+          (exporter) => addTo(one, exporter, step),
+          () => {},
+        )
+      }
     },
     async finish(graph, all) {
       if (exports.length === 0) return
@@ -119,19 +126,15 @@ function isWanted({ target }: Export, { inImage }: SolvedLayer): boolean {
   return target.mode === 'max' || inImage
 }
 
-function exportedTo({ target }: Export, step: SolvedLayer): ExportedStep {
-  return { ...step, isThere: step.record.from === target.name }
-}
-
-/** A step may be made again in the same build: it is added again when it counts as something else. */
-function addTo(one: Export, step: SolvedLayer): void {
+/** A step may be made again in the same build: it is told again when it counts as something else. */
+function addTo({ added }: Export, exporter: CacheExporter, step: SolvedLayer): ExportedStep {
   const { vertex, record } = step
-  if (!isWanted(one, step) || one.added.get(vertex) === record.outputKey) return
-  one.added.set(vertex, record.outputKey)
-  one.opened.then(
-    (exporter) => exporter.add(exportedTo(one, step)),
-    () => {},
-  )
+  const before = added.get(vertex)
+  if (before?.record.outputKey === record.outputKey) return before
+  const exported = { ...step, isThere: record.from === exporter.name }
+  added.set(vertex, exported)
+  exporter.add(exported)
+  return exported
 }
 
 interface Finishing {
@@ -152,8 +155,7 @@ async function finishOne(one: Export, finishing: Finishing): Promise<void> {
   try {
     const finish = async () => {
       const exporter = await one.opened
-      for (const step of steps) addTo(one, step)
-      const exported = steps.map((step) => exportedTo(one, step))
+      const exported = steps.map((step) => addTo(one, exporter, step))
       return await exporter.finish({ graph: finishing.graph, steps: exported })
     }
     const summary = await idle.watch(finish)

@@ -28,17 +28,11 @@ export interface Caches {
   readonly layers: CachedLayers
   /** Whether a layer can be had, as far as that is known. */
   has(layer: CachedLayerRef): boolean
+  /** Whether a layer turned out not to be had. */
+  isRefused(layer: CachedLayerRef): boolean
   /** Nothing that was found counts from now on. */
   refuseAll(): void
-  /** Records of caches that were used, with all their keys: from now on they are this store's too. */
-  used(): readonly UsedRecord[]
   close(): Promise<void>
-}
-
-/** See {@link Caches.used}. */
-export interface UsedRecord {
-  readonly keys: readonly Digest[]
-  readonly record: CacheRecord
 }
 
 /** Puts the caches of a build together. Nothing is asked before the solver asks. */
@@ -52,17 +46,18 @@ export function openCaches(options: CachesOptions): Caches {
   const lookUps = createLookUps(importers, found)
   const refused = new Set<string>()
   const asked = new Set<Digest>()
-  const used = new Map<Digest, UsedRecord>()
   let isRefused = false
   const isUsable = (record: CacheRecord) => {
     const layer = cachedOf(record)
-    return !isRefused && layer !== undefined && !refused.has(nameOf(layer))
+    return layer !== undefined && !isGone(layer)
   }
   const foundFor = (key: Digest) => {
     const record = found.get(key)
     return record !== undefined && isUsable(record) ? record : undefined
   }
+  const isGone = (layer: CachedLayerRef) => isRefused || refused.has(nameOf(layer))
   return {
+    isRefused: isGone,
     over(local, isHere) {
       const load: CacheStore['load'] = (key, isYoung = () => true) => {
         const here = local.load(key)
@@ -87,11 +82,6 @@ export function openCaches(options: CachesOptions): Caches {
           asked.add(wanted.key)
           return await lookUps.find(wanted, signal)
         },
-        used(keys, record) {
-          local.used?.(keys, record)
-          const [first] = keys
-          if (record.from !== undefined && first !== undefined) used.set(first, { keys, record })
-        },
       }
     },
     layers: {
@@ -110,13 +100,12 @@ export function openCaches(options: CachesOptions): Caches {
       },
     },
     has: (layer) => {
-      if (isRefused || refused.has(nameOf(layer))) return false
+      if (isGone(layer)) return false
       return importers.some(({ importer, guard }) => guard.isAlive && layer.places.includes(importer.name))
     },
     refuseAll: () => {
       isRefused = true
     },
-    used: () => [...used.values()],
     async close() {
       await Promise.allSettled(importers.map(({ importer }) => importer.close()))
     },
