@@ -1,85 +1,51 @@
-import { formatReference, parseReference } from '@tsbuild/oci'
+import { InternalError, UserError } from '@tsbuild/errors'
+import { sleepFor } from '@tsbuild/http'
+import { parseReference } from '@tsbuild/oci'
 import type { RegistryClient } from '@tsbuild/registry'
-import { type BuildkitPart, createIndexExporter } from './index-format/exporter.ts'
-import { localImporter, localPlace, nameOf } from './local/local-cache.ts'
+import { buildkitPart } from './buildkit-part.ts'
+import { createIndexExporter } from './index-format/exporter.ts'
+import { localImporter, localPlace } from './local/local-cache.ts'
 import { registryImporter, registryPlace } from './registry/registry-cache.ts'
-import type { UpdateClock } from './registry/update-tag.ts'
-import type { CacheExporter, CacheImporter, CacheSource, CacheTarget, ExportTools } from './types.ts'
+import type { CacheExporter, CacheImporter, CacheOpeners, CacheSource, OpenTools } from './types.ts'
 
-/** What caches are opened with. */
-export interface OpenCacheOptions {
-  /** @param insecureHosts besides those of the build: may be spoken to in plain HTTP, or with a certificate that proves nothing */
-  readonly registry: (insecureHosts?: readonly string[]) => RegistryClient
-  readonly clock: UpdateClock
-  /** BuildKit's records of a build. */
-  readonly buildkitPart: BuildkitPart
-  /** For caches of `type=server`; loaded where there is one. */
-  readonly openServer: {
-    readonly importer: (source: Extract<CacheSource, { type: 'server' }>) => Promise<CacheImporter>
-    readonly exporter: (
-      target: Extract<CacheTarget, { type: 'server' }>,
-      tools: ExportTools,
-    ) => Promise<CacheExporter>
-  }
+/** Opens caches of every type. Nothing is asked before the first look-up, and nothing sent before the first step is added. */
+export const cacheOpeners: CacheOpeners = {
+  async importer(source, tools): Promise<CacheImporter> {
+    switch (source.type) {
+      case 'registry':
+        return registryImporter(clientFor(source, tools), source.ref)
+      case 'local':
+        return localImporter(source)
+      case 'server':
+        throw noServer(source.url)
+    }
+  },
+  async exporter(target, { now, ...tools }, using): Promise<CacheExporter> {
+    const exporting = { tools: using, buildkitPart, now }
+    switch (target.type) {
+      case 'registry': {
+        const clock = { now, random: Math.random, sleep: sleepFor }
+        const client = clientFor(target, { now, ...tools })
+        const place = registryPlace(client, target.ref, { clock, status: using.status })
+        return createIndexExporter({ ...exporting, place, target })
+      }
+      case 'local':
+        return createIndexExporter({ ...exporting, place: localPlace({ ...target, now }), target })
+      case 'server':
+        throw noServer(target.url)
+      case 'inline':
+        throw new InternalError('ERR_INTERNAL', 'an inline cache is written with its image')
+    }
+  },
 }
 
-/** A cache that layers of a build are sent to; one within an image is written with the image. */
-export type SentTarget = Exclude<CacheTarget, { type: 'inline' }>
-
-/** How the user is told of a cache: importers and exporters of one place have one name. */
-export function cacheName(cache: CacheSource | SentTarget): string {
-  switch (cache.type) {
-    case 'registry':
-      return formatReference(parseReference(cache.ref))
-    case 'local':
-      return 'dest' in cache
-        ? nameOf(cache.dest, cache.tag)
-        : cache.digest === undefined
-          ? nameOf(cache.src, cache.tag)
-          : `${cache.src}@${cache.digest}`
-    case 'server':
-      return cache.url
-  }
-}
-
-/** Opens one of `--cache-from`. Nothing is asked before the first look-up. */
-export async function openCacheSource(
-  source: CacheSource,
-  options: OpenCacheOptions,
-): Promise<CacheImporter> {
-  switch (source.type) {
-    case 'registry':
-      return registryImporter(clientFor(source, options), source.ref)
-    case 'local':
-      return localImporter(source)
-    case 'server':
-      return await options.openServer.importer(source)
-  }
-}
-
-/** Opens one of `--cache-to`. Nothing is sent before the first step is added. */
-export async function openCacheTarget(
-  target: SentTarget,
-  options: OpenCacheOptions,
-  tools: ExportTools,
-): Promise<CacheExporter> {
-  if (target.type === 'server') return await options.openServer.exporter(target, tools)
-  const { clock, buildkitPart } = options
-  const place =
-    target.type === 'registry'
-      ? registryPlace(clientFor(target, options), target.ref, { clock, status: tools.status })
-      : localPlace({ ...target, now: clock.now })
-  return createIndexExporter({ place, target, tools, buildkitPart, now: clock.now })
-}
-
-/** Whether an export has steps whose layers are in no image, too. */
-export function exportMode(target: CacheTarget): 'min' | 'max' {
-  return target.mode ?? (target.type === 'server' ? 'max' : 'min')
+function noServer(url: string): UserError {
+  return new UserError('ERR_UNSUPPORTED', `Cannot use cache "${url}": type=server is not supported yet`)
 }
 
 function clientFor(
   { ref, insecure }: Extract<CacheSource, { type: 'registry' }>,
-  { registry }: OpenCacheOptions,
+  { registry }: OpenTools,
 ): () => RegistryClient {
   const { registry: host } = parseReference(ref)
   return () => registry(insecure === true ? [host] : [])

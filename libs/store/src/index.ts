@@ -4,7 +4,7 @@ export { isSameForm, parseLayerInfo, parseStoredLayer, storedLayerJson } from '.
 export type { CacheMountPaths, FailurePaths, SnapshotPaths, SourceId, SourcePaths } from './layout.ts'
 export { isBuildRef, isCacheMountNumber, isSnapshotId, isSourceId, Layout, layoutVersion } from './layout.ts'
 export { parseImageEntries, salvageImageList } from './local-images.ts'
-export { FileLocks, FileLocks } from './locks.ts'
+export { FileLocks } from './locks.ts'
 export { openStore } from './open-store.ts'
 export { type HeldRange, isRangeHeld, rangeOf, tryRangeLock } from './range-lock.ts'
 export type { Sealed } from './seal.ts'

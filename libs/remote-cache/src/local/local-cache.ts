@@ -12,6 +12,7 @@ import {
   parseManifestOrIndex,
 } from '@tsbuild/oci'
 import { FileLocks } from '@tsbuild/store'
+import { cacheName, usualTag } from '../cache-name.ts'
 import { type CacheDocuments, parseCacheIndex } from '../index-format/cache-index.ts'
 import type { CachePlace } from '../index-format/cache-place.ts'
 import { createIndexImporter } from '../index-format/importer.ts'
@@ -20,7 +21,6 @@ import type { CacheImporter, ExportableBlob } from '../types.ts'
 import { LayoutDirectory } from './layout-directory.ts'
 
 const tagAnnotation = 'org.opencontainers.image.ref.name'
-const usualTag = 'latest'
 
 /** What was put into a directory and is named by nothing after so long is of a build that was killed. */
 const abandonedMs = 60 * 60 * 1000
@@ -33,7 +33,7 @@ export function localImporter(from: {
 }): CacheImporter {
   const { src, tag = usualTag, digest } = from
   const layout = new LayoutDirectory(src)
-  const name = digest === undefined ? nameOf(src, tag) : `${src}@${digest}`
+  const name = cacheName({ type: 'local', ...from })
   return createIndexImporter({
     name,
     read: async () => {
@@ -47,11 +47,6 @@ export function localImporter(from: {
     },
     openBlob: (blob, offset) => layout.stream(blob.digest, offset),
   })
-}
-
-/** How importers and exporters call a tag of a directory. */
-export function nameOf(path: string, tag: string = usualTag): string {
-  return `${path}:${tag}`
 }
 
 /** For {@link localPlace}. */
@@ -71,7 +66,7 @@ export interface LocalPlaceOptions {
  */
 export function localPlace({ dest, tag = usualTag, reset = false, now }: LocalPlaceOptions): CachePlace {
   const layout = new LayoutDirectory(dest)
-  const name = nameOf(dest, tag)
+  const name = cacheName({ type: 'local', dest, tag })
   const used = new Map<Digest, ExportableBlob>()
   let created: Promise<void> | undefined
   const create = () => {
