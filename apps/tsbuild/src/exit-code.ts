@@ -1,25 +1,12 @@
-import { isBuildError } from '@tsbuild/errors'
+import { exitCodes as ofEvery } from '@tsbuild/command-line'
+
+export { exitCodeOf } from '@tsbuild/command-line'
 
 /** How the command ends. `tsbuild run` passes the program's own code through instead of 0. */
 export const exitCodes = {
-  success: 0,
-  user: 1,
+  ...ofEvery,
   /** `tsbuild verify` found damage that is still there. */
   damaged: 1,
   /** `tsbuild compare` found a difference. */
   different: 1,
-  usage: 2,
-  environment: 3,
-  /** As `EX_SOFTWARE` of sysexits.h. */
-  internal: 70,
-  /** 128 + SIGINT, whichever signal or call it was. */
-  cancelled: 130,
 } as const
-
-/** The exit code for a value that a command threw. What is no {@link BuildError} is a bug of ours. */
-export function exitCodeOf(error: unknown): number {
-  if (!isBuildError(error)) return exitCodes.internal
-  if (error.code === 'ERR_CANCELLED') return exitCodes.cancelled
-  if (error.code === 'ERR_USAGE') return exitCodes.usage
-  return exitCodes[error.kind]
-}

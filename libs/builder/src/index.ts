@@ -16,6 +16,8 @@ export type {
   ReadLogOptions,
 } from '@tsbuild/history'
 export { historyFormat } from '@tsbuild/history'
+export type { Compression } from '@tsbuild/native'
+export type { CacheSource, CacheTarget, CiIdentity, ServerPlace } from '@tsbuild/remote-cache'
 export type {
   AttestationSpecs,
   BuiltProvenance,

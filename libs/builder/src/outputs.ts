@@ -2,9 +2,10 @@ import { setMaxListeners } from 'node:events'
 import { resolve } from 'node:path'
 import type { Writable } from 'node:stream'
 import type { Digest } from '@tsbuild/digest'
+import { InternalError } from '@tsbuild/errors'
 import { type ExportContext, type ExporterOptions, exportDirectory, exportTar } from '@tsbuild/exporter'
 import { formatPlatform, parseReference } from '@tsbuild/oci'
-import type { Snapshotter } from '@tsbuild/snapshot'
+import type { BlobRef, CachedLayers, Snapshotter } from '@tsbuild/snapshot'
 import type { Attestations } from './attestations/create-attestations.ts'
 import { loadIntoEngine } from './engine-output.ts'
 import {
@@ -33,6 +34,8 @@ export interface OutputParts {
   readonly platforms: readonly PlatformResult[]
   readonly attestations?: Attestations | undefined
   readonly signer?: PushSigner | undefined
+  /** Where layers of caches come from. */
+  readonly cached?: CachedLayers | undefined
 }
 
 /** What the outputs made of a build. */
@@ -59,7 +62,7 @@ export async function writeOutputs(parts: OutputParts): Promise<WrittenOutputs> 
     native: machine.native,
     snapshotter: parts.snapshotter,
     registry: () => machine.registry(),
-    fetch: onceEach((layer, aborted) => machine.images.fetchLayer(layer, aborted)),
+    fetch: onceEach((layer, aborted) => fetchLayer(parts, layer, aborted)),
   }
   const imageOf = createImageMaker({ exporter, options, platforms, attestations: parts.attestations })
   const written = await sideBySide(outputs, run.signal, (output, signal) =>
@@ -76,6 +79,12 @@ export async function writeOutputs(parts: OutputParts): Promise<WrittenOutputs> 
   }))
   const only = configs.length === 1 ? configs[0]?.configDigest : undefined
   return { image: made.tree.root, configDigest: only, images: configs, names }
+}
+
+async function fetchLayer({ run, cached }: OutputParts, layer: BlobRef, signal: AbortSignal): Promise<void> {
+  if (layer.kind === 'image') return await run.machine.images.fetchLayer(layer, signal)
+  if (cached === undefined) throw new InternalError('ERR_INTERNAL', 'there is no cache to fetch a layer from')
+  await cached.fetch(layer, signal)
 }
 
 /** Two outputs that want a layer at a time wait for one download. */

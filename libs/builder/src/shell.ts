@@ -146,7 +146,12 @@ function baseOf({ op, inputs }: FailureRecord): Filesystem {
 /** The layers of images can be fetched again; what steps made cannot. */
 function assertKept({ store }: Machine, { ref, inputs }: FailureRecord): void {
   const layers = inputs.flatMap((input) => input.layers)
-  if (layers.every((layer) => layer.kind === 'image' || store.snapshots.has(layer.id))) return
+  if (
+    layers.every(
+      (layer) => layer.kind === 'image' || (layer.kind === 'snapshot' && store.snapshots.has(layer.id)),
+    )
+  )
+    return
   throw gone(ref, 'a layer that it stands on is not kept any more')
 }
 

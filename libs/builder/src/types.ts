@@ -16,6 +16,7 @@ import type {
 import type { Port, ProcessOptions } from '@tsbuild/native'
 import type { Descriptor } from '@tsbuild/oci'
 import type { CredentialProvider, RegistryHosts } from '@tsbuild/registry'
+import type { CacheSource, CacheTarget } from '@tsbuild/remote-cache'
 import type { AttestationSpecs, BuiltProvenance } from './attestations/attestation-types.ts'
 import type { CompareImagesOptions } from './compare-images.ts'
 import type { ExplainOptions, ExplainReport } from './explain-types.ts'
@@ -143,6 +144,12 @@ export interface BuildOptions {
   readonly noCache?: boolean | undefined
   /** `--no-cache-filter`: stage names. */
   readonly noCacheFilter?: readonly string[] | undefined
+  /** `--cache-from`: all are asked, and what they have is put together step by step. */
+  readonly cacheFrom?: readonly CacheSource[] | undefined
+  /** `--cache-to`. */
+  readonly cacheTo?: readonly CacheTarget[] | undefined
+  /** `--cache-required`: a cache that cannot be read or written is an error, and not a warning. */
+  readonly cacheRequired?: boolean | undefined
   /** `--pull`. */
   readonly pull?: boolean | undefined
   /** `--network`. */

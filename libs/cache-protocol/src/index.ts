@@ -1,3 +1,36 @@
+export { bitmapType, decodeBitmap, encodeBitmap } from './bitmap.ts'
+export {
+  maxDigestListBytes,
+  maxDigests,
+  maxKeys,
+  maxPayloadBytes,
+  maxPlanBytes,
+  maxPutBytes,
+  maxPutRecords,
+  maxRecordBytes,
+  maxReplyBytes,
+} from './limits.ts'
+export {
+  parseCapabilities,
+  parseLookup,
+  parseLookupReply,
+  parseMissing,
+  parseMissingReply,
+  parsePutOutcome,
+  parsePutRecords,
+  parsePutRecordsReply,
+} from './messages.ts'
+export { type EvaluatedStep, evaluatePlan } from './plan.ts'
+export { parsePlan } from './plan-message.ts'
+export {
+  decodePayload,
+  encodePayload,
+  encodeRecord,
+  isSameResult,
+  parseRecord,
+  readRecord,
+  readResult,
+} from './record.ts'
 export type {
   Capabilities,
   LookupReply,
@@ -16,4 +49,4 @@ export type {
   StepRecord,
   StepResult,
 } from './types.ts'
-export { maxKeys, stepPayloadType } from './types.ts'
+export { stepPayloadType } from './types.ts'

@@ -60,9 +60,6 @@ export interface StepRecord {
 /** Media type of {@link StepPayload}. */
 export const stepPayloadType = 'application/vnd.tsbuild.step.v1+json'
 
-/** The most keys of one look-up, and the most steps of one plan. */
-export const maxKeys = 10_000
-
 /**
  * `POST /v1/plan`: the steps of a build, inputs before their readers. The server makes the keys as the solver does, each from what it
  * found for the inputs, so one round trip answers for the whole graph.
@@ -138,6 +135,8 @@ export interface PutRecordsReply {
 /** `GET /v1/capabilities`: what a client has to know before it asks; also what its token permits. */
 export interface Capabilities {
   readonly protocol: 1
+  /** Who the token says is asking: the subject of every record that it signs. */
+  readonly subject: string
   /** Of the server's signature: shown and pinned at the first contact. */
   readonly keys: readonly { readonly id: string /** Base64. */; readonly publicKey: string }[]
   readonly read: readonly Scope[]
@@ -145,4 +144,6 @@ export interface Capabilities {
   /** The repository below `/v2` that holds the layers of each of these scopes. */
   readonly repositories: Readonly<Record<Scope, string>>
   readonly maxBlobBytes: number
+  /** What else the server has, by name: `claims`, `pack`. A client asks for nothing that is not listed. */
+  readonly features: readonly string[]
 }

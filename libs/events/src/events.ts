@@ -81,6 +81,8 @@ export type BuildEvent =
       readonly type: 'vertex.cached'
       readonly vertex: Digest
       readonly from: CacheSource
+      /** Of `remote`: the cache that has it, as it was given. */
+      readonly cache?: string
       /** How long the step took when it was recorded; absent where nobody knows. */
       readonly savedMs?: number
       /** Absent where nothing counts by content. */

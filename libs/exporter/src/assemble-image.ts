@@ -26,7 +26,9 @@ export async function assembleImage(
   context: ExportContext,
 ): Promise<AssembledImage> {
   const { layers } = parts.filesystem
-  const made = await mapSome(layers, (layer) => assembleLayer(options, layer, parts, context))
+  const made = await mapSome([...layers.entries()], ([index, layer]) =>
+    assembleLayer(options, layer, { ...parts, below: layers.slice(0, index) }, context),
+  )
   if (isAsUnpacked(parts)) await adoptSnapshots(options, layers, made)
   const types = parts.form.mediaTypes
   const config = await putDocument(
@@ -95,17 +97,17 @@ function imageConfig(
 /** Each entry has the time of its layer, or of the one before: so a cached build gives the same bytes again. */
 function historyOf(draft: ImageDraft, layers: readonly LayerRef[], fixed: string | undefined) {
   const own = layers
-    .filter((layer) => layer.kind === 'snapshot')
+    .filter((layer) => layer.kind !== 'image')
     .slice(-draft.history.filter((e) => !e.emptyLayer).length)
   let next = 0
   // Entries before the first layer of an image from scratch are as old as that layer.
   const [first] = own
-  const oldest = timestamp(first?.kind === 'snapshot' ? first.createdAt : 0)
+  const oldest = timestamp(first?.createdAt ?? 0)
   let created = fixed ?? draft.baseCreated ?? oldest
   const history: HistoryEntry[] = [...draft.baseHistory]
   for (const { createdBy, emptyLayer } of draft.history) {
     const layer = emptyLayer ? undefined : own[next++]
-    if (fixed === undefined && layer?.kind === 'snapshot') created = timestamp(layer.createdAt)
+    if (fixed === undefined && layer !== undefined) created = timestamp(layer.createdAt)
     history.push({
       created,
       createdBy,

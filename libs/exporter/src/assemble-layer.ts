@@ -2,7 +2,13 @@ import type { DiffId } from '@tsbuild/digest'
 import { UserError } from '@tsbuild/errors'
 import type { LayerForm } from '@tsbuild/native'
 import type { Descriptor } from '@tsbuild/oci'
-import { type ImageLayerRef, type LayerRef, layerFormat } from '@tsbuild/snapshot'
+import {
+  blobInForm,
+  type CachedLayerRef,
+  type ImageLayerRef,
+  type LayerRef,
+  layerFormat,
+} from '@tsbuild/snapshot'
 import { baseLayerType, typeIn } from './layer-types.ts'
 import type { AssembledLayer, ExportContext, ExporterOptions, ImageForm, ImageParts } from './types.ts'
 
@@ -15,6 +21,12 @@ export interface MadeLayer {
 /** BuildKit's name for: the times in this layer are not later than this one, and not those of the files as built. */
 const rewrittenAnnotation = 'buildkit/rewritten-timestamp'
 
+/** What a layer is made from besides itself. */
+export interface LayerParts extends Pick<ImageParts, 'form' | 'sourceDateEpoch'> {
+  /** What it stands upon, lowest first; needed for layers of caches. */
+  readonly below?: readonly LayerRef[] | undefined
+}
+
 /**
  * Compresses a layer that this build made; a layer of a base image is only named, unless its compression is to be another.
  *
@@ -23,11 +35,12 @@ const rewrittenAnnotation = 'buildkit/rewritten-timestamp'
 export async function assembleLayer(
   options: ExporterOptions,
   layer: LayerRef,
-  parts: Pick<ImageParts, 'form' | 'sourceDateEpoch'>,
+  parts: LayerParts,
   context: ExportContext,
 ): Promise<MadeLayer> {
   const { form } = parts
   const cancellable = reporting(context)
+  if (layer.kind === 'cached') return await assembleCached(options, layer, parts, context)
   if (layer.kind === 'snapshot') {
     const layerForm = layerFormOf(parts)
     const { diffId, ...blob } = await options.snapshotter.layerBlob(layer.id, layerForm, cancellable)
@@ -40,6 +53,26 @@ export async function assembleLayer(
   const { digest, size, diffId } = layer
   const descriptor = { mediaType: baseLayerType(layer.mediaType, form), digest, size }
   return { layer: { descriptor, origin: layer }, diffId }
+}
+
+/** A layer that a cache has in the form of the image is only named; any other form is made from its files. */
+async function assembleCached(
+  { snapshotter }: ExporterOptions,
+  layer: CachedLayerRef,
+  { below = [], ...parts }: LayerParts,
+  context: ExportContext,
+): Promise<MadeLayer> {
+  const { form } = parts
+  const layerForm = layerFormOf(parts)
+  const found = blobInForm(layer, layerForm, form.forceCompression)
+  if (found !== undefined) {
+    const { digest, size, mediaType, annotations, diffId } = found
+    const blob = { digest, size, mediaType, ...(annotations === undefined ? {} : { annotations }) }
+    return { layer: { descriptor: described(blob, form, layerForm.clampMtime), origin: found }, diffId }
+  }
+  const id = await snapshotter.topmost({ layers: [...below, layer] }, context.signal)
+  const { diffId, ...blob } = await snapshotter.layerBlob(id, layerForm, reporting(context))
+  return { layer: { descriptor: described(blob, form, layerForm.clampMtime), origin: undefined }, diffId }
 }
 
 /**

@@ -5,7 +5,13 @@ import type { Native } from '@tsbuild/native'
 import { type ImageConfig, mediaTypes, parseImageConfig, parseManifest } from '@tsbuild/oci'
 import { createRegistryClient } from '@tsbuild/registry'
 import { type FakeRegistry, reply, replyError, startFakeRegistry } from '@tsbuild/registry/testing'
-import { createSnapshotter, type Filesystem, type ImageLayerRef, type LayerRef } from '@tsbuild/snapshot'
+import {
+  type BlobRef,
+  createSnapshotter,
+  type Filesystem,
+  type ImageLayerRef,
+  type LayerRef,
+} from '@tsbuild/snapshot'
 import type { SnapshotId, Store } from '@tsbuild/store'
 import { temporaryStore } from '@tsbuild/store/testing'
 import { beforeEach, describe, expect, it, onTestFinished } from 'vitest'
@@ -85,7 +91,7 @@ function baseLayer(text: string, reference = `${registry.host}/base:1`): ImageLa
 }
 
 const texts = new Map<Digest, Buffer>()
-const bytesOf = ({ digest }: ImageLayerRef) => texts.get(digest) ?? Buffer.alloc(0)
+const bytesOf = ({ digest }: BlobRef) => texts.get(digest) ?? Buffer.alloc(0)
 
 function draftOf(history: ImageDraft['history'], base: Partial<ImageDraft> = {}): ImageDraft {
   return {

@@ -12,6 +12,7 @@ import {
   writeArchiveParts,
 } from '@tsbuild/oci'
 import { isBlobUnknown, type RegistryClient } from '@tsbuild/registry'
+import type { BlobRef } from '@tsbuild/snapshot'
 import pLimit from 'p-limit'
 import type {
   AssembledImage,
@@ -191,22 +192,39 @@ async function pushLayer(
 ): Promise<void> {
   const { signal } = context
   const stored = (await options.store.blobs.size(descriptor.digest)) !== undefined
-  // The image of an OCI layout is in no registry.
-  const isPulled = origin !== undefined && !origin.reference.startsWith('oci-layout:')
-  const source = isPulled ? parseReference(origin.reference) : undefined
-  const sameRegistry = source !== undefined && source.registry === reference.registry
+  const mountFrom = repositoriesWith(origin, reference.registry)
   if (!stored && origin !== undefined) {
     const registry = options.registry()
     if (await registry.hasBlob(reference, descriptor, { signal }))
       return pushed(descriptor, 'exists', context)
-    if (
-      sameRegistry &&
-      (await registry.mountBlob(reference, descriptor.digest, source.repository, { signal }))
-    )
-      return pushed(descriptor, 'mounted', context)
+    for (const repository of mountFrom) {
+      if (await registry.mountBlob(reference, descriptor.digest, repository, { signal }))
+        return pushed(descriptor, 'mounted', context)
+    }
     await options.fetch(origin, signal)
   }
-  await upload(options, descriptor, reference, sameRegistry ? [source.repository] : [], context)
+  await upload(options, descriptor, reference, mountFrom, context)
+}
+
+/** Repositories of a registry that have a layer, as far as is known. */
+function repositoriesWith(origin: BlobRef | undefined, registry: string): readonly string[] {
+  if (origin === undefined) return []
+  const places = origin.kind === 'image' ? [origin.reference] : origin.layer.places
+  const repositories = places.flatMap((place) => {
+    const reference = referenceOf(place)
+    return reference?.registry === registry ? [reference.repository] : []
+  })
+  return [...new Set(repositories)]
+}
+
+/** Neither an OCI layout nor a directory nor a cache-server is in a registry. */
+function referenceOf(place: string): ImageReference | undefined {
+  if (place.startsWith('oci-layout:') || place.startsWith('/') || place.includes('://')) return undefined
+  try {
+    return parseReference(place)
+  } catch {
+    return undefined
+  }
 }
 
 async function upload(

@@ -4,7 +4,7 @@ import type { ImageDraft } from '@tsbuild/frontend'
 import type { Compression, Native } from '@tsbuild/native'
 import type { Descriptor } from '@tsbuild/oci'
 import type { RegistryClient } from '@tsbuild/registry'
-import type { Filesystem, ImageLayerRef, Snapshotter } from '@tsbuild/snapshot'
+import type { BlobRef, Filesystem, Snapshotter } from '@tsbuild/snapshot'
 import type { Store } from '@tsbuild/store'
 
 /** What exporters work with. */
@@ -14,8 +14,8 @@ export interface ExporterOptions {
   readonly snapshotter: Snapshotter
   /** Opened at the first push. */
   readonly registry: () => RegistryClient
-  /** Brings the blob of a base image's layer into the store. */
-  readonly fetch: (layer: ImageLayerRef, signal: AbortSignal) => Promise<void>
+  /** Brings the blob of a layer that is elsewhere into the store: of a base image, or of a step that a cache has. */
+  readonly fetch: (layer: BlobRef, signal: AbortSignal) => Promise<void>
 }
 
 /** One export under way: how it is shown and given up. */
@@ -80,8 +80,8 @@ export interface AssembledImage {
 /** See {@link AssembledImage.layers}. */
 export interface AssembledLayer {
   readonly descriptor: Descriptor
-  /** The base image it came with; undefined for layers of this build. */
-  readonly origin: ImageLayerRef | undefined
+  /** The base image it came with, or the cache; undefined for layers of this build. */
+  readonly origin: BlobRef | undefined
 }
 
 /** What a name stands for: one image, or an index of several and of what is said about them. All documents are in the store. */

@@ -179,7 +179,16 @@ const events: ReadonlyMap<string, Shape> = new Map([
     }),
   ],
   ['vertex.started', objectOf(ofVertex)],
-  ['vertex.cached', objectOf({ ...ofVertex, from, savedMs: optional(time), reads: optional(listOf(read)) })],
+  [
+    'vertex.cached',
+    objectOf({
+      ...ofVertex,
+      from,
+      cache: optional(text),
+      savedMs: optional(time),
+      reads: optional(listOf(read)),
+    }),
+  ],
   ['vertex.missed', objectOf({ ...ofVertex, reason: miss, reads: optional(listOf(read)) })],
   ['vertex.completed', objectOf(ofVertex)],
   ['vertex.usage', objectOf({ ...ofVertex, ...usage })],

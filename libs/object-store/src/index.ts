@@ -1,3 +1,5 @@
+export { type FsStoreOptions, openFsStore } from './fs/open-fs-store.ts'
+export { isObjectKey, parseObjectKey, parseObjectPrefix } from './object-key.ts'
 export type {
   ByteRange,
   ObjectBody,
@@ -9,3 +11,4 @@ export type {
   PutExpectation,
   StoreCallOptions,
 } from './types.ts'
+export { maxCasBytes } from './types.ts'

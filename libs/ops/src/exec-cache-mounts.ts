@@ -1,7 +1,7 @@
 import { canonical, type KeyValue } from '@tsbuild/digest'
 import type { ExecMount } from '@tsbuild/graph'
 import type { Mount } from '@tsbuild/native'
-import type { Filesystem } from '@tsbuild/snapshot'
+import type { Filesystem, LayerRef } from '@tsbuild/snapshot'
 import type { ExecuteContext } from '@tsbuild/solver'
 import type { CacheMountName, CacheMountRequest, CacheMountStore } from '@tsbuild/store'
 import { type CacheExecMount, makeContent, ownership } from './cache-mount-content.ts'
@@ -84,7 +84,18 @@ function inputOf({ input }: CacheExecMount, inputs: readonly OpResult[]): Filesy
 }
 
 function layersOf({ layers }: Filesystem): KeyValue {
-  return layers.map((layer) => (layer.kind === 'image' ? layer.diffId : layer.id))
+  return layers.map((layer) => nameOf(layer))
+}
+
+function nameOf(layer: LayerRef): KeyValue {
+  switch (layer.kind) {
+    case 'snapshot':
+      return layer.id
+    case 'image':
+      return layer.diffId
+    case 'cached':
+      return layer.blobs.map(({ diffId }) => diffId)
+  }
 }
 
 /** Whether `--no-cache` begins anew. A directory that was made of nothing is kept, as BuildKit does it. */

@@ -28,7 +28,7 @@ export function execOp(op: ExecOp, inputCount: number, options: OpsOptions): Ste
     inputs: execInputs(op, inputCount, options),
     pure: false,
     bases: op.rootfs === undefined ? [] : [op.rootfs],
-    load: (stored, bases) => loadLayer(stored, filesystemOf(bases[0]), options.hasSnapshot),
+    load: (stored, bases) => loadLayer(stored, filesystemOf(bases[0]), options),
     execute: (inputs, context) => execute(op, options, inputs, context),
   }
 }

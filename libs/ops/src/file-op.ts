@@ -47,7 +47,7 @@ export function fileOp(op: FileOp, inputCount: number, options: OpsOptions): Ste
     inputs,
     pure: true,
     bases: rootfs === undefined ? [] : [rootfs],
-    load: (stored, bases) => loadLayer(stored, filesystemOf(bases[0]), options.hasSnapshot),
+    load: (stored, bases) => loadLayer(stored, filesystemOf(bases[0]), options),
     execute: (results, context) => execute(op, options, results, { ...context, seen }),
   }
 }

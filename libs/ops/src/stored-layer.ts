@@ -1,11 +1,12 @@
 import { encodeRecord } from '@tsbuild/cache'
 import type { KeyValue } from '@tsbuild/digest'
 import { InternalError } from '@tsbuild/errors'
+import { isRecord } from '@tsbuild/shape'
 import type { Filesystem, Following, LayerRef, PreparedSnapshot } from '@tsbuild/snapshot'
-import { emptyFilesystem, withLayer } from '@tsbuild/snapshot'
+import { emptyFilesystem, parseCachedLayer, withLayer } from '@tsbuild/snapshot'
 import type { Executed } from '@tsbuild/solver'
-import { isSnapshotId, type SnapshotId } from '@tsbuild/store'
-import type { OpResult } from './types.ts'
+import { isSnapshotId } from '@tsbuild/store'
+import type { OpResult, OpsOptions } from './types.ts'
 
 /** The file system of a base input; empty for a step without one. */
 export function filesystemOf(result: OpResult | undefined): Filesystem {
@@ -34,17 +35,24 @@ export function executedLayer(
   }
 }
 
-/** Brings such a layer back onto its base; undefined if the snapshot is gone or the stored value is not of ours. */
+/**
+ * Brings such a layer back onto its base, or one of a cache elsewhere, of which nothing is fetched; undefined if it is gone or the
+ * stored value is not of ours.
+ */
 export function loadLayer(
   stored: KeyValue,
   base: Filesystem,
-  has: (id: SnapshotId) => boolean,
+  { hasSnapshot, hasCached }: Pick<OpsOptions, 'hasSnapshot' | 'hasCached'>,
 ): OpResult | undefined {
-  if (typeof stored !== 'object' || stored === null || !('snapshot' in stored) || !('createdAt' in stored))
-    return undefined
+  if (!isRecord(stored)) return undefined
+  if ('cached' in stored) {
+    const layer = parseCachedLayer(stored.cached)
+    if (layer === undefined || hasCached?.(layer) !== true) return undefined
+    return { kind: 'filesystem', filesystem: withLayer(base, layer) }
+  }
   const { snapshot, createdAt } = stored
   if (typeof snapshot !== 'string' || typeof createdAt !== 'number') return undefined
-  if (!isSnapshotId(snapshot) || !has(snapshot)) return undefined
+  if (!isSnapshotId(snapshot) || !hasSnapshot(snapshot)) return undefined
   const layer: LayerRef = { kind: 'snapshot', id: snapshot, createdAt }
   return { kind: 'filesystem', filesystem: withLayer(base, layer) }
 }

@@ -3,7 +3,7 @@ import type { Digest } from '@tsbuild/digest'
 import type { Executor } from '@tsbuild/executor'
 import type { GitOp, HttpOp, Vertex } from '@tsbuild/graph'
 import type { LayerForm, Native } from '@tsbuild/native'
-import type { Filesystem, Snapshotter } from '@tsbuild/snapshot'
+import type { CachedLayerRef, Filesystem, Snapshotter } from '@tsbuild/snapshot'
 import type { CacheMountStore, SnapshotId } from '@tsbuild/store'
 import type { FailureKeeping } from './keep-failure.ts'
 import type { SecretDigests } from './secret-digests.ts'
@@ -20,6 +20,8 @@ export interface OpsOptions {
   readonly executor: Executor
   /** Whether a committed snapshot is still there. */
   readonly hasSnapshot: (id: SnapshotId) => boolean
+  /** Whether a layer of a cache elsewhere can be had, as far as that is known without asking. Undefined: none can. */
+  readonly hasCached?: ((layer: CachedLayerRef) => boolean) | undefined
   /** The form in which the layer of a vertex will be wanted; undefined if it will not. */
   readonly layerOf: (vertex: Vertex) => LayerForm | undefined
   /** Opens a build context by its name: called for those that a step reads, each once. */

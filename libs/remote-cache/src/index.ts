@@ -5,6 +5,7 @@ export type {
   CacheSource,
   CacheTarget,
   CacheTargetCommon,
+  CiIdentity,
   ExportableBlob,
   ExportedStep,
   ExportSummary,

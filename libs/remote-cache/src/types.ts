@@ -31,9 +31,23 @@ export interface ServerPlace {
   readonly url: string
   /** A token, or how one is had. Undefined: nothing is shown. Never in a message. */
   readonly token?: (() => Promise<string>) | undefined
+  /** What a CI job proves itself with: exchanged for a token at the first contact. Only where there is no {@link token}. */
+  readonly identity?: CiIdentity | undefined
   /** Keys that may sign for scopes. Undefined: the server's own, as it was at the first contact. */
   readonly policy?: ServerKeys | undefined
 }
+
+/** Who a CI job is, as its CI says it: an OIDC token, or where one is had. All of it is secret. */
+export type CiIdentity =
+  | {
+      readonly provider: 'github'
+      /** `ACTIONS_ID_TOKEN_REQUEST_URL` */
+      readonly requestUrl: string
+      /** `ACTIONS_ID_TOKEN_REQUEST_TOKEN` */
+      readonly requestToken: string
+    }
+  /** A token that the job was given. */
+  | { readonly provider: 'gitlab'; readonly idToken: string }
 
 /** See {@link ServerPlace.policy}. */
 export interface ServerKeys {
@@ -126,8 +140,15 @@ export interface ExportedStep {
   readonly layers: readonly LayerRef[]
   /** Whether its layer is in an image of this build: those are all that `mode=min` exports. */
   readonly inImage: boolean
-  /** The form in which the outputs of this build have its layer; undefined: none has. */
+  /**
+   * The form in which the outputs of this build have its layer, with the times that the step left: only so it is of use to a build of
+   * another SOURCE_DATE_EPOCH. Undefined: no output has it.
+   */
   readonly form: LayerForm | undefined
+  /** The one with clamped times, where the outputs have that: an exporter sends both, so that a push of the image moves nothing. */
+  readonly clamped?: LayerForm | undefined
+  /** It was found in this very cache: an index that is written as a whole names it, and nothing of it has to be sent. */
+  readonly isThere?: boolean | undefined
 }
 
 /** A layer's blob that can be read, from the store or on its way through from another cache. */

@@ -21,6 +21,7 @@ export type LayerRef =
       readonly size: number
       readonly diffId: DiffId
     }
+  | CachedLayerRef
 
 /**
  * Made by a step elsewhere, and found in a cache that others fill: nothing of it may be here. Its blob is fetched when somebody
@@ -35,6 +36,15 @@ export interface CachedLayerRef {
   /** Unix ms. */
   readonly createdAt: number
 }
+
+/** One of {@link CachedLayerRef.blobs}. */
+export interface CachedBlobRef extends StoredLayer {
+  readonly kind: 'cached-blob'
+  readonly layer: CachedLayerRef
+}
+
+/** A layer whose blob may have to be fetched. */
+export type BlobRef = ImageLayerRef | CachedBlobRef
 
 /** The kind of {@link LayerRef} that comes with an image. */
 export type ImageLayerRef = Extract<LayerRef, { kind: 'image' }>

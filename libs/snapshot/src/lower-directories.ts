@@ -1,17 +1,25 @@
 import { setMaxListeners } from 'node:events'
 import { open } from 'node:fs/promises'
 import { Readable } from 'node:stream'
-import { type ChainId, chainUpon, type DiffId, type Digest, digestKey, parseDigest } from '@tsbuild/digest'
+import { type Digest, parseDigest } from '@tsbuild/digest'
+import { InternalError, isBuildError } from '@tsbuild/errors'
 import type { Native } from '@tsbuild/native'
-import { objectOf, oneOf, parseJson, text } from '@tsbuild/shape'
-import { isSnapshotId, type RecordWrite, type SnapshotId, type Store } from '@tsbuild/store'
+import type { SnapshotId, Store, StoredLayer } from '@tsbuild/store'
+import { blobToUnpack, type CachedLayers, preferStored } from './cached-layers.ts'
 import type { GrowingBlob } from './growing-blob.ts'
 import { type Fetching, isCancelled, type LayerFetches } from './layer-fetches.ts'
 import { layerFormat, storedLayer } from './layer-format.ts'
-import type { Filesystem, ImageLayerRef } from './layers.ts'
+import type { BlobRef, Filesystem } from './layers.ts'
 import { memoised } from './memoised.ts'
 import type { MergedRuns } from './merged-runs.ts'
 import { layerLimits, withStoredBlob } from './stored-blob.ts'
+import {
+  createChains,
+  createPlacing,
+  type UnpackedPlace,
+  unpackedRecord,
+  unpackedSnapshot,
+} from './unpacked-places.ts'
 
 /** Layers that are unpacked while those below them are made durable; each holds a lock meanwhile. */
 const uncommitted = 16
@@ -23,10 +31,16 @@ export interface LowerDirectoriesOptions {
   readonly store: Store
   readonly native: Native
   readonly fetches: LayerFetches
+  readonly cached?: CachedLayers | undefined
 }
 
-/** The trees of a file system, topmost first, as few of them as there are by now. */
-export type LowerDirectories = (filesystem: Filesystem, signal: AbortSignal) => Promise<readonly string[]>
+/** See {@link createLowerDirectories}. */
+export interface LowerDirectories {
+  /** The trees of a file system, topmost first, as few of them as there are by now. */
+  (filesystem: Filesystem, signal: AbortSignal): Promise<readonly string[]>
+  /** The snapshots of its layers, lowest first. */
+  stack(filesystem: Filesystem, signal: AbortSignal): Promise<readonly SnapshotId[]>
+}
 
 /**
  * Layers of an image are unpacked from the lowest up: each may need those below it of the same image. What a merge put
@@ -40,51 +54,56 @@ export function createLowerDirectories(options: LowerDirectoriesOptions, runs: M
   /** Each is unpacked once; one that could not be made durable, again. */
   const unpackOnce = (unpacking: Unpacking, signal: AbortSignal) =>
     untilDone(signal, () =>
-      memoised(unpacked, unpacking.chain, async () => {
+      memoised(unpacked, unpacking.place.key, async () => {
         const made = await unpack(options, unpacking, signal)
-        made.committed.catch(() => unpacked.delete(unpacking.chain))
+        made.committed.catch(() => unpacked.delete(unpacking.place.key))
         return made
       }),
     )
   /** Each is unpacked upon those below it, but all of them can come at a time. */
   const fetchAhead = (layers: Filesystem['layers'], signal: AbortSignal, failed: AbortController) => {
-    let chain: ChainId | undefined
+    const placing = createPlacing(chained)
+    const stack: (SnapshotId | undefined)[] = []
     let either: AbortSignal | undefined
     for (const layer of layers) {
-      chain = layer.kind === 'snapshot' ? undefined : chained(chain, layer.diffId)
-      if (layer.kind === 'snapshot' || chain === undefined || unpacked.has(chain)) continue
-      if (unpackedSnapshot(options.store, chain) !== undefined) continue
+      if (layer.kind === 'snapshot') {
+        placing.snapshot(stack.push(layer.id))
+        continue
+      }
+      const blob = layer.kind === 'image' ? layer : blobToUnpack(layer)
+      const place = placing.place(blob, stack)
+      const id = place === undefined ? undefined : unpackedSnapshot(options.store, place.key)
+      stack.push(id)
+      if (id !== undefined || (place !== undefined && unpacked.has(place.key))) continue
       either ??= anyOf(signal, failed.signal)
-      options.fetches.begin(layer, either)
+      options.fetches.begin(blob, either)
     }
   }
   const stackOf = async (layers: Filesystem['layers'], commits: Promise<void>[], signal: AbortSignal) => {
     const stack: SnapshotId[] = []
-    /** Where the image begins that the layer belongs to, and the chain of its layers so far. */
-    let start = 0
-    let chain: ChainId | undefined
+    const placing = createPlacing(chained)
     for (const layer of layers) {
       if (layer.kind === 'snapshot') {
-        stack.push(layer.id)
-        start = stack.length
-        chain = undefined
+        placing.snapshot(stack.push(layer.id))
         continue
       }
-      chain = chained(chain, layer.diffId)
-      const lower = () => paths(stack.slice(start), signal)
-      const { id, committed } = await unpackOnce({ chain, layer, lower }, signal)
+      const blob = layer.kind === 'image' ? layer : blobToUnpack(layer)
+      const place = placing.place(blob, stack)
+      if (place === undefined) throw new InternalError('ERR_INTERNAL', 'a layer below is not unpacked')
+      const lower = () => paths(stack.slice(place.from), signal)
+      const { id, committed } = await unpackOnce({ place, layer: blob, lower }, signal)
       if (commits.push(committed) > uncommitted) await commits.shift()
       stack.push(id)
     }
     await Promise.all(commits)
     return stack
   }
-  return async ({ layers }, signal) => {
+  const unpackAll = async ({ layers }: Filesystem, signal: AbortSignal) => {
     const commits: Promise<void>[] = []
     const failed = new AbortController()
     try {
       fetchAhead(layers, signal, failed)
-      return await paths(await stackOf(layers, commits, signal), signal)
+      return await stackOf(layers, commits, signal)
     } catch (error) {
       failed.abort()
       // A layer that could not be made durable is gone, and what was to be unpacked upon it failed for that.
@@ -92,6 +111,9 @@ export function createLowerDirectories(options: LowerDirectoriesOptions, runs: M
       throw ended.find((one) => one.status === 'rejected')?.reason ?? error
     }
   }
+  const lowers = async (filesystem: Filesystem, signal: AbortSignal) =>
+    await paths(await unpackAll(filesystem, signal), signal)
+  return Object.assign(lowers, { stack: unpackAll })
 }
 
 /** Fires with either of two. Several fetches listen to it in several places each, which is no leak. */
@@ -99,17 +121,6 @@ function anyOf(one: AbortSignal, other: AbortSignal): AbortSignal {
   const either = AbortSignal.any([one, other])
   setMaxListeners(0, either)
   return either
-}
-
-/** Chains one more layer on. Remembered: every step of a build asks for the chains of its base image. */
-function createChains(): (chain: ChainId | undefined, diffId: DiffId) => ChainId {
-  const known = new Map<string, ChainId>()
-  return (chain, diffId) => {
-    const stack = `${chain} ${diffId}`
-    const next = known.get(stack) ?? chainUpon(chain, diffId)
-    known.set(stack, next)
-    return next
-  }
 }
 
 /** Work that is shared is given up when its first caller is cancelled; the others begin it again. */
@@ -123,15 +134,10 @@ async function untilDone<T>(signal: AbortSignal, work: () => Promise<T>): Promis
   }
 }
 
-/** The key of the record that says where the layer of a chain is unpacked. */
-function chainKey(chain: ChainId): Digest {
-  return digestKey('tsbuild.unpacked.v1', { chain })
-}
-
 interface Unpacking {
-  readonly chain: ChainId
-  readonly layer: ImageLayerRef
-  /** The trees of the image below it, topmost first. */
+  readonly place: UnpackedPlace
+  readonly layer: BlobRef
+  /** The trees that it is unpacked upon, topmost first. */
   readonly lower: () => Promise<readonly string[]>
 }
 
@@ -148,22 +154,19 @@ function unpack(
   signal: AbortSignal,
 ): Promise<Unpacked> {
   const { store } = options
-  const { chain } = unpacking
-  const known = unpackedSnapshot(store, chain)
+  const { key, name } = unpacking.place
+  const known = unpackedSnapshot(store, key)
   if (known !== undefined) return Promise.resolve({ id: known, committed: Promise.resolve() })
   return new Promise((usable, reject) => {
     const body = async () => {
-      const made = unpackedSnapshot(store, chain)
+      const made = unpackedSnapshot(store, key)
       if (made !== undefined) return usable({ id: made, committed: Promise.resolve() })
       const unpacked =
-        (await unpackFetching(options, unpacking, signal)) ??
-        (await withStoredBlob({ store, fetch: options.fetches.fetch }, unpacking.layer, signal, () =>
-          unpackStored(options, unpacking, signal),
-        ))
+        (await unpackFetching(options, unpacking, signal)) ?? (await unpackWhole(options, unpacking, signal))
       usable(unpacked)
       await unpacked.committed
     }
-    store.locks.withLock(`unpack ${chain}`, body, { signal }).catch(reject)
+    store.locks.withLock(`unpack ${name}`, body, { signal }).catch(reject)
   })
 }
 
@@ -194,6 +197,30 @@ async function unpackFetching(
   return undefined
 }
 
+/** From the blob in the store, which is fetched for it. What a cache elsewhere promised may turn out to be something else. */
+async function unpackWhole(
+  options: LowerDirectoriesOptions,
+  unpacking: Unpacking,
+  signal: AbortSignal,
+): Promise<Unpacked> {
+  const { store, fetches, cached } = options
+  const { layer: promised } = unpacking
+  const layer = promised.kind === 'image' ? promised : await preferStored(store, promised)
+  try {
+    return await withStoredBlob({ store, fetch: fetches.fetch }, layer, signal, () =>
+      unpackStored(options, { ...unpacking, layer }, signal),
+    )
+  } catch (error) {
+    if (layer.kind === 'image' || signal.aborted || !isOfLayer(error)) throw error
+    throw cached?.refuse(layer, error) ?? error
+  }
+}
+
+/** Whether the bytes are to blame. */
+function isOfLayer(error: unknown): boolean {
+  return isBuildError(error) && /^ERR_(LAYER_|DIGEST_MISMATCH|SIZE_MISMATCH|UNSUPPORTED)/.test(error.code)
+}
+
 /** From the blob in the store. */
 async function unpackStored(
   options: LowerDirectoriesOptions,
@@ -205,7 +232,7 @@ async function unpackStored(
 
 async function unpackFrom(
   { store, native }: LowerDirectoriesOptions,
-  { chain, layer, lower }: Unpacking,
+  { place, layer, lower }: Unpacking,
   fetching: Fetching | undefined,
   signal: AbortSignal,
 ): Promise<Unpacked> {
@@ -224,17 +251,20 @@ async function unpackFrom(
     await fetching?.done
   }
   await orReleased(apply())
-  const record = unpackedRecord(chain, draft.id, layer.diffId)
+  const record = unpackedRecord(place.key, draft.id, layer.diffId)
   const content = contentOf(native, draft.upper, signal)
-  const committed = orReleased(draft.commit([record], { layer: { blobs: [blobOfImage(layer)] }, content }))
+  const committed = orReleased(draft.commit([record], { layer: { blobs: [storedBlob(layer)] }, content }))
   // Whoever uses the layer waits for it too, but maybe not before it fails.
   committed.catch(() => {})
   return { id: draft.id, committed }
 }
 
-/** As what it was written, nobody knows. */
-function blobOfImage({ diffId, mediaType, digest, size }: ImageLayerRef) {
-  return storedLayer({ diffId, mediaType, digest, size }, undefined)
+/** As what the layer of an image was written, nobody knows. */
+function storedBlob(layer: BlobRef): StoredLayer {
+  const { diffId, mediaType, digest, size } = layer
+  if (layer.kind === 'image') return storedLayer({ diffId, mediaType, digest, size }, undefined)
+  const { annotations, form } = layer
+  return { diffId, mediaType, digest, size, ...(annotations === undefined ? {} : { annotations }), form }
 }
 
 /** For `tsbuild verify` alone, so it is found out while the build goes on, and a layer without it is one all the same. */
@@ -247,21 +277,6 @@ async function contentOf(native: Native, tree: string, signal: AbortSignal): Pro
   }
 }
 
-/** Says where the layer of a chain is unpacked. */
-export function unpackedRecord(chain: ChainId, snapshot: SnapshotId, diffId: DiffId): RecordWrite {
-  return { keys: [chainKey(chain)], text: `${JSON.stringify({ format: 1, snapshot, diffId })}\n` }
-}
-
-const isUnpackedRecord = objectOf({ format: oneOf(1), snapshot: text })
-
-/** Where the layer of a chain is unpacked. A damaged record is none. */
-export function unpackedSnapshot(store: Store, chain: ChainId): SnapshotId | undefined {
-  const record = parseJson(store.records.get(chainKey(chain)) ?? '')
-  if (!isUnpackedRecord(record)) return undefined
-  const { snapshot } = record as { readonly snapshot: string }
-  return isSnapshotId(snapshot) && store.snapshots.has(snapshot) ? snapshot : undefined
-}
-
 /** Where the bytes of a layer are read: a blob that still grows, else the one in the store. */
 interface LayerSource {
   readonly store: Store
@@ -271,7 +286,7 @@ interface LayerSource {
 
 async function applyLayer(
   { store, native, source }: LayerSource,
-  layer: ImageLayerRef,
+  layer: BlobRef,
   trees: { readonly target: string; readonly lower: readonly string[] },
   signal: AbortSignal,
 ): Promise<void> {

@@ -2,14 +2,16 @@ import { type ChainId, type DiffId, parseDigest } from '@tsbuild/digest'
 import { InternalError } from '@tsbuild/errors'
 import type { Cancellable, Compression, Finishing, LayerForm, Native, Root, Staged } from '@tsbuild/native'
 import type { RecordWrite, SnapshotId, Store } from '@tsbuild/store'
+import type { CachedLayers } from './cached-layers.ts'
 import { conversionKey, convertLayer } from './convert-layer.ts'
 import { makeLayerBlob } from './layer-blob.ts'
 import { createLayerFetches, type FetchLayer } from './layer-fetches.ts'
 import { type LayerBlob, layerBlobOf, storedForm, storedLayer } from './layer-format.ts'
 import type { Filesystem, ImageLayerRef } from './layers.ts'
-import { createLowerDirectories, unpackedRecord, unpackedSnapshot } from './lower-directories.ts'
+import { createLowerDirectories } from './lower-directories.ts'
 import { memoised } from './memoised.ts'
 import { createMergedRuns, type MergingLimits } from './merged-runs.ts'
+import { chainKey, unpackedRecord, unpackedSnapshot } from './unpacked-places.ts'
 
 /** What the snapshotter needs from outside. */
 export interface SnapshotterOptions {
@@ -17,6 +19,8 @@ export interface SnapshotterOptions {
   readonly native: Native
   /** Brings the blob of an image's layer into the store; called once for each layer that is not there. */
   readonly fetch: FetchLayer
+  /** Undefined: there are no layers of caches elsewhere. */
+  readonly cached?: CachedLayers | undefined
   /** Other limits than those that were measured; for tests. */
   readonly merging?: MergingLimits | undefined
 }
@@ -55,6 +59,11 @@ export interface Snapshotter {
   overlay(lower: readonly string[]): Promise<Overlay>
   /** A read-only view of a file system, unpacked as far as needed. */
   view(filesystem: Filesystem, signal: AbortSignal): Promise<Root>
+  /**
+   * The topmost layer of a file system as a snapshot, unpacked as far as needed.
+   * @throws {InternalError} `ERR_INTERNAL` for a file system without layers
+   */
+  topmost(filesystem: Filesystem, signal: AbortSignal): Promise<SnapshotId>
   /** The layer blob of a snapshot in a form; made and stored on the first call. */
   layerBlob(id: SnapshotId, form: LayerForm, options: Cancellable): Promise<LayerBlob>
   /**
@@ -78,7 +87,11 @@ export interface Snapshotter {
 export function createSnapshotter(options: SnapshotterOptions): Snapshotter {
   const blobs = new Map<string, Promise<LayerBlob>>()
   const runs = createMergedRuns(options)
-  const fetches = createLayerFetches(options.store, options.fetch)
+  const fetches = createLayerFetches(options.store, (layer, signal, watcher) => {
+    if (layer.kind === 'image') return options.fetch(layer, signal, watcher)
+    if (options.cached !== undefined) return options.cached.fetch(layer, signal, watcher)
+    throw new InternalError('ERR_INTERNAL', 'there is no cache to fetch a layer from')
+  })
   const lowers = createLowerDirectories({ ...options, fetches }, runs)
   return {
     async prepare(base, signal, layer) {
@@ -101,6 +114,11 @@ export function createSnapshotter(options: SnapshotterOptions): Snapshotter {
     async view(filesystem, signal) {
       return { lower: await lowers(filesystem, signal), upper: null, work: null }
     },
+    async topmost(filesystem, signal) {
+      const id = (await lowers.stack(filesystem, signal)).at(-1)
+      if (id === undefined) throw new InternalError('ERR_INTERNAL', 'a file system has no layer')
+      return id
+    },
     layerBlob(id, form, cancellable) {
       return memoised(blobs, blobKey(id, form), () => makeLayerBlob(options, id, form, cancellable))
     },
@@ -113,10 +131,12 @@ export function createSnapshotter(options: SnapshotterOptions): Snapshotter {
       const { store } = options
       // One whose commit is still under way may come to nothing.
       const unknown = stacks.filter(
-        ({ chain, id }) => store.snapshots.has(id) && unpackedSnapshot(store, chain) === undefined,
+        ({ chain, id }) => store.snapshots.has(id) && unpackedSnapshot(store, chainKey(chain)) === undefined,
       )
       if (unknown.length === 0) return
-      await store.records.put(unknown.map(({ chain, id, diffId }) => unpackedRecord(chain, id, diffId)))
+      await store.records.put(
+        unknown.map(({ chain, id, diffId }) => unpackedRecord(chainKey(chain), id, diffId)),
+      )
     },
     close: () => runs.close(),
   }

@@ -1,18 +1,22 @@
 import type { ApplyLimits } from '@tsbuild/native'
-import type { FetchLayer } from './layer-fetches.ts'
-import type { ImageLayerRef } from './layers.ts'
+import type { BlobRef } from './layers.ts'
 import type { SnapshotterOptions } from './snapshotter.ts'
 
 /** Limits of a base image's layer, against decompression bombs. */
 export const layerLimits: ApplyLimits = { maxBytes: 64 * 2 ** 30, maxEntries: 2_000_000, maxRatio: 1000 }
 /**
- * Reads the blob of an image's layer, which is fetched unless the store has it, and once more where it turns out to be damaged.
+ * Reads the blob of a layer, which is fetched unless the store has it, and once more where it turns out to be damaged.
  *
  * @throws what `read` throws for a blob that is whole, and what fetching throws
  */
-export async function withStoredBlob<T>(
-  { store, fetch }: Pick<SnapshotterOptions, 'store'> & { readonly fetch: FetchLayer },
-  layer: ImageLayerRef,
+export async function withStoredBlob<T, L extends BlobRef>(
+  {
+    store,
+    fetch,
+  }: Pick<SnapshotterOptions, 'store'> & {
+    readonly fetch: (layer: L, signal: AbortSignal) => Promise<void>
+  },
+  layer: L,
   signal: AbortSignal,
   read: () => Promise<T>,
 ): Promise<T> {

@@ -67,7 +67,7 @@ function madeMeanwhile<R>(
     const found = key === undefined ? {} : find(run, state, op, key)
     last = graver(last, found.unusable)
     if (found.record === undefined) continue
-    const loaded = load(run, state, op, found.record, bases)
+    const loaded = load(run, state, op, { record: found.record, keys, bases })
     if ('resolved' in loaded) {
       if (key !== keys[0]) run.cache.link(keys[0], found.record)
       return loaded
@@ -113,11 +113,14 @@ async function execute<R>(run: Run<R>, state: State<R>, op: StepOp<R>, plan: Pla
       input: { kind: 'result', key: record.outputKey },
     }
     const keys = keysOf(plan)
+    const solved = { vertex, keys, record, result: executed.result }
+    state.solved = solved
     const commit = async () => {
       // They only explain a later miss; nobody waits for them who wants the result.
       await lists
       await executed.commit(keys, record)
       run.cache.recorded?.(keys, record)
+      run.onStep?.(solved)
     }
     return { resolved, commit, ended: { at: createdAt, unchanged: before?.outputKey === record.outputKey } }
   })

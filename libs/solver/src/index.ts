@@ -12,6 +12,7 @@ export type {
   PlannedStep,
   RecordedInput,
   Solution,
+  SolvedStep,
   SolveOptions,
   SolverOp,
   SourceOp,

@@ -1,7 +1,8 @@
 import type { Digest } from '@tsbuild/digest'
 import type { ContentRead } from '@tsbuild/events'
+import { definitionKey } from './keys.ts'
 import type { KeyedInput, Resolved, Run, State } from './run.ts'
-import type { CacheRecord, Miss, RecordedInput, StepOp } from './types.ts'
+import type { CacheRecord, Miss, RecordedInput, SolvedStep, StepOp } from './types.ts'
 
 /** A record that was found and does not count, and why. */
 export type Unusable = NonNullable<Miss['unusable']>
@@ -16,12 +17,18 @@ export interface Found {
 export function find<R>(run: Run<R>, { vertex }: State<R>, op: StepOp<R>, key: Digest): Found {
   const { maxAgeMs } = op
   if (vertex.ignoreCache || maxAgeMs === 0) return {}
-  const record = run.cache.load(key)
+  if (maxAgeMs === undefined) {
+    const record = run.cache.load(key)
+    return record === undefined ? {} : { record }
+  }
+  const isUsable = ({ createdAt }: CacheRecord) => {
+    const ageMs = run.now() - createdAt
+    // A record of the future says that the clock was set: nobody knows how old it is.
+    return ageMs < maxAgeMs && ageMs >= 0
+  }
+  const record = run.cache.load(key, isUsable)
   if (record === undefined) return {}
-  const ageMs = run.now() - record.createdAt
-  // A record of the future says that the clock was set: nobody knows how old it is.
-  const expired = maxAgeMs !== undefined && (ageMs >= maxAgeMs || ageMs < 0)
-  return expired ? { unusable: { record, why: 'expired' } } : { record }
+  return isUsable(record) ? { record } : { unusable: { record, why: 'expired' } }
 }
 
 /** Which of two records says why a step has to run: the later one, but that one was too old is never forgotten. */
@@ -37,35 +44,73 @@ export function isForced<R>({ vertex }: State<R>, op: StepOp<R>, found: Unusable
 /** What {@link load} gave: the result, or why there is none. */
 export type Loaded<R> = { readonly resolved: Resolved<R> } | { readonly unusable: Unusable }
 
-/**
- * Brings the result of a record back, upon the bases that it was made upon.
- *
- * @param bases what the inputs that {@link StepOp.bases} names are now, in that order
- */
+/** What {@link load} works with. */
+export interface Loading<R> {
+  readonly record: CacheRecord
+  /** What is known of the step's keys. */
+  readonly keys: readonly (Digest | undefined)[]
+  /** What the inputs that {@link StepOp.bases} names are now, in that order. */
+  readonly bases: readonly Resolved<R>[]
+}
+
+/** Brings the result of a record back, upon the bases that it was made upon. */
 export function load<R>(
   run: Run<R>,
   state: State<R>,
   op: StepOp<R>,
-  record: CacheRecord,
-  bases: readonly Resolved<R>[],
+  { record, keys, bases }: Loading<R>,
 ): Loaded<R> {
-  const same = op.bases.every((input, index) => isBuiltUpon(record.inputs[input], bases[index]?.input))
-  if (!same) return { unusable: { record, why: 'other-base' } }
-  const result = op.load(
-    record.stored,
-    bases.map((base) => base.result),
-  )
-  if (result === undefined) return { unusable: { record, why: 'gone' } }
+  const result = bringBack(op, record, bases)
+  if (typeof result === 'string') return { unusable: { record, why: result } }
   // Said once, also of a step that is looked up once more.
   if (!state.found) {
     run.cached++
     const { vertex } = state
     const facts = { savedMs: record.durationMs, ...readsOf(state, record.inputs) }
-    run.events({ type: 'vertex.cached', vertex: vertex.digest, from: 'local', ...facts, at: run.now() })
+    const place = record.from === undefined ? local : ({ from: 'remote', cache: record.from } as const)
+    run.events({ type: 'vertex.cached', vertex: vertex.digest, ...place, ...facts, at: run.now() })
     op.found?.(record, { vertex, signal: run.signal, events: run.events })
   }
   state.found = true
-  return { resolved: { result, input: { kind: 'result', key: record.outputKey } } }
+  take(run, state, keys, { record, result: result.result })
+  return { resolved: { result: result.result, input: { kind: 'result', key: record.outputKey } } }
+}
+
+const local = { from: 'local' } as const
+
+/** Notes how a step was brought back. */
+function take<R>(
+  run: Run<R>,
+  state: State<R>,
+  keys: readonly (Digest | undefined)[],
+  { record, result }: { readonly record: CacheRecord; readonly result: R },
+): void {
+  const solved = { vertex: state.vertex, keys: keys.filter((key) => key !== undefined), record, result }
+  state.solved = solved
+  if (run.cache.used === undefined && run.onStep === undefined) return
+  const all = keysOf(solved)
+  run.cache.used?.(all, record)
+  run.onStep?.({ ...solved, keys: all })
+}
+
+/** All keys of a step: of a record whose inputs count by content the content key follows. */
+export function keysOf<R>({ keys, record }: SolvedStep<R>): readonly Digest[] {
+  return [...new Set([...keys, definitionKey(record.op, record.inputs)])]
+}
+
+/** The result of a record upon what its bases are now, or why there is none. Says nothing to anybody. */
+export function bringBack<R>(
+  op: StepOp<R>,
+  record: CacheRecord,
+  bases: readonly Resolved<R>[],
+): { readonly result: R } | Unusable['why'] {
+  const same = op.bases.every((input, index) => isBuiltUpon(record.inputs[input], bases[index]?.input))
+  if (!same) return 'other-base'
+  const result = op.load(
+    record.stored,
+    bases.map((base) => base.result),
+  )
+  return result === undefined ? 'gone' : { result }
 }
 
 /** What a step reads of its inputs by content, for those who look on. */

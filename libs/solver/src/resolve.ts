@@ -1,7 +1,8 @@
+import type { Digest } from '@tsbuild/digest'
 import { InternalError } from '@tsbuild/errors'
 import { executeOnce } from './execute.ts'
 import { definitionKey } from './keys.ts'
-import { find, graver, load } from './load.ts'
+import { find, graver, isForced, type Loaded, load } from './load.ts'
 import {
   basesOf,
   complete,
@@ -73,8 +74,9 @@ async function make<R>(run: Run<R>, state: State<R>, op: StepOp<R>): Promise<Res
     throw new InternalError('ERR_INTERNAL', 'a step has no key')
   let { unusable } = keyed
   if (keyed.record !== undefined) {
+    const { record, definition } = keyed
     const bases = await Promise.all(basesOf(state, op, state.inputs).map((base) => resolve(run, base)))
-    const loaded = load(run, state, op, keyed.record, bases)
+    const loaded = load(run, state, op, { record, keys: [definition], bases })
     if ('resolved' in loaded) return loaded.resolved
     unusable = loaded.unusable
   }
@@ -84,22 +86,75 @@ async function make<R>(run: Run<R>, state: State<R>, op: StepOp<R>): Promise<Res
   const inputs = keyed.inputs.map((input, index) => asResolved(input, resolved[index]))
   state.by = inputs
   const definition = definitionKey(op.key, inputs)
+  const elsewhere = await ask(run, state, op, { keys: [definition], inputs, bases })
+  if ('resolved' in elsewhere) return elsewhere.resolved
+  unusable = graver(unusable, elsewhere.unusable)
   const byContent = await contentInputs(run, op, inputs, results)
   if (byContent === undefined)
     return await executeOnce(run, state, op, { keys: [definition], inputs, results, bases, unusable })
   const content = definitionKey(op.key, byContent)
-  const found = find(run, state, op, content)
-  unusable = graver(unusable, found.unusable)
-  if (found.record !== undefined) {
-    const loaded = load(run, state, op, found.record, bases)
-    if ('resolved' in loaded) {
-      run.cache.link(definition, found.record)
-      return loaded.resolved
-    }
-    unusable = graver(unusable, loaded.unusable)
-  }
   const keys = [definition, content] as const
+  const found = await loadByContent(run, state, op, { keys, inputs: byContent, bases })
+  if ('resolved' in found) return found.resolved
+  unusable = graver(unusable, found.unusable)
   return await executeOnce(run, state, op, { keys, inputs: byContent, results, bases, unusable })
+}
+
+/** A step that is looked up when its inputs are there. */
+interface Wanted<R> {
+  /** All that is known of its keys; the last is asked for. */
+  readonly keys: readonly [definition: Digest, content?: Digest]
+  readonly inputs: readonly RecordedInput[]
+  readonly bases: readonly Resolved<R>[]
+}
+
+type LoadedIfAny<R> = Loaded<R> | { readonly unusable: undefined }
+
+/** By a key that nobody could know before its inputs were there: here, and then in caches elsewhere. */
+async function loadByContent<R>(
+  run: Run<R>,
+  state: State<R>,
+  op: StepOp<R>,
+  wanted: Wanted<R>,
+): Promise<LoadedIfAny<R>> {
+  const here = loadLast(run, state, op, wanted)
+  if ('resolved' in here) return here
+  const elsewhere = await ask(run, state, op, wanted)
+  return 'resolved' in elsewhere ? elsewhere : { unusable: graver(here.unusable, elsewhere.unusable) }
+}
+
+function loadLast<R>(
+  run: Run<R>,
+  state: State<R>,
+  op: StepOp<R>,
+  { keys, bases }: Wanted<R>,
+): LoadedIfAny<R> {
+  const [definition, key = definition] = keys
+  const found = find(run, state, op, key)
+  if (found.record === undefined) return { unusable: found.unusable }
+  const loaded = load(run, state, op, { record: found.record, keys, bases })
+  if ('resolved' in loaded) {
+    if (key !== definition) run.cache.link(definition, found.record)
+    return loaded
+  }
+  return { unusable: graver(found.unusable, loaded.unusable) }
+}
+
+/** Asks caches elsewhere, where there are any, for a step that is not here. */
+async function ask<R>(
+  run: Run<R>,
+  state: State<R>,
+  op: StepOp<R>,
+  wanted: Wanted<R>,
+): Promise<LoadedIfAny<R>> {
+  const { vertex } = state
+  if (run.cache.ask === undefined || isForced(state, op, undefined)) return { unusable: undefined }
+  const [definition, key = definition] = wanted.keys
+  const inputNames = state.inputs.map((input) => input.vertex.name)
+  const { inputs } = wanted
+  if (!(await run.cache.ask({ key, vertex, op: op.key, inputs, inputNames }, run.signal)))
+    return { unusable: undefined }
+  return loadLast(run, state, op, wanted)
 }
 
 /**

@@ -3,7 +3,16 @@ import { InternalError, UserError, withSource } from '@tsbuild/errors'
 import type { Vertex } from '@tsbuild/graph'
 import type { LimitFunction } from 'p-limit'
 import { definitionKey } from './keys.ts'
-import type { CacheRecord, Miss, RecordedInput, SolveOptions, SolverOp, StepOp, ViewOp } from './types.ts'
+import type {
+  CacheRecord,
+  Miss,
+  RecordedInput,
+  SolvedStep,
+  SolveOptions,
+  SolverOp,
+  StepOp,
+  ViewOp,
+} from './types.ts'
 
 /** How a vertex counts in the keys of its readers, as far as that is known without running it. */
 export interface Keyed {
@@ -39,6 +48,10 @@ export interface State<R> {
   by: readonly (RecordedInput | undefined)[] | undefined
   /** Whether its result was brought back. */
   found: boolean
+  /** How it was made or brought back. */
+  solved: SolvedStep<R> | undefined
+  /** What is read of inputs that have no key, by their place: of each once. */
+  readonly contents: Map<number, Promise<RecordedInput>>
 }
 
 /** One solution under way. */
@@ -91,6 +104,12 @@ export function fail<R>(run: Run<R>, state: State<R>, error: unknown): unknown {
   if (run.signal.aborted) {
     if (wasRunning) run.events({ type: 'vertex.cancelled', vertex: digest, at: run.now() })
     return report(run, new UserError('ERR_CANCELLED', 'The build was cancelled'))
+  }
+  if (run.isPassing?.(error) === true) {
+    run.events({ type: 'vertex.cancelled', vertex: digest, at: run.now() })
+    run.failure = error
+    run.abort.abort()
+    return report(run, error)
   }
   const located = source === null ? error : withSource(error, source)
   const message = error instanceof Error ? error.message : String(error)

@@ -3,8 +3,10 @@ import type { Digest } from '@tsbuild/digest'
 import { InternalError } from '@tsbuild/errors'
 import pLimit from 'p-limit'
 import { beginLookUp, lookAgain } from './look-again.ts'
+import { prepare } from './prepare.ts'
 import { resolve } from './resolve.ts'
 import type { Run, State } from './run.ts'
+import { solvedSteps } from './solved-steps.ts'
 import type { Solution, SolveOptions, SolverOp } from './types.ts'
 
 /**
@@ -47,6 +49,10 @@ export async function solve<R>(options: SolveOptions<R>): Promise<Solution<R>> {
   }
   const states = createStates(run)
   try {
+    // Without a cache elsewhere nothing waits for anything.
+    if (run.cache.prepare !== undefined) await prepare(run, [...states.values()])
+    // In topological order, so that no chain of steps is as deep as the stack.
+    for (const state of states.values()) beginLookUp(run, state)
     const targets = options.graph.targets.map((target) =>
       target === undefined ? target : states.get(target),
     )
@@ -57,7 +63,8 @@ export async function solve<R>(options: SolveOptions<R>): Promise<Solution<R>> {
     const durable = Promise.all(run.commits).then(() => undefined)
     durable.catch(() => {})
     const results = resolved.map((target) => target?.result)
-    return { results, cached: run.cached, executed: run.executed, durable }
+    const steps = () => solvedSteps(run, [...states.values()])
+    return { results, cached: run.cached, executed: run.executed, durable, steps }
   } catch (error) {
     await settle(states)
     // Steps that had run stay cached.
@@ -76,14 +83,13 @@ function createStates<R>(run: Run<R>): ReadonlyMap<Digest, State<R>> {
       return state
     })
     const op = run.op(vertex)
-    const unknown = { keyed: undefined, resolved: undefined, counts: undefined, by: undefined, found: false }
-    states.set(vertex.digest, { vertex, op, inputs, ...unknown })
+    const unknown = { keyed: undefined, resolved: undefined, counts: undefined, by: undefined }
+    const undone = { found: false, solved: undefined, contents: new Map() }
+    states.set(vertex.digest, { vertex, op, inputs, ...unknown, ...undone })
     const { digest, name, source } = vertex
     const planned = { vertex: digest, name, inputs: vertex.inputs, source, ...roleOf(op) }
     run.events({ type: 'vertex.planned', ...planned, at: run.now() })
   }
-  // In topological order, so that no chain of steps is as deep as the stack.
-  for (const state of states.values()) beginLookUp(run, state)
   return states
 }
 

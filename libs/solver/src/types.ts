@@ -166,14 +166,20 @@ export interface WantedRecord {
 
 /** Where records are looked up. */
 export interface CacheStore {
-  load(key: Digest): CacheRecord | undefined
+  /** @param isUsable said of a record that may be too old: one that is not so is given if there is one, else any */
+  load(key: Digest, isUsable?: (record: CacheRecord) => boolean): CacheRecord | undefined
   /**
    * Asked once, before the first {@link load}, with everything that may be looked up: so that caches elsewhere are asked for all of
    * it at once. What they have, `load` gives from then on. Must not reject for a cache that cannot be asked.
    */
   prepare?(steps: readonly PlannedStep[], signal: AbortSignal): Promise<void>
-  /** Asks caches elsewhere for a key that {@link prepare} could not know. Must not reject either. */
-  ask?(wanted: WantedRecord, signal: AbortSignal): Promise<void>
+  /**
+   * Asks caches elsewhere for a key that {@link prepare} could not know. Must not reject either.
+   * @returns whether `load` may give another answer than before
+   */
+  ask?(wanted: WantedRecord, signal: AbortSignal): Promise<boolean>
+  /** A record is used in the place of a run, under all keys that are known of the step; maybe not for the first time. Must not throw. */
+  used?(keys: readonly Digest[], record: CacheRecord): void
   /**
    * Says why a step has to run: compares it with what was recorded. Asked for each step before it runs, after those that it
    * stands on; must not throw. Undefined where nobody can say.
@@ -202,6 +208,19 @@ export interface SolveOptions<R> {
   readonly signal: AbortSignal
   /** How many steps run at once. */
   readonly parallelism: number
+  /** Told of each step that ran, when it is durable, and of each whose record is used. Must not throw. */
+  readonly onStep?: ((step: SolvedStep<R>) => void) | undefined
+  /** Whether a failure is to be followed by another attempt: what it ends is cancelled, and nothing has failed. */
+  readonly isPassing?: ((error: unknown) => boolean) | undefined
+}
+
+/** A step that has a result, and what is recorded of it. */
+export interface SolvedStep<R> {
+  readonly vertex: Vertex
+  /** The definition key and, where inputs counted by content, the content key. */
+  readonly keys: readonly Digest[]
+  readonly record: CacheRecord
+  readonly result: R
 }
 
 /** See {@link solve}. */
@@ -212,4 +231,9 @@ export interface Solution<R> {
   readonly executed: number
   /** Resolves when every step that ran is recorded durably. */
   readonly durable: Promise<void>
+  /**
+   * Every step of the graph that ran or is recorded, inputs before their readers: also those whose results nobody needed, as they
+   * were brought back. To be asked when `durable` has resolved; runs nothing.
+   */
+  steps(): Promise<readonly SolvedStep<R>[]>
 }

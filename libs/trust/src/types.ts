@@ -1,3 +1,4 @@
+import type { KeyObject } from 'node:crypto'
 import type { Digest } from '@tsbuild/digest'
 
 declare const scopeBrand: unique symbol
@@ -13,6 +14,8 @@ export type Operation = 'pull' | 'push' | 'delete' | 'admin'
 
 /** What a token says, checked. The wire form is an EdDSA JWT. */
 export interface Grant {
+  /** Whether a token was shown: what an anonymous caller lacks is answered by 401, so that clients log in. */
+  readonly authenticated: boolean
   /** Who: `token:ci-main`, `gh:acme/app:run/17`, `anonymous`. Shown in logs and records, grants nothing. */
   readonly subject: string
   /** Scopes that are read, in the order in which they are asked. */
@@ -49,6 +52,11 @@ export interface TrustedKey {
   readonly publicKey: Uint8Array
 }
 
+/** The private half with it. */
+export interface SigningKey extends TrustedKey {
+  readonly privateKey: KeyObject
+}
+
 /**
  * Signed bytes: a DSSE envelope. The signature is over DSSE's pre-authentication encoding of type and payload.
  * @see https://github.com/secure-systems-lab/dsse/blob/master/protocol.md
@@ -62,7 +70,13 @@ export interface Envelope {
 
 /** Which keys may speak for which scopes; the first rule that matches a scope counts. */
 export interface TrustPolicy {
-  readonly rules: readonly { readonly scopes: string; readonly keys: readonly TrustedKey[] }[]
+  readonly rules: readonly TrustRule[]
+}
+
+/** See {@link TrustPolicy}. `scopes` are patterns as `compileGlob` reads them. */
+export interface TrustRule {
+  readonly scopes: readonly string[]
+  readonly keys: readonly TrustedKey[]
 }
 
 /** Says whether a key signed something, and which. */

@@ -10,12 +10,9 @@ const parse = (argv: readonly string[], env: Host['env'] = {}, proxies: Record<s
   const command = buildCommand()
   parseArguments(command, argv)
   refuseUnsupported(command)
-  return buildOptions(
-    command.args[0] ?? '',
-    command.opts<BuildFlags>(),
-    memoryHost({ env, cwd: '/src' }),
-    proxies,
-  )
+  return buildOptions(command.args[0] ?? '', command.opts<BuildFlags>(), memoryHost({ env, cwd: '/src' }), {
+    proxyArgs: proxies,
+  })
 }
 
 const plain = {
@@ -108,8 +105,8 @@ describe('tsbuild build', () => {
     ['--build-context =x .', 'ERR_USAGE'],
     ['--ssh default .', 'ERR_SSH'],
     ['--ssh x=agent,raw=true .', 'ERR_UNSUPPORTED'],
-    ['--cache-from x .', 'ERR_UNSUPPORTED'],
-    ['--cache-to=type=inline .', 'ERR_UNSUPPORTED'],
+    ['--cache-from type=inline .', 'ERR_USAGE'],
+    ['--cache-to type=s3 .', 'ERR_UNSUPPORTED'],
     ['--provenance=mode=most .', 'ERR_USAGE'],
     ['--sbom .', 'ERR_USAGE'],
     ['--attest x .', 'ERR_USAGE'],
@@ -153,6 +150,7 @@ describe('tsbuild build', () => {
     }
     expect(help).toContain('Usage: tsbuild build [flags] CONTEXT\n')
     expect(Math.max(...help.split('\n').map((line) => line.length))).toBeLessThanOrEqual(80)
-    expect(help).not.toContain('--cache-to')
+    expect(help).toContain('--cache-to')
+    expect(help).not.toContain('--invoke')
   })
 })

@@ -5,17 +5,25 @@ import { keyValues } from '../argv/values.ts'
 import type { Host } from '../host.ts'
 import { parseAnnotation } from './annotations.ts'
 import { parseAttestations } from './attestations.ts'
+import { type CacheDefaults, cacheOptions } from './cache-options.ts'
 import { executionOptions } from './execution-flags.ts'
 import { type BuildFlags, isQuiet } from './flags.ts'
 import { parseOutput } from './output-spec.ts'
 import { parseSecrets } from './secrets.ts'
 import { parseSsh } from './ssh.ts'
 
+/** What holds where no flag says otherwise. */
+export interface BuildDefaults {
+  /** Build arguments that `--build-arg` wins over. */
+  readonly proxyArgs?: Readonly<Record<string, string>> | undefined
+  /** Of the configuration. */
+  readonly caches?: CacheDefaults | undefined
+}
+
 /**
  * Says in the builder's words what the flags ask for.
  *
  * @param context the command's argument
- * @param proxyArgs build arguments that `--build-arg` wins over
  * @throws {UserError} `ERR_USAGE` if the flags contradict each other or a value is malformed
  * @throws {UserError} `ERR_UNSUPPORTED` for what docker can and tsbuild cannot; `ERR_SECRET`, `ERR_SSH` for what is not there
  */
@@ -23,7 +31,7 @@ export function buildOptions(
   context: string,
   flags: BuildFlags,
   host: Host,
-  proxyArgs: Readonly<Record<string, string>> = {},
+  { proxyArgs = {}, caches }: BuildDefaults = {},
 ): BuildOptions {
   if (context === '') throw new UserError('ERR_USAGE', 'Cannot use context "": expected a path, a URL or `-`')
   if (flags.file === '')
@@ -59,6 +67,7 @@ export function buildOptions(
     ...(platforms.length === 0 ? {} : { platforms }),
     noCache: flags.cache === false,
     noCacheFilter: Array.isArray(flags.cacheFilter) ? flags.cacheFilter.flatMap(splitCsv) : [],
+    ...cacheOptions(flags, host, caches),
     pull: flags.pull === true,
     ...(flags.network === undefined ? {} : { network: flags.network }),
     addHosts: flags.addHost ?? [],

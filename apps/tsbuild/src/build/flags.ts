@@ -23,6 +23,9 @@ export interface BuildFlags extends GlobalFlags, ExecutionFlags, AttestationFlag
   readonly cache?: boolean
   /** The stages of `--no-cache-filter`; true where it is not given. */
   readonly cacheFilter?: readonly string[] | true
+  readonly cacheFrom?: readonly string[]
+  readonly cacheTo?: readonly string[]
+  readonly cacheRequired?: true
   readonly pull?: true
   readonly network?: 'default' | 'none' | 'host'
   readonly addHost?: readonly string[]
@@ -105,6 +108,21 @@ function buildFlags(): readonly Option[] {
     ),
     flag(
       'cache',
+      '--cache-from <cache>',
+      'A cache elsewhere to find steps in (see below); repeatable',
+    ).argParser(collect),
+    flag(
+      'cache',
+      '--cache-to <cache>',
+      'A cache elsewhere to send steps to (see below); repeatable',
+    ).argParser(collect),
+    flag(
+      'cache',
+      '--cache-required',
+      'Fail where a cache elsewhere cannot be used, in the place of a warning',
+    ),
+    flag(
+      'cache',
       '--max-used-space <size>',
       'How much the store may take, `100g` or `80%` (default: TSBUILD_MAX_USED_SPACE, else 80 % of the disk, at most 100 GB)',
     ).argParser(spaceLimit('--max-used-space')),
@@ -148,8 +166,6 @@ function buildFlags(): readonly Option[] {
 
 /** Flags of buildx that ask for something tsbuild does not do yet: known, so that the answer is precise. */
 const unsupportedFlags: readonly (readonly [flags: string, what: string, hint?: string])[] = [
-  ['--cache-from <source>', 'cache imports'],
-  ['--cache-to <target>', 'cache exports'],
   ['--policy <policy>', 'build policies'],
   ['--invoke <command>', 'debuggers of failed steps'],
   ['--squash', 'squashed images'],
@@ -179,6 +195,13 @@ Outputs (--output, -o):
   type=cacheonly               nothing but the cache
   with name=…, compression=gzip|zstd|estargz|uncompressed, compression-level=N
   and more: docs/reference/outputs.md
+
+Caches (--cache-from, --cache-to):
+  type=registry,ref=NAME       a tag of a registry; --cache-from also just NAME
+  type=inline                  in the image that is written (--cache-to only)
+  type=local,dest=DIR          an OCI layout; --cache-from has src=DIR
+  type=server,url=URL          a cache-server
+  with mode=min|max and more: docs/reference/cache-back-ends.md
 
 Examples:
   tsbuild -t app:1.0 .

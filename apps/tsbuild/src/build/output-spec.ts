@@ -4,6 +4,7 @@ import type { AnnotationSpec, CompressionSpec, EngineOutput, OutputSpec } from '
 import { didYouMean, UserError } from '@tsbuild/errors'
 import { splitCsv } from '../argv/csv.ts'
 import { annotationOfAttribute } from './annotations.ts'
+import { compressionLevels } from './compression-levels.ts'
 import {
   annotatedTypes,
   type OutputType,
@@ -184,8 +185,6 @@ function standardOutput(text: string, targets: OutputTargets): Writable {
   ])
 }
 
-const levels = { gzip: [0, 9], estargz: [0, 9], zstd: [0, 22] } as const
-
 function compressionSpec(
   text: string,
   type: CompressionSpec['type'] | undefined,
@@ -193,7 +192,7 @@ function compressionSpec(
 ): CompressionSpec | undefined {
   if (level === undefined) return type === undefined ? undefined : { type }
   if (type === 'uncompressed') throw wrong(text, 'uncompressed layers have no compression-level')
-  const [lowest, highest] = levels[type ?? 'gzip']
+  const { lowest, highest } = compressionLevels[type ?? 'gzip']
   if (level < lowest || level > highest) {
     throw wrong(text, `compression-level of ${type ?? 'gzip'} is ${lowest} to ${highest}, got "${level}"`)
   }

@@ -11,6 +11,7 @@ import { commands } from '../commands.ts'
 import type { Host } from '../host.ts'
 import { displayMode } from '../progress/create-display.ts'
 import { builderOptions } from '../settings/builder-options.ts'
+import { readConfigFile } from '../settings/config-file.ts'
 import { dockerProxyArgs } from '../settings/docker-proxies.ts'
 import { withBuilder } from '../with-builder.ts'
 
@@ -22,8 +23,10 @@ export async function run(argv: readonly string[], host: Host): Promise<number> 
   const flags = command.opts<BuildFlags>()
   const context = command.args[0] ?? ''
   const mode = displayMode(flags, host)
-  const settings = await builderOptions(flags, host)
-  const options = buildOptions(context, flags, host, dockerProxyArgs(settings.dockerConfig))
+  const config = await readConfigFile(host.env)
+  const settings = await builderOptions(flags, host, config)
+  const proxyArgs = dockerProxyArgs(settings.dockerConfig)
+  const options = buildOptions(context, flags, host, { proxyArgs, caches: config })
   await refuseMistypedCommand(context, host.cwd)
   const method = callMethod(flags)
   if (method !== undefined) {

@@ -15,11 +15,16 @@ import { readTrustCa } from './trust-ca.ts'
 /**
  * Puts together how the store is opened: flags win over the environment, and that over the configuration file.
  *
+ * @param known the configuration file, where it was read before
  * @throws {UserError} `ERR_CONFIG` if the configuration, a certificate or docker's configuration cannot be used; `ERR_USAGE` for a
  *   scope that is no name of one, and for a limit of the history that makes no sense
  */
-export async function builderOptions(flags: GlobalFlags, host: Host): Promise<BuilderOptions> {
-  const config = await readConfigFile(host.env)
+export async function builderOptions(
+  flags: GlobalFlags,
+  host: Host,
+  known?: ConfigFile,
+): Promise<BuilderOptions> {
+  const config = known ?? (await readConfigFile(host.env))
   const [trustCa, dockerConfig] = await Promise.all([
     readTrustCa(trustedFiles(flags, host.env, config), host),
     readDockerConfig(host.env),

@@ -25,6 +25,10 @@ export interface ConfigFile {
   readonly maxUsedSpace?: SpaceLimit
   /** How much of the disk stays free. */
   readonly minFreeSpace?: SpaceLimit
+  /** As `--cache-from`, `--cache-to` and `--cache-required`; checked when something is built. */
+  readonly cacheFrom?: readonly string[]
+  readonly cacheTo?: readonly string[]
+  readonly cacheRequired?: boolean
 }
 
 const keys = [
@@ -39,6 +43,9 @@ const keys = [
   'historySize',
   'maxUsedSpace',
   'minFreeSpace',
+  'cacheFrom',
+  'cacheTo',
+  'cacheRequired',
 ] as const
 
 /**
@@ -98,8 +105,13 @@ function checkSetting(path: string, key: string, value: unknown): unknown {
     case 'trustCa':
     case 'insecureRegistries':
     case 'trustedRealms':
+    case 'cacheFrom':
+    case 'cacheTo':
       if (Array.isArray(value) && value.every((one) => typeof one === 'string')) return value
       throw wrong(path, `key "${key}" is a list of strings`)
+    case 'cacheRequired':
+      if (typeof value === 'boolean') return value
+      throw wrong(path, 'key "cacheRequired" is true or false')
     case 'registries':
       if (typeof value === 'object' && value !== null && !Array.isArray(value)) return value
       throw wrong(path, 'key "registries" is an object from registries to their settings')

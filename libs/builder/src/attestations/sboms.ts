@@ -49,7 +49,7 @@ async function makeSboms(source: AttestationSource, result: PlatformResult): Pro
 /** The time of the image, never that of the export: so a cached build gives the same document. */
 function createdAt({ layers }: Filesystem, { image, sourceDateEpoch }: PlatformResult['frontend']): number {
   if (sourceDateEpoch !== undefined) return sourceDateEpoch * 1000
-  const own = layers.flatMap((layer) => (layer.kind === 'snapshot' ? [layer.createdAt] : []))
+  const own = layers.flatMap((layer) => (layer.kind === 'image' ? [] : [layer.createdAt]))
   const base = Date.parse(image.baseCreated ?? '')
   return Math.max(0, ...own, Number.isNaN(base) ? 0 : base)
 }

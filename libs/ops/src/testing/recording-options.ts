@@ -1,6 +1,6 @@
 import type { ExecOp, Vertex } from '@tsbuild/graph'
 import type { Exceeded, OutcomeOf, RunOutput } from '@tsbuild/native'
-import type { Filesystem, PreparedSnapshot } from '@tsbuild/snapshot'
+import type { Filesystem, LayerRef, PreparedSnapshot } from '@tsbuild/snapshot'
 import { isSnapshotId, type RecordWrite, type SnapshotId } from '@tsbuild/store'
 import type { OpResult, OpsOptions } from '../types.ts'
 import { untouchable } from './untouchable.ts'
@@ -85,9 +85,7 @@ export function recordingOptions(
         }
       },
       view: async ({ layers }: Filesystem) => ({
-        lower: layers
-          .map((layer) => `/view/${layer.kind === 'image' ? layer.diffId : layer.id}`)
-          .toReversed(),
+        lower: layers.map((layer) => `/view/${viewName(layer)}`).toReversed(),
         upper: null,
         work: null,
       }),
@@ -133,4 +131,9 @@ export function resultOf(id: SnapshotId): OpResult {
 /** The vertex of a step upon nothing. */
 export function vertexOf(op: ExecOp, digest: Vertex['digest'], ignoreCache = false): Vertex {
   return { digest, op, inputs: [], name: 'RUN', source: null, ignoreCache }
+}
+
+function viewName(layer: LayerRef): string {
+  if (layer.kind === 'cached') return layer.blobs.map(({ digest }) => digest).join()
+  return layer.kind === 'image' ? layer.diffId : layer.id
 }

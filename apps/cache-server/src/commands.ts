@@ -1,0 +1,82 @@
+import type { Host } from './host.ts'
+
+/** A command's module. */
+export interface CommandModule {
+  /**
+   * Runs the command.
+   *
+   * @param argv what follows the command's name
+   * @returns the exit code
+   */
+  readonly run: (argv: readonly string[], host: Host) => Promise<number>
+  /** The text of `--help`. */
+  readonly help: () => string
+}
+
+/** One row of the table of commands. */
+export interface CommandRow {
+  /** One word or two. */
+  readonly name: string
+  readonly usage: string
+  readonly summary: string
+  /** Loads the command; only the one that runs is loaded. */
+  readonly load: () => Promise<CommandModule>
+}
+
+/** Every command, in the order of the overview. The first is the one that runs where none is named. */
+export const commands: readonly CommandRow[] = [
+  {
+    name: 'serve',
+    usage: '[serve] --dir DIR',
+    summary: 'Run the server',
+    load: () => import('./commands/serve.ts'),
+  },
+  {
+    name: 'config check',
+    usage: 'config check',
+    summary: 'Check the settings, and say where each is from',
+    load: () => import('./commands/config-check.ts'),
+  },
+  {
+    name: 'token create',
+    usage: 'token create --scope SCOPE',
+    summary: 'Make a token',
+    load: () => import('./commands/token-create.ts'),
+  },
+  {
+    name: 'token inspect',
+    usage: 'token inspect [TOKEN]',
+    summary: 'Say what a token permits',
+    load: () => import('./commands/token-inspect.ts'),
+  },
+  {
+    name: 'token revoke',
+    usage: 'token revoke [TOKEN|ID]',
+    summary: 'Take a token back',
+    load: () => import('./commands/token-revoke.ts'),
+  },
+  {
+    name: 'keys list',
+    usage: 'keys list',
+    summary: 'List the keys of the server',
+    load: async () => (await import('./commands/keys.ts')).list,
+  },
+  {
+    name: 'keys rotate',
+    usage: 'keys rotate',
+    summary: 'Make a new key, which signs from now on',
+    load: async () => (await import('./commands/keys.ts')).rotate,
+  },
+  {
+    name: 'keys remove',
+    usage: 'keys remove KEY',
+    summary: 'Believe a key no more',
+    load: async () => (await import('./commands/keys.ts')).remove,
+  },
+  {
+    name: 'keys export',
+    usage: 'keys export',
+    summary: 'Print the public keys for clients',
+    load: async () => (await import('./commands/keys.ts')).exportKeys,
+  },
+]

@@ -1,0 +1,50 @@
+import { randomBytes } from 'node:crypto'
+import { mkdir } from 'node:fs/promises'
+import { join } from 'node:path'
+import { EnvironmentError, UserError } from '@tsbuild/errors'
+import { type OpenObjectStore, openFsStore } from '@tsbuild/object-store'
+import type { Host } from './host.ts'
+import type { Settings } from './settings/read-settings.ts'
+
+/** The directory of a server. @throws {UserError} `ERR_CONFIG` if nothing says which */
+export function directoryOf({ dir }: Pick<Settings, 'dir'>): string {
+  if (dir !== undefined) return dir
+  throw new UserError('ERR_CONFIG', 'Cannot open the cache: there is no directory', {
+    hints: ['Say `--dir DIR`, `dir` in the configuration, or TSBUILD_CACHE_SERVER_DIR.'],
+  })
+}
+
+/**
+ * Opens where the objects are, as the settings say; who calls closes it.
+ *
+ * @throws as the engines do, and {EnvironmentError} `ERR_STORE_OPEN` if the directory cannot be made
+ */
+export async function openStore(settings: Settings, host: Pick<Host, 'now'>): Promise<OpenObjectStore> {
+  const dir = directoryOf(settings)
+  try {
+    await mkdir(dir, { recursive: true, mode: 0o700 })
+  } catch (cause) {
+    const reason = cause instanceof Error ? cause.message : String(cause)
+    throw new EnvironmentError('ERR_STORE_OPEN', `Cannot make directory "${dir}": ${reason}`, { cause })
+  }
+  return await openFsStore({
+    root: join(dir, 'objects'),
+    durability: 'full',
+    now: host.now,
+    randomId: () => randomBytes(16).toString('hex'),
+  })
+}
+
+/** Opens the store for one command, and closes it whatever comes of it. */
+export async function withStore<T>(
+  settings: Settings,
+  host: Pick<Host, 'now'>,
+  use: (store: OpenObjectStore) => Promise<T>,
+): Promise<T> {
+  const store = await openStore(settings, host)
+  try {
+    return await use(store)
+  } finally {
+    await store.close()
+  }
+}

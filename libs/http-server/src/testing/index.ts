@@ -1,0 +1,1 @@
+export { type RunningServer, requestRaw, routeOf, sendRaw, somebody, startServer, statusOf } from './raw.ts'

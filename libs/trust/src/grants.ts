@@ -1,0 +1,34 @@
+import { parseScope } from './scope.ts'
+import type { Grant, Scope } from './types.ts'
+
+/** The scope of a server that asks nobody who they are. */
+export const localScope: Scope = parseScope('local:ref/main')
+
+/** What somebody may do who shows no token: nothing. */
+export const nobody: Grant = {
+  authenticated: false,
+  subject: 'anonymous',
+  read: [],
+  write: undefined,
+  operations: [],
+  repositories: { pull: [], push: [] },
+  maxBytes: undefined,
+  expiresAt: undefined,
+  id: 'anonymous',
+}
+
+/** What somebody may do who shows no token to a server with `--public-read`. */
+export function publicGrant(read: readonly Scope[], pull: readonly string[]): Grant {
+  return { ...nobody, read, operations: ['pull'], repositories: { pull, push: [] } }
+}
+
+/** What everybody may do on a server that listens on loopback only and has no authentication: everything. */
+export const loopbackGrant: Grant = {
+  ...nobody,
+  subject: 'local',
+  read: [localScope],
+  write: localScope,
+  operations: ['pull', 'push', 'delete', 'admin'],
+  repositories: { pull: ['**'], push: ['**'] },
+  id: 'local',
+}
