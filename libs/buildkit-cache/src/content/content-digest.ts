@@ -85,7 +85,11 @@ async function directoryDigest(
 }
 
 /** Of each match, and of all in it, the path below the part without a wildcard and the digest. */
-async function matchedFiles(pattern: string, followLinks: boolean, maker: Maker): Promise<Digest | undefined> {
+async function matchedFiles(
+  pattern: string,
+  followLinks: boolean,
+  maker: Maker,
+): Promise<Digest | undefined> {
   const { prefix, start } = startOf(pattern, maker.tree)
   const found: { readonly path: string; readonly digest: Digest }[] = []
   if (start !== undefined) {
@@ -113,7 +117,11 @@ async function matchedDigest(node: ContentNode, follow: boolean, { tree, headerO
 }
 
 /** In the oldest form only the last names count, and a directory counts as a whole. */
-async function matchedNames(pattern: string, followLinks: boolean, maker: Maker): Promise<Digest | undefined> {
+async function matchedNames(
+  pattern: string,
+  followLinks: boolean,
+  maker: Maker,
+): Promise<Digest | undefined> {
   const matches = matchesBelow(pattern, '', maker.tree.root)
   const parts: { readonly name: string; readonly digest: Digest }[] = []
   for (const { node, path } of matches) {
@@ -177,7 +185,8 @@ async function fileDigest(entry: ContentEntry, read: ReadContent): Promise<Diges
   const hash = createHash('sha256')
   hash.update(`namemode${mode}uid${uid}gid${gid}size${size}typeflag${typeFlags[kind]}linkname${target}`)
   hash.update('unamegnamedevmajor0devminor0')
-  for (const [name, value] of [...attributes].sort(([a], [b]) => (a < b ? -1 : 1))) hash.update(name).update(value)
+  for (const [name, value] of [...attributes].sort(([a], [b]) => (a < b ? -1 : 1)))
+    hash.update(name).update(value)
   if (kind === 'file' && size > 0) for await (const chunk of read(entry)) hash.update(chunk)
   return finish(hash)
 }

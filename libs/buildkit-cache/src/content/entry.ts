@@ -44,23 +44,25 @@ function parseLine(fields: readonly string[]): ContentEntry | undefined {
   if (kind === undefined || name === undefined || uid === undefined || gid === undefined) return undefined
   const attributes = fields.slice(3, -1).flatMap((field) => attributeOf(field))
   return {
-    path: unescape(name),
+    path: unescaped(name),
     kind,
     mode: Number.parseInt(mode, 8),
     uid,
     gid,
     size: kind === 'file' ? Number(third) : 0,
-    target: kind === 'symlink' ? unescape(third) : '',
+    target: kind === 'symlink' ? unescaped(third) : '',
     attributes,
   }
 }
 
 function attributeOf(field: string): readonly (readonly [string, Buffer])[] {
   const match = /^x=([^=]*)=([0-9a-f]*)$/.exec(field)
-  return match === null ? [] : [[unescape(match[1] ?? ''), Buffer.from(match[2] ?? '', 'hex')]]
+  return match === null ? [] : [[unescaped(match[1] ?? ''), Buffer.from(match[2] ?? '', 'hex')]]
 }
 
-function unescape(text: string): string {
-  const bytes = text.replace(/%([0-9a-f]{2})/g, (_, hex: string) => String.fromCharCode(Number.parseInt(hex, 16)))
+function unescaped(text: string): string {
+  const bytes = text.replace(/%([0-9a-f]{2})/g, (_, hex: string) =>
+    String.fromCharCode(Number.parseInt(hex, 16)),
+  )
   return Buffer.from(bytes, 'latin1').toString('utf8')
 }

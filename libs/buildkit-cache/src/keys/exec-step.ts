@@ -65,7 +65,16 @@ export function execStep(
     Arch: arch,
     Variant: filled(variant),
   })
-  return { digest, inputs: nodes.map((node, index) => inputOf(node, mounts.filter((_, at) => indexes[at] === index), dialect)) }
+  return {
+    digest,
+    inputs: nodes.map((node, index) =>
+      inputOf(
+        node,
+        mounts.filter((_, at) => indexes[at] === index),
+        dialect,
+      ),
+    ),
+  }
 }
 
 function metaValue(op: ExecOp, { mountStubs }: Dialect): GoValue {
@@ -79,7 +88,13 @@ function metaValue(op: ExecOp, { mountStubs }: Dialect): GoValue {
     user: filled(op.user),
     extraHosts: filled(op.extraHosts.map(({ name }) => ({ Host: name }))),
     hostname: op.hostname === defaultHostname ? undefined : filled(op.hostname),
-    ulimit: filled(op.ulimits.map(({ name, soft = -1, hard = -1 }) => ({ Name: name, Soft: filled(soft), Hard: filled(hard) }))),
+    ulimit: filled(
+      op.ulimits.map(({ name, soft = -1, hard = -1 }) => ({
+        Name: name,
+        Soft: filled(soft),
+        Hard: filled(hard),
+      })),
+    ),
     cgroupParent: filled(op.cgroupParent),
     removeMountStubsRecursive: mountStubs ? true : undefined,
   }
@@ -115,7 +130,14 @@ function mountsOf(
   for (const { path, content } of op.scripts) {
     const step = inlineFile(posix.basename(path), content, 0o755)
     const target = `${posix.dirname(path)}/`
-    mounts.push({ target, node: { kind: 'step', step }, source: '/', output: -1, readOnly: true, type: types.bind })
+    mounts.push({
+      target,
+      node: { kind: 'step', step },
+      source: '/',
+      output: -1,
+      readOnly: true,
+      type: types.bind,
+    })
   }
   for (const mount of op.mounts) {
     if (mount.kind === 'secret' || mount.kind === 'ssh') continue
@@ -172,7 +194,8 @@ function cacheMount(
   const counted = dialect.clearsCacheIds && !isDefault ? {} : { ID: id, sharing: filled(sharing) }
   const placed = { target, output: -1, readOnly, type: types.cache, options: { cacheOpt: counted } }
   const isOwned = mode !== undefined || uid !== undefined || gid !== undefined
-  if (mount.source !== '/' || !isOwned) return { ...placed, node, source: mount.source === '/' ? '' : mount.source }
+  if (mount.source !== '/' || !isOwned)
+    return { ...placed, node, source: mount.source === '/' ? '' : mount.source }
   // What is made in an image's or a stage's files is made upon them: no key of ours.
   if (node !== undefined) return undefined
   const owner = ownerValue(`${uid ?? 0}:${gid ?? 0}`, -1, dialect)
@@ -196,7 +219,13 @@ function mountValue(mount: Mount, index: number, dialect: Dialect): GoValue {
 function secretValue(secret: Secret, dialect: Dialect): readonly GoValue[] {
   const { id, target, required, mode, uid, gid } = secret
   if (target === undefined) return []
-  const secretOpt = { ID: id, uid: filled(uid), gid: filled(gid), mode: filled(mode), optional: filled(!required) }
+  const secretOpt = {
+    ID: id,
+    uid: filled(uid),
+    gid: filled(gid),
+    mode: filled(mode),
+    optional: filled(!required),
+  }
   return [{ ...unplaced(target, dialect), mountType: types.secret, secretOpt }]
 }
 

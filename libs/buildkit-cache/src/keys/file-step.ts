@@ -61,7 +61,9 @@ function keyed(base: KeyedNode | undefined, actions: readonly Action[], dialect:
     indexes: isDefault(indexes) ? undefined : indexes,
   })
   const inputs = nodes.map((node, index): KeyedInput => {
-    const read = actions.flatMap(({ from }, place) => (sources[place] === index && from !== undefined ? [from.selector] : []))
+    const read = actions.flatMap(({ from }, place) =>
+      sources[place] === index && from !== undefined ? [from.selector] : [],
+    )
     if (index === baseIndex || read.length === 0) return { node, selector: '', content: undefined }
     return { node, selector: selectorOf(read, dialect), content: withoutParts(read) }
   })
@@ -102,11 +104,14 @@ function actionsOf(
       const { name, dest, content, owner, chmod } = action
       const file = inlineFile(name, content, 0o644)
       const from = { node: { kind: 'step', step: file } as const, selector: plainSelector(`/${name}`, false) }
-      return [{ from, value: (base) => copyValue({ src: name, dest, chown: owner, chmod }, {}, base, dialect) }]
+      return [
+        { from, value: (base) => copyValue({ src: name, dest, chown: owner, chmod }, {}, base, dialect) },
+      ]
     }
     case 'copy': {
       const node = inputAt(action.input)
-      if (node === undefined || action.parents || (action.exclude.length > 0 && !dialect.filters)) return undefined
+      if (node === undefined || action.parents || (action.exclude.length > 0 && !dialect.filters))
+        return undefined
       return action.sources.map((source) => copyOf(action, source, node, dialect))
     }
   }
@@ -114,7 +119,12 @@ function actionsOf(
 
 /** A file that BuildKit makes before it is copied or mounted: of a heredoc. */
 export function inlineFile(name: string, content: string, mode: number): KeyedStep {
-  const value = { path: `/${name}`, mode, data: filled(Buffer.from(content).toString('base64')), timestamp: -1 }
+  const value = {
+    path: `/${name}`,
+    mode,
+    data: filled(Buffer.from(content).toString('base64')),
+    timestamp: -1,
+  }
   return madeUponNothing(value)
 }
 
@@ -125,7 +135,10 @@ export function inlineDirectory(path: string, mode: number, owner: GoValue): Key
 
 function madeUponNothing(value: GoValue): KeyedStep {
   const action = Buffer.from(goJson(value)).toString('base64')
-  return { digest: stepKey({ Type: 'buildkit.file.v0', Actions: [action], indexes: [[-1, -1, 0]] }), inputs: [] }
+  return {
+    digest: stepKey({ Type: 'buildkit.file.v0', Actions: [action], indexes: [[-1, -1, 0]] }),
+    inputs: [],
+  }
 }
 
 function mkdirValue(action: Extract<FileAction, { kind: 'mkdir' }>, base: number, dialect: Dialect): GoValue {
@@ -141,7 +154,13 @@ function mkdirValue(action: Extract<FileAction, { kind: 'mkdir' }>, base: number
 function copyOf(action: CopyAction, source: string, node: KeyedNode, dialect: Dialect): Action {
   const path = posix.join('/', source)
   const { dest, chown, chmod, exclude, unpack } = action
-  const options = { followSymlink: true, dirCopyContents: true, unpack: filled(unpack), wildcards: true, exclude }
+  const options = {
+    followSymlink: true,
+    dirCopyContents: true,
+    unpack: filled(unpack),
+    wildcards: true,
+    exclude,
+  }
   const words = { src: posix.basename(path) || '/', dest, chown, chmod }
   return {
     value: (base) => copyValue(words, options, base, dialect),
@@ -206,9 +225,9 @@ function selectorOf(read: readonly ContentSelector[], { filters }: Dialect): Dig
 function withoutParts(read: readonly ContentSelector[]): readonly ContentSelector[] {
   const isPlain = ({ wildcard, exclude }: ContentSelector) => !wildcard && exclude.length === 0
   const plain = (followLinks: boolean) =>
-    withoutChildren(read.filter((each) => isPlain(each) && each.followLinks === followLinks).map(({ path }) => path)).map(
-      (path) => plainSelector(path, followLinks),
-    )
+    withoutChildren(
+      read.filter((each) => isPlain(each) && each.followLinks === followLinks).map(({ path }) => path),
+    ).map((path) => plainSelector(path, followLinks))
   const kept = [...plain(false), ...plain(true), ...read.filter((each) => !isPlain(each))]
   return kept.sort((a, b) => byBytes(a.path, b.path))
 }

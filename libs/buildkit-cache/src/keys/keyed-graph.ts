@@ -25,7 +25,9 @@ export function keyedStep(vertex: Vertex, vertexOf: VertexOf, dialect: Dialect):
     case 'merge': {
       if (!dialect.filters) return undefined
       const nodes = vertex.inputs.map(nodeOf)
-      const inputs = nodes.flatMap((node) => (node === undefined ? [] : [{ node, selector: '', content: undefined }]))
+      const inputs = nodes.flatMap((node) =>
+        node === undefined ? [] : [{ node, selector: '', content: undefined }],
+      )
       if (inputs.length < nodes.length) return undefined
       const listed = nodes.map((_, input) => ({ input: dialect.writesZeroIndexes ? input : filled(input) }))
       return { digest: stepKey({ Type: 'buildkit.merge.v0', Merge: { inputs: listed } }), inputs }
