@@ -1,6 +1,5 @@
 import { encodeRecord } from '@tsbuild/cache'
 import type { Digest, KeyValue } from '@tsbuild/digest'
-import { InternalError } from '@tsbuild/errors'
 import type { MergedGraph, Vertex } from '@tsbuild/graph'
 import type { LayerForm } from '@tsbuild/native'
 import type { OpResult } from '@tsbuild/ops'
@@ -10,6 +9,7 @@ import {
   type CacheSource,
   type Caches,
   type CacheTarget,
+  cacheName,
   type Exports,
   type ExportTarget,
   type OpenTools,
@@ -90,10 +90,9 @@ function hasStored({ run }: CachesContext, caches: Caches, layer: CachedLayerRef
   return !caches.isRefused(layer) && hasBlob(run.machine.store, layer)
 }
 
-function openersOf({ run }: CachesContext): CacheOpeners {
-  const openers = run.machine.options.cacheOpeners
-  if (openers === undefined) throw new InternalError('ERR_INTERNAL', 'there is no way to open a cache')
-  return openers
+/** Loaded where a build has caches elsewhere; most have none. */
+async function openersOf({ run }: CachesContext): Promise<CacheOpeners> {
+  return run.machine.options.cacheOpeners ?? (await import('@tsbuild/remote-cache/open')).cacheOpeners
 }
 
 function toolsOf({ machine }: BuildRun): OpenTools {
@@ -106,12 +105,12 @@ function importerOf(context: CachesContext, source: CacheSource): CacheImporter 
   let opening: Promise<CacheImporter> | undefined
   let opened: CacheImporter | undefined
   const open = async () => {
-    opening ??= openersOf(context).importer(source, toolsOf(context.run))
+    opening ??= openersOf(context).then((openers) => openers.importer(source, toolsOf(context.run)))
     opened = await opening
     return opened
   }
   let isShown = false
-  const given = placeOf(source)
+  const given = cacheName(source)
   return {
     get name() {
       return opened?.name ?? given
@@ -166,20 +165,6 @@ function whenAborted(signal: AbortSignal): Promise<never> {
   })
 }
 
-/** As shown to the user. */
-function placeOf(cache: CacheSource | CacheTarget): string {
-  switch (cache.type) {
-    case 'registry':
-      return cache.ref
-    case 'local':
-      return 'src' in cache ? cache.src : cache.dest
-    case 'server':
-      return cache.url
-    case 'inline':
-      return 'the image'
-  }
-}
-
 function startExports(
   context: CachesContext,
   exporting: ExportOptions,
@@ -195,7 +180,10 @@ function startExports(
     fetch: exporting.fetch,
     now,
     signal: run.signal,
-    targets: (run.options.cacheTo ?? []).map((target) => exportTargetOf(context, target)),
+    // One within an image is written with the image.
+    targets: (run.options.cacheTo ?? [])
+      .filter(({ type }) => type !== 'inline')
+      .map((target) => exportTargetOf(context, target)),
     show: (name, body) =>
       internal.run(name, (vertex) =>
         body((id) =>
@@ -240,10 +228,10 @@ function startExports(
 
 function exportTargetOf(context: CachesContext, target: CacheTarget): ExportTarget {
   return {
-    name: placeOf(target),
+    name: cacheName(target),
     mode: target.mode ?? (target.type === 'server' ? 'max' : 'min'),
     ignoreError: target.ignoreError ?? false,
-    open: (tools) => openersOf(context).exporter(target, toolsOf(context.run), tools),
+    open: async (tools) => await (await openersOf(context)).exporter(target, toolsOf(context.run), tools),
   }
 }
 

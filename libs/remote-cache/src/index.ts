@@ -1,3 +1,8 @@
+export { cacheName } from './cache-name.ts'
+export type { BlobOfLayer, BuildkitPart } from './index-format/exporter.ts'
+export type { CacheIndex, IndexedStep } from './index-format/types.ts'
+export type { InlineLayer } from './inline/write-inline.ts'
+export { inlineCacheMembers } from './inline/write-inline.ts'
 export type {
   Caches,
   CachesOptions,
