@@ -255,11 +255,13 @@ function exportableOf(
   inImages: ReadonlySet<Digest>,
   layerOf: (vertex: Vertex) => LayerForm | undefined,
 ): readonly SolvedLayer[] {
-  if (result.kind !== 'filesystem') return []
-  const { layers } = result.filesystem
-  const wanted = layerOf(vertex)
+  const layers = result.kind === 'filesystem' ? result.filesystem.layers : []
+  const own = layers.at(-1)
+  if (own === undefined || own.kind === 'image') return []
+  // The time of the layer is in the images that are made of it; that of the record is a little later.
+  const exported = { ...record, createdAt: own.createdAt }
   const inImage = inImages.has(vertex.digest)
-  return [{ vertex: vertex.digest, keys, record, layers, inImage, ...formsOf(wanted) }]
+  return [{ vertex: vertex.digest, keys, record: exported, layers, inImage, ...formsOf(layerOf(vertex)) }]
 }
 
 /** A tar with other times, or with a table of contents in it, is not what the step left: it goes beside one that is. */
