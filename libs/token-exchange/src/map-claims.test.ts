@@ -283,7 +283,7 @@ describe('readExchangeConfig()', () => {
     const [first, second] = readExchangeConfig(
       [
           github,
-          { ...own, audience: ['a', 'b'], rules: [{ ...rule, ttl: '10m', maxBytes: 5, subject: 's-{sub}' }] },
+          { ...own, audience: ['a', 'b'], rules: [{ ...rule, ttl: '10m', maxBytes: 5, subject: 's-{sub}' }],
         ],
       'f',
     )
@@ -354,24 +354,24 @@ describe('readExchangeConfig()', () => {
     [[{ ...github, keys: 'file:///keys' }], 'oidc[0].keys: expected an https URL'],
     [[github, github], 'oidc[1].issuer: another entry is of the same issuer'],
     [
-      [{ ...own, rules: [{ ...rule, match: {} }] }] },
+      [{ ...own, rules: [{ ...rule, match: {} }] }],
       'oidc[0].rules[0].match: a rule that fits every job',
     ],
     [
-      [{ ...own, rules: [{ ...rule, write: 'a:ref/{x' }] }] },
+      [{ ...own, rules: [{ ...rule, write: 'a:ref/{x' }] }],
       'oidc[0].rules[0].write: a brace that belongs to no {name}',
     ],
     [
-      [{ ...own, rules: [{ ...rule, operations: ['root'] }] }] },
+      [{ ...own, rules: [{ ...rule, operations: ['root'] }] }],
       'oidc[0].rules[0].operations[0]: expected pull, push, delete, admin',
     ],
     [
-      [{ ...own, rules: [{ ...rule, maxBytes: -1 }] }] },
+      [{ ...own, rules: [{ ...rule, maxBytes: -1 }] }],
       'oidc[0].rules[0].maxBytes: expected a number of bytes',
     ],
     [[{ ...own, once: 'yes' }], 'oidc[0].once: expected true or false'],
     [
-      [{ ...own, rules: [{ ...rule, repositories: { delete: [] } }] }] },
+      [{ ...own, rules: [{ ...rule, repositories: { delete: [] } }] }],
       'oidc[0].rules[0].repositories.delete: expected one of pull, push',
     ],
   ])('refuses %j', (value, why) => {
