@@ -282,9 +282,9 @@ describe('readExchangeConfig()', () => {
   it('reads presets and rules', () => {
     const [first, second] = readExchangeConfig(
       [
-          github,
-          { ...own, audience: ['a', 'b'], rules: [{ ...rule, ttl: '10m', maxBytes: 5, subject: 's-{sub}' }],
-        ],
+        github,
+        { ...own, audience: ['a', 'b'], rules: [{ ...rule, ttl: '10m', maxBytes: 5, subject: 's-{sub}' }] },
+      ],
       'f',
     )
     expect(first).toMatchObject({
@@ -317,17 +317,17 @@ describe('readExchangeConfig()', () => {
   it('gives images by patterns that claims are put into', () => {
     const [issuer] = readExchangeConfig(
       [
-          {
-            ...own,
-            rules: [
-              {
-                match: { repository: '{project...}' },
-                operations: ['push'],
-                repositories: { push: ['{project...}/**'] },
-              },
-            ],
-          },
-        ],
+        {
+          ...own,
+          rules: [
+            {
+              match: { repository: '{project...}' },
+              operations: ['push'],
+              repositories: { push: ['{project...}/**'] },
+            },
+          ],
+        },
+      ],
       'f',
     )
     expect(mapClaims(issuer?.rules ?? [], { sub: 's', repository: 'acme/app' })).toMatchObject({
@@ -353,10 +353,7 @@ describe('readExchangeConfig()', () => {
     [[{ ...github, issuer: 'http://ci.example' }], 'oidc[0].issuer: expected an https URL'],
     [[{ ...github, keys: 'file:///keys' }], 'oidc[0].keys: expected an https URL'],
     [[github, github], 'oidc[1].issuer: another entry is of the same issuer'],
-    [
-      [{ ...own, rules: [{ ...rule, match: {} }] }],
-      'oidc[0].rules[0].match: a rule that fits every job',
-    ],
+    [[{ ...own, rules: [{ ...rule, match: {} }] }], 'oidc[0].rules[0].match: a rule that fits every job'],
     [
       [{ ...own, rules: [{ ...rule, write: 'a:ref/{x' }] }],
       'oidc[0].rules[0].write: a brace that belongs to no {name}',
