@@ -95,6 +95,7 @@ export class Quota {
     const { request, response, params, query, grant, base, signal } = exchange
     return {
       ...{ request, response, params, query, grant, base, signal },
+      queryAll: (name) => exchange.queryAll(name),
       may: (operation, target) => exchange.may(operation, target),
       readBody: (maxBytes) => exchange.readBody(Math.min(maxBytes, left)),
       body: (maxBytes) => exchange.body(Math.min(maxBytes, left)),
