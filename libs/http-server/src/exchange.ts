@@ -20,6 +20,7 @@ export class RequestUnderWay implements Exchange {
   readonly response: ServerResponse
   params: Params = {}
   query: ReadonlyMap<string, string> = new Map()
+  queries: ReadonlyMap<string, readonly string[]> = new Map()
   route: Route | undefined
   known: Grant | undefined
   failure: HttpFailure | undefined
@@ -68,8 +69,12 @@ export class RequestUnderWay implements Exchange {
     this.#abort.abort()
   }
 
+  queryAll(name: string): readonly string[] {
+    return this.queries.get(name) ?? []
+  }
+
   may(operation: Operation, target: Target): Decision {
-    return this.#around.decide(this.known, operation, target)
+    return this.#around.decide(this.grant, operation, target)
   }
 
   readBody(maxBytes: number): Promise<Buffer> {

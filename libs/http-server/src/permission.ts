@@ -41,7 +41,7 @@ export async function admit(
   const target = route.target(params)
   // What makes no sense is asked about like the server itself, so that strangers learn nothing of which names make sense.
   const decision = permission.decide(
-    grant,
+    grant ?? nobody,
     target === undefined ? 'any' : route.needs,
     target ?? { kind: 'server' },
   )

@@ -33,7 +33,7 @@ export async function startServer(options: Partial<HttpServerOptions>): Promise<
   const server = createHttpServer({
     routes: [],
     authenticate: () => somebody,
-    decide: (grant) => (grant === undefined ? 'unauthenticated' : 'allowed'),
+    decide: (grant) => (grant.id === '' ? 'unauthenticated' : 'allowed'),
     now: Date.now,
     onRequest: (entry) => log.push(entry),
     onError: (error) => errors.push(error),
