@@ -131,7 +131,7 @@ export class RecordLog {
       this.#indexed = number
       return await this.#catchUp()
     }
-    // Nothing was removed of the log yet: it says everything.
+    // Nothing was removed of the log yet: from 0 on it says everything.
     const entries = await this.#numbers(logPrefix)
     if (entries.length > 0 && entries.at(-1) === entries.length - 1) {
       this.#next = 0
@@ -146,7 +146,8 @@ export class RecordLog {
     const begun = now()
     const numbers = await this.#numbers(logPrefix)
     index.clear()
-    this.#next = Math.max(this.#next, (numbers.at(-1) ?? -1) + 1)
+    // Never 0: a log that begins there has everything in it.
+    this.#next = Math.max(1, this.#next, (numbers.at(-1) ?? -1) + 1)
     this.#indexed = 0
     const batch: string[] = []
     const read = async () => {
