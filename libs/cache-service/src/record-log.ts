@@ -146,8 +146,7 @@ export class RecordLog {
     const begun = now()
     const numbers = await this.#numbers(logPrefix)
     index.clear()
-    // Never 0: a log that begins there has everything in it.
-    this.#next = Math.max(1, this.#next, (numbers.at(-1) ?? -1) + 1)
+    this.#next = Math.max(this.#next, (numbers.at(-1) ?? -1) + 1)
     this.#indexed = 0
     const batch: string[] = []
     const read = async () => {
@@ -165,9 +164,13 @@ export class RecordLog {
       if (batch.push(key) >= 1000) await read()
     }
     await read()
-    if (index.size > 0) await this.#writeIndex()
-    onRebuilt?.(index.size, now() - begun)
     await this.#catchUp()
+    if (index.size > 0) {
+      // A log that begins with 0 has everything in it: this one does not.
+      this.#next = Math.max(1, this.#next)
+      await this.#writeIndex()
+    }
+    onRebuilt?.(index.size, now() - begun)
   }
 
   async #catchUp(): Promise<void> {
