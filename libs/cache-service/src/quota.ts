@@ -92,9 +92,10 @@ export class Quota {
       this.#tally.refusedBytes++
       throw tooMany(`the token may send ${Math.max(0, left)} bytes more`, usedUpRetryS)
     }
-    const { request, response, params, query, queryAll, grant, base, signal } = exchange
+    const { request, response, params, query, grant, base, signal } = exchange
     return {
-      ...{ request, response, params, query, queryAll, grant, base, signal },
+      ...{ request, response, params, query, grant, base, signal },
+      queryAll: (name) => exchange.queryAll(name),
       may: (operation, target) => exchange.may(operation, target),
       readBody: (maxBytes) => exchange.readBody(Math.min(maxBytes, left)),
       body: (maxBytes) => exchange.body(Math.min(maxBytes, left)),

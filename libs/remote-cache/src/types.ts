@@ -3,9 +3,10 @@ import type { StepResult } from '@tsbuild/cache-protocol'
 import type { Digest } from '@tsbuild/digest'
 import type { MergedGraph } from '@tsbuild/graph'
 import type { Compression, LayerForm } from '@tsbuild/native'
+import type { RegistryClient } from '@tsbuild/registry'
 import type { CachedLayerRef, LayerRef } from '@tsbuild/snapshot'
 import type { CacheRecord, PlannedStep, WantedRecord } from '@tsbuild/solver'
-import type { StoredLayer } from '@tsbuild/store'
+import type { Store, StoredLayer } from '@tsbuild/store'
 
 /** `--cache-from`. An image with an inline cache is of type `registry`. @see spec/interface.md 5.3 */
 export type CacheSource =
@@ -167,6 +168,23 @@ export interface ExportTools {
   readonly signal: AbortSignal
   /** Says a line about what is done. */
   readonly status: (line: string) => void
+}
+
+/** What back ends reach the outside with. */
+export interface OpenTools {
+  readonly store: Store
+  /** @param insecureHosts besides those of the options; the same client for the same hosts */
+  readonly registry: (insecureHosts?: readonly string[]) => RegistryClient
+  /** Unix ms. */
+  readonly now: () => number
+  /** `tsbuild/0.1.0`. */
+  readonly builder: string
+}
+
+/** How caches are reached. */
+export interface CacheOpeners {
+  importer(source: CacheSource, tools: OpenTools): Promise<CacheImporter>
+  exporter(target: CacheTarget, tools: OpenTools, using: ExportTools): Promise<CacheExporter>
 }
 
 /** One of `--cache-to`, opened. */

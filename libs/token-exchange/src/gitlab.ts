@@ -20,6 +20,7 @@ const branchSources = ['push', 'web', 'schedule', 'api', 'trigger']
  * - a protected branch reads itself and the default branch, and writes itself
  * - a branch that is not protected too, but never the default branch: then anybody who may push anything could write it
  * - everything else (tags, child pipelines) reads the default branch
+ * - a job that runs in a project of others gets nothing, be its source project ours
  *
  * @see https://docs.gitlab.com/ci/secrets/id_token_authentication/
  */
@@ -51,6 +52,12 @@ export function gitlabRules(options: PresetOptions): readonly ExchangeRule[] {
   const request = 'pr/{project_id}/{ref...}'
   const branch = 'ref/{ref...}'
   const ofBranch = { pipeline_source: branchSources, ref_type: ['branch'] }
+  const branchRules = (where: 'project' | 'job_project'): readonly ExchangeRule[] => [
+    rule(where, { ...ofBranch, ref_protected: ['true'] }, [branch], branch),
+    rule(where, { ...ofBranch, ref_protected: ['false'], ref: [defaultBranch] }, []),
+    rule(where, { ...ofBranch, ref_protected: ['false'] }, [branch], branch),
+    rule(where, {}, []),
+  ]
   return [
     rule(
       'job_project',
@@ -58,10 +65,9 @@ export function gitlabRules(options: PresetOptions): readonly ExchangeRule[] {
       [request, 'ref/{target_ref...?}'],
       request,
     ),
-    rule('project', { ...ofBranch, ref_protected: ['true'] }, [branch], branch),
-    rule('project', { ...ofBranch, ref_protected: ['false'], ref: [defaultBranch] }, []),
-    rule('project', { ...ofBranch, ref_protected: ['false'] }, [branch], branch),
-    rule('job_project', {}, []),
-    rule('project', {}, []),
+    ...branchRules('job_project'),
+    // Runs in the project of somebody else, though its source is ours: nothing.
+    { ...rule('job_project', {}, []), match: { job_project_path: ['**'] }, read: [] },
+    ...branchRules('project'),
   ]
 }

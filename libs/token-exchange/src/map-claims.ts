@@ -73,5 +73,13 @@ function applyRule(rule: ExchangeRule, values: Claims): Mapped | NotMapped {
     ttl: rule.ttl,
   }
   const [fault] = faults
-  return fault === undefined ? mapped : { reason: fault }
+  if (fault !== undefined) return { reason: fault }
+  return isNothing(mapped) ? { reason: 'the rule for such jobs gives nothing' } : mapped
+}
+
+function isNothing({ read, write, operations, repositories }: Mapped): boolean {
+  const reach = [...read, ...repositories.pull, ...repositories.push]
+  return (
+    operations.length === 0 || (reach.length === 0 && write === undefined && !operations.includes('admin'))
+  )
 }

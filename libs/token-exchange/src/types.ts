@@ -2,7 +2,7 @@ import type { Operation } from '@tsbuild/trust'
 
 /**
  * What jobs get whose token has certain claims. The first rule of the issuer that fits counts, and where its templates make no sense
- * with the claims nothing is given.
+ * with the claims nothing is given. A rule that gives nothing shuts jobs out before a later one fits them.
  */
 export interface ExchangeRule {
   /** By claim one or several patterns, one of which must fit its text; `{name}` in a pattern remembers a part. */

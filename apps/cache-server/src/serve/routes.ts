@@ -126,7 +126,7 @@ async function exchangeRoutesOf({ trust, settings, host, log, now }: RouteParts)
     '@tsbuild/token-exchange'
   )
   const { createTransport } = await import('@tsbuild/http')
-  const issuers = readExchangeConfig({ issuers: settings.oidc }, settings.file ?? 'oidc')
+  const issuers = readExchangeConfig(settings.oidc, settings.file ?? 'oidc')
   const transport = createTransport({ proxy: proxyOf(host.env) })
   return exchangeRoutes({
     ...tokenParties,
