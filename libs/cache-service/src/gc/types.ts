@@ -26,11 +26,14 @@ export interface Sweep {
   readonly prefix: string
   /** What an object keeps while it is there, known by its key; undefined for one that is not to be collected. */
   readonly held: (key: ObjectKey) => readonly ObjectKey[] | undefined
+  /** How long one stays that nobody holds yet, where that is longer than the grace; in ms. */
+  readonly waitMs?: ((key: ObjectKey) => number) | undefined
 }
 
 /**
  * What one part of the server knows of its objects. Its side of the bargain: whoever is told that an object is there (by an answer, or
- * because something that holds it is stored) is told so only after `head` with {@link touchBefore}, or a put.
+ * because something that holds it is stored) is told so only after a put, or `head` with `touchBefore` at most
+ * {@link CollectorOptions.promiseMs} ago.
  */
 export interface Keeper {
   /** For reports: `records`. */
@@ -80,20 +83,4 @@ export interface CollectReport {
   readonly sweptBytes: number
   /** Objects that were to go, and that somebody was promised meanwhile. */
   readonly spared: number
-}
-
-/** The share of the grace by which a promise may be older than it looks: a touch for each would be a write for each read. */
-const slack = 0.25
-
-/**
- * For `head`: what was touched before this has to be touched again before anybody is told that it is there.
- * @param graceMs how long what was handed out stays
- */
-export function touchBefore(nowMs: number, graceMs: number): number {
-  return nowMs - graceMs * slack
-}
-
-/** What was touched later than this was handed out within the grace, or may have been. */
-export function sweepBefore(nowMs: number, graceMs: number): number {
-  return nowMs - graceMs * (1 + slack)
 }
