@@ -6,6 +6,7 @@ import { buildkitPart } from './buildkit-part.ts'
 import { createIndexExporter } from './index-format/exporter.ts'
 import { localImporter, localPlace } from './local/local-cache.ts'
 import { registryImporter, registryPlace } from './registry/registry-cache.ts'
+import { openServerImporter } from './server/server-importer.ts'
 import type { CacheExporter, CacheImporter, CacheOpeners, CacheSource, OpenTools } from './types.ts'
 
 /** See `cacheOpeners`, which loads this where a build has a cache elsewhere. */
@@ -17,7 +18,7 @@ export const openers: CacheOpeners = {
       case 'local':
         return localImporter(source)
       case 'server':
-        throw noServer(source.url)
+        return openServerImporter(source, tools)
     }
   },
   async exporter(target, { now, ...tools }, using): Promise<CacheExporter> {
