@@ -25,7 +25,7 @@ export async function openMachine(
   name: string,
   caches: readonly MemoryCache[] = [],
 ): Promise<CacheMachine> {
-  const store = workspace.path(name)
+  const store = workspace.path(`machine-${name}`)
   await check('cp', ['-a', '--reflink=auto', workspace.path('store'), store])
   const cacheOf = (place: string) => {
     const cache = caches.find((one) => one.name === place)
