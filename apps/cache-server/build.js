@@ -26,14 +26,21 @@ await build({
   sourcesContent: false,
   external,
   // The sources, so that the bundle is never older than they are.
-  alias: Object.fromEntries(
-    readdirSync(here('../../libs')).map((lib) => [`@tsbuild/${lib}`, here(`../../libs/${lib}/src/index.ts`)]),
-  ),
+  alias: Object.fromEntries(readdirSync(here('../../libs')).flatMap(sourcesOf)),
   define: { CACHE_SERVER_VERSION: JSON.stringify(manifest.version), 'import.meta.url': 'bundleUrl' },
   banner: { js: "const bundleUrl=require('node:url').pathToFileURL(__filename).href;" },
   logLevel: 'warning',
 })
 assemble()
+
+/** What a lib exports, as the sources that it is built from. */
+function sourcesOf(lib) {
+  const { exports } = JSON.parse(readFileSync(here(`../../libs/${lib}/package.json`), 'utf8'))
+  return Object.entries(exports).map(([path, { default: built }]) => [
+    `@tsbuild/${lib}${path.slice(1)}`,
+    here(`../../libs/${lib}/${built.replace('./dist/', 'src/').replace(/js$/, 'ts')}`),
+  ])
+}
 
 /** Makes dist/program: the launcher, the bundle, and the packages that are not in it. It runs wherever it is copied to. */
 function assemble() {

@@ -10,6 +10,7 @@ import {
   type Caches,
   type CacheTarget,
   cacheName,
+  cacheOpeners,
   type Exports,
   type ExportTarget,
   type OpenTools,
@@ -93,9 +94,8 @@ function hasStored({ run }: CachesContext, caches: Caches, layer: CachedLayerRef
   return !caches.isRefused(layer) && hasBlob(run.machine.store, layer)
 }
 
-/** Loaded where a build has caches elsewhere; most have none. */
-async function openersOf({ run }: CachesContext): Promise<CacheOpeners> {
-  return run.machine.options.cacheOpeners ?? (await import('@tsbuild/remote-cache/open')).cacheOpeners
+function openersOf({ run }: CachesContext): CacheOpeners {
+  return run.machine.options.cacheOpeners ?? cacheOpeners
 }
 
 function toolsOf({ machine }: BuildRun): OpenTools {
@@ -108,7 +108,7 @@ function importerOf(context: CachesContext, source: CacheSource): CacheImporter 
   let opening: Promise<CacheImporter> | undefined
   let opened: CacheImporter | undefined
   const open = async () => {
-    opening ??= openersOf(context).then((openers) => openers.importer(source, toolsOf(context.run)))
+    opening ??= openersOf(context).importer(source, toolsOf(context.run))
     opened = await opening
     return opened
   }
@@ -231,7 +231,7 @@ function exportTargetOf(context: CachesContext, target: CacheTarget): ExportTarg
     name: cacheName(target),
     mode: target.mode ?? (target.type === 'server' ? 'max' : 'min'),
     ignoreError: target.ignoreError ?? false,
-    open: async (tools) => await (await openersOf(context)).exporter(target, toolsOf(context.run), tools),
+    open: (tools) => openersOf(context).exporter(target, toolsOf(context.run), tools),
   }
 }
 

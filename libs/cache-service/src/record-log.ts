@@ -131,6 +131,12 @@ export class RecordLog {
       this.#indexed = number
       return await this.#catchUp()
     }
+    // Nothing was removed of the log yet: it says everything.
+    const entries = await this.#numbers(logPrefix)
+    if (entries.length > 0 && entries.at(-1) === entries.length - 1) {
+      this.#next = 0
+      return await this.#catchUp()
+    }
     await this.#rebuild()
   }
 

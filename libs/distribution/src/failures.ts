@@ -5,7 +5,9 @@ export const blobUnknown = (digest: string) =>
   new HttpError(404, 'BLOB_UNKNOWN', 'there is no such blob in the repository', { detail: { digest } })
 /** A manifest, by tag or digest. */
 export const manifestUnknown = (reference: string) =>
-  new HttpError(404, 'MANIFEST_UNKNOWN', 'there is no such manifest in the repository', { detail: { reference } })
+  new HttpError(404, 'MANIFEST_UNKNOWN', 'there is no such manifest in the repository', {
+    detail: { reference },
+  })
 /** An upload that was never begun, was cancelled, or is too old. */
 export const uploadUnknown = () =>
   new HttpError(404, 'BLOB_UPLOAD_UNKNOWN', 'there is no such upload in the repository')

@@ -131,8 +131,9 @@ export function parseDistributionKey(key: ObjectKey): DistributionKey | undefine
     return digest === undefined ? undefined : { kind: 'content', digest }
   }
   // No component of a name begins with `_`.
-  const [, repository = '', kind = '', rest = ''] =
-    key.startsWith(repositoryPrefix) ? (/^(.*?)\/_([a-z]+)\/(.+)$/.exec(key.slice(repositoryPrefix.length)) ?? []) : []
+  const [, repository = '', kind = '', rest = ''] = key.startsWith(repositoryPrefix)
+    ? (/^(.*?)\/_([a-z]+)\/(.+)$/.exec(key.slice(repositoryPrefix.length)) ?? [])
+    : []
   switch (kind) {
     case 'blobs':
     case 'manifests': {

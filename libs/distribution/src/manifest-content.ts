@@ -37,7 +37,11 @@ export function readManifest(bytes: Uint8Array, contentType: string | undefined)
   const value = parseJson(new TextDecoder().decode(bytes))
   const written = isRecord(value) && typeof value.mediaType === 'string' ? value.mediaType : undefined
   const mediaType = header ?? written
-  if (mediaType === undefined || !/^[a-z0-9][\w!#$&^.+-]*\/[a-z0-9][\w!#$&^.+-]*$/i.test(mediaType) || mediaType.length > 255) {
+  if (
+    mediaType === undefined ||
+    !/^[a-z0-9][\w!#$&^.+-]*\/[a-z0-9][\w!#$&^.+-]*$/i.test(mediaType) ||
+    mediaType.length > 255
+  ) {
     throw manifestInvalid('the manifest has no media type')
   }
   const known = images.has(mediaType) || indexes.has(mediaType)
@@ -48,8 +52,14 @@ export function readManifest(bytes: Uint8Array, contentType: string | undefined)
   }
   if (value.schemaVersion !== 2) throw manifestInvalid('the schemaVersion of the manifest is not 2')
   if (indexes.has(mediaType)) {
-    if (value.layers !== undefined || value.config !== undefined) throw manifestInvalid('an index has no layers')
-    return { mediaType, blobs: [], manifests: digestsOf(value.manifests), ...aboutSubject(value, undefined, true) }
+    if (value.layers !== undefined || value.config !== undefined)
+      throw manifestInvalid('an index has no layers')
+    return {
+      mediaType,
+      blobs: [],
+      manifests: digestsOf(value.manifests),
+      ...aboutSubject(value, undefined, true),
+    }
   }
   if (value.manifests !== undefined) throw manifestInvalid('an image has no manifests')
   const config = isRecord(value.config) ? value.config : undefined
@@ -69,7 +79,8 @@ function digestsOf(descriptors: unknown): readonly ContentDigest[] {
   const found = new Map<string, ContentDigest>()
   for (const descriptor of descriptors) {
     const digest = isRecord(descriptor) ? parseContentDigest(String(descriptor.digest)) : undefined
-    if (digest === undefined) throw manifestInvalid('the manifest has a descriptor without a digest that is known')
+    if (digest === undefined)
+      throw manifestInvalid('the manifest has a descriptor without a digest that is known')
     if (Array.isArray(descriptor.urls) && descriptor.urls.length > 0) continue
     found.set(digest.text, digest)
   }
@@ -88,9 +99,12 @@ function aboutSubject(
     if (strict) throw manifestInvalid('the subject of the manifest has no digest that is known')
     return nothing
   }
-  const given = typeof value.artifactType === 'string' && value.artifactType !== '' ? value.artifactType : undefined
+  const given =
+    typeof value.artifactType === 'string' && value.artifactType !== '' ? value.artifactType : undefined
   const texts = isRecord(value.annotations)
-    ? Object.entries(value.annotations).filter((pair): pair is [string, string] => typeof pair[1] === 'string')
+    ? Object.entries(value.annotations).filter(
+        (pair): pair is [string, string] => typeof pair[1] === 'string',
+      )
     : []
   return {
     subject,

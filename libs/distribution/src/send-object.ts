@@ -1,5 +1,5 @@
-import type { ServerResponse } from 'node:http'
 import { type FileHandle, open } from 'node:fs/promises'
+import type { ServerResponse } from 'node:http'
 import { pipeline } from 'node:stream/promises'
 import type { ObjectBody } from '@tsbuild/object-store'
 
@@ -34,7 +34,12 @@ export async function sendObject(
   }
 }
 
-async function sendFile(response: ServerResponse, file: FileHandle, start: number, end: number): Promise<void> {
+async function sendFile(
+  response: ServerResponse,
+  file: FileHandle,
+  start: number,
+  end: number,
+): Promise<void> {
   const free: Buffer[] = []
   let position = start
   while (position <= end) {
@@ -43,9 +48,12 @@ async function sendFile(response: ServerResponse, file: FileHandle, start: numbe
     const { bytesRead } = await file.read(buffer, 0, length, position)
     if (bytesRead === 0) throw new Error(`The file ended ${end - position + 1} bytes early`)
     position += bytesRead
-    const wantsMore = response.write(bytesRead === buffer.length ? buffer : buffer.subarray(0, bytesRead), () => {
-      free.push(buffer)
-    })
+    const wantsMore = response.write(
+      bytesRead === buffer.length ? buffer : buffer.subarray(0, bytesRead),
+      () => {
+        free.push(buffer)
+      },
+    )
     if (!wantsMore) await drained(response)
   }
   response.end()

@@ -1,8 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Readable } from 'node:stream'
-import type { Decision, Grant, Operation, Target } from '@tsbuild/trust'
+import { type Decision, type Grant, nobody, type Operation, type Target } from '@tsbuild/trust'
 import { LimitedBody, readWhole } from './body.ts'
-import { nobody } from './permission.ts'
 import { printable } from './text.ts'
 import type { AccessEntry, Decide, Exchange, HttpFailure, Params, Route, ServerLimits } from './types.ts'
 

@@ -83,17 +83,15 @@ interface Running {
 }
 
 async function open(changes: object = {}): Promise<Running> {
-  const config = {
-    issuers: [
-      {
-        preset: 'github',
-        issuer: issuer.url,
-        audience: 'https://cache',
-        repositories: ['acme/*'],
-        ...changes,
-      },
-    ],
-  }
+  const config = [
+    {
+      preset: 'github',
+      issuer: issuer.url,
+      audience: 'https://cache',
+      repositories: ['acme/*'],
+      ...changes,
+    },
+  ]
   const log: ExchangeEntry[] = []
   let made = 0
   const routes = exchangeRoutes({
@@ -401,7 +399,7 @@ it('two issuers do not speak for each other', async () => {
     ],
   })
   const issuers: readonly TrustedIssuer[] = readExchangeConfig(
-    { issuers: [one(issuer.url, 'ours'), one(evil.url, 'theirs')] },
+    [one(issuer.url, 'ours'), one(evil.url, 'theirs')],
     'test',
   )
   const routes = exchangeRoutes({

@@ -281,12 +281,10 @@ describe('readExchangeConfig()', () => {
 
   it('reads presets and rules', () => {
     const [first, second] = readExchangeConfig(
-      {
-        issuers: [
-          github,
-          { ...own, audience: ['a', 'b'], rules: [{ ...rule, ttl: '10m', maxBytes: 5, subject: 's-{sub}' }] },
-        ],
-      },
+      [
+        github,
+        { ...own, audience: ['a', 'b'], rules: [{ ...rule, ttl: '10m', maxBytes: 5, subject: 's-{sub}' }] },
+      ],
       'f',
     )
     expect(first).toMatchObject({
@@ -318,20 +316,18 @@ describe('readExchangeConfig()', () => {
 
   it('gives images by patterns that claims are put into', () => {
     const [issuer] = readExchangeConfig(
-      {
-        issuers: [
-          {
-            ...own,
-            rules: [
-              {
-                match: { repository: '{project...}' },
-                operations: ['push'],
-                repositories: { push: ['{project...}/**'] },
-              },
-            ],
-          },
-        ],
-      },
+      [
+        {
+          ...own,
+          rules: [
+            {
+              match: { repository: '{project...}' },
+              operations: ['push'],
+              repositories: { push: ['{project...}/**'] },
+            },
+          ],
+        },
+      ],
       'f',
     )
     expect(mapClaims(issuer?.rules ?? [], { sub: 's', repository: 'acme/app' })).toMatchObject({
@@ -344,39 +340,36 @@ describe('readExchangeConfig()', () => {
   })
 
   it.each<[unknown, string]>([
-    [null, 'the file: expected an object'],
-    [{ issuer: [] }, 'issuer: expected one of issuers'],
-    [{ issuers: {} }, 'issuers: expected a list'],
-    [{ issuers: [{ ...github, preset: 'gitea' }] }, 'issuers[0].preset: expected "github" or "gitlab"'],
-    [{ issuers: [{ ...github, repositories: undefined }] }, 'issuers[0].repositories: expected a list'],
-    [{ issuers: [{ ...github, repositories: [] }] }, 'issuers[0].repositories: expected at least one'],
-    [{ issuers: [{ ...github, rules: [] }] }, 'issuers[0].rules: expected one of issuer, audience, '],
-    [{ issuers: [{ ...github, audience: undefined }] }, 'issuers[0].audience: expected a list'],
-    [{ issuers: [{ ...github, ttl: '2d' }] }, 'issuers[0].ttl: expected a time from 1m to 24h'],
-    [{ issuers: [{ ...github, ttl: 3600 }] }, 'issuers[0].ttl: expected a text'],
-    [{ issuers: [{ ...github, issuer: 'http://ci.example' }] }, 'issuers[0].issuer: expected an https URL'],
-    [{ issuers: [{ ...github, keys: 'file:///keys' }] }, 'issuers[0].keys: expected an https URL'],
-    [{ issuers: [github, github] }, 'issuers[1].issuer: another entry is of the same issuer'],
+    [null, 'oidc: expected a list'],
+    [{}, 'oidc: expected a list'],
+    [[1], 'oidc[0]: expected an object'],
+    [[{ ...github, preset: 'gitea' }], 'oidc[0].preset: expected "github" or "gitlab"'],
+    [[{ ...github, repositories: undefined }], 'oidc[0].repositories: expected a list'],
+    [[{ ...github, repositories: [] }], 'oidc[0].repositories: expected at least one'],
+    [[{ ...github, rules: [] }], 'oidc[0].rules: expected one of issuer, audience, '],
+    [[{ ...github, audience: undefined }], 'oidc[0].audience: expected a list'],
+    [[{ ...github, ttl: '2d' }], 'oidc[0].ttl: expected a time from 1m to 24h'],
+    [[{ ...github, ttl: 3600 }], 'oidc[0].ttl: expected a text'],
+    [[{ ...github, issuer: 'http://ci.example' }], 'oidc[0].issuer: expected an https URL'],
+    [[{ ...github, keys: 'file:///keys' }], 'oidc[0].keys: expected an https URL'],
+    [[github, github], 'oidc[1].issuer: another entry is of the same issuer'],
+    [[{ ...own, rules: [{ ...rule, match: {} }] }], 'oidc[0].rules[0].match: a rule that fits every job'],
     [
-      { issuers: [{ ...own, rules: [{ ...rule, match: {} }] }] },
-      'issuers[0].rules[0].match: a rule that fits every job',
+      [{ ...own, rules: [{ ...rule, write: 'a:ref/{x' }] }],
+      'oidc[0].rules[0].write: a brace that belongs to no {name}',
     ],
     [
-      { issuers: [{ ...own, rules: [{ ...rule, write: 'a:ref/{x' }] }] },
-      'issuers[0].rules[0].write: a brace that belongs to no {name}',
+      [{ ...own, rules: [{ ...rule, operations: ['root'] }] }],
+      'oidc[0].rules[0].operations[0]: expected pull, push, delete, admin',
     ],
     [
-      { issuers: [{ ...own, rules: [{ ...rule, operations: ['root'] }] }] },
-      'issuers[0].rules[0].operations[0]: expected pull, push, delete, admin',
+      [{ ...own, rules: [{ ...rule, maxBytes: -1 }] }],
+      'oidc[0].rules[0].maxBytes: expected a number of bytes',
     ],
+    [[{ ...own, once: 'yes' }], 'oidc[0].once: expected true or false'],
     [
-      { issuers: [{ ...own, rules: [{ ...rule, maxBytes: -1 }] }] },
-      'issuers[0].rules[0].maxBytes: expected a number of bytes',
-    ],
-    [{ issuers: [{ ...own, once: 'yes' }] }, 'issuers[0].once: expected true or false'],
-    [
-      { issuers: [{ ...own, rules: [{ ...rule, repositories: { delete: [] } }] }] },
-      'issuers[0].rules[0].repositories.delete: expected one of pull, push',
+      [{ ...own, rules: [{ ...rule, repositories: { delete: [] } }] }],
+      'oidc[0].rules[0].repositories.delete: expected one of pull, push',
     ],
   ])('refuses %j', (value, why) => {
     expect(() => readExchangeConfig(value, 'server.toml')).toThrowError(

@@ -25,21 +25,21 @@ const ruleMembers = [
 ] as const
 
 /**
- * Reads the configuration of the exchange: `{"issuers": [...]}`, each with rules of its own or a preset.
+ * Reads the configuration of the exchange: a list of issuers, each with rules of its own or a preset.
  *
+ * @param value of the key `oidc`
  * @param name of the file, for errors
  * @throws {UserError} `ERR_CONFIG` that names the file and the member
  */
 export function readExchangeConfig(value: unknown, name: string): readonly TrustedIssuer[] {
   const read = new Reader(name)
-  const root = read.object(value, '', ['issuers'])
-  const issuers = read.list(root.issuers, 'issuers').map((each, index) => {
-    const at = `issuers[${index}]`
+  const issuers = read.list(value, 'oidc').map((each, index) => {
+    const at = `oidc[${index}]`
     return isRecord(each) && each.preset !== undefined ? readPreset(read, each, at) : readOwn(read, each, at)
   })
   for (const [index, { issuer }] of issuers.entries()) {
     if (issuers.findIndex((each) => each.issuer === issuer) < index)
-      throw read.fault(`issuers[${index}].issuer`, 'another entry is of the same issuer')
+      throw read.fault(`oidc[${index}].issuer`, 'another entry is of the same issuer')
   }
   return issuers
 }
@@ -117,15 +117,13 @@ class Reader {
   }
 
   fault(at: string, why: string): UserError {
-    const place = at === '' ? 'the file' : at
-    return new UserError('ERR_CONFIG', `Cannot use configuration "${this.#name}": ${place}: ${why}`)
+    return new UserError('ERR_CONFIG', `Cannot use configuration "${this.#name}": ${at}: ${why}`)
   }
 
   object(value: unknown, at: string, members?: readonly string[]): Json {
     if (!isRecord(value)) throw this.fault(at, 'expected an object')
     const unknown = Object.keys(value).find((name) => members?.includes(name) === false)
-    if (unknown !== undefined)
-      throw this.fault(at === '' ? unknown : `${at}.${unknown}`, `expected one of ${members?.join(', ')}`)
+    if (unknown !== undefined) throw this.fault(`${at}.${unknown}`, `expected one of ${members?.join(', ')}`)
     return value
   }
 

@@ -1,3 +1,4 @@
+import { distributionHeaders } from '@tsbuild/distribution'
 import { type AccessEntry, HttpError, type HttpServerOptions } from '@tsbuild/http-server'
 import type { OpenObjectStore } from '@tsbuild/object-store'
 import { parseUrl } from '@tsbuild/shape'
@@ -121,6 +122,7 @@ async function httpOptions(
       log.info({ remote: request.socket.remoteAddress, reason: verdict.reason }, 'A token was refused')
       throw new HttpError(401, 'UNAUTHORIZED', 'the token is not valid')
     },
+    headers: distributionHeaders,
     limits: limitsOf(settings),
     base: settings.basePath,
     hosts: isOpen && (await isPrivate(settings.listen)) ? ownNames(settings) : undefined,

@@ -1,4 +1,4 @@
-import { randomUUID } from 'node:crypto'
+import { randomBytes, randomUUID } from 'node:crypto'
 import {
   cacheRoutes,
   createMetrics,
@@ -9,6 +9,7 @@ import {
   Quota,
   type RecordService,
 } from '@tsbuild/cache-service'
+import { type Distribution, distributionRoutes, parseContentDigest } from '@tsbuild/distribution'
 import type { AccessEntry, Route } from '@tsbuild/http-server'
 import type { OpenObjectStore } from '@tsbuild/object-store'
 import type { Host } from '../host.ts'
@@ -41,10 +42,12 @@ export interface Routes {
 /** Puts the routes of all libs together: `/v2` of distribution, `/v1` of cache-service and token-exchange, and those about health. */
 export async function routesOf(parts: RouteParts): Promise<Routes> {
   const { settings, now } = parts
-  const records = await openRecords(parts)
+  const distribution = openDistribution(parts)
+  const records = await openRecords(parts, distribution)
   const metrics = createMetrics(records)
   const quota = new Quota(quotaOf(settings), now, records.tally)
   const table = [
+    ...distribution.routes,
     ...cacheRoutes({ service: records, maxBlobBytes: settings['limits.blobSize'] }),
     ...(await exchangeRoutesOf(parts)),
     ...healthOf(parts, metrics),
@@ -55,7 +58,10 @@ export async function routesOf(parts: RouteParts): Promise<Routes> {
       metrics.onRequest(entry)
       quota.onRequest(entry)
     },
-    maintain: () => records.maintain(),
+    async maintain() {
+      await records.maintain()
+      await distribution.uploads.expire(settings['limits.uploadAge'])
+    },
     close: () => records.close(),
   }
 }
@@ -70,12 +76,34 @@ function healthOf({ store, settings, now, isEnding }: RouteParts, { registry }: 
   })
 }
 
-async function openRecords({ store, trust, log, now }: RouteParts): Promise<RecordService> {
+function openDistribution({ store, settings, now }: RouteParts): Distribution {
+  return distributionRoutes({
+    store,
+    now,
+    randomHex: (digits) =>
+      randomBytes(Math.ceil(digits / 2))
+        .toString('hex')
+        .slice(0, digits),
+    limits: {
+      blobBytes: settings['limits.blobSize'],
+      uploads: settings['limits.uploads'],
+      uploadsPerToken: settings['limits.uploadsPerToken'],
+    },
+  })
+}
+
+async function openRecords(
+  { store, trust, log, now }: RouteParts,
+  { repositories }: Distribution,
+): Promise<RecordService> {
   const [key, ...formerKeys] = trust.signingKeys()
   return await openRecordService({
     store,
     now,
-    hasBlob: async () => false,
+    async hasBlob(repository, text) {
+      const digest = parseContentDigest(text)
+      return digest !== undefined && (await repositories.findBlob(repository, digest)) !== undefined
+    },
     key,
     formerKeys,
     onRebuilt: (count, ms) => log.info({ records: count, ms }, 'The index of records was made anew'),
@@ -98,7 +126,7 @@ async function exchangeRoutesOf({ trust, settings, host, log, now }: RouteParts)
     '@tsbuild/token-exchange'
   )
   const { createTransport } = await import('@tsbuild/http')
-  const issuers = readExchangeConfig({ issuers: settings.oidc }, settings.file ?? 'oidc')
+  const issuers = readExchangeConfig(settings.oidc, settings.file ?? 'oidc')
   const transport = createTransport({ proxy: proxyOf(host.env) })
   return exchangeRoutes({
     ...tokenParties,

@@ -86,8 +86,9 @@ export const settingRows = {
   'limits.requests': always(whole(1), '256', 'Requests at once; others are answered 503'),
   'limits.headersTimeout': always(duration, '10s', 'Until the head of a request is there'),
   'limits.idleTimeout': always(duration, '30s', 'Without a byte, in a request or between two'),
-  'limits.blobSize': always(size, '16g', 'The largest blob'),
-  'limits.uploads': always(whole(1), '256', 'Uploads under way at once'),
+  'limits.blobSize': always(size, '64g', 'The largest blob'),
+  'limits.uploads': always(whole(1), '4096', 'Uploads under way at once'),
+  'limits.uploadsPerToken': always(whole(1), '256', 'The same of one token'),
   'limits.uploadAge': always(age, '24h', 'After which an upload that was left is forgotten'),
   'limits.minFree': always(size, '256m', 'How much of the disk stays free: uploads beyond are answered 507'),
 

@@ -17,6 +17,8 @@ export interface Dialect {
   readonly writesZeroIndexes: boolean
   /** A secret has no input, from 0.17 on; before, it says that it has the first. */
   readonly secretsWithoutInput: boolean
+  /** What the number of an owner is called. */
+  readonly idMember: 'byID' | 'byId'
   /** A tmpfs says how large it may be, from 0.10 on. */
   readonly tmpfsOptions: boolean
   /** A copy with a wildcard counts by the files that match and their paths, from 0.9 on; before, by their names. */
@@ -32,12 +34,20 @@ const v08: Dialect = {
   safeContent: false,
   writesZeroIndexes: true,
   secretsWithoutInput: false,
+  idMember: 'byID',
   tmpfsOptions: false,
   filters: false,
 }
 const v10: Dialect = { ...v08, name: '0.10', tmpfsOptions: true, filters: true }
 const v11: Dialect = { ...v10, name: '0.11', mountStubs: true }
-const v13: Dialect = { ...v11, name: '0.13', rootSelector: true, clearsCacheIds: true, safeContent: true }
+const v13: Dialect = {
+  ...v11,
+  name: '0.13',
+  rootSelector: true,
+  clearsCacheIds: true,
+  safeContent: true,
+  idMember: 'byId',
+}
 const v17: Dialect = { ...v13, name: '0.17', writesZeroIndexes: false, secretsWithoutInput: true }
 
 /** The newest first. A version has the keys of the last one that is not above it. */

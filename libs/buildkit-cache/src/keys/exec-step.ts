@@ -7,6 +7,22 @@ import { filled, type GoValue } from './go-json.ts'
 import { type ContentSelector, type KeyedInput, type KeyedNode, type KeyedStep, stepKey } from './node.ts'
 import { ownerValue } from './owner.ts'
 
+/** What the inputs of an exec are. */
+export interface ExecInputs {
+  readonly nodeOf: (input: Digest) => KeyedNode | undefined
+  /** The context, where the input is a copy of a part of it: BuildKit mounts the context itself. */
+  readonly contextPart: (input: Digest) => { readonly node: KeyedNode; readonly path: string } | undefined
+}
+
+/** What a mount shows; not known where there is an input that is none of BuildKit's. */
+interface MountedFiles {
+  readonly node: KeyedNode | undefined
+  readonly path: string
+  readonly isKnown: boolean
+}
+
+type FilesAt = (index: number | undefined, source: string) => MountedFiles
+
 /** A mount as BuildKit counts it. */
 interface Mount {
   readonly target: string
@@ -28,16 +44,16 @@ const defaultHostname = 'buildkitsandbox'
  * An exec op as BuildKit counts it: the message as JSON, without addresses of hosts, proxies and the paths of inputs, and without the
  * root file system where it is the only mount.
  *
- * @param nodeOf what an input of the vertex is
+ * @param inputs what the inputs of the vertex are
  * @returns undefined for what this version of BuildKit does not have
  */
 export function execStep(
   op: ExecOp,
   vertex: Pick<Vertex, 'inputs'>,
-  nodeOf: (input: Digest) => KeyedNode | undefined,
+  inputs: ExecInputs,
   dialect: Dialect,
 ): KeyedStep | undefined {
-  const mounts = mountsOf(op, vertex, nodeOf, dialect)
+  const mounts = mountsOf(op, vertex, inputs, dialect)
   if (mounts === undefined) return undefined
   const nodes: KeyedNode[] = []
   const indexes = mounts.map(({ node }) => {
@@ -45,7 +61,6 @@ export function execStep(
     const known = nodes.findIndex((each) => sameNode(each, node))
     return known >= 0 ? known : nodes.push(node) - 1
   })
-  const only = mounts.length === 1 && secretsOf(op).length === 0 && agentsOf(op).length === 0
   const [os = '', arch = '', variant] = op.platform.split('/')
   const values = [
     ...mounts.map((mount, place) => mountValue(mount, indexes[place] ?? -1, dialect)),
@@ -56,7 +71,7 @@ export function execStep(
     Type: 'buildkit.exec.v0',
     Exec: {
       meta: metaValue(op, dialect),
-      mounts: only ? undefined : filled(values),
+      mounts: values.length === 1 ? undefined : values,
       network: filled({ default: 0, host: 1, none: 2 }[op.network]),
       security: filled({ sandbox: 0, insecure: 1 }[op.security]),
       secretenv: filled(secretsOf(op).flatMap(secretVariable)),
@@ -116,17 +131,21 @@ const agentsOf = ({ mounts }: ExecOp) => mounts.filter((mount): mount is Agent =
 function mountsOf(
   op: ExecOp,
   vertex: Pick<Vertex, 'inputs'>,
-  nodeOf: (input: Digest) => KeyedNode | undefined,
+  { nodeOf, contextPart }: ExecInputs,
   dialect: Dialect,
 ): readonly Mount[] | undefined {
-  const nodeAt = (index: number | undefined): KeyedNode | undefined => {
+  const filesAt = (index: number | undefined, source: string): MountedFiles => {
     const input = index === undefined ? undefined : vertex.inputs[index]
-    return input === undefined ? undefined : nodeOf(input)
+    if (input === undefined) return { node: undefined, path: source, isKnown: true }
+    const part = contextPart(input)
+    const node = part?.node ?? nodeOf(input)
+    return { node, path: part?.path ?? source, isKnown: node !== undefined }
   }
+  const rootfs = filesAt(op.rootfs, '/')
   const mounts: Mount[] = [
-    { target: '/', node: nodeAt(op.rootfs), source: '', output: 0, readOnly: false, type: types.bind },
+    { target: '/', node: rootfs.node, source: '', output: 0, readOnly: false, type: types.bind },
   ]
-  if (op.rootfs !== undefined && mounts[0]?.node === undefined) return undefined
+  if (!rootfs.isKnown) return undefined
   for (const { path, content } of op.scripts) {
     const step = inlineFile(posix.basename(path), content, 0o755)
     const target = `${posix.dirname(path)}/`
@@ -141,7 +160,7 @@ function mountsOf(
   }
   for (const mount of op.mounts) {
     if (mount.kind === 'secret' || mount.kind === 'ssh') continue
-    const made = placedMount(mount, nodeAt, dialect)
+    const made = placedMount(mount, filesAt, dialect)
     if (made === undefined) return undefined
     mounts.push(made)
   }
@@ -154,7 +173,7 @@ function mountsOf(
 
 function placedMount(
   mount: Exclude<ExecMount, Secret | Agent>,
-  nodeAt: (index: number | undefined) => KeyedNode | undefined,
+  filesAt: FilesAt,
   dialect: Dialect,
 ): Mount | undefined {
   switch (mount.kind) {
@@ -162,13 +181,14 @@ function placedMount(
       if (mount.sizeBytes !== undefined && !dialect.tmpfsOptions) return undefined
       return tmpfs(mount.target, mount.sizeBytes, dialect)
     case 'bind': {
-      const { target, input, source, readOnly } = mount
-      const node = nodeAt(input)
-      if (input !== undefined && node === undefined) return undefined
-      return { target, node, source: source === '/' ? '' : source, output: -1, readOnly, type: types.bind }
+      const { target, readOnly } = mount
+      const { node, path, isKnown } = filesAt(mount.input, mount.source)
+      if (!isKnown) return undefined
+      const source = path === '/' ? '' : path
+      return { target, node, source, output: -1, readOnly, type: types.bind }
     }
     case 'cache':
-      return cacheMount(mount, nodeAt, dialect)
+      return cacheMount(mount, filesAt, dialect)
   }
 }
 
@@ -181,12 +201,12 @@ const sharings = { shared: 0, private: 1, locked: 2 } as const
 
 function cacheMount(
   mount: Extract<ExecMount, { kind: 'cache' }>,
-  nodeAt: (index: number | undefined) => KeyedNode | undefined,
+  filesAt: FilesAt,
   dialect: Dialect,
 ): Mount | undefined {
-  const { target, input, readOnly, mode, uid, gid } = mount
-  const node = nodeAt(input)
-  if (input !== undefined && node === undefined) return undefined
+  const { target, readOnly, mode, uid, gid } = mount
+  const { node, path, isKnown } = filesAt(mount.input, mount.source)
+  if (!isKnown) return undefined
   // The namespace is in front of it; that of nobody is ''.
   const id = `/${mount.id}`
   const sharing = sharings[mount.sharing]
@@ -194,8 +214,7 @@ function cacheMount(
   const counted = dialect.clearsCacheIds && !isDefault ? {} : { ID: id, sharing: filled(sharing) }
   const placed = { target, output: -1, readOnly, type: types.cache, options: { cacheOpt: counted } }
   const isOwned = mode !== undefined || uid !== undefined || gid !== undefined
-  if (mount.source !== '/' || !isOwned)
-    return { ...placed, node, source: mount.source === '/' ? '' : mount.source }
+  if (path !== '/' || !isOwned) return { ...placed, node, source: path === '/' ? '' : path }
   // What is made in an image's or a stage's files is made upon them: no key of ours.
   if (node !== undefined) return undefined
   const owner = ownerValue(`${uid ?? 0}:${gid ?? 0}`, -1, dialect)

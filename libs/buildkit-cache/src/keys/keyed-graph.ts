@@ -19,7 +19,7 @@ export function keyedStep(vertex: Vertex, vertexOf: VertexOf, dialect: Dialect):
   const { op } = vertex
   switch (op.kind) {
     case 'exec':
-      return execStep(op, vertex, nodeOf, dialect)
+      return execStep(op, vertex, { nodeOf, contextPart: (input) => contextPart(input, vertexOf) }, dialect)
     case 'file':
       return fileStep(op, vertex, nodeOf, dialect)
     case 'merge': {
@@ -44,4 +44,20 @@ function keyedNode(digest: Digest, vertexOf: VertexOf): KeyedNode | undefined {
   if (op.kind !== 'image') return { kind: 'vertex', vertex: digest }
   const chain = chainIdOf(op.layers.map(({ diffId }) => diffId))
   return chain === undefined ? undefined : { kind: 'root', digest: imageKey(chain) }
+}
+
+/** A mount of a context is a copy of it here, so that the process does not see the context itself. */
+function contextPart(digest: Digest, vertexOf: VertexOf) {
+  const { op, inputs = [] } = vertexOf(digest) ?? {}
+  if (op?.kind !== 'file' || op.rootfs !== undefined || op.actions.length !== 1) return undefined
+  const [action] = op.actions
+  const input = action?.kind === 'copy' ? inputs[action.input] : undefined
+  if (action?.kind !== 'copy' || input === undefined || vertexOf(input)?.op.kind !== 'local') return undefined
+  const [source] = action.sources
+  const isWhole = source === '/' && action.dest === '/'
+  if (source === undefined || (!isWhole && action.dest !== '/source')) return undefined
+  const path = isWhole
+    ? '/'
+    : `/${source.replace(/\[(\\\\|[*?[])\]/g, (_, mark: string) => mark.at(-1) ?? '')}`
+  return { node: { kind: 'vertex', vertex: input } as const, path }
 }

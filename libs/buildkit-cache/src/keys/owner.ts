@@ -14,10 +14,10 @@ export function ownerValue(owner: string | undefined, base: number, dialect: Dia
   return { user: part(user, base, dialect), group: part(group, base, dialect) }
 }
 
-function part(name: string | undefined, base: number, { writesZeroIndexes }: Dialect): GoValue {
+function part(name: string | undefined, base: number, { writesZeroIndexes, idMember }: Dialect): GoValue {
   if (name === undefined) return undefined
   const id = idOf(name)
-  if (id !== undefined) return { User: { byId: filled(id) } }
+  if (id !== undefined) return { User: { [idMember]: filled(id) } }
   return { User: { byName: { name: filled(name), input: writesZeroIndexes ? base : filled(base) } } }
 }
 
