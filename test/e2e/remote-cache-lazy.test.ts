@@ -1,6 +1,10 @@
+import { writeFileSync } from 'node:fs'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { createMemoryCache } from '../../libs/remote-cache/src/testing/memory-cache.ts'
-import { type CacheMachine, openMachine } from '../support/cache-machines.ts'
+import { createMemoryCache, type MemoryCache } from '../../libs/remote-cache/src/testing/memory-cache.ts'
+import { type CacheMachine, type MachineOptions, openMachine } from '../support/cache-machines.ts'
+import { needs } from '../support/capabilities.ts'
+import { startCountingPort } from '../support/counting-proxy.ts'
+import { startRegistry } from '../support/registry-process.ts'
 import { openBusyboxWorkspace, type Workspace } from '../support/workspace.ts'
 
 let workspace: Workspace
@@ -15,11 +19,13 @@ afterAll(async () => {
   await workspace.remove()
 })
 
-const machine = async (...args: Parameters<typeof openMachine> extends [unknown, ...infer R] ? R : never) => {
-  const opened = await openMachine(workspace, ...args)
+const open = async (name: string, options: MachineOptions) => {
+  const opened = await openMachine(workspace, name, options)
   machines.push(opened)
   return opened
 }
+
+const machine = (name: string, caches: readonly MemoryCache[]) => open(name, { caches })
 
 const from = (...names: readonly string[]) => names.map((src) => ({ type: 'local', src }) as const)
 const to = (name: string, mode: 'min' | 'max' = 'max') => [{ type: 'local', dest: name, mode } as const]
@@ -196,5 +202,62 @@ describe('a build with caches elsewhere', { timeout: 120_000 }, () => {
     const lines = other.events.flatMap((event) => (event.type === 'vertex.status' ? [event.id] : []))
     expect(lines).toContain('skipping cache export for empty result')
     expect(cache.calls).toEqual(['plan', 'finish', 'abort'])
+  })
+
+  it('fetches only the layers that a step needs which has to run', async () => {
+    const context = workspace.context('needed', project)
+    const cache = createMemoryCache('/cache')
+    const one = await machine('needed-one', [cache])
+    await one.build({ context, tags: ['app:1'], cacheTo: to('/cache') })
+    const other = await machine('needed-other', [cache])
+    cache.calls.length = 0
+    writeFileSync(workspace.path('needed', 'file.txt'), 'another file\n')
+    await other.build({ context, tags: ['app:1'], cacheFrom: from('/cache') })
+    expect(other.ran()).toHaveLength(2)
+    const fetched = cache.calls.flatMap((call) => (call.startsWith('blob ') ? [call.split(' ')[1]] : []))
+    const digestOf = (text: string) =>
+      [...cache.results.values()].find(({ name }) => name.includes(text))?.layer[0]?.digest
+    const needed = ['mkdir -p /app/sub/deep', 'rm -r /app/sub', 'COPY --from=tools'].map(digestOf)
+    expect(new Set(fetched)).toEqual(new Set(needed))
+    expect(cache.calls.filter((call) => call === 'plan')).toHaveLength(1)
+  })
+
+  it('moves no layer from a registry to the same registry', async (test) => {
+    needs(test, 'program docker-registry')
+    const process = await startRegistry(workspace.path('registry'))
+    const proxy = await startCountingPort(process.host)
+    try {
+      const base = workspace.context('base', { Dockerfile: 'FROM busybox:test' })
+      const one = await open('registry-one', {})
+      const pushTo = (name: string) => [{ type: 'registry', names: [`${proxy.host}/${name}`] } as const]
+      await one.build({ context: base, outputs: pushTo('base:1') })
+      const files = {
+        ...project,
+        Dockerfile: project.Dockerfile.replaceAll('busybox:test', `${proxy.host}/base:1`),
+      }
+      const context = workspace.context('registry-app', files)
+      const cacheRef = { type: 'registry', ref: `${proxy.host}/cache:app` } as const
+      const cold = await one.build({
+        context,
+        outputs: pushTo('app:1'),
+        cacheTo: [{ ...cacheRef, mode: 'max' }],
+      })
+      expect(one.ran()).toHaveLength(7)
+      expect(one.warnings()).toEqual([])
+      // Nobody knows the image under the new name; all of its layers are in the cache's repository.
+      process.forget()
+      proxy.take()
+      const other = await open('registry-other', { isEmpty: true })
+      const warm = await other.build({ context, outputs: pushTo('moved:1'), cacheFrom: [cacheRef] })
+      expect([other.ran(), other.warnings()]).toEqual([[], []])
+      expect(warm.image?.digest).toBe(cold.image?.digest)
+      expect(proxy.take()).toBeLessThan(100_000)
+      const layers = process.requests().filter((request) => /^(PATCH|GET \S+blobs)/.test(request))
+      // Two configs, the cache's and the base's, and the new image's.
+      expect(layers.length).toBeLessThanOrEqual(4)
+    } finally {
+      await proxy.stop()
+      await process.stop()
+    }
   })
 })
