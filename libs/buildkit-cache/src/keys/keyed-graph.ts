@@ -46,6 +46,11 @@ function keyedNode(digest: Digest, vertexOf: VertexOf): KeyedNode | undefined {
   return chain === undefined ? undefined : { kind: 'root', digest: imageKey(chain) }
 }
 
+/** Whether a vertex is the copy of a context that a mount shows. */
+export function isContextMount(digest: Digest, vertexOf: VertexOf): boolean {
+  return contextPart(digest, vertexOf) !== undefined
+}
+
 /** A mount of a context is a copy of it here, so that the process does not see the context itself. */
 function contextPart(digest: Digest, vertexOf: VertexOf) {
   const { op, inputs = [] } = vertexOf(digest) ?? {}
