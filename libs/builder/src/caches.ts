@@ -11,6 +11,7 @@ import {
   type Caches,
   type CacheTarget,
   cacheName,
+  cacheOpeners,
   type Exports,
   type ExportTarget,
   type OpenTools,
@@ -99,9 +100,8 @@ function hasStored({ run }: CachesContext, caches: Caches, layer: CachedLayerRef
   return !caches.isRefused(layer) && hasBlob(run.machine.store, layer)
 }
 
-/** Loaded where a build has caches elsewhere; most have none. */
-async function openersOf({ run }: CachesContext): Promise<CacheOpeners> {
-  return run.machine.options.cacheOpeners ?? (await import('@tsbuild/remote-cache/open')).cacheOpeners
+function openersOf({ run }: CachesContext): CacheOpeners {
+  return run.machine.options.cacheOpeners ?? cacheOpeners
 }
 
 function toolsOf({ run: { machine }, facts }: CachesContext): OpenTools {
@@ -114,7 +114,7 @@ function importerOf(context: CachesContext, source: CacheSource): CacheImporter 
   let opening: Promise<CacheImporter> | undefined
   let opened: CacheImporter | undefined
   const open = async () => {
-    opening ??= openersOf(context).then((openers) => openers.importer(source, toolsOf(context)))
+    opening ??= openersOf(context).importer(source, toolsOf(context))
     opened = await opening
     return opened
   }
@@ -240,7 +240,11 @@ function exportTargetOf(context: CachesContext, target: CacheTarget): ExportTarg
     name: cacheName(target),
     mode: target.mode ?? (target.type === 'server' ? 'max' : 'min'),
     ignoreError: target.ignoreError ?? false,
+<<<<<<< HEAD
     open: async (tools) => await (await openersOf(context)).exporter(target, toolsOf(context), tools),
+=======
+    open: (tools) => openersOf(context).exporter(target, toolsOf(context.run), tools),
+>>>>>>> main
   }
 }
 
@@ -264,11 +268,13 @@ function exportableOf(
   inImages: ReadonlySet<Digest>,
   layerOf: (vertex: Vertex) => LayerForm | undefined,
 ): readonly SolvedLayer[] {
-  if (result.kind !== 'filesystem') return []
-  const { layers } = result.filesystem
-  const wanted = layerOf(vertex)
+  const layers = result.kind === 'filesystem' ? result.filesystem.layers : []
+  const own = layers.at(-1)
+  if (own === undefined || own.kind === 'image') return []
+  // The time of the layer is in the images that are made of it; that of the record is a little later.
+  const exported = { ...record, createdAt: own.createdAt }
   const inImage = inImages.has(vertex.digest)
-  return [{ vertex: vertex.digest, keys, record, layers, inImage, ...formsOf(wanted) }]
+  return [{ vertex: vertex.digest, keys, record: exported, layers, inImage, ...formsOf(layerOf(vertex)) }]
 }
 
 /** A tar with other times, or with a table of contents in it, is not what the step left: it goes beside one that is. */

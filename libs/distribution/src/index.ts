@@ -1,1 +1,28 @@
-export {}
+export { type Allowance, type DistributionLimits, defaultDistributionLimits } from './context.ts'
+export { type FileUploadsOptions, fileUploads, type UploadBounds } from './file-uploads.ts'
+export {
+  type BlobLink,
+  blobLinkKey,
+  contentKey,
+  type DistributionKey,
+  distributionPrefix,
+  type ManifestLink,
+  manifestLinkKey,
+  parseDistributionKey,
+  type ReferrerDescriptor,
+  type ReferrerEntry,
+  referrerKey,
+  repositoryKeys,
+  type TagTarget,
+  tagKey,
+} from './layout.ts'
+export { type ManifestContent, readManifest } from './manifest-content.ts'
+export { type ContentDigest, isRepositoryName, isTag, parseContentDigest } from './names.ts'
+export { promiseMs, Repositories, type StoredManifest, type StoredTag } from './repositories.ts'
+export {
+  type Distribution,
+  type DistributionOptions,
+  distributionHeaders,
+  distributionRoutes,
+} from './routes.ts'
+export type { StagedContent, UploadPlace, Uploads } from './uploads.ts'

@@ -125,6 +125,7 @@ export const errorCodes = {
   ERR_LISTEN: environment('An address cannot be listened on.'),
   ERR_CACHE_SCOPE: user('What should name a scope of a shared cache does not.'),
   ERR_CACHE_KEY: user('The key of a cache-server cannot be read or used.'),
+  ERR_CACHE_ISSUER: transient('The keys of a CI service, by which its tokens are verified, are not to be had.'),
   ERR_CACHE_KEYS_FILE: user('A file that says which keys to trust for which scopes is wrong.'),
   ERR_OUTPUT: environment('An output file or directory cannot be written.'),
 

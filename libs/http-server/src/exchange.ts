@@ -1,8 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Readable } from 'node:stream'
-import type { Decision, Grant, Operation, Target } from '@tsbuild/trust'
+import { type Decision, type Grant, nobody, type Operation, type Target } from '@tsbuild/trust'
 import { LimitedBody, readWhole } from './body.ts'
-import { nobody } from './permission.ts'
 import { printable } from './text.ts'
 import type { AccessEntry, Decide, Exchange, HttpFailure, Params, Route, ServerLimits } from './types.ts'
 
@@ -20,6 +19,7 @@ export class RequestUnderWay implements Exchange {
   readonly response: ServerResponse
   params: Params = {}
   query: ReadonlyMap<string, string> = new Map()
+  queries: ReadonlyMap<string, readonly string[]> = new Map()
   route: Route | undefined
   known: Grant | undefined
   failure: HttpFailure | undefined
@@ -68,8 +68,12 @@ export class RequestUnderWay implements Exchange {
     this.#abort.abort()
   }
 
+  queryAll(name: string): readonly string[] {
+    return this.queries.get(name) ?? []
+  }
+
   may(operation: Operation, target: Target): Decision {
-    return this.#around.decide(this.known, operation, target)
+    return this.#around.decide(this.grant, operation, target)
   }
 
   readBody(maxBytes: number): Promise<Buffer> {

@@ -1,5 +1,5 @@
 import type { IncomingMessage } from 'node:http'
-import type { Decision, Grant, Target } from '@tsbuild/trust'
+import { type Decision, type Grant, nobody, type Target } from '@tsbuild/trust'
 import { HttpError } from './failure.ts'
 import type { Authenticate, Decide, Params, Route } from './types.ts'
 
@@ -9,19 +9,6 @@ export interface Permission {
   readonly decide: Decide
   /** Values of `WWW-Authenticate`, in the order in which clients should try them. */
   readonly challenges: readonly string[]
-}
-
-/** Permits nothing: the grant in the hands of a public route when nobody said who they are. */
-export const nobody: Grant = {
-  authenticated: false,
-  subject: 'anonymous',
-  read: [],
-  write: undefined,
-  operations: [],
-  repositories: { pull: [], push: [] },
-  maxBytes: undefined,
-  expiresAt: undefined,
-  id: '',
 }
 
 /**
@@ -41,7 +28,7 @@ export async function admit(
   const target = route.target(params)
   // What makes no sense is asked about like the server itself, so that strangers learn nothing of which names make sense.
   const decision = permission.decide(
-    grant,
+    grant ?? nobody,
     target === undefined ? 'any' : route.needs,
     target ?? { kind: 'server' },
   )

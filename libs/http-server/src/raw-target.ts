@@ -5,7 +5,8 @@ import { hasControl } from './text.ts'
 export interface RawTarget {
   /** What is between the slashes, each decoded exactly once; the last is empty where the path ends with one. */
   readonly components: readonly string[]
-  readonly query: ReadonlyMap<string, string>
+  /** All values of a name, in their order. */
+  readonly query: ReadonlyMap<string, readonly string[]>
 }
 
 /** Visible ASCII without `#`, `\` and what no URL has: anything else has to be encoded. */
@@ -32,7 +33,7 @@ export function parseTarget(raw: string, maxBytes: number): RawTarget {
   return { components, query: mark === -1 ? nothing : parseQuery(raw.slice(mark + 1)) }
 }
 
-const nothing: ReadonlyMap<string, string> = new Map()
+const nothing: ReadonlyMap<string, readonly string[]> = new Map()
 
 function decodeComponent(encoded: string): string {
   const decoded = decode(encoded)
@@ -43,15 +44,15 @@ function decodeComponent(encoded: string): string {
 }
 
 /** `+` is a space here, as in forms. */
-function parseQuery(text: string): ReadonlyMap<string, string> {
-  const query = new Map<string, string>()
+function parseQuery(text: string): ReadonlyMap<string, readonly string[]> {
+  const query = new Map<string, string[]>()
   for (const pair of text.split('&')) {
     if (pair === '') continue
     const equals = pair.indexOf('=')
     const name = equals === -1 ? pair : pair.slice(0, equals)
     const value = equals === -1 ? '' : pair.slice(equals + 1)
     const decoded = decode(name.replaceAll('+', ' '))
-    if (!query.has(decoded)) query.set(decoded, decode(value.replaceAll('+', ' ')))
+    query.set(decoded, [...(query.get(decoded) ?? []), decode(value.replaceAll('+', ' '))])
   }
   return query
 }

@@ -179,7 +179,8 @@ class Core {
     }
     one.route = match.route
     one.params = match.params
-    one.query = query
+    one.queries = query
+    one.query = new Map([...query].map(([name, values]) => [name, values[0] ?? '']))
     one.known = await admit(this.#permission, request, match.route, match.params)
     this.#enter(one)
     await match.route.handle(one)

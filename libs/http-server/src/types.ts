@@ -35,6 +35,8 @@ export interface Exchange {
   readonly params: Params
   /** Decoded; of a name that is given twice the first. */
   readonly query: ReadonlyMap<string, string>
+  /** All values of a name in the query, in their order. */
+  queryAll(name: string): readonly string[]
   /** Who asks; where nobody said who they are, a grant that permits nothing. */
   readonly grant: Grant
   /** What is put before every path of the server: empty, or `/cache`. A `Location` begins with it. */
@@ -68,8 +70,8 @@ export interface HttpFailure {
 /** Who is behind a request; undefined where it does not say. Throws an `HttpError` 401 for what it says and is not true. */
 export type Authenticate = (request: IncomingMessage) => Promise<Grant | undefined> | Grant | undefined
 
-/** What a grant permits: `needs` of `public` is never asked. */
-export type Decide = (grant: Grant | undefined, needs: 'any' | Operation, target: Target) => Decision
+/** What a grant permits; where nobody said who they are, one that permits nothing. `public` is never asked. */
+export type Decide = (grant: Grant, needs: 'any' | Operation, target: Target) => Decision
 
 /** One request that was answered, or broke off. Texts hold no control characters. */
 export interface AccessEntry {

@@ -3,6 +3,7 @@ export type { BlobOfLayer, BuildkitPart } from './index-format/exporter.ts'
 export type { CacheIndex, IndexedStep } from './index-format/types.ts'
 export type { InlineLayer } from './inline/write-inline.ts'
 export { inlineCacheMembers } from './inline/write-inline.ts'
+export { cacheOpeners } from './openers.ts'
 export type {
   Caches,
   CachesOptions,

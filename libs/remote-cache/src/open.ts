@@ -8,8 +8,8 @@ import { localImporter, localPlace } from './local/local-cache.ts'
 import { registryImporter, registryPlace } from './registry/registry-cache.ts'
 import type { CacheExporter, CacheImporter, CacheOpeners, CacheSource, OpenTools } from './types.ts'
 
-/** Opens caches of every type. Nothing is asked before the first look-up, and nothing sent before the first step is added. */
-export const cacheOpeners: CacheOpeners = {
+/** See `cacheOpeners`, which loads this where a build has a cache elsewhere. */
+export const openers: CacheOpeners = {
   async importer(source, tools): Promise<CacheImporter> {
     switch (source.type) {
       case 'registry':

@@ -1,7 +1,6 @@
 import type { AddressInfo } from 'node:net'
 import { connect } from 'node:net'
-import type { Grant } from '@tsbuild/trust'
-import { nobody } from '../permission.ts'
+import { type Grant, nobody } from '@tsbuild/trust'
 import { createHttpServer, type HttpServer, type HttpServerOptions } from '../server.ts'
 import type { AccessEntry, Exchange, Method, Need, Route } from '../types.ts'
 
@@ -33,7 +32,7 @@ export async function startServer(options: Partial<HttpServerOptions>): Promise<
   const server = createHttpServer({
     routes: [],
     authenticate: () => somebody,
-    decide: (grant) => (grant === undefined ? 'unauthenticated' : 'allowed'),
+    decide: (grant) => (grant === nobody ? 'unauthenticated' : 'allowed'),
     now: Date.now,
     onRequest: (entry) => log.push(entry),
     onError: (error) => errors.push(error),

@@ -1,0 +1,1 @@
+export { type DistributionServer, type DistributionServerOptions, startDistribution } from './server.ts'
