@@ -53,8 +53,11 @@ export interface BuildExports {
   onStep(step: SolvedStep<OpResult>): void
   /** @param steps as of {@link Solution.steps} */
   finish(steps: () => Promise<readonly SolvedStep<OpResult>[]>): Promise<void>
-  /** Makes records of caches that were used this store's own; best effort. */
-  keepFound(local: CacheStore): Promise<void>
+  /**
+   * Makes what caches had of this build's steps this store's own, also of those whose results nobody needed: the keys of others are
+   * made of theirs. Best effort.
+   */
+  keepFound(steps: readonly SolvedStep<OpResult>[], local: CacheStore): Promise<void>
   abort(): Promise<void>
 }
 
@@ -210,26 +213,23 @@ function startExports(
   })
   const inImage = verticesInImages(graph)
   const exportable = (step: SolvedStep<OpResult>) => exportableOf(step, inImage, exporting.layerOf)
-  const found = new Map<Digest, SolvedStep<OpResult>>()
   let finished: Promise<void> | undefined
   return {
     onStep(step) {
-      if (step.record.from !== undefined) found.set(step.vertex.digest, step)
       for (const one of exportable(step)) exports.add(one)
     },
     finish(steps) {
       finished ??= exports.finish(graph, async () => (await steps()).flatMap(exportable))
       return finished
     },
-    async keepFound(local) {
-      const records = [...found.values()].map((step) => ({
-        keys: step.keys,
-        record: keptRecord(step, snapshotter),
-      }))
-      if (records.length === 0) return
-      const writes = records.map(({ keys, record }) => ({ keys, text: encodeRecord(record) }))
+    async keepFound(steps, local) {
+      const found = steps
+        .filter(({ record }) => record.from !== undefined)
+        .map((step) => ({ keys: step.keys, record: keptRecord(step, snapshotter) }))
+      if (found.length === 0) return
+      const writes = found.map(({ keys, record }) => ({ keys, text: encodeRecord(record) }))
       await store.records.put(writes).catch(() => {})
-      for (const { keys, record } of records) local.recorded?.(keys, record)
+      for (const { keys, record } of found) local.recorded?.(keys, record)
     },
     abort: () => exports.abort(),
   }

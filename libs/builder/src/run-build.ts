@@ -319,7 +319,11 @@ async function solveGraph(
   const durable = Promise.all([solution.durable, cache.settled()]).then(() => undefined)
   // An output may fail first, and then nobody waits for it.
   durable.catch(() => {})
-  return { ...solution, durable, keepFound: async () => await exports?.keepFound(cache) }
+  return {
+    ...solution,
+    durable,
+    keepFound: async () => await exports?.keepFound(await solution.steps(), cache),
+  }
 }
 
 /** A step begins when there is room for it, where there can be any, and again where that was not enough. */
