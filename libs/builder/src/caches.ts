@@ -240,11 +240,7 @@ function exportTargetOf(context: CachesContext, target: CacheTarget): ExportTarg
     name: cacheName(target),
     mode: target.mode ?? (target.type === 'server' ? 'max' : 'min'),
     ignoreError: target.ignoreError ?? false,
-<<<<<<< HEAD
-    open: async (tools) => await (await openersOf(context)).exporter(target, toolsOf(context), tools),
-=======
-    open: (tools) => openersOf(context).exporter(target, toolsOf(context.run), tools),
->>>>>>> main
+    open: (tools) => openersOf(context).exporter(target, toolsOf(context), tools),
   }
 }
 
