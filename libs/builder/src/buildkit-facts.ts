@@ -37,6 +37,7 @@ export function buildkitFacts({ graph, contexts, native }: BuildkitFactsOptions)
     return digests
   }
   return {
+    platforms: platformsOf(graph),
     vertexOf: (digest: Digest) => vertices.get(digest),
     async contentOf(vertex, selectors, dialect) {
       try {
@@ -47,6 +48,11 @@ export function buildkitFacts({ graph, contexts, native }: BuildkitFactsOptions)
       }
     },
   }
+}
+
+/** Those that its processes run on. */
+function platformsOf({ vertices }: MergedGraph): readonly string[] {
+  return [...new Set(vertices.flatMap(({ op }) => (op.kind === 'exec' ? [op.platform] : [])))]
 }
 
 /** The paths to list: of a pattern the part without a wildcard. */

@@ -10,6 +10,7 @@ import {
   type KeyedInput,
   type KeyedNode,
   type KeyedStep,
+  manifestKey,
 } from './keys/node.ts'
 import type { BuildkitRecord, CacheConfig, CacheLayer } from './types.ts'
 
@@ -32,6 +33,8 @@ export interface FoundStep {
 /** What {@link findSteps} asks for. */
 export interface FindTools {
   readonly vertexOf: VertexOf
+  /** Of the build: `linux/amd64`. */
+  readonly platforms: readonly string[]
   /** What is known of a key of ours already. */
   readonly known: (key: Digest) => { readonly outputKey: Digest } | undefined
   /**
@@ -90,6 +93,8 @@ class Search implements StepSearch {
   readonly #tools: FindTools
   readonly #byDigest = new Map<Digest, number[]>()
   readonly #looked = new Map<Digest, Looked>()
+  /** Records that are an image, by its key. */
+  readonly #images = new Map<Digest, Set<number>>()
 
   constructor(config: CacheConfig, tools: FindTools) {
     this.#config = config
@@ -102,6 +107,7 @@ class Search implements StepSearch {
   }
 
   async plan(steps: readonly PlannedStep[]): Promise<readonly FoundStep[]> {
+    for (const { vertex } of steps) this.#learnImages(vertex)
     const found: FoundStep[] = []
     for (const step of steps) {
       const one = await this.#look(step)
@@ -228,9 +234,40 @@ class Search implements StepSearch {
       case 'vertex':
         return this.#looked.get(node.vertex)?.records ?? nothing.records
       case 'root':
-        return new Set((this.#byDigest.get(node.digest) ?? []).filter((place) => this.#isRoot(place)))
+        return this.#imageRecords(node)
       case 'step':
         return new Set(await this.#matches(node.step, dialect))
+    }
+  }
+
+  #imageRecords({ digest, manifest }: Extract<KeyedNode, { kind: 'root' }>): Set<number> {
+    const known = this.#images.get(digest)
+    if (known !== undefined) return known
+    const keys = [digest, ...this.#tools.platforms.map((platform) => manifestKey(manifest, platform))]
+    const places = keys.flatMap((key) => this.#byDigest.get(key) ?? []).filter((place) => this.#isRoot(place))
+    const found = new Set(places)
+    this.#images.set(digest, found)
+    return found
+  }
+
+  /**
+   * An image of several platforms counts by its index too, which is not known here. But where a step says that it was made upon the image by
+   * its layers or upon another source, that source is the image.
+   */
+  #learnImages(vertex: Vertex): void {
+    for (const dialect of dialects) {
+      const step = keyedStep(vertex, this.#tools.vertexOf, dialect)
+      for (const [index, { node, selector, content }] of step?.inputs.entries() ?? []) {
+        if (node.kind !== 'root' || content !== undefined || step === undefined) continue
+        const images = this.#imageRecords(node)
+        for (const place of this.#byDigest.get(step.digest) ?? []) {
+          const links = (this.#config.records[place]?.inputs[index] ?? []).filter(
+            (link) => link.selector === selector,
+          )
+          if (!links.some(({ record }) => images.has(record))) continue
+          for (const { record } of links) if (this.#isRoot(record)) images.add(record)
+        }
+      }
     }
   }
 

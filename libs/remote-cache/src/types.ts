@@ -188,6 +188,8 @@ export interface OpenTools {
 export interface BuildkitFacts {
   readonly vertexOf: VertexOf
   readonly contentOf: ContentOf
+  /** `linux/amd64` */
+  readonly platforms: readonly string[]
 }
 
 /** How caches are reached. */
