@@ -1,4 +1,5 @@
 import type { Readable } from 'node:stream'
+import type { ContentOf, VertexOf } from '@tsbuild/buildkit-cache'
 import type { StepResult } from '@tsbuild/cache-protocol'
 import type { Digest } from '@tsbuild/digest'
 import type { MergedGraph } from '@tsbuild/graph'
@@ -179,6 +180,16 @@ export interface OpenTools {
   readonly now: () => number
   /** `tsbuild/0.1.0`. */
   readonly builder: string
+  /** What BuildKit's keys are made of; undefined while the build has no graph yet, or where nothing is shared with BuildKit. */
+  readonly buildkit?: (() => BuildkitFacts | undefined) | undefined
+}
+
+/** What BuildKit's keys of a build are made of besides its steps. */
+export interface BuildkitFacts {
+  readonly vertexOf: VertexOf
+  readonly contentOf: ContentOf
+  /** `linux/amd64` */
+  readonly platforms: readonly string[]
 }
 
 /** How caches are reached. */
