@@ -1,8 +1,9 @@
 // Writes the documents that are made from code: docs/reference/errors.md from libs/errors/src/codes.ts, the table of
 // docs/reference/lint/README.md from libs/dockerfile/src/lint/rules.ts, and the tables of docs/dev/compatibility.md from
-// test/conformance/peers/known-differences.json.
+// test/conformance/peers/known-differences.json, and the settings of cache-server in docs/reference/cache-server.md and
+// apps/cache-server/packaging/cache-server.toml from apps/cache-server/src/settings/table.ts.
 // Usage: node scripts/generate-docs.mjs [--check]   (--check: exit code 1 when a document is not what would be written)
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { build } from 'esbuild'
@@ -22,6 +23,11 @@ documents.set(
     JSON.parse(readOrEmpty('test/conformance/peers/known-differences.json')),
   ),
 )
+
+const settings = await load('apps/cache-server/src/settings/table.ts')
+const cacheServer = 'docs/reference/cache-server.md'
+documents.set(cacheServer, withSettings(readOrEmpty(cacheServer), settings))
+documents.set('apps/cache-server/packaging/cache-server.toml', sampleConfiguration(settings))
 
 const stale = [...documents].filter(([path, text]) => readOrEmpty(path) !== text)
 if (process.argv.includes('--check')) {
@@ -44,6 +50,10 @@ async function load(path) {
     write: false,
     format: 'esm',
     platform: 'node',
+    alias: Object.fromEntries(
+      readdirSync(join(root, 'libs')).map((lib) => [`@tsbuild/${lib}`, join(root, 'libs', lib, 'src/index.ts')]),
+    ),
+    banner: { js: "import { createRequire } from 'node:module';const require=createRequire('file:///');" },
   })
   return import(`data:text/javascript;base64,${Buffer.from(outputFiles[0].contents).toString('base64')}`)
 }
@@ -106,4 +116,48 @@ function withDifferences(page, known) {
     return `### ${peer}\n\n| why | difference (ours / theirs) | cases |\n| --- | --- | --- |\n${rows.join('\n')}\n`
   })
   return `${before}${marks[0]}\n${tables.join('\n')}\n${marks[1]}${after}`
+}
+
+/** The table of settings between the marks; the rest of the page is written by hand. */
+function withSettings(page, { settingKeys, rowOf, flagOf, variableOf }) {
+  const escape = (text) => text.replaceAll('|', '\\|')
+  const rows = settingKeys.map((key) => {
+    const { form, summary, fallback } = rowOf(key)
+    const takes = form.placeholder === '' ? '' : ` ${form.placeholder}`
+    const flag = flagOf(key)
+    const names = [`\`${key}\``, flag === undefined ? '–' : `\`${escape(flag + takes)}\``, variableOf(key) === undefined ? '–' : `\`${variableOf(key)}\``]
+    return `| ${names.join(' | ')} | ${escape(summary)} | ${fallback === undefined ? '' : `\`${fallback}\``} |`
+  })
+  const table = ['| key | flag | variable | what | preset |', '| --- | --- | --- | --- | --- |', ...rows].join('\n')
+  return between(page, 'settings', table)
+}
+
+/** Every setting as a comment with its preset value. */
+function sampleConfiguration({ settingKeys, rowOf }) {
+  const lines = [
+    '# The configuration of cache-server, with every setting and what it is where nothing is said. `cache-server config check` reads it.',
+    '# Written by scripts/generate-docs.mjs from apps/cache-server/src/settings/table.ts.',
+  ]
+  let section = ''
+  for (const key of settingKeys.toSorted((a, b) => Number(a.includes('.')) - Number(b.includes('.')))) {
+    const { form, summary, fallback, isFileOnly } = rowOf(key)
+    const [group, name] = key.includes('.') ? key.split('.') : ['', key]
+    if (group !== section) lines.push('', `[${group}]`)
+    section = group
+    const value = (text) => (form.placeholder === '' ? text : JSON.stringify(text))
+    const shown = isFileOnly
+      ? '[]'
+      : form.isList
+        ? `[${(fallback ?? '').split(',').filter(Boolean).map(value).join(', ')}]`
+        : value(fallback ?? (form.placeholder === '' ? 'false' : ''))
+    lines.push('', `# ${summary}.`, `#${name} = ${shown}`)
+  }
+  return `${lines.join('\n')}\n`
+}
+
+function between(page, mark, text) {
+  const [begin, end] = [`<!-- ${mark}: begin -->`, `<!-- ${mark}: end -->`]
+  const [head, rest = ''] = page.split(begin)
+  const [, tail = '\n'] = rest.split(end)
+  return `${head}${begin}\n\n${text}\n\n${end}${tail}`
 }

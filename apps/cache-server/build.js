@@ -1,8 +1,12 @@
-import { readdirSync, readFileSync, rmSync } from 'node:fs'
+import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs'
+import { createRequire } from 'node:module'
+import { join, sep } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { build } from 'esbuild'
 
 const here = (path) => fileURLToPath(new URL(path, import.meta.url))
+/** Packages with native parts: they stay as npm put them. */
+const external = ['fs-native-extensions']
 const manifest = JSON.parse(readFileSync(here('package.json'), 'utf8'))
 
 rmSync(here('dist/bundle'), { recursive: true, force: true })
@@ -20,13 +24,58 @@ await build({
   minifySyntax: true,
   sourcemap: 'external',
   sourcesContent: false,
-  // Packages with native parts stay where npm put them.
-  external: ['lmdb', 'fs-native-extensions'],
+  external,
   // The sources, so that the bundle is never older than they are.
-  alias: Object.fromEntries(
-    readdirSync(here('../../libs')).map((lib) => [`@tsbuild/${lib}`, here(`../../libs/${lib}/src/index.ts`)]),
-  ),
+  alias: Object.fromEntries(readdirSync(here('../../libs')).flatMap(sourcesOf)),
   define: { CACHE_SERVER_VERSION: JSON.stringify(manifest.version), 'import.meta.url': 'bundleUrl' },
   banner: { js: "const bundleUrl=require('node:url').pathToFileURL(__filename).href;" },
   logLevel: 'warning',
 })
+assemble()
+
+/** What a lib exports, as the sources that it is built from. */
+function sourcesOf(lib) {
+  const { exports } = JSON.parse(readFileSync(here(`../../libs/${lib}/package.json`), 'utf8'))
+  return Object.entries(exports).map(([path, { default: built }]) => [
+    `@tsbuild/${lib}${path.slice(1)}`,
+    here(`../../libs/${lib}/${built.replace('./dist/', 'src/').replace(/js$/, 'ts')}`),
+  ])
+}
+
+/** Makes dist/program: the launcher, the bundle, and the packages that are not in it. It runs wherever it is copied to. */
+function assemble() {
+  const program = here('dist/program')
+  rmSync(program, { recursive: true, force: true })
+  mkdirSync(program, { recursive: true })
+  cpSync(here('bin'), join(program, 'bin'), { recursive: true })
+  cpSync(here('dist/bundle/cache-server.cjs'), join(program, 'dist/bundle/cache-server.cjs'))
+  const seen = new Set()
+  for (const name of external) copyPackage(name, here('build.js'), program, seen)
+}
+
+/** Copies a package and what it depends on; of native parts those of this platform. */
+function copyPackage(name, from, program, seen) {
+  if (seen.has(name)) return
+  seen.add(name)
+  const folder = packageFolder(name, from)
+  if (folder === undefined) return
+  const other = (path) =>
+    path.includes(`${sep}prebuilds${sep}`) && !path.includes(`${process.platform}-${process.arch}`)
+  cpSync(folder, join(program, 'node_modules', name), {
+    recursive: true,
+    dereference: true,
+    filter: (path) => !other(path.slice(folder.length)),
+  })
+  const { dependencies } = JSON.parse(readFileSync(join(folder, 'package.json'), 'utf8'))
+  for (const each of Object.keys(dependencies ?? {}))
+    copyPackage(each, join(folder, 'package.json'), program, seen)
+}
+
+/** The nearest node_modules that has it; undefined for what is optional and not there. */
+function packageFolder(name, from) {
+  for (const place of createRequire(from).resolve.paths(name) ?? []) {
+    const folder = join(place, name)
+    if (existsSync(join(folder, 'package.json'))) return folder
+  }
+  return undefined
+}

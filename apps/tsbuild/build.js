@@ -26,14 +26,21 @@ await build({
   // Packages with native parts stay where npm put them.
   external: ['lmdb', 'fs-native-extensions'],
   // The sources, so that the bundle is never older than they are.
-  alias: Object.fromEntries(
-    readdirSync(here('../../libs')).map((lib) => [`@tsbuild/${lib}`, here(`../../libs/${lib}/src/index.ts`)]),
-  ),
+  alias: Object.fromEntries(readdirSync(here('../../libs')).flatMap(sourcesOf)),
   define: { TSBUILD_VERSION: JSON.stringify(manifest.version), 'import.meta.url': 'bundleUrl' },
   banner: { js: "const bundleUrl=require('node:url').pathToFileURL(__filename).href;" },
   logLevel: 'warning',
 })
 warmUp()
+
+/** What a lib exports, as the sources that it is built from. */
+function sourcesOf(lib) {
+  const { exports } = JSON.parse(readFileSync(here(`../../libs/${lib}/package.json`), 'utf8'))
+  return Object.entries(exports).map(([path, { default: built }]) => [
+    `@tsbuild/${lib}${path.slice(1)}`,
+    here(`../../libs/${lib}/${built.replace('./dist/', 'src/').replace(/js$/, 'ts')}`),
+  ])
+}
 
 /** Makes the code cache in a process that has just run commands: it holds the functions that were called. */
 function warmUp() {

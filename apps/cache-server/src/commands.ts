@@ -79,4 +79,10 @@ export const commands: readonly CommandRow[] = [
     summary: 'Print the public keys for clients',
     load: async () => (await import('./commands/keys.ts')).exportKeys,
   },
+  {
+    name: 'health',
+    usage: 'health',
+    summary: 'Say whether the server is ready',
+    load: () => import('./commands/health.ts'),
+  },
 ]

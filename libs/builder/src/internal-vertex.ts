@@ -36,7 +36,8 @@ export function createInternalVertices(ref: string, events: EventSink, now: () =
         return result
       } catch (error) {
         const message = error instanceof Error ? error.message : String(error)
-        if (isBuildError(error) && error.code === 'ERR_CANCELLED')
+        // What a cache promised and did not give is had in another way.
+        if (isBuildError(error) && ['ERR_CANCELLED', 'ERR_CACHE_LAYER'].includes(error.code))
           events({ type: 'vertex.cancelled', vertex, at: now() })
         else events({ type: 'vertex.failed', vertex, error: message, at: now() })
         throw error

@@ -5,12 +5,13 @@ import { isBuildError, redact, withDetails } from '@tsbuild/errors'
 import type { EventSink } from '@tsbuild/events'
 import { createExecutor, type Executor } from '@tsbuild/executor'
 import type { BuildRecorder } from '@tsbuild/history'
-import { createOps, digestSecrets, type FailureKeeping, type OpResult } from '@tsbuild/ops'
+import { createOps, digestSecrets, type FailureKeeping, isAtHand, type OpResult } from '@tsbuild/ops'
 import { createSnapshotter, emptyFilesystem, type Snapshotter } from '@tsbuild/snapshot'
 import { type SolverOp, solve } from '@tsbuild/solver'
 import { withStoreSpace } from '@tsbuild/store'
 import { createAttestations } from './attestations/create-attestations.ts'
 import { createMaterialLog, type MaterialLog } from './attestations/materials.ts'
+import type { BuildCaches, BuildExports } from './caches.ts'
 import { checkEngines } from './check-engines.ts'
 import { checkOutputs } from './check-outputs.ts'
 import { type Collector, createCollector } from './collector.ts'
@@ -20,6 +21,7 @@ import { executionOptions } from './execution-options.ts'
 import { withPlatformHints } from './foreign-platform.ts'
 import { holderName } from './holder-name.ts'
 import { createInternalVertices, type InternalVertices } from './internal-vertex.ts'
+import { type LayersElsewhere, storedLayersOnly } from './layers-elsewhere.ts'
 import { type Definition, loadDefinition } from './load-definition.ts'
 import type { Machine } from './machine.ts'
 import { tagsOf } from './output-names.ts'
@@ -56,14 +58,17 @@ export async function runBuild(given: BuildRun): Promise<BuildResult> {
   const materials = options.attestations?.provenance === undefined ? undefined : createMaterialLog()
   const run = { ...given, startedAt: machine.now(), materials }
   const internal = createInternalVertices(run.ref, run.events, machine.now)
+  const stored = storedLayersOnly(machine.store)
   const tags = tagsOf(options)
   await checkOutputs(options, machine.store.root)
   await checkEngines(run)
   const signer = await openPushSigner(options)
+  const caches = await cachesOf(run, internal)
   const snapshotter = createSnapshotter({
     store: machine.store,
     native: machine.native,
     fetch: machine.images.fetchLayer,
+    cached: (caches ?? stored).cached,
   })
   const secrets = createSecretSource(options)
   const remote = createRemote(run, secrets)
@@ -74,12 +79,26 @@ export async function runBuild(given: BuildRun): Promise<BuildResult> {
     const definition = await loadDefinition(tools, main)
     signal.throwIfAborted()
     const { file } = main
-    const solving = { run, internal, snapshotter, remote, secrets, tags, collector, file, signer }
-    return await solveAndWrite(solving, definition)
+    const layers = caches ?? stored
+    const solving = {
+      run,
+      internal,
+      snapshotter,
+      remote,
+      secrets,
+      tags,
+      collector,
+      file,
+      signer,
+      caches,
+      layers,
+    }
+    return await solveUntilWhole(solving, definition)
   } catch (error) {
     throw withText(withStoreSpace(withPlatformHints(error), machine.store.root), main.file)
   } finally {
     await snapshotter.close()
+    await caches?.close()
     // Also after a failure: it may have been for want of room.
     if (!signal.aborted) await collector.afterBuild()
   }
@@ -112,15 +131,77 @@ interface Solving {
   readonly collector: Collector
   readonly file: DockerfileText
   readonly signer: PushSigner | undefined
+  /** Undefined: the build has none. */
+  readonly caches: BuildCaches | undefined
+  readonly layers: LayersElsewhere
 }
 
-async function solveAndWrite(solving: Solving, definition: Definition): Promise<BuildResult> {
-  const { run, internal, snapshotter, tags, file, signer } = solving
+/** A build that has no cache elsewhere loads nothing for it. */
+async function cachesOf(run: BuildRun, internal: InternalVertices): Promise<BuildCaches | undefined> {
+  const { cacheFrom = [], cacheTo = [] } = run.options
+  if (cacheFrom.length === 0 && cacheTo.length === 0) return undefined
+  const { openBuildCaches } = await import('./caches.ts')
+  return openBuildCaches({ run, internal })
+}
+
+/** What a cache promised and did not give is taken out of account, so often; then all that was found is. */
+const attemptsWithFound = 3
+
+/** A layer that cannot be had after all counts as gone: all is looked up once more, and its step runs. */
+async function solveUntilWhole(solving: Solving, definition: Definition): Promise<BuildResult> {
+  const { run, caches } = solving
+  const exports = exportsOf(solving, definition)
+  for (let attempt = 1; ; attempt++) {
+    const events = attempt === 1 ? run.events : withoutPlans(run.events)
+    try {
+      return await solveAndWrite({ ...solving, run: { ...run, events } }, definition, exports)
+    } catch (error) {
+      if (!isPassing(error) || run.signal.aborted || attempt > attemptsWithFound) {
+        await exports?.abort()
+        throw error
+      }
+      if (attempt === attemptsWithFound) caches?.refuseAll()
+    }
+  }
+}
+
+function isPassing(error: unknown): boolean {
+  return isBuildError(error) && error.code === 'ERR_CACHE_LAYER'
+}
+
+/** Each vertex is planned once, however often it is solved. */
+function withoutPlans(events: EventSink): EventSink {
+  return (event) => {
+    if (event.type !== 'vertex.planned' || event.role === 'internal') events(event)
+  }
+}
+
+function exportsOf(
+  { run, caches, snapshotter }: Solving,
+  { graph, images }: Definition,
+): BuildExports | undefined {
+  const layerOf = wantedLayers(graph, images, run.options)
+  const { fetchLayer } = run.machine.images
+  return caches?.export({
+    snapshotter,
+    graph,
+    layerOf,
+    fetch: (layer, signal) =>
+      layer.kind === 'image' ? fetchLayer(layer, signal) : caches.cached.fetch(layer, signal),
+  })
+}
+
+async function solveAndWrite(
+  solving: Solving,
+  definition: Definition,
+  exports: BuildExports | undefined,
+): Promise<BuildResult> {
+  const { run, internal, snapshotter, tags, file, signer, layers } = solving
   // They come from the build arguments, whatever the platform is.
   const proxyEnv = definition.images[0]?.proxyEnv ?? []
   const executor = executorOf(run, proxyEnv, internal)
   try {
-    const solution = await solveGraph(solving, definition, executor)
+    const solution = await solveGraph(solving, definition, executor, exports)
     // Nothing runs any more: what the steps shared ends while the outputs are written.
     solution.durable.then(() => executor.close()).catch(() => {})
     const platforms = definition.images.map((frontend, index) => {
@@ -128,9 +209,15 @@ async function solveAndWrite(solving: Solving, definition: Definition): Promise<
       return { frontend, filesystem: result?.kind === 'filesystem' ? result.filesystem : emptyFilesystem }
     })
     const attestations = createAttestations({ run, internal, snapshotter, platforms, file })
-    const written = await writeOutputs({ run, internal, snapshotter, platforms, attestations, signer })
+    const exporting = solution.durable.then(() => exports?.finish(solution.steps))
+    exporting.catch(() => {})
+    const { cached: cachedLayers } = layers
+    const parts = { run, internal, snapshotter, platforms, attestations, signer, cached: cachedLayers }
+    const written = await writeOutputs(parts)
     const provenances = await attestations?.provenances()
     await solution.durable
+    await exporting
+    await solution.keepFound()
     const { cached, executed } = solution
     const steps = { total: cached + executed, cached, executed }
     return { ref: run.ref, ...written, tags, provenances, steps }
@@ -162,9 +249,10 @@ function withText(error: unknown, { shown, text }: DockerfileText): unknown {
 }
 
 async function solveGraph(
-  { run, snapshotter, remote, secrets, collector }: Solving,
+  { run, snapshotter, remote, secrets, collector, caches, layers }: Solving,
   { graph, images, contexts }: Definition,
   executor: Executor,
+  exports: BuildExports | undefined,
 ) {
   const { machine, events, signal } = run
   const { store } = machine
@@ -179,6 +267,7 @@ async function solveGraph(
     snapshotter,
     executor,
     hasSnapshot: (id) => store.snapshots.has(id),
+    hasCached: (layer) => layers.has(layer),
     layerOf: wantedLayers(graph, images, run.options),
     contexts: contexts.open,
     fetch: async (source, fetching) =>
@@ -197,7 +286,15 @@ async function solveGraph(
   const solution = await solve<OpResult>({
     graph,
     op: (vertex) => withRoom(op(vertex), collector),
-    cache,
+    cache:
+      caches?.over(cache, (stored) =>
+        isAtHand(stored, {
+          hasSnapshot: (id) => store.snapshots.has(id),
+          hasCached: (layer) => layers.has(layer),
+        }),
+      ) ?? cache,
+    onStep: exports?.onStep,
+    isPassing,
     exclusive: (key, body, onWait, aborted) =>
       store.locks.withLock(`step ${key}`, body, {
         onWait: (holder) => onWait(holderName(holder)),
@@ -212,7 +309,11 @@ async function solveGraph(
   const durable = Promise.all([solution.durable, cache.settled()]).then(() => undefined)
   // An output may fail first, and then nobody waits for it.
   durable.catch(() => {})
-  return { ...solution, durable }
+  return {
+    ...solution,
+    durable,
+    keepFound: async () => await exports?.keepFound(await solution.steps(), cache),
+  }
 }
 
 /** A step begins when there is room for it, where there can be any, and again where that was not enough. */

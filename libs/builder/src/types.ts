@@ -16,7 +16,7 @@ import type {
 import type { Port, ProcessOptions } from '@tsbuild/native'
 import type { Descriptor } from '@tsbuild/oci'
 import type { CredentialProvider, RegistryHosts } from '@tsbuild/registry'
-import type { CacheSource, CacheTarget } from '@tsbuild/remote-cache'
+import type { CacheOpeners, CacheSource, CacheTarget } from '@tsbuild/remote-cache'
 import type { AttestationSpecs, BuiltProvenance } from './attestations/attestation-types.ts'
 import type { CompareImagesOptions } from './compare-images.ts'
 import type { ExplainOptions, ExplainReport } from './explain-types.ts'
@@ -67,6 +67,8 @@ export interface BuilderOptions {
   readonly space?: SpaceLimits | undefined
   /** How much history is kept. Default 100 builds, 30 days, 1 GiB; with no build at all nothing is written down. */
   readonly history?: Partial<HistoryLimits> | undefined
+  /** Other ways to reach caches than those of libs/remote-cache. */
+  readonly cacheOpeners?: CacheOpeners | undefined
   /** Of the program, for the history of builds. */
   readonly version?: string | undefined
 }

@@ -44,7 +44,7 @@ export function wantedLayers(
 }
 
 /** The inputs whose layers are in a vertex's result. */
-function stackedUpon({ op, inputs }: Vertex): readonly Digest[] {
+export function stackedUpon({ op, inputs }: Vertex): readonly Digest[] {
   if (op.kind === 'merge') return inputs
   const base = op.kind === 'exec' || op.kind === 'file' ? op.rootfs : undefined
   const input = base === undefined ? undefined : inputs[base]

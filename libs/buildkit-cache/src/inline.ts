@@ -1,6 +1,7 @@
 import { type DiffId, isDigest, parseDiffId } from '@tsbuild/digest'
 import { type Descriptor, invalidDocument, type Manifest, parseJsonObject } from '@tsbuild/oci'
 import { isRecord, parseJson } from '@tsbuild/shape'
+import { chainOf } from './chain.ts'
 import { cacheConfigOf, type PlacedLayer } from './parse-config.ts'
 import type { BuildkitRecord, CacheConfig, CacheLayer } from './types.ts'
 import { normalizeCacheConfig, recordToJson } from './write-config.ts'
@@ -151,13 +152,6 @@ function allChains(layers: readonly CacheLayer[], { results, chains }: BuildkitR
     ...results.map(({ layer, createdAt }) => ({ chain: chainOf(layers, layer), createdAt })),
     ...chains.map((each) => ({ chain: each.layers, createdAt: each.createdAt })),
   ]
-}
-
-/** The places of a layer and those below it, lowest first. */
-export function chainOf(layers: readonly Pick<CacheLayer, 'parent'>[], top: number): readonly number[] {
-  const chain: number[] = []
-  for (let at = top; at >= 0; at = layers[at]?.parent ?? -1) chain.push(at)
-  return chain.reverse()
 }
 
 /** Leaves out records without a result that no record with one stands upon. */

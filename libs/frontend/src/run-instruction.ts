@@ -6,7 +6,7 @@ import { argvOf, history } from './history.ts'
 import { shellOf } from './metadata-instructions.ts'
 import { addMounts } from './mounts.ts'
 import { isFileName } from './paths.ts'
-import { splitAssignment } from './scope.ts'
+import { type Scope, splitAssignment } from './scope.ts'
 import type { StageBuilder } from './stage-builder.ts'
 import { nextStepName, type StageState } from './stage-state.ts'
 import type { FrontendOptions } from './types.ts'
@@ -36,6 +36,7 @@ export async function addRun(
     args,
     ...(instruction.command.form === 'exec' ? {} : { shell }),
     env: state.scope.environment(),
+    ...envOrder(state.scope),
     argNames: state.scope.args().map((entry) => splitAssignment(entry)[0]),
     cwd: state.config.workingDir || '/',
     user: state.config.user ?? '',
@@ -60,6 +61,14 @@ export async function addRun(
     ignoreCache: state.ignoreCache,
   })
   state.history.push({ createdBy: history.run(state.scope.args(), args), emptyLayer: false })
+}
+
+/** Left out where it is the order in which they stand, as it almost always is. */
+function envOrder(scope: Scope): Pick<ExecOp, 'envOrder'> {
+  const names = scope.environment().map((entry) => splitAssignment(entry)[0])
+  const places = new Map(names.map((name, place) => [name, place]))
+  const order = scope.lastSet().flatMap((name) => places.get(name) ?? [])
+  return order.every((place, index) => place === index) ? {} : { envOrder: order }
 }
 
 /** `none` of the step wins over everything; else the flag of the step, else that of the build. */

@@ -10,6 +10,8 @@ const notInEnvironment = new Set(['BUILDKIT_SBOM_SCAN_CONTEXT', 'BUILDKIT_SBOM_S
 export interface Scope {
   /** `NAME=value` in order of first appearance. */
   environment(): readonly string[]
+  /** Names in the order in which they were set last, as BuildKit has its variables. */
+  lastSet(): readonly string[]
   /**
    * Declared ARGs as `NAME=value` with what RUN sees, which may be the value of an ENV; empty for one without a value. For
    * the history of RUN.
@@ -23,14 +25,24 @@ export interface Scope {
   expandHeredoc(body: string, source: SourceRange): string
 }
 
-/** Starts the scope of a stage from that of its base: an image's environment, or all that an earlier stage knows. */
+/**
+ * Starts the scope of a stage from that of its base: an image's environment, or all that an earlier stage knows. What is in the
+ * config of the base is set once more, as BuildKit does it: variables of a stage come after its arguments.
+ */
 export function createScope(
-  base: Pick<Scope, 'environment' | 'args'>,
+  base: Pick<Scope, 'environment' | 'args' | 'lastSet'>,
+  configured: readonly string[],
   escapeToken: EscapeToken,
   onUnknown: (use: UnknownName) => void = () => {},
 ): Scope {
   const values = new Map(base.environment().map(splitAssignment))
   const args = new Map(base.args().map(splitAssignment))
+  const order = new Set(base.lastSet())
+  const setLast = (name: string) => {
+    order.delete(name)
+    order.add(name)
+  }
+  for (const entry of configured) setLast(splitAssignment(entry)[0])
   const lookUp: Environment = (name) => values.get(name)
   const how = (source: SourceRange): ExpandOptions => ({
     escape: escapeToken,
@@ -43,10 +55,16 @@ export function createScope(
   return {
     environment: () => [...values].map(([name, value]) => `${name}=${value}`),
     args: () => [...args].map(([name, value]) => `${name}=${values.get(name) ?? value}`),
-    setEnv: (name, value) => void values.set(name, value),
+    lastSet: () => [...order],
+    setEnv(name, value) {
+      values.set(name, value)
+      setLast(name)
+    },
     setArg(name, value) {
       args.set(name, value ?? '')
-      if (value !== undefined && !notInEnvironment.has(name)) values.set(name, value)
+      if (value === undefined || notInEnvironment.has(name)) return
+      values.set(name, value)
+      setLast(name)
     },
     expand: (word, source) => expand(word, lookUp, how(source)),
     expandWords: (word, source) => expandWords(word, lookUp, how(source)),

@@ -64,6 +64,7 @@ export function startState(
     stage,
     scope: createScope(
       parent?.scope ?? imageScope(env),
+      env,
       options.dockerfile.escape,
       builder.observer.unknownName,
     ),
@@ -121,7 +122,7 @@ function withDefaultPath(env: readonly string[]): readonly string[] {
 }
 
 function imageScope(env: readonly string[]) {
-  return { environment: () => env, args: () => [] }
+  return { environment: () => env, args: () => [], lastSet: () => [] }
 }
 
 function ignoresCache({ noCache }: FrontendOptions, stage: Stage): boolean {

@@ -103,6 +103,8 @@ export interface ExecOp {
   readonly shell?: readonly string[] | undefined
   /** `NAME=value`, in order. */
   readonly env: readonly string[]
+  /** Places in `env` in the order in which the variables were set last, for BuildKit's key of the step; undefined: as they stand. Counts in no key. */
+  readonly envOrder?: readonly number[] | undefined
   /** Which of them are build arguments, for whoever explains the step. Counts in no key. */
   readonly argNames?: readonly string[] | undefined
   readonly cwd: string

@@ -56,3 +56,8 @@ export function loadLayer(
   const layer: LayerRef = { kind: 'snapshot', id: snapshot, createdAt }
   return { kind: 'filesystem', filesystem: withLayer(base, layer) }
 }
+
+/** Whether what a step stored can be brought back. */
+export function isAtHand(stored: KeyValue, layers: Pick<OpsOptions, 'hasSnapshot' | 'hasCached'>): boolean {
+  return loadLayer(stored, emptyFilesystem, layers) !== undefined
+}

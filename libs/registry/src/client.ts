@@ -1,5 +1,6 @@
 import { lookup as systemLookup } from 'node:dns'
 import { createTransport, sleepFor, userAgent } from '@tsbuild/http'
+import type { ImageReference } from '@tsbuild/oci'
 import { hasBlob, mountBlob } from './blobs.ts'
 import { type Connection, createConnection } from './connection.ts'
 import { downloadBlob, openBlob, withoutFirst } from './download.ts'
@@ -10,10 +11,10 @@ import { fetchManifest, headManifest, purposeOf } from './manifests.ts'
 import { listRepositories, listTags } from './pages.ts'
 import { createManifestWriter, type ManifestWriter } from './push-manifest.ts'
 import { listReferrers } from './referrers.ts'
-import { createRouter, type Router } from './router.ts'
+import { type Ask, createRouter, type Router } from './router.ts'
 import { searchRegistry } from './search.ts'
 import type { Resolve } from './sources.ts'
-import type { Credentials, RegistryClient, RegistryClientOptions } from './types.ts'
+import type { Credentials, RegistryClient, RegistryClientOptions, ResolveOptions } from './types.ts'
 import { uploadBlob } from './upload.ts'
 
 const defaultConcurrency = 6
@@ -69,11 +70,11 @@ function pulls(
 ): Pick<RegistryClient, 'resolve' | 'resolveDescriptor' | 'fetchBlob' | 'downloadBlob'> {
   return {
     resolve: (reference, call = {}) =>
-      router.pull(reference, 'manifest', (connection, at) =>
+      pullManifest(router, reference, call, (connection, at) =>
         limits.run(at.registry, call.signal, () => fetchManifest(connection, at, call)),
       ),
     resolveDescriptor: (reference, call = {}) =>
-      router.pull(reference, 'manifest', (connection, at) =>
+      pullManifest(router, reference, call, (connection, at) =>
         limits.run(at.registry, call.signal, async () => {
           const found = await headManifest(connection, at, call)
           return found === 'unknown' ? (await fetchManifest(connection, at, call)).descriptor : found
@@ -98,6 +99,15 @@ function pulls(
       )
     },
   }
+}
+
+function pullManifest<T>(
+  router: Router,
+  reference: ImageReference,
+  { direct = false }: ResolveOptions,
+  ask: Ask<T>,
+): Promise<T> {
+  return direct ? router.write(reference, ask) : router.pull(reference, 'manifest', ask)
 }
 
 function pushes(
@@ -156,6 +166,7 @@ function connectionWith(
     credentials: credentials === undefined ? (options.credentials ?? anonymous) : async () => credentials,
     trustedRealms: options.trustedRealms ?? [],
     insecureHosts: options.insecureHosts ?? [],
+    basePath: options.basePath ?? '',
     userAgent: options.userAgent ?? userAgent,
     retry: {
       settings: { ...options.retry, ...(how.attempts === 1 ? { attempts: 1 } : {}) },

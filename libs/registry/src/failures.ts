@@ -121,6 +121,11 @@ export function isBlobUnknown(error: unknown): boolean {
   return Array.isArray(codes) && codes.some((code) => unknownCodes.has(code))
 }
 
+/** Whether a registry did not take a manifest because its tag means another one by now. */
+export function isPreconditionFailed(error: unknown): boolean {
+  return isBuildError(error) && error.code === 'ERR_REGISTRY_STATUS' && error.details.status === 412
+}
+
 /** `BLOB_UNKNOWN` is what some registries say of a manifest; `MANIFEST_UNKNOWN` is said of an index. */
 const unknownCodes: ReadonlySet<unknown> = new Set([
   'MANIFEST_BLOB_UNKNOWN',

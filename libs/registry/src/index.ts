@@ -5,7 +5,7 @@ export { askCredentialHelper, tellCredentialHelper } from './credential-helper.t
 export { dockerConfigCredentials, firstCredentials } from './docker-config.ts'
 export type { ConfigEdit } from './edit-docker-config.ts'
 export { editDockerConfig } from './edit-docker-config.ts'
-export { isBlobUnknown } from './failures.ts'
+export { isBlobUnknown, isPreconditionFailed } from './failures.ts'
 export { fileSink } from './file-sink.ts'
 export type { HostCertificates, MirrorRule, RegistryHosts, RegistryRule, Trust } from './hosts.ts'
 export { noHosts } from './hosts.ts'
@@ -16,6 +16,7 @@ export type {
   Credentials,
   FoundRepository,
   LoginOutcome,
+  PutManifestOptions,
   ReferrersOptions,
   RegistryClient,
   RegistryClientOptions,

@@ -14,7 +14,7 @@ import {
 } from '@tsbuild/oci'
 import type { Connection, RegistryRequest } from './connection.ts'
 import { nonsense, type Purpose, readBody, readErrorAnswer } from './failures.ts'
-import type { CallOptions, ResolvedManifest, ResolveOptions } from './types.ts'
+import type { PutManifestOptions, ResolvedManifest, ResolveOptions } from './types.ts'
 
 /** Fetches a manifest and verifies it; a digest that does not match is fetched once more. */
 export async function fetchManifest(
@@ -77,7 +77,7 @@ export async function putBytes(
   connection: Connection,
   reference: ImageReference,
   manifest: { readonly bytes: Uint8Array; readonly mediaType: string },
-  options: CallOptions,
+  options: PutManifestOptions,
 ): Promise<PutManifest> {
   const purpose = purposeOf('push', reference)
   const digest = digestBytes(manifest.bytes)
@@ -87,7 +87,7 @@ export async function putBytes(
       scopes: [pushScope(reference.repository)],
       method: 'PUT',
       target: `/v2/${reference.repository}/manifests/${reference.tag ?? digest}`,
-      headers: { 'content-type': manifest.mediaType },
+      headers: { 'content-type': manifest.mediaType, ...condition(options) },
       body: manifest.bytes,
       purpose,
       signal: options.signal,
@@ -99,6 +99,12 @@ export async function putBytes(
     const descriptor = { mediaType: manifest.mediaType, digest, size: manifest.bytes.byteLength }
     return { descriptor, subject: response.header('oci-subject') }
   })
+}
+
+/** A registry's entity tag of a manifest is its digest. */
+function condition({ onlyOver }: PutManifestOptions): Readonly<Record<string, string>> {
+  if (onlyOver === undefined) return {}
+  return onlyOver === 'nothing' ? { 'if-none-match': '*' } : { 'if-match': `"${onlyOver}"` }
 }
 
 /** The token scope for reading a repository. */

@@ -5,7 +5,7 @@ import pLimit from 'p-limit'
 import type { Connection } from './connection.ts'
 import { deleteScope, fetchManifest, purposeOf, putBytes } from './manifests.ts'
 import { changeFallback, fallbackTag, type Referrer, referrerOf } from './referrers.ts'
-import type { CallOptions } from './types.ts'
+import type { CallOptions, PutManifestOptions } from './types.ts'
 
 /** Writes manifests and keeps the lists of what refers to what. */
 export interface ManifestWriter {
@@ -13,7 +13,7 @@ export interface ManifestWriter {
   put(
     reference: ImageReference,
     manifest: { readonly bytes: Uint8Array; readonly mediaType: string },
-    options: CallOptions,
+    options: PutManifestOptions,
   ): Promise<Descriptor>
   /** See `RegistryClient.deleteManifest`. */
   remove(reference: ImageReference, options: CallOptions): Promise<void>

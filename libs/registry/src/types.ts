@@ -31,6 +31,8 @@ export interface RegistryClientOptions {
   readonly trustedRealms?: readonly string[] | undefined
   /** Mirrors, locations, trust and certificates of each host. Called with the first call, once. */
   readonly hosts?: (() => Promise<RegistryHosts>) | undefined
+  /** What stands before `/v2` of every registry that is asked: `/cache`. Default: nothing. */
+  readonly basePath?: string | undefined
   readonly proxy?: ProxySettings | undefined
   readonly userAgent?: string | undefined
   /** Requests under way to one host. Default 6. */
@@ -56,6 +58,17 @@ export interface CallOptions {
 export interface ResolveOptions extends CallOptions {
   /** Media types, best first. Default: every manifest and index that tsbuild reads. */
   readonly accept?: readonly string[] | undefined
+  /** Asks the registry itself, and no mirror: of a tag that is about to be written. */
+  readonly direct?: boolean | undefined
+}
+
+/** For {@link RegistryClient.putManifest}. */
+export interface PutManifestOptions extends CallOptions {
+  /**
+   * Only where the tag means the manifest of this digest, or with `nothing` where it means none: `If-Match`, `If-None-Match`. Most
+   * registries do not look at it.
+   */
+  readonly onlyOver?: Digest | 'nothing' | undefined
 }
 
 /** A manifest or index as the registry holds it; the bytes have the descriptor's digest. */
@@ -181,12 +194,13 @@ export interface RegistryClient {
    * Stores a manifest under the reference's tag, or under its digest where it has no tag. One with a subject is added to
    * the subject's list of referrers where the registry does not do so itself: a tag `sha256-<hex>`, written by one call
    * of this client at a time; another client that writes it at the same moment may undo it.
+   * @throws {EnvironmentError} `ERR_REGISTRY_STATUS`, for which `isPreconditionFailed` holds, where `onlyOver` does not
    */
   putManifest(
     reference: ImageReference,
     bytes: Uint8Array,
     mediaType: string,
-    options?: CallOptions,
+    options?: PutManifestOptions,
   ): Promise<Descriptor>
   /**
    * Deletes the manifest of the reference's digest, or where it has none its tag. One with a subject leaves the list

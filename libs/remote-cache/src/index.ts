@@ -1,7 +1,23 @@
+export { cacheName } from './cache-name.ts'
+export type { BlobOfLayer, BuildkitPart } from './index-format/exporter.ts'
+export type { CacheIndex, IndexedStep } from './index-format/types.ts'
+export type { InlineLayer } from './inline/write-inline.ts'
+export { inlineCacheMembers } from './inline/write-inline.ts'
+export { cacheOpeners } from './openers.ts'
+export type {
+  Caches,
+  CachesOptions,
+  Exports,
+  ExportsOptions,
+  ExportTarget,
+  SolvedLayer,
+} from './session/index.ts'
+export { openCaches, openExports } from './session/index.ts'
 export type {
   CacheExporter,
   CacheImporter,
   CacheLayerOptions,
+  CacheOpeners,
   CacheSource,
   CacheTarget,
   CacheTargetCommon,
@@ -13,6 +29,7 @@ export type {
   FinishedBuild,
   FoundRecord,
   IndexedResult,
+  OpenTools,
   ServerKeys,
   ServerPlace,
 } from './types.ts'

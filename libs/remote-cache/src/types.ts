@@ -3,9 +3,10 @@ import type { StepResult } from '@tsbuild/cache-protocol'
 import type { Digest } from '@tsbuild/digest'
 import type { MergedGraph } from '@tsbuild/graph'
 import type { Compression, LayerForm } from '@tsbuild/native'
+import type { RegistryClient, RegistryClientOptions, RegistryHosts } from '@tsbuild/registry'
 import type { CachedLayerRef, LayerRef } from '@tsbuild/snapshot'
 import type { CacheRecord, PlannedStep, WantedRecord } from '@tsbuild/solver'
-import type { StoredLayer } from '@tsbuild/store'
+import type { Store, StoredLayer } from '@tsbuild/store'
 
 /** `--cache-from`. An image with an inline cache is of type `registry`. @see spec/interface.md 5.3 */
 export type CacheSource =
@@ -167,6 +168,33 @@ export interface ExportTools {
   readonly signal: AbortSignal
   /** Says a line about what is done. */
   readonly status: (line: string) => void
+}
+
+/** What back ends reach the outside with. */
+export interface OpenTools {
+  readonly store: Store
+  /** @param insecureHosts besides those of the options; the same client for the same hosts */
+  readonly registry: (insecureHosts?: readonly string[]) => RegistryClient
+  /** Unix ms. */
+  readonly now: () => number
+  /** `tsbuild/0.1.0`. */
+  readonly builder: string
+  /** How a cache-server is reached: as registries are. */
+  readonly network?:
+    | (Pick<RegistryClientOptions, 'ca' | 'proxy'> & Partial<Pick<RegistryHosts, 'certificates'>>)
+    | undefined
+  /** A file of the user's that remembers keys of cache-servers; undefined: every contact is the first one. */
+  readonly knownServers?: string | undefined
+  /** Says a line about what is done. */
+  readonly tell?: ((line: string) => void) | undefined
+  /** Shows a warning about a cache that goes on being used. */
+  readonly warn?: ((message: string) => void) | undefined
+}
+
+/** How caches are reached. */
+export interface CacheOpeners {
+  importer(source: CacheSource, tools: OpenTools): Promise<CacheImporter>
+  exporter(target: CacheTarget, tools: OpenTools, using: ExportTools): Promise<CacheExporter>
 }
 
 /** One of `--cache-to`, opened. */

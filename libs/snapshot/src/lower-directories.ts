@@ -9,7 +9,7 @@ import { blobToUnpack, type CachedLayers, preferStored } from './cached-layers.t
 import type { GrowingBlob } from './growing-blob.ts'
 import { type Fetching, isCancelled, type LayerFetches } from './layer-fetches.ts'
 import { layerFormat, storedLayer } from './layer-format.ts'
-import type { BlobRef, Filesystem } from './layers.ts'
+import type { BlobRef, CachedLayerRef, Filesystem } from './layers.ts'
 import { memoised } from './memoised.ts'
 import type { MergedRuns } from './merged-runs.ts'
 import { layerLimits, withStoredBlob } from './stored-blob.ts'
@@ -40,6 +40,8 @@ export interface LowerDirectories {
   (filesystem: Filesystem, signal: AbortSignal): Promise<readonly string[]>
   /** The snapshots of its layers, lowest first. */
   stack(filesystem: Filesystem, signal: AbortSignal): Promise<readonly SnapshotId[]>
+  /** See {@link Snapshotter.unpackedAs}. */
+  unpackedAs(layer: CachedLayerRef): SnapshotId | undefined
 }
 
 /**
@@ -48,6 +50,7 @@ export interface LowerDirectories {
  */
 export function createLowerDirectories(options: LowerDirectoriesOptions, runs: MergedRuns): LowerDirectories {
   const unpacked = new Map<string, Promise<Unpacked>>()
+  const unpackedAs = new WeakMap<CachedLayerRef, SnapshotId>()
   const chained = createChains()
   const paths = async (stack: readonly SnapshotId[], signal: AbortSignal) =>
     (await runs.shorten(stack, signal)).map((id) => options.store.snapshots.path(id)).reverse()
@@ -92,6 +95,7 @@ export function createLowerDirectories(options: LowerDirectoriesOptions, runs: M
       if (place === undefined) throw new InternalError('ERR_INTERNAL', 'a layer below is not unpacked')
       const lower = () => paths(stack.slice(place.from), signal)
       const { id, committed } = await unpackOnce({ place, layer: blob, lower }, signal)
+      if (layer.kind === 'cached') unpackedAs.set(layer, id)
       if (commits.push(committed) > uncommitted) await commits.shift()
       stack.push(id)
     }
@@ -113,7 +117,10 @@ export function createLowerDirectories(options: LowerDirectoriesOptions, runs: M
   }
   const lowers = async (filesystem: Filesystem, signal: AbortSignal) =>
     await paths(await unpackAll(filesystem, signal), signal)
-  return Object.assign(lowers, { stack: unpackAll })
+  return Object.assign(lowers, {
+    stack: unpackAll,
+    unpackedAs: (layer: CachedLayerRef) => unpackedAs.get(layer),
+  })
 }
 
 /** Fires with either of two. Several fetches listen to it in several places each, which is no leak. */

@@ -7,7 +7,7 @@ import { conversionKey, convertLayer } from './convert-layer.ts'
 import { makeLayerBlob } from './layer-blob.ts'
 import { createLayerFetches, type FetchLayer } from './layer-fetches.ts'
 import { type LayerBlob, layerBlobOf, storedForm, storedLayer } from './layer-format.ts'
-import type { Filesystem, ImageLayerRef } from './layers.ts'
+import type { CachedLayerRef, Filesystem, ImageLayerRef } from './layers.ts'
 import { createLowerDirectories } from './lower-directories.ts'
 import { memoised } from './memoised.ts'
 import { createMergedRuns, type MergingLimits } from './merged-runs.ts'
@@ -64,6 +64,8 @@ export interface Snapshotter {
    * @throws {InternalError} `ERR_INTERNAL` for a file system without layers
    */
   topmost(filesystem: Filesystem, signal: AbortSignal): Promise<SnapshotId>
+  /** As what a layer of a cache was unpacked, if it was. */
+  unpackedAs(layer: CachedLayerRef): SnapshotId | undefined
   /** The layer blob of a snapshot in a form; made and stored on the first call. */
   layerBlob(id: SnapshotId, form: LayerForm, options: Cancellable): Promise<LayerBlob>
   /**
@@ -114,6 +116,7 @@ export function createSnapshotter(options: SnapshotterOptions): Snapshotter {
     async view(filesystem, signal) {
       return { lower: await lowers(filesystem, signal), upper: null, work: null }
     },
+    unpackedAs: (layer) => lowers.unpackedAs(layer),
     async topmost(filesystem, signal) {
       const id = (await lowers.stack(filesystem, signal)).at(-1)
       if (id === undefined) throw new InternalError('ERR_INTERNAL', 'a file system has no layer')

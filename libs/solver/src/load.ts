@@ -87,10 +87,7 @@ function take<R>(
 ): void {
   const solved = { vertex: state.vertex, keys: keys.filter((key) => key !== undefined), record, result }
   state.solved = solved
-  if (run.cache.used === undefined && run.onStep === undefined) return
-  const all = keysOf(solved)
-  run.cache.used?.(all, record)
-  run.onStep?.({ ...solved, keys: all })
+  run.onStep?.({ ...solved, keys: keysOf(solved) })
 }
 
 /** All keys of a step: of a record whose inputs count by content the content key follows. */

@@ -2,7 +2,7 @@ import { InternalError } from '@tsbuild/errors'
 import { definitionKey } from './keys.ts'
 import { find } from './load.ts'
 import { resolve } from './resolve.ts'
-import { fail, type Keyed, keyedOf, type Run, type State, viewInput } from './run.ts'
+import { fail, type Keyed, keyedOf, type Run, type State, sourceInput, viewInput } from './run.ts'
 import type { RecordedInput, StepOp } from './types.ts'
 
 /** What a vertex counts as for its readers, and the record found under its key. Asked of each vertex, inputs first. */
@@ -14,8 +14,7 @@ export async function lookUp<R>(run: Run<R>, state: State<R>): Promise<Keyed> {
 
 async function keyOf<R>(run: Run<R>, state: State<R>): Promise<Keyed> {
   const { op } = state
-  if (op.kind === 'source')
-    return { input: op.key === undefined ? undefined : { kind: 'source', key: op.key } }
+  if (op.kind === 'source') return { input: sourceInput(op) }
   if (op.kind === 'view') {
     await Promise.all(state.inputs.map((input) => keyedOf(input)))
     const inputs = state.inputs.map(({ counts }) => counts)

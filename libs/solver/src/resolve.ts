@@ -11,6 +11,7 @@ import {
   type Resolved,
   type Run,
   type State,
+  sourceInput,
   started,
   viewInput,
 } from './run.ts'
@@ -65,7 +66,7 @@ async function describe<R>(run: Run<R>, state: State<R>, op: SourceOp<R>): Promi
   started(run, vertex.digest)
   const result = await op.describe({ vertex, signal: run.signal, events: run.events })
   complete(run, vertex.digest)
-  return { result, input: (await keyedOf(state)).input }
+  return { result, input: sourceInput(op) }
 }
 
 async function make<R>(run: Run<R>, state: State<R>, op: StepOp<R>): Promise<Resolved<R>> {

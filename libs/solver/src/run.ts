@@ -10,6 +10,7 @@ import type {
   SolvedStep,
   SolveOptions,
   SolverOp,
+  SourceOp,
   StepOp,
   ViewOp,
 } from './types.ts'
@@ -76,6 +77,11 @@ export function keyedOf<R>(state: State<R>): Promise<Keyed> {
     state.keyed ??
     Promise.reject(new InternalError('ERR_INTERNAL', `"${state.vertex.name}" is not looked up`))
   )
+}
+
+/** What a source counts as; undefined for one that only its content can tell. */
+export function sourceInput<R>({ key }: SourceOp<R>): KeyedInput | undefined {
+  return key === undefined ? undefined : { kind: 'source', key }
 }
 
 /** What a view counts as: its inputs. Undefined while one of them has no key. */

@@ -178,8 +178,6 @@ export interface CacheStore {
    * @returns whether `load` may give another answer than before
    */
   ask?(wanted: WantedRecord, signal: AbortSignal): Promise<boolean>
-  /** A record is used in the place of a run, under all keys that are known of the step; maybe not for the first time. Must not throw. */
-  used?(keys: readonly Digest[], record: CacheRecord): void
   /**
    * Says why a step has to run: compares it with what was recorded. Asked for each step before it runs, after those that it
    * stands on; must not throw. Undefined where nobody can say.

@@ -12,6 +12,8 @@ export interface LiveTrust {
   /** The same list until the keys are others. */
   keys(): readonly TrustedKey[]
   signingKey(): SigningKey
+  /** Newest first. */
+  signingKeys(): KeyRing['keys']
   isRevoked(id: string): boolean
   /** @throws as {@link openKeyRing} and {@link readRevocations}; what was known before stays */
   refresh(): Promise<void>
@@ -49,6 +51,7 @@ export async function openLiveTrust(
   return {
     keys: () => ring.keys,
     signingKey: () => ring.keys[0],
+    signingKeys: () => ring.keys,
     isRevoked: (id) => revoked.has(id),
     refresh,
     close: () => clearInterval(timer),

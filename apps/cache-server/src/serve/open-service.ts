@@ -1,4 +1,5 @@
-import { type AccessEntry, HttpError, type HttpServerOptions, type Route } from '@tsbuild/http-server'
+import { distributionHeaders } from '@tsbuild/distribution'
+import { type AccessEntry, HttpError, type HttpServerOptions } from '@tsbuild/http-server'
 import type { OpenObjectStore } from '@tsbuild/object-store'
 import { parseUrl } from '@tsbuild/shape'
 import {
@@ -18,7 +19,8 @@ import type { Settings } from '../settings/read-settings.ts'
 import { tokenParties } from '../tokens/claims.ts'
 import { directoryOf, openStore } from '../with-store.ts'
 import { type LiveTrust, openLiveTrust } from './live-trust.ts'
-import { routesOf } from './routes.ts'
+import { type Routes, routesOf } from './routes.ts'
+import { createUpkeep, startUpkeep } from './upkeep.ts'
 
 /** Everything behind the sockets. */
 export interface Service {
@@ -26,6 +28,8 @@ export interface Service {
   readonly http: Omit<HttpServerOptions, 'tls'>
   /** Reads keys and revocations again. */
   reload(): Promise<void>
+  /** From now on `/readyz` says that nobody new should come. */
+  startEnding(): void
   /** Ends what runs beside requests, and closes the store. No request may be under way. */
   close(): Promise<void>
 }
@@ -42,12 +46,29 @@ export async function openService({ settings, host, log }: ServiceParts): Promis
   const store = await openStore(settings, host)
   try {
     await store.probe(AbortSignal.timeout(30_000))
+    const upkeep = createUpkeep({ store, settings, log, now: host.now })
     const trust = await openLiveTrust(directoryOf(settings), store, log)
-    const routes = await routesOf({ store, trust, settings, log, now: host.now })
+    let ending = false
+    const routes = await routesOf({
+      store: upkeep.store,
+      trust,
+      settings,
+      host,
+      log,
+      now: host.now,
+      isEnding: () => ending,
+    })
+    const stopMaintaining = everyMinute(() => routes.maintain(), log)
+    startUpkeep(upkeep, { store, settings }, routes.records)
     return {
-      http: await httpOptions(settings, trust, routes.table, host, log),
+      http: await httpOptions(settings, trust, routes, host, log),
       reload: () => trust.refresh(),
+      startEnding: () => {
+        ending = true
+      },
       close: async () => {
+        await upkeep.close()
+        await stopMaintaining()
         trust.close()
         await routes.close()
         await store.close()
@@ -59,6 +80,23 @@ export async function openService({ settings, host, log }: ServiceParts): Promis
   }
 }
 
+/** Does something each minute, never twice at once. @returns what ends it, once it is done with the one under way */
+function everyMinute(act: () => Promise<void>, log: Log): () => Promise<void> {
+  let underWay: Promise<void> | undefined
+  const timer = setInterval(() => {
+    underWay ??= act()
+      .catch((error: unknown) => log.warn({ reason: String(error) }, 'Upkeep failed, and is tried again'))
+      .finally(() => {
+        underWay = undefined
+      })
+  }, 60_000)
+  timer.unref()
+  return async () => {
+    clearInterval(timer)
+    await underWay
+  }
+}
+
 /** What failed first is what is reported. */
 async function closeQuietly(store: OpenObjectStore): Promise<void> {
   await store.close().catch(() => {})
@@ -67,7 +105,7 @@ async function closeQuietly(store: OpenObjectStore): Promise<void> {
 async function httpOptions(
   settings: Settings,
   trust: LiveTrust,
-  routes: readonly Route[],
+  routes: Routes,
   host: Host,
   log: Log,
 ): Promise<Omit<HttpServerOptions, 'tls'>> {
@@ -80,7 +118,7 @@ async function httpOptions(
     anonymous: isOpen ? loopbackGrant : strangers(settings),
   })
   return {
-    routes,
+    routes: routes.table,
     decide: (grant, needs, target) => decide(grant ?? nobody, needs, target),
     async authenticate(request) {
       const verdict = await verify(request.headers.authorization)
@@ -88,11 +126,15 @@ async function httpOptions(
       log.info({ remote: request.socket.remoteAddress, reason: verdict.reason }, 'A token was refused')
       throw new HttpError(401, 'UNAUTHORIZED', 'the token is not valid')
     },
+    headers: distributionHeaders,
     limits: limitsOf(settings),
     base: settings.basePath,
     hosts: isOpen && (await isPrivate(settings.listen)) ? ownNames(settings) : undefined,
     now: host.now,
-    onRequest: settings['log.access'] ? (entry) => logAccess(log, entry) : undefined,
+    onRequest(entry) {
+      routes.onRequest(entry)
+      if (settings['log.access']) logAccess(log, entry)
+    },
     onError: (error, entry) =>
       log.error(
         {

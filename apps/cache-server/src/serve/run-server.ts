@@ -33,6 +33,7 @@ export async function runServer({ settings, host, log, openService }: ServerPart
     warnOfEnd(tls, host, log)
     log.info({ listen: listeners.urls, engine: settings.engine, dir: settings.dir, pid: host.pid }, 'ready')
     const signal = await untilEnd(host, log, () => reload(settings, service, listeners, host, log))
+    service.startEnding()
     await drain(signal, settings.shutdownTimeout, listeners, log)
   } finally {
     await service.close()

@@ -51,10 +51,6 @@ export const settingRows = {
   listen: always(list(address), '127.0.0.1:7070', 'Where to listen: `HOST:PORT` or `unix:/path`; repeatable'),
   publicUrl: setting(httpUrl, 'What clients call this server, where that is not its address: behind a proxy'),
   basePath: always(urlPath, '/', 'The path below which everything is served'),
-  trustedProxies: setting(
-    list(text),
-    'Addresses and networks whose X-Forwarded-For is believed, in logs only; repeatable',
-  ),
   shutdownTimeout: always(duration, '30s', 'How long requests under way may take when the server ends'),
 
   auth: setting(
@@ -68,6 +64,7 @@ export const settingRows = {
     'local:ref/main',
     'Scopes of records that everybody may read with `publicRead`; repeatable',
   ),
+  publicMetrics: setting(yes, 'Everybody may read `/metrics`; otherwise it needs the operation `admin`'),
   oidc: setting(text, 'Issuers whose tokens of CI jobs are exchanged for ours, and the rules', {
     isFileOnly: true,
   }),
@@ -86,16 +83,18 @@ export const settingRows = {
   'oci.password': setting(text, 'The password', { isSecret: true }),
 
   'limits.connections': always(whole(1), '1024', 'Connections at once'),
-  'limits.requests': always(whole(1), '256', 'Requests at once; others are answered 429'),
+  'limits.requests': always(whole(1), '256', 'Requests at once; others are answered 503'),
   'limits.headersTimeout': always(duration, '10s', 'Until the head of a request is there'),
   'limits.idleTimeout': always(duration, '30s', 'Without a byte, in a request or between two'),
-  'limits.blobSize': always(size, '16g', 'The largest blob'),
-  'limits.uploads': always(whole(1), '256', 'Uploads under way at once'),
+  'limits.blobSize': always(size, '64g', 'The largest blob'),
+  'limits.uploads': always(whole(1), '4096', 'Uploads under way at once'),
+  'limits.uploadsPerToken': always(whole(1), '256', 'The same of one token'),
   'limits.uploadAge': always(age, '24h', 'After which an upload that was left is forgotten'),
   'limits.minFree': always(size, '256m', 'How much of the disk stays free: uploads beyond are answered 507'),
 
-  'quota.scopeSize': always(space, 'unlimited', 'What the records of one scope may refer to'),
-  'quota.tokenBytes': always(space, 'unlimited', 'What may be sent under one token that says nothing itself'),
+  'quota.requestsPerSecond': always(whole(1), '2000', 'Requests a second of one token, in the long run'),
+  'quota.burst': always(whole(1), '120000', 'How many of them may come at once'),
+  'quota.tokenBytes': always(size, '1t', 'What may be sent under one token that says nothing of it itself'),
 
   'gc.interval': always(duration, '10m', 'How often it is looked for what may go'),
   'gc.maxSize': always(space, '80%', 'Above it, what was used longest ago goes'),

@@ -1,7 +1,26 @@
 import { constants } from 'node:fs'
 import { mkdir, open, rmdir } from 'node:fs/promises'
 import { dirname } from 'node:path'
-import { diskFailure, errnoOf, onDisk } from '../failures.ts'
+import { diskFailure, errnoOf } from '../failures.ts'
+
+/**
+ * Makes a directory and those above it, where they are missing. Not by the runtime's own recursion, which says ENOTDIR where the disk is
+ * full.
+ */
+export async function makeDirectories(path: string): Promise<void> {
+  // Whoever removes what is empty may be faster than the second try.
+  for (let attempt = 1; ; attempt += 1) {
+    try {
+      await mkdir(path, 0o700)
+      return
+    } catch (error) {
+      const errno = errnoOf(error)
+      if (errno === 'EEXIST') return
+      if (errno !== 'ENOENT' || path === dirname(path) || attempt === 100) throw error
+      await makeDirectories(dirname(path))
+    }
+  }
+}
 
 /** Directories that are remembered to be durable; more are forgotten, oldest first, and synced again. */
 const mostKnown = 100_000
@@ -22,11 +41,6 @@ export class Directories {
   constructor(objects: string, durability: 'full' | 'none') {
     this.#objects = objects
     this.#durable = durability === 'full'
-  }
-
-  /** Makes a directory and those above it. */
-  async make(path: string): Promise<void> {
-    await onDisk('make directory', path, () => mkdir(path, { recursive: true, mode: 0o700 }))
   }
 
   /**

@@ -1,11 +1,11 @@
 import { constants, readFileSync } from 'node:fs'
-import { chmod, link, mkdir, open, readdir, rm, stat } from 'node:fs/promises'
+import { chmod, link, open, readdir, rm, stat } from 'node:fs/promises'
 import { dirname, isAbsolute, join } from 'node:path'
 import { EnvironmentError } from '@tsbuild/errors'
 import { FileLocks } from '@tsbuild/store'
 import { onDisk, unlessErrno } from '../failures.ts'
 import type { OpenObjectStore } from '../types.ts'
-import { Directories } from './directories.ts'
+import { Directories, makeDirectories } from './directories.ts'
 import { FsStore } from './fs-store.ts'
 import { FsLayout, formatVersion } from './layout.ts'
 import { openTemporaries } from './temporaries.ts'
@@ -53,7 +53,7 @@ async function ensureLayout(layout: FsLayout, { randomId, durability }: FsStoreO
   if (!isAbsolute(root) || root.includes('\0')) throw cannotOpen(root, 'expected an absolute path')
   if (isMade(layout)) return assertOurs(root)
   await onDisk('make object store', root, async () => {
-    await unlessErrno(['EEXIST'], () => mkdir(root, { recursive: true, mode: 0o700 }))
+    await makeDirectories(root)
     if (!(await stat(root)).isDirectory()) throw cannotOpen(root, 'it is not a directory')
     await assertOurs(root)
     const others = (await readdir(root)).filter((name) => !harmless.has(name) && name !== 'version')
@@ -62,7 +62,7 @@ async function ensureLayout(layout: FsLayout, { randomId, durability }: FsStoreO
       throw cannotOpen(root, `it is not empty (${JSON.stringify(other)}) and is no object store`)
     await chmod(root, 0o700)
     for (const path of [layout.objects, layout.temporary, layout.scratch, layout.locks])
-      await mkdir(path, { recursive: true, mode: 0o700 })
+      await makeDirectories(path)
     const draft = join(dirname(layout.temporary), `version-${randomId()}`)
     const file = await open(draft, 'wx', 0o600)
     try {

@@ -72,6 +72,8 @@ export interface FakeRegistryOptions {
   /** Speaks HTTPS with this certificate and its key, PEM texts; with `clientCa`, only to clients that it signed. */
   readonly tls?: { readonly cert: string; readonly key: string; readonly clientCa?: string } | undefined
   readonly lists?: FakeLists | undefined
+  /** Looks at `If-Match` and `If-None-Match` of a manifest. Default: as docker-registry, which does not. */
+  readonly conditions?: boolean | undefined
 }
 
 interface State {
@@ -210,6 +212,8 @@ async function handleManifest(
     `${repository}${reference.startsWith('sha256:') ? '@' : ':'}${reference}`
   if (request.method === 'PUT') {
     const bytes = await bodyOf(request)
+    if (state.options.conditions === true && !holds(request, state.manifests.get(keyOf(name))?.bytes))
+      return replyError(response, 412, 'PRECONDITION_FAILED')
     const manifest = { bytes, mediaType: request.headers['content-type'] ?? '' }
     state.manifests.set(keyOf(name), manifest)
     state.manifests.set(keyOf(digestBytes(bytes)), manifest)
@@ -230,6 +234,12 @@ async function handleManifest(
     'content-length': String(found.bytes.length),
   }
   reply(response, 200, headers, request.method === 'HEAD' ? undefined : found.bytes)
+}
+
+function holds({ headers }: IncomingMessage, current: Buffer | undefined): boolean {
+  const digest = current === undefined ? undefined : `"${digestBytes(current)}"`
+  if (headers['if-none-match'] === '*' && digest !== undefined) return false
+  return headers['if-match'] === undefined || headers['if-match'] === digest
 }
 
 async function handleBlob(state: State, place: Place, request: IncomingMessage, response: ServerResponse) {

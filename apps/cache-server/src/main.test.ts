@@ -1,0 +1,74 @@
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { commands } from './commands.ts'
+import { main } from './main.ts'
+import { memoryHost } from './test-support/memory-host.ts'
+
+let dir = ''
+beforeAll(() => {
+  dir = mkdtempSync(join(tmpdir(), 'cache-server-main-'))
+})
+afterAll(() => rmSync(dir, { recursive: true, force: true }))
+
+async function run(argv: readonly string[], stdin?: string) {
+  const host = memoryHost({ cwd: dir, ...(stdin === undefined ? {} : { stdin }) })
+  const code = await main(argv, host)
+  return { code, out: host.out(), err: host.err() }
+}
+
+describe('main()', () => {
+  it.each(commands.map(({ name }) => name))('shows the help of %s', async (name) => {
+    const { code, out } = await run(['help', ...name.split(' ')])
+    expect(code).toBe(0)
+    expect(out).toMatch(/^Usage: cache-server/)
+    expect(await run([...name.split(' '), '--help'])).toMatchObject({ code: 0, out })
+  })
+
+  it.each([
+    [[], 1, 'there is no directory'],
+    [['tokn'], 2, 'no such command'],
+    [['token', 'mint'], 2, 'One of: token create, token inspect, token revoke.'],
+    [['--dir', 'd', '--gc-max-sise', '1g'], 2, 'Did you mean `--gc-max-size`?'],
+    [['--dir', 'd', '--listen', '0.0.0.0:0'], 1, '--insecure'],
+    [['--config', 'absent.toml'], 1, 'Cannot read configuration'],
+  ])('answers %j with exit code %d and %j', async (argv, code, part) => {
+    const result = await run(argv)
+    expect(result.code).toBe(code)
+    expect(result.err).toContain(part)
+  })
+
+  it('config check prints every setting with its source, and no password', async () => {
+    const host = memoryHost({ cwd: dir, env: { TSBUILD_CACHE_SERVER_OCI_PASSWORD: 'CANARY' } })
+    expect(await main(['config', 'check', '--dir', 'd', '--listen', ':1', '--auth', 'tokens'], host)).toBe(0)
+    expect(host.out()).toMatch(/^listen +:1 +flag$/m)
+    expect(host.out()).toMatch(/^oci\.password +\*\*\* +environment$/m)
+    expect(host.err()).toContain('Warning: Tokens go over the network')
+    expect(host.out() + host.err()).not.toContain('CANARY')
+  })
+
+  it('makes a token, says what is in it, and takes it back', async () => {
+    const made = await run(['token', 'create', '--dir', 'd', '--scope', 'acme/app:pr/7', '--ttl', '1h'])
+    expect(made).toMatchObject({ code: 0, out: expect.stringMatching(/^[\w-]+\.[\w-]+\.[\w-]+\n$/) })
+    const inspected = await run(['token', 'inspect', '--dir', 'd'], made.out)
+    expect(inspected.code).toBe(0)
+    expect(inspected.out).toMatch(/^read +acme\/app:pr\/7, acme\/app:ref\/main$/m)
+    const revoked = await run(['token', 'revoke', '--dir', 'd', '-'], made.out)
+    expect(made.err).toContain(revoked.out.trim())
+    const after = await run(['token', 'inspect', '--dir', 'd'], made.out)
+    expect(after.code).toBe(1)
+    expect(after.out).toContain('was revoked')
+  })
+
+  it('does not believe the token of another server', async () => {
+    const { out } = await run(['token', 'create', '--dir', 'other', '--scope', 'a:ref/main'])
+    expect((await run(['token', 'inspect', '--dir', 'd'], out)).code).toBe(1)
+  })
+
+  it('prints keys as lines of a keys file', async () => {
+    const { out } = await run(['keys', 'export', '--dir', 'd'])
+    const { parseKeysFile } = await import('@tsbuild/trust')
+    expect(parseKeysFile(out, 'keys').rules).toHaveLength(1)
+  })
+})

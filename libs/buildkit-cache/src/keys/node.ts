@@ -1,0 +1,58 @@
+import { type ChainId, type Digest, digestBytes } from '@tsbuild/digest'
+import type { GoValue } from './go-json.ts'
+import { goJson } from './go-json.ts'
+
+/** A step as BuildKit's solver counts it. */
+export interface KeyedStep {
+  /** Of its result: what its record is called. */
+  readonly digest: Digest
+  readonly inputs: readonly KeyedInput[]
+}
+
+/** How an input of a {@link KeyedStep} counts: by what it was made of, by what is read of it, or by either. */
+export interface KeyedInput {
+  readonly node: KeyedNode
+  /** What of it is read, as a digest; '' for everything. Counts where the input counts by what it was made of. */
+  readonly selector: string
+  /** Counts by content: what is read. Undefined where it does not. */
+  readonly content: readonly ContentSelector[] | undefined
+}
+
+/** What an input is. */
+export type KeyedNode =
+  /** A source that is a record of its own: an image. */
+  | { readonly kind: 'root'; readonly digest: Digest }
+  /** Another vertex of the graph. */
+  | { readonly kind: 'vertex'; readonly vertex: Digest }
+  /** A step that only BuildKit's graph has. */
+  | { readonly kind: 'step'; readonly step: KeyedStep }
+
+/** What is read of an input, as BuildKit's contenthash takes it. */
+export interface ContentSelector {
+  /** Absolute. */
+  readonly path: string
+  readonly wildcard: boolean
+  readonly followLinks: boolean
+  /** Patterns that leave files out, relative to `path`. */
+  readonly exclude: readonly string[]
+}
+
+/** Names a result: the digest of the key of what made it, and which of its outputs it is. */
+export function resultKey(digest: Digest, output = 0): Digest {
+  return digestBytes(`${digest}@${output}`)
+}
+
+/** Names what is read of an input: such a key has no output. */
+export function contentKey(digest: Digest): Digest {
+  return resultKey(digest, -1)
+}
+
+/** The key of an image, from what its config says of its layers. */
+export function imageKey(chain: ChainId): Digest {
+  return resultKey(digestBytes(`buildkit.source.v0:${chain}`))
+}
+
+/** The key of a step that is described by a value. */
+export function stepKey(value: GoValue): Digest {
+  return resultKey(digestBytes(goJson(value)))
+}

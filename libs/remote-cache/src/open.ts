@@ -1,0 +1,53 @@
+import { InternalError, UserError } from '@tsbuild/errors'
+import { sleepFor } from '@tsbuild/http'
+import { parseReference } from '@tsbuild/oci'
+import type { RegistryClient } from '@tsbuild/registry'
+import { buildkitPart } from './buildkit-part.ts'
+import { createIndexExporter } from './index-format/exporter.ts'
+import { localImporter, localPlace } from './local/local-cache.ts'
+import { registryImporter, registryPlace } from './registry/registry-cache.ts'
+import { openServerImporter } from './server/server-importer.ts'
+import type { CacheExporter, CacheImporter, CacheOpeners, CacheSource, OpenTools } from './types.ts'
+
+/** See `cacheOpeners`, which loads this where a build has a cache elsewhere. */
+export const openers: CacheOpeners = {
+  async importer(source, tools): Promise<CacheImporter> {
+    switch (source.type) {
+      case 'registry':
+        return registryImporter(clientFor(source, tools), source.ref)
+      case 'local':
+        return localImporter(source)
+      case 'server':
+        return openServerImporter(source, tools)
+    }
+  },
+  async exporter(target, { now, ...tools }, using): Promise<CacheExporter> {
+    const exporting = { tools: using, buildkitPart, now }
+    switch (target.type) {
+      case 'registry': {
+        const clock = { now, random: Math.random, sleep: sleepFor }
+        const client = clientFor(target, { now, ...tools })
+        const place = registryPlace(client, target.ref, { clock, status: using.status })
+        return createIndexExporter({ ...exporting, place, target })
+      }
+      case 'local':
+        return createIndexExporter({ ...exporting, place: localPlace({ ...target, now }), target })
+      case 'server':
+        throw noServer(target.url)
+      case 'inline':
+        throw new InternalError('ERR_INTERNAL', 'an inline cache is written with its image')
+    }
+  },
+}
+
+function noServer(url: string): UserError {
+  return new UserError('ERR_UNSUPPORTED', `Cannot use cache "${url}": type=server is not supported yet`)
+}
+
+function clientFor(
+  { ref, insecure }: Extract<CacheSource, { type: 'registry' }>,
+  { registry }: OpenTools,
+): () => RegistryClient {
+  const { registry: host } = parseReference(ref)
+  return () => registry(insecure === true ? [host] : [])
+}
