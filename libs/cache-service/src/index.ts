@@ -1,7 +1,7 @@
 export type { HasBlob } from './find-records.ts'
 export { Collector, type CollectorOptions } from './gc/collector.ts'
 export type { RecordRules } from './gc/record-keeper.ts'
-export { boundedStore, Room, type RoomOptions } from './gc/room.ts'
+export { boundedStore, Room } from './gc/room.ts'
 export {
   type CollectReport,
   type Holder,
@@ -11,6 +11,7 @@ export {
   type Sweep,
   spaceLimits,
 } from './gc/types.ts'
+export { Upkeep, type UpkeepOptions } from './gc/upkeep.ts'
 export { type HealthRoutesOptions, healthRoutes } from './health-routes.ts'
 export {
   type RecordName,

@@ -141,7 +141,7 @@ function openWorld(between: () => Promise<void> = async () => {}): World {
         keepers: [keeperOf(seen, forMs, used)],
         graceMs,
         promiseMs,
-        space,
+        space: () => space,
         now,
         id: 'one',
       })

@@ -12,8 +12,8 @@ export interface CollectorOptions {
   readonly graceMs: number
   /** How long ago something may have been touched last when somebody is told that it is there: a write for each read would be too much. */
   readonly promiseMs: number
-  /** Undefined: nothing has to go to make room. */
-  readonly space?: SpaceLimits | undefined
+  /** What the limits are while so many bytes are stored; undefined: nothing has to go to make room. */
+  readonly space?: ((bytes: number) => SpaceLimits | undefined) | undefined
   /** Unix ms. */
   readonly now: () => number
   /** Of this process: a name that no other one has. */
@@ -66,7 +66,9 @@ export class Collector {
     const { store, now, id, graceMs, promiseMs, bootedMs } = this.#options
     const turn = new Turn(store, turnKey, id, now)
     const counts = { evicted: 0, expired: 0, swept: 0, sweptBytes: 0, spared: 0 }
-    if (!(await turn.take())) return { hadTurn: false, objects: 0, bytes: 0, ...counts }
+    const nothing = { hadTurn: false, objects: 0, bytes: 0, ...counts }
+    if (!(await turn.take())) return { ...nothing, leftBytes: turn.lastBytes }
+    let leftBytes: number | undefined
     try {
       const notAfterMs = now() - graceMs - promiseMs
       const run: Run = { signal, turn, notAfterMs, ...counts }
@@ -74,9 +76,10 @@ export class Collector {
       // Before a grace has passed since the start of the machine no touch can be trusted to have been kept.
       if (bootedMs === undefined || notAfterMs >= bootedMs) await this.#collect(run, bytes)
       const { evicted, expired, swept, sweptBytes, spared } = run
-      return { hadTurn: true, objects, bytes, evicted, expired, swept, sweptBytes, spared }
+      leftBytes = Math.max(0, bytes - sweptBytes)
+      return { hadTurn: true, objects, bytes, leftBytes, evicted, expired, swept, sweptBytes, spared }
     } finally {
-      await turn.give()
+      await turn.give(leftBytes)
     }
   }
 
@@ -90,7 +93,7 @@ export class Collector {
   }
 
   async #collect(run: Run, bytes: number): Promise<void> {
-    const { space } = this.#options
+    const space = this.#options.space?.(bytes)
     const isFull = space !== undefined && bytes > space.highBytes
     const { marks, expired, candidates } = await this.#mark(run, isFull)
     run.expired = await this.#evict(run, expired, marks)

@@ -7,19 +7,21 @@ import { boundedStore, Room } from './room.ts'
 
 function openBounded() {
   const onHigh = vi.fn()
-  const room = new Room({ maxBytes: 100, highBytes: 80, onHigh })
+  const limits = { maxBytes: 100, highBytes: 80 }
+  const room = new Room(onHigh)
+  room.measured(0, limits)
   const inner = memoryStore()
   const store = boundedStore(inner, room)
   const put = (key: string, size: number) => {
     const bytes = Buffer.alloc(size, key)
     return store.putIfAbsent(key, bytes, { sha256: createHash('sha256').update(bytes).digest('hex'), size })
   }
-  return { store, inner, room, onHigh, put }
+  return { store, inner, room, limits, onHigh, put }
 }
 
 describe('boundedStore()', () => {
   it('refuses what there is no room for, asks once for room, and takes it when there is some', async () => {
-    const { store, room, onHigh, put } = openBounded()
+    const { store, room, limits, onHigh, put } = openBounded()
     await put('a', 70)
     expect(onHigh).not.toHaveBeenCalled()
     await put('b', 30)
@@ -30,7 +32,7 @@ describe('boundedStore()', () => {
     expect(await store.head('c')).toBeUndefined()
     expect(await put('a', 70)).toBe(false)
     await store.delete('a')
-    room.measured(30)
+    room.measured(30, limits)
     expect(await put('c', 1)).toBe(true)
     expect(await store.cas('names/a', null, Buffer.from('x'))).toBeDefined()
   })
@@ -57,7 +59,7 @@ describe('boundedStore() with room', () => {
   runObjectStoreContract(async () => {
     let now = 1_700_000_000_000
     const inner = memoryStore({ now: () => now })
-    const room = new Room({ maxBytes: 2 ** 40, highBytes: 2 ** 40, onHigh: () => expect.unreachable() })
+    const room = new Room(() => expect.unreachable())
     const store = boundedStore(inner, room)
     return {
       store,

@@ -72,9 +72,11 @@ export function spaceLimits(maxBytes: number): SpaceLimits {
 export interface CollectReport {
   /** False where another process was at it: nothing was done. */
   readonly hadTurn: boolean
-  /** What was there at the begin, and what it was. */
+  /** What was there at the begin. */
   readonly objects: number
   readonly bytes: number
+  /** What is there now, as far as it is known: of another process's turn what it found in its last one. */
+  readonly leftBytes: number | undefined
   /** Holders that went to make room, and because nobody had used them for long. */
   readonly evicted: number
   readonly expired: number
