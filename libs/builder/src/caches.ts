@@ -4,6 +4,7 @@ import type { MergedGraph, Vertex } from '@tsbuild/graph'
 import type { LayerForm } from '@tsbuild/native'
 import type { OpResult } from '@tsbuild/ops'
 import {
+  type BuildkitFacts,
   type CacheImporter,
   type CacheOpeners,
   type CacheSource,
@@ -27,6 +28,8 @@ import { stackedUpon } from './wanted-layers.ts'
 
 /** The caches elsewhere of one build: those that it reads and those that it fills. */
 export interface BuildCaches extends LayersElsewhere {
+  /** Tells what is built, before anything is looked up. */
+  describe(facts: BuildkitFacts): void
   /** The records of the store, and what the caches have besides. */
   over(local: CacheStore, isHere: (stored: KeyValue) => boolean): CacheStore
   /** Begins to fill caches. Called once; what was begun before a solution failed goes on. */
@@ -61,11 +64,14 @@ export interface BuildExports {
 interface CachesContext {
   readonly run: BuildRun
   readonly internal: InternalVertices
+  readonly facts: () => BuildkitFacts | undefined
 }
 
 /** Opens the caches of a build. Nothing is asked before something is looked up. */
-export function openBuildCaches(context: CachesContext): BuildCaches {
-  const { run, internal } = context
+export function openBuildCaches(given: Omit<CachesContext, 'facts'>): BuildCaches {
+  const { run, internal } = given
+  let facts: BuildkitFacts | undefined
+  const context = { ...given, facts: () => facts }
   const { machine, options } = run
   const warn = (message: string) => internal.warn({ rule: 'RemoteCache', message, source: null })
   const required = options.cacheRequired ?? false
@@ -78,6 +84,9 @@ export function openBuildCaches(context: CachesContext): BuildCaches {
   })
   let exports: BuildExports | undefined
   return {
+    describe(known) {
+      facts = known
+    },
     cached: caches.layers,
     has: (layer) => caches.has(layer) || hasStored(context, caches, layer),
     over: (local, isHere) => ((options.cacheFrom ?? []).length === 0 ? local : caches.over(local, isHere)),
@@ -98,9 +107,9 @@ function openersOf({ run }: CachesContext): CacheOpeners {
   return run.machine.options.cacheOpeners ?? cacheOpeners
 }
 
-function toolsOf({ machine }: BuildRun): OpenTools {
+function toolsOf({ run: { machine }, facts }: CachesContext): OpenTools {
   const { store, registry, now, options } = machine
-  return { store, registry, now, builder: `tsbuild/${options.version ?? 'unknown'}` }
+  return { store, registry, now, builder: `tsbuild/${options.version ?? 'unknown'}`, buildkit: facts }
 }
 
 /** Opened at the first question: whoever cannot open it is treated like one that does not answer. */
@@ -108,7 +117,7 @@ function importerOf(context: CachesContext, source: CacheSource): CacheImporter 
   let opening: Promise<CacheImporter> | undefined
   let opened: CacheImporter | undefined
   const open = async () => {
-    opening ??= openersOf(context).importer(source, toolsOf(context.run))
+    opening ??= openersOf(context).importer(source, toolsOf(context))
     opened = await opening
     return opened
   }
@@ -231,7 +240,7 @@ function exportTargetOf(context: CachesContext, target: CacheTarget): ExportTarg
     name: cacheName(target),
     mode: target.mode ?? (target.type === 'server' ? 'max' : 'min'),
     ignoreError: target.ignoreError ?? false,
-    open: (tools) => openersOf(context).exporter(target, toolsOf(context.run), tools),
+    open: (tools) => openersOf(context).exporter(target, toolsOf(context), tools),
   }
 }
 

@@ -150,6 +150,7 @@ const attemptsWithFound = 3
 /** A layer that cannot be had after all counts as gone: all is looked up once more, and its step runs. */
 async function solveUntilWhole(solving: Solving, definition: Definition): Promise<BuildResult> {
   const { run, caches } = solving
+  if (caches !== undefined) await describeTo(caches, run, definition)
   const exports = exportsOf(solving, definition)
   for (let attempt = 1; ; attempt++) {
     const events = attempt === 1 ? run.events : withoutPlans(run.events)
@@ -163,6 +164,15 @@ async function solveUntilWhole(solving: Solving, definition: Definition): Promis
       if (attempt === attemptsWithFound) caches?.refuseAll()
     }
   }
+}
+
+async function describeTo(
+  caches: BuildCaches,
+  run: BuildRun,
+  { graph, contexts }: Definition,
+): Promise<void> {
+  const { buildkitFacts } = await import('./buildkit-facts.ts')
+  caches.describe(buildkitFacts({ graph, contexts: contexts.open, native: run.machine.native }))
 }
 
 function isPassing(error: unknown): boolean {

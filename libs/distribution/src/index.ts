@@ -1,9 +1,11 @@
 export { type Allowance, type DistributionLimits, defaultDistributionLimits } from './context.ts'
 export { type FileUploadsOptions, fileUploads, type UploadBounds } from './file-uploads.ts'
+export { type RepositoryRules, repositoryKeeper } from './keeper.ts'
 export {
   type BlobLink,
   blobLinkKey,
   contentKey,
+  contentPrefix,
   type DistributionKey,
   distributionPrefix,
   type ManifestLink,

@@ -4,7 +4,8 @@ import { type ContentDigest, parseContentDigest } from './names.ts'
 
 /** Below it is everything of this lib; its number is that of the format. @see docs/dev/cache-server-store.md */
 export const distributionPrefix = 'oci1/'
-const contentPrefix = `${distributionPrefix}content/`
+/** Below it are the bytes of blobs and manifests. */
+export const contentPrefix = `${distributionPrefix}content/`
 const repositoryPrefix = `${distributionPrefix}repositories/`
 
 /** What an object of this lib is. */

@@ -20,6 +20,7 @@ import { tokenParties } from '../tokens/claims.ts'
 import { directoryOf, openStore } from '../with-store.ts'
 import { type LiveTrust, openLiveTrust } from './live-trust.ts'
 import { type Routes, routesOf } from './routes.ts'
+import { createUpkeep, startUpkeep } from './upkeep.ts'
 
 /** Everything behind the sockets. */
 export interface Service {
@@ -45,10 +46,11 @@ export async function openService({ settings, host, log }: ServiceParts): Promis
   const store = await openStore(settings, host)
   try {
     await store.probe(AbortSignal.timeout(30_000))
+    const upkeep = createUpkeep({ store, settings, log, now: host.now })
     const trust = await openLiveTrust(directoryOf(settings), store, log)
     let ending = false
     const routes = await routesOf({
-      store,
+      store: upkeep.store,
       trust,
       settings,
       host,
@@ -57,6 +59,7 @@ export async function openService({ settings, host, log }: ServiceParts): Promis
       isEnding: () => ending,
     })
     const stopMaintaining = everyMinute(() => routes.maintain(), log)
+    startUpkeep(upkeep, { store, settings }, routes.records)
     return {
       http: await httpOptions(settings, trust, routes, host, log),
       reload: () => trust.refresh(),
@@ -64,6 +67,7 @@ export async function openService({ settings, host, log }: ServiceParts): Promis
         ending = true
       },
       close: async () => {
+        await upkeep.close()
         await stopMaintaining()
         trust.close()
         await routes.close()
