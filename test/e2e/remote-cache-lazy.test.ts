@@ -164,6 +164,24 @@ describe('a build with caches elsewhere', { timeout: 120_000 }, () => {
     }
   })
 
+  it('says why a step missed although a cache was asked', async () => {
+    const context = workspace.context('why', project)
+    const cache = createMemoryCache('/cache')
+    const reasons = ({ events }: CacheMachine) => [
+      ...new Set(events.flatMap((event) => (event.type === 'vertex.missed' ? [event.reason.text] : []))),
+    ]
+    const one = await machine('why-one', [cache])
+    await one.build({ context, cacheFrom: from('/cache'), cacheTo: to('/cache') })
+    expect(reasons(one)).toEqual(['not in the cache, nor built here'])
+    const other = await machine('why-other', [cache])
+    await other.build({ context, cacheFrom: from('/cache') })
+    expect(reasons(other)).toEqual([])
+    writeFileSync(join(context, 'file.txt'), 'changed\n')
+    await other.build({ context, cacheFrom: from('/cache') })
+    // What was found elsewhere is what the next miss is compared with.
+    expect(reasons(other)[0]).toContain('file.txt')
+  })
+
   it('puts two caches together, step by step', async () => {
     const [left, right] = [createMemoryCache('/left'), createMemoryCache('/right')]
     const context = workspace.context('two', project)

@@ -2,22 +2,22 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { digestHex } from '@tsbuild/digest'
+import { temporaryStore } from '@tsbuild/store/testing'
 import { onTestFinished } from 'vitest'
-import { buildkitPart } from '../buildkit-part.ts'
-import { createIndexExporter } from '../index-format/exporter.ts'
+import { cacheOpeners } from '../openers.ts'
 import { describeCache } from '../testing/contract.ts'
-import { localImporter, localPlace } from './local-cache.ts'
-
-const now = () => 1_700_000_000_000
 
 describeCache('a directory', async () => {
   const folder = mkdtempSync(join(tmpdir(), 'lazy-local-'))
   onTestFinished(() => rmSync(folder, { recursive: true, force: true }))
-  const target = { dest: join(folder, 'cache'), mode: 'max' } as const
+  const dest = join(folder, 'cache')
+  const registry = () => {
+    throw new Error('no registry has anything to do with it')
+  }
+  const tools = { store: await temporaryStore(), registry, now: () => 1_700_000_000_000, builder: 'test' }
   return {
-    importer: async () => localImporter({ src: target.dest }),
-    exporter: async (tools) =>
-      createIndexExporter({ place: localPlace({ ...target, now }), target, tools, buildkitPart, now }),
-    lose: async ({ digest }) => rmSync(join(target.dest, 'blobs/sha256', digestHex(digest))),
+    importer: () => cacheOpeners.importer({ type: 'local', src: dest }, tools),
+    exporter: (using) => cacheOpeners.exporter({ type: 'local', dest, mode: 'max' }, tools, using),
+    lose: async ({ digest }) => rmSync(join(dest, 'blobs/sha256', digestHex(digest))),
   }
 })
