@@ -34,6 +34,8 @@ export interface BuildCaches extends LayersElsewhere {
   over(local: CacheStore, isHere: (stored: KeyValue) => boolean): CacheStore
   /** Begins to fill caches. Called once; what was begun before a solution failed goes on. */
   export(options: ExportOptions): BuildExports
+  /** What is to be said of a step that no cache has. */
+  readonly nothingFound: () => string | undefined
   /** Nothing that was found counts from now on. */
   refuseAll(): void
   close(): Promise<void>
@@ -94,6 +96,7 @@ export function openBuildCaches(given: Omit<CachesContext, 'facts'>): BuildCache
       exports ??= startExports(context, exporting, { warn, required })
       return exports
     },
+    nothingFound: caches.nothingFound,
     refuseAll: () => caches.refuseAll(),
     close: () => caches.close(),
   }
