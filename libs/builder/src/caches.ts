@@ -1,5 +1,6 @@
 import { encodeRecord } from '@tsbuild/cache'
 import type { Digest, KeyValue } from '@tsbuild/digest'
+import type { ConfigMembers } from '@tsbuild/exporter'
 import type { MergedGraph, Vertex } from '@tsbuild/graph'
 import type { LayerForm } from '@tsbuild/native'
 import type { OpResult } from '@tsbuild/ops'
@@ -14,6 +15,7 @@ import {
   cacheOpeners,
   type Exports,
   type ExportTarget,
+  inlineCacheMembers,
   type OpenTools,
   openCaches,
   openExports,
@@ -55,6 +57,8 @@ export interface BuildExports {
   onStep(step: SolvedStep<OpResult>): void
   /** @param steps as of {@link Solution.steps} */
   finish(steps: () => Promise<readonly SolvedStep<OpResult>[]>): Promise<void>
+  /** The cache within the images, where the build wants one. @param steps as of {@link Solution.steps} */
+  inline(steps: () => Promise<readonly SolvedStep<OpResult>[]>): ConfigMembers | undefined
   /**
    * Makes what caches had of this build's steps this store's own, also of those whose results nobody needed: the keys of others are
    * made of theirs. Best effort.
@@ -238,6 +242,11 @@ function startExports(
     finish(steps) {
       finished ??= exports.finish(graph, async () => (await steps()).flatMap(exportable))
       return finished
+    },
+    inline(steps) {
+      if (!(run.options.cacheTo ?? []).some(({ type }) => type === 'inline')) return undefined
+      return async (layers) =>
+        await inlineCacheMembers({ graph, steps: (await steps()).flatMap(exportable) }, layers, context.facts)
     },
     async keepFound(steps, local) {
       const found = steps
