@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto'
-import { mkdirSync, readFileSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { type DistributionServer, startDistribution } from '@tsbuild/distribution/testing'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
@@ -156,9 +156,10 @@ describe('skopeo', () => {
 })
 
 describe('podman and buildah', () => {
-  const own = (name: string) => [
-    ...['--root', workspace.path(name, 'root'), '--runroot', workspace.path(name, 'run')],
-  ]
+  // podman takes no longer name than 50 characters for the one of them.
+  const run = mkdtempSync('/var/tmp/tsb-clients-')
+  const own = (name: string) => ['--root', workspace.path(name, 'root'), '--runroot', join(run, name)]
+  afterAll(() => rmSync(run, { recursive: true, force: true }))
 
   it('podman pulls and pushes', async () => {
     const podman = (...args: string[]) => check('podman', [...own('podman'), ...args])
