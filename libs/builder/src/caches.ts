@@ -1,5 +1,6 @@
 import { encodeRecord } from '@tsbuild/cache'
 import type { Digest, KeyValue } from '@tsbuild/digest'
+import type { ConfigMembers } from '@tsbuild/exporter'
 import type { MergedGraph, Vertex } from '@tsbuild/graph'
 import type { LayerForm } from '@tsbuild/native'
 import type { OpResult } from '@tsbuild/ops'
@@ -14,6 +15,7 @@ import {
   cacheOpeners,
   type Exports,
   type ExportTarget,
+  inlineCacheMembers,
   type OpenTools,
   openCaches,
   openExports,
@@ -34,6 +36,8 @@ export interface BuildCaches extends LayersElsewhere {
   over(local: CacheStore, isHere: (stored: KeyValue) => boolean): CacheStore
   /** Begins to fill caches. Called once; what was begun before a solution failed goes on. */
   export(options: ExportOptions): BuildExports
+  /** What is to be said of a step that no cache has. */
+  readonly nothingFound: () => string | undefined
   /** Nothing that was found counts from now on. */
   refuseAll(): void
   close(): Promise<void>
@@ -53,6 +57,8 @@ export interface BuildExports {
   onStep(step: SolvedStep<OpResult>): void
   /** @param steps as of {@link Solution.steps} */
   finish(steps: () => Promise<readonly SolvedStep<OpResult>[]>): Promise<void>
+  /** The cache within the images, where the build wants one. @param steps as of {@link Solution.steps} */
+  inline(steps: () => Promise<readonly SolvedStep<OpResult>[]>): ConfigMembers | undefined
   /**
    * Makes what caches had of this build's steps this store's own, also of those whose results nobody needed: the keys of others are
    * made of theirs. Best effort.
@@ -94,6 +100,7 @@ export function openBuildCaches(given: Omit<CachesContext, 'facts'>): BuildCache
       exports ??= startExports(context, exporting, { warn, required })
       return exports
     },
+    nothingFound: caches.nothingFound,
     refuseAll: () => caches.refuseAll(),
     close: () => caches.close(),
   }
@@ -235,6 +242,11 @@ function startExports(
     finish(steps) {
       finished ??= exports.finish(graph, async () => (await steps()).flatMap(exportable))
       return finished
+    },
+    inline(steps) {
+      if (!(run.options.cacheTo ?? []).some(({ type }) => type === 'inline')) return undefined
+      return async (layers) =>
+        await inlineCacheMembers({ graph, steps: (await steps()).flatMap(exportable) }, layers, context.facts)
     },
     async keepFound(steps, local) {
       const found = steps
