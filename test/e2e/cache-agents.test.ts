@@ -62,21 +62,31 @@ async function openAgent(name: string, claims: readonly string[], keys?: string)
   const place = `type=server,url=http://${port.host},token-file=${token}`
   const trust = keys === undefined ? '' : `,keys=${keys}`
   const image = workspace.path(`image-${name}`)
+  const buildOnce = async (context: string, more: readonly string[]): Promise<Built> => {
+    port.take()
+    rmSync(image, { force: true })
+    const caches = ['--cache-from', `${place}${trust}`, '--cache-to', `${place}${trust}`]
+    const output = more.length === 0 ? ['--iidfile', image, '-t', 'app:1'] : more
+    const steps = await tsbuild.build([...caches, ...output, context], {
+      env: { HOME: workspace.path(`home-${name}`) },
+    })
+    return { ...steps, bytes: port.take(), image: existsSync(image) ? readFileSync(image, 'utf8') : '' }
+  }
   const agent: Agent = {
     tsbuild,
     port,
+    // A cache that takes longer than two seconds is given up, and a test machine may be that busy: then the same agent starts anew.
     build: async (context, ...more) => {
-      port.take()
-      rmSync(image, { force: true })
-      const caches = ['--cache-from', `${place}${trust}`, '--cache-to', `${place}${trust}`]
-      const output = more.length === 0 ? ['--iidfile', image, '-t', 'app:1'] : more
-      const steps = await tsbuild.build([...caches, ...output, context], {
-        env: { HOME: workspace.path(`home-${name}`) },
-      })
-      return {
-        ...steps,
-        bytes: port.take(),
-        image: existsSync(image) ? readFileSync(image, 'utf8') : '',
+      const before = workspace.path(`before-${name}`)
+      await check('cp', ['-a', '--reflink=auto', store, before])
+      for (let tries = 1; ; tries++) {
+        const built = await buildOnce(context, more)
+        if (tries === 5 || !warnings(built).some((message) => /\b2 s\b|did not answer/.test(message))) {
+          rmSync(before, { recursive: true })
+          return built
+        }
+        rmSync(store, { recursive: true })
+        await check('cp', ['-a', '--reflink=auto', before, store])
       }
     },
   }
