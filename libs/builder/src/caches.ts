@@ -1,9 +1,11 @@
 import { encodeRecord } from '@tsbuild/cache'
 import type { Digest, KeyValue } from '@tsbuild/digest'
+import type { ConfigMembers } from '@tsbuild/exporter'
 import type { MergedGraph, Vertex } from '@tsbuild/graph'
 import type { LayerForm } from '@tsbuild/native'
 import type { OpResult } from '@tsbuild/ops'
 import {
+  type BuildkitFacts,
   type CacheImporter,
   type CacheOpeners,
   type CacheSource,
@@ -13,6 +15,7 @@ import {
   cacheOpeners,
   type Exports,
   type ExportTarget,
+  inlineCacheMembers,
   type OpenTools,
   openCaches,
   openExports,
@@ -27,10 +30,14 @@ import { stackedUpon } from './wanted-layers.ts'
 
 /** The caches elsewhere of one build: those that it reads and those that it fills. */
 export interface BuildCaches extends LayersElsewhere {
+  /** Tells what is built, before anything is looked up. */
+  describe(facts: BuildkitFacts): void
   /** The records of the store, and what the caches have besides. */
   over(local: CacheStore, isHere: (stored: KeyValue) => boolean): CacheStore
   /** Begins to fill caches. Called once; what was begun before a solution failed goes on. */
   export(options: ExportOptions): BuildExports
+  /** What is to be said of a step that no cache has. */
+  readonly nothingFound: () => string | undefined
   /** Nothing that was found counts from now on. */
   refuseAll(): void
   close(): Promise<void>
@@ -50,19 +57,27 @@ export interface BuildExports {
   onStep(step: SolvedStep<OpResult>): void
   /** @param steps as of {@link Solution.steps} */
   finish(steps: () => Promise<readonly SolvedStep<OpResult>[]>): Promise<void>
-  /** Makes records of caches that were used this store's own; best effort. */
-  keepFound(local: CacheStore): Promise<void>
+  /** The cache within the images, where the build wants one. @param steps as of {@link Solution.steps} */
+  inline(steps: () => Promise<readonly SolvedStep<OpResult>[]>): ConfigMembers | undefined
+  /**
+   * Makes what caches had of this build's steps this store's own, also of those whose results nobody needed: the keys of others are
+   * made of theirs. Best effort.
+   */
+  keepFound(steps: readonly SolvedStep<OpResult>[], local: CacheStore): Promise<void>
   abort(): Promise<void>
 }
 
 interface CachesContext {
   readonly run: BuildRun
   readonly internal: InternalVertices
+  readonly facts: () => BuildkitFacts | undefined
 }
 
 /** Opens the caches of a build. Nothing is asked before something is looked up. */
-export function openBuildCaches(context: CachesContext): BuildCaches {
-  const { run, internal } = context
+export function openBuildCaches(given: Omit<CachesContext, 'facts'>): BuildCaches {
+  const { run, internal } = given
+  let facts: BuildkitFacts | undefined
+  const context = { ...given, facts: () => facts }
   const { machine, options } = run
   const warn = (message: string) => internal.warn({ rule: 'RemoteCache', message, source: null })
   const required = options.cacheRequired ?? false
@@ -75,6 +90,9 @@ export function openBuildCaches(context: CachesContext): BuildCaches {
   })
   let exports: BuildExports | undefined
   return {
+    describe(known) {
+      facts = known
+    },
     cached: caches.layers,
     has: (layer) => caches.has(layer) || hasStored(context, caches, layer),
     over: (local, isHere) => ((options.cacheFrom ?? []).length === 0 ? local : caches.over(local, isHere)),
@@ -82,6 +100,7 @@ export function openBuildCaches(context: CachesContext): BuildCaches {
       exports ??= startExports(context, exporting, { warn, required })
       return exports
     },
+    nothingFound: caches.nothingFound,
     refuseAll: () => caches.refuseAll(),
     close: () => caches.close(),
   }
@@ -95,11 +114,12 @@ function openersOf({ run }: CachesContext): CacheOpeners {
   return run.machine.options.cacheOpeners ?? cacheOpeners
 }
 
-function toolsOf({ run, internal }: CachesContext, tell?: (line: string) => void): OpenTools {
+function toolsOf({ run, internal, facts }: CachesContext, tell?: (line: string) => void): OpenTools {
   const { store, registry, now, network, options } = run.machine
   const warn = (message: string) => internal.warn({ rule: 'RemoteCache', message, source: null })
   const builder = `tsbuild/${options.version ?? 'unknown'}`
-  return { store, registry, now, builder, network, knownServers: options.knownCacheServers, tell, warn }
+  const knownServers = options.knownCacheServers
+  return { store, registry, now, builder, buildkit: facts, network, knownServers, tell, warn }
 }
 
 /** Opened at the first question: whoever cannot open it is treated like one that does not answer. */
@@ -214,26 +234,28 @@ function startExports(
   })
   const inImage = verticesInImages(graph)
   const exportable = (step: SolvedStep<OpResult>) => exportableOf(step, inImage, exporting.layerOf)
-  const found = new Map<Digest, SolvedStep<OpResult>>()
   let finished: Promise<void> | undefined
   return {
     onStep(step) {
-      if (step.record.from !== undefined) found.set(step.vertex.digest, step)
       for (const one of exportable(step)) exports.add(one)
     },
     finish(steps) {
       finished ??= exports.finish(graph, async () => (await steps()).flatMap(exportable))
       return finished
     },
-    async keepFound(local) {
-      const records = [...found.values()].map((step) => ({
-        keys: step.keys,
-        record: keptRecord(step, snapshotter),
-      }))
-      if (records.length === 0) return
-      const writes = records.map(({ keys, record }) => ({ keys, text: encodeRecord(record) }))
+    inline(steps) {
+      if (!(run.options.cacheTo ?? []).some(({ type }) => type === 'inline')) return undefined
+      return async (layers) =>
+        await inlineCacheMembers({ graph, steps: (await steps()).flatMap(exportable) }, layers, context.facts)
+    },
+    async keepFound(steps, local) {
+      const found = steps
+        .filter(({ record }) => record.from !== undefined)
+        .map((step) => ({ keys: step.keys, record: keptRecord(step, snapshotter) }))
+      if (found.length === 0) return
+      const writes = found.map(({ keys, record }) => ({ keys, text: encodeRecord(record) }))
       await store.records.put(writes).catch(() => {})
-      for (const { keys, record } of records) local.recorded?.(keys, record)
+      for (const { keys, record } of found) local.recorded?.(keys, record)
     },
     abort: () => exports.abort(),
   }

@@ -150,6 +150,7 @@ const attemptsWithFound = 3
 /** A layer that cannot be had after all counts as gone: all is looked up once more, and its step runs. */
 async function solveUntilWhole(solving: Solving, definition: Definition): Promise<BuildResult> {
   const { run, caches } = solving
+  if (caches !== undefined) await describeTo(caches, run, definition)
   const exports = exportsOf(solving, definition)
   for (let attempt = 1; ; attempt++) {
     const events = attempt === 1 ? run.events : withoutPlans(run.events)
@@ -163,6 +164,15 @@ async function solveUntilWhole(solving: Solving, definition: Definition): Promis
       if (attempt === attemptsWithFound) caches?.refuseAll()
     }
   }
+}
+
+async function describeTo(
+  caches: BuildCaches,
+  run: BuildRun,
+  { graph, contexts }: Definition,
+): Promise<void> {
+  const { buildkitFacts } = await import('./buildkit-facts.ts')
+  caches.describe(buildkitFacts({ graph, contexts: contexts.open, native: run.machine.native }))
 }
 
 function isPassing(error: unknown): boolean {
@@ -212,7 +222,17 @@ async function solveAndWrite(
     const exporting = solution.durable.then(() => exports?.finish(solution.steps))
     exporting.catch(() => {})
     const { cached: cachedLayers } = layers
-    const parts = { run, internal, snapshotter, platforms, attestations, signer, cached: cachedLayers }
+    const configMembers = exports?.inline(solution.steps)
+    const parts = {
+      run,
+      internal,
+      snapshotter,
+      platforms,
+      attestations,
+      signer,
+      cached: cachedLayers,
+      configMembers,
+    }
     const written = await writeOutputs(parts)
     const provenances = await attestations?.provenances()
     await solution.durable
@@ -260,6 +280,7 @@ async function solveGraph(
     vertices: graph.vertices,
     forcedBy: run.options.noCache === true ? '--no-cache' : '--no-cache-filter',
     now: machine.now,
+    elsewhere: caches?.nothingFound,
     onExplained: (vertex, explanation) => run.recorder?.explain(vertex, explanation as unknown as KeyValue),
   })
   const op = createOps({
@@ -309,7 +330,11 @@ async function solveGraph(
   const durable = Promise.all([solution.durable, cache.settled()]).then(() => undefined)
   // An output may fail first, and then nobody waits for it.
   durable.catch(() => {})
-  return { ...solution, durable, keepFound: async () => await exports?.keepFound(cache) }
+  return {
+    ...solution,
+    durable,
+    keepFound: async () => await exports?.keepFound(await solution.steps(), cache),
+  }
 }
 
 /** A step begins when there is room for it, where there can be any, and again where that was not enough. */

@@ -1,21 +1,22 @@
 import { chainIdOf, type DiffId, type Digest, digestKey } from '@tsbuild/digest'
 import type { Vertex } from '@tsbuild/graph'
-import { definitionKey, type PlannedStep, type RecordedInput } from '@tsbuild/solver'
+import { definitionKey, type PlannedStep, type RecordedInput, type WantedRecord } from '@tsbuild/solver'
 import { chainOf } from './chain.ts'
 import { type Dialect, dialects } from './keys/dialect.ts'
-import { keyedStep, type VertexOf } from './keys/keyed-graph.ts'
+import { isContextMount, keyedStep, type VertexOf } from './keys/keyed-graph.ts'
 import {
   type ContentSelector,
   contentKey,
   type KeyedInput,
   type KeyedNode,
   type KeyedStep,
+  manifestKey,
 } from './keys/node.ts'
 import type { BuildkitRecord, CacheConfig, CacheLayer } from './types.ts'
 
 /** A step of a build that BuildKit has a result of. */
 export interface FoundStep {
-  readonly planned: PlannedStep
+  readonly step: Pick<PlannedStep, 'vertex' | 'op' | 'inputNames'>
   /** What the step was made of, as it is looked for. */
   readonly inputs: readonly RecordedInput[]
   /** What it is looked for under. */
@@ -32,6 +33,8 @@ export interface FoundStep {
 /** What {@link findSteps} asks for. */
 export interface FindTools {
   readonly vertexOf: VertexOf
+  /** Of the build: `linux/amd64`. */
+  readonly platforms: readonly string[]
   /** What is known of a key of ours already. */
   readonly known: (key: Digest) => { readonly outputKey: Digest } | undefined
   /**
@@ -56,24 +59,21 @@ export function outputKeyOf(layers: readonly DiffId[]): Digest {
   return digestKey('tsbuild.buildkit.v1', { chain: chainIdOf(layers) })
 }
 
-/**
- * Looks the steps of a build up in a cache of BuildKit's. A result counts where its layers are those of the base, as it is taken for
- * this build, and one more.
- *
- * @param steps inputs before their readers
- */
-export async function findSteps(
-  config: CacheConfig,
-  steps: readonly PlannedStep[],
-  tools: FindTools,
-): Promise<readonly FoundStep[]> {
-  const search = new Search(config, tools)
-  const found: FoundStep[] = []
-  for (const step of steps) {
-    const one = await search.look(step)
-    if (one !== undefined) found.push(one)
-  }
-  return found
+/** Looks the steps of one build up in a cache of BuildKit's. */
+export interface StepSearch {
+  /**
+   * Looks a whole graph up. A result counts where its layers are those of the base, as it is taken for this build, and one more.
+   *
+   * @param steps inputs before their readers
+   */
+  plan(steps: readonly PlannedStep[]): Promise<readonly FoundStep[]>
+  /** Looks a step up whose key only came to be known while others ran; what it stands on was planned. */
+  find(wanted: WantedRecord): Promise<FoundStep | undefined>
+}
+
+/** Begins to search a cache. */
+export function searchSteps(config: CacheConfig, tools: FindTools): StepSearch {
+  return new Search(config, tools)
 }
 
 /** What is known of a vertex. */
@@ -88,11 +88,13 @@ interface Looked {
 
 const nothing: Looked = { records: new Set(), outputKey: undefined, layers: undefined }
 
-class Search {
+class Search implements StepSearch {
   readonly #config: CacheConfig
   readonly #tools: FindTools
   readonly #byDigest = new Map<Digest, number[]>()
   readonly #looked = new Map<Digest, Looked>()
+  /** Records that are an image, by its key. */
+  readonly #images = new Map<Digest, Set<number>>()
 
   constructor(config: CacheConfig, tools: FindTools) {
     this.#config = config
@@ -104,7 +106,39 @@ class Search {
     }
   }
 
-  async look(planned: PlannedStep): Promise<FoundStep | undefined> {
+  async plan(steps: readonly PlannedStep[]): Promise<readonly FoundStep[]> {
+    for (const { vertex } of steps) this.#learnImages(vertex)
+    const found: FoundStep[] = []
+    for (const step of steps) {
+      const one = await this.#look(step)
+      if (one !== undefined) found.push(one)
+    }
+    return found
+  }
+
+  async find(wanted: WantedRecord): Promise<FoundStep | undefined> {
+    const { vertex, inputs, key } = wanted
+    const isTheirs = inputs.every((input, index) => {
+      const digest = vertex.inputs[index]
+      if (digest === undefined) return false
+      // What is read of a context was compared with what BuildKit read; of a step, only the step itself is known.
+      if (input.kind === 'result')
+        return this.#looked.get(digest)?.outputKey === input.key && this.#isTheirs(digest)
+      return (
+        this.#isTheirs(digest) || (input.kind === 'content' && isContextMount(digest, this.#tools.vertexOf))
+      )
+    })
+    if (!isTheirs) return undefined
+    const records = await this.#recordsOf(vertex)
+    const result = this.#resultOf(vertex, records)
+    const diffId = result?.layers.at(-1)
+    if (result === undefined || diffId === undefined) return undefined
+    const outputKey = outputKeyOf(result.layers)
+    this.#looked.set(vertex.digest, { records, outputKey, layers: result.layers })
+    return { step: wanted, inputs, key, outputKey, layer: result.layer, diffId, createdAt: result.createdAt }
+  }
+
+  async #look(planned: PlannedStep): Promise<FoundStep | undefined> {
     const { vertex } = planned
     const records = await this.#recordsOf(vertex)
     const inputs = this.#inputsOf(planned)
@@ -127,7 +161,7 @@ class Search {
     if (known !== undefined || key === undefined || inputs === undefined || !isUpon) return undefined
     if (result === undefined || own === undefined || diffId === undefined) return undefined
     const { layer, createdAt } = result
-    return { planned, inputs, key, outputKey: own, layer, diffId, createdAt }
+    return { step: planned, inputs, key, outputKey: own, layer, diffId, createdAt }
   }
 
   /** Whether what an input counts as is what BuildKit's step was made of: a source, or a result that is BuildKit's. */
@@ -200,9 +234,40 @@ class Search {
       case 'vertex':
         return this.#looked.get(node.vertex)?.records ?? nothing.records
       case 'root':
-        return new Set((this.#byDigest.get(node.digest) ?? []).filter((place) => this.#isRoot(place)))
+        return this.#imageRecords(node)
       case 'step':
         return new Set(await this.#matches(node.step, dialect))
+    }
+  }
+
+  #imageRecords({ digest, manifest }: Extract<KeyedNode, { kind: 'root' }>): Set<number> {
+    const known = this.#images.get(digest)
+    if (known !== undefined) return known
+    const keys = [digest, ...this.#tools.platforms.map((platform) => manifestKey(manifest, platform))]
+    const places = keys.flatMap((key) => this.#byDigest.get(key) ?? []).filter((place) => this.#isRoot(place))
+    const found = new Set(places)
+    this.#images.set(digest, found)
+    return found
+  }
+
+  /**
+   * An image of several platforms counts by its index too, which is not known here. But where a step says that it was made upon the image by
+   * its layers or upon another source, that source is the image.
+   */
+  #learnImages(vertex: Vertex): void {
+    for (const dialect of dialects) {
+      const step = keyedStep(vertex, this.#tools.vertexOf, dialect)
+      for (const [index, { node, selector, content }] of step?.inputs.entries() ?? []) {
+        if (node.kind !== 'root' || content !== undefined || step === undefined) continue
+        const images = this.#imageRecords(node)
+        for (const place of this.#byDigest.get(step.digest) ?? []) {
+          const links = (this.#config.records[place]?.inputs[index] ?? []).filter(
+            (link) => link.selector === selector,
+          )
+          if (!links.some(({ record }) => images.has(record))) continue
+          for (const { record } of links) if (this.#isRoot(record)) images.add(record)
+        }
+      }
     }
   }
 

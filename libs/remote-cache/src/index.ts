@@ -14,6 +14,7 @@ export type {
 } from './session/index.ts'
 export { openCaches, openExports } from './session/index.ts'
 export type {
+  BuildkitFacts,
   CacheExporter,
   CacheImporter,
   CacheLayerOptions,

@@ -2,7 +2,7 @@ import { InternalError } from '@tsbuild/errors'
 import { sleepFor } from '@tsbuild/http'
 import { parseReference } from '@tsbuild/oci'
 import type { RegistryClient } from '@tsbuild/registry'
-import { buildkitPart } from './buildkit-part.ts'
+import { buildkitPartOf } from './buildkit-part.ts'
 import { createIndexExporter } from './index-format/exporter.ts'
 import { localImporter, localPlace } from './local/local-cache.ts'
 import { registryImporter, registryPlace } from './registry/registry-cache.ts'
@@ -15,15 +15,15 @@ export const openers: CacheOpeners = {
   async importer(source, tools): Promise<CacheImporter> {
     switch (source.type) {
       case 'registry':
-        return registryImporter(clientFor(source, tools), source.ref)
+        return registryImporter(clientFor(source, tools), source.ref, tools.buildkit)
       case 'local':
-        return localImporter(source)
+        return localImporter(source, tools.buildkit)
       case 'server':
         return openServerImporter(source, tools)
     }
   },
   async exporter(target, { now, ...tools }, using): Promise<CacheExporter> {
-    const exporting = { tools: using, buildkitPart, now }
+    const exporting = { tools: using, buildkitPart: buildkitPartOf(tools.buildkit), now }
     switch (target.type) {
       case 'registry': {
         const clock = { now, random: Math.random, sleep: sleepFor }

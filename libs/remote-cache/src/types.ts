@@ -1,4 +1,5 @@
 import type { Readable } from 'node:stream'
+import type { ContentOf, VertexOf } from '@tsbuild/buildkit-cache'
 import type { StepResult } from '@tsbuild/cache-protocol'
 import type { Digest } from '@tsbuild/digest'
 import type { MergedGraph } from '@tsbuild/graph'
@@ -189,6 +190,16 @@ export interface OpenTools {
   readonly tell?: ((line: string) => void) | undefined
   /** Shows a warning about a cache that goes on being used. */
   readonly warn?: ((message: string) => void) | undefined
+  /** What BuildKit's keys are made of; undefined while the build has no graph yet, or where nothing is shared with BuildKit. */
+  readonly buildkit?: (() => BuildkitFacts | undefined) | undefined
+}
+
+/** What BuildKit's keys of a build are made of besides its steps. */
+export interface BuildkitFacts {
+  readonly vertexOf: VertexOf
+  readonly contentOf: ContentOf
+  /** `linux/amd64` */
+  readonly platforms: readonly string[]
 }
 
 /** How caches are reached. */

@@ -7,7 +7,7 @@ import { type ContentNode, type ContentTree, childrenOf } from './content-tree.t
 import type { ContentEntry } from './entry.ts'
 import { pathMatches } from './path-match.ts'
 
-/** Reads the bytes of a file of a context: exactly `entry.size` of them. */
+/** Reads the bytes of a file of a context. */
 export type ReadContent = (entry: ContentEntry) => AsyncIterable<Uint8Array>
 
 /** Digests of the files of one tree, each made once. */
@@ -15,6 +15,7 @@ export interface ContentDigests {
   /**
    * What BuildKit's contenthash gives for selections of this tree.
    * @returns undefined for a path that is not there, and for what is not known here: patterns that leave files out
+   * @throws whatever reading throws, or an error for bytes that are other ones than the list says
    */
   of(selectors: readonly ContentSelector[], dialect: Dialect): Promise<Digest | undefined>
 }
@@ -187,8 +188,18 @@ async function fileDigest(entry: ContentEntry, read: ReadContent): Promise<Diges
   hash.update('unamegnamedevmajor0devminor0')
   for (const [name, value] of [...attributes].sort(([a], [b]) => (a < b ? -1 : 1)))
     hash.update(name).update(value)
-  if (kind === 'file' && size > 0) for await (const chunk of read(entry)) hash.update(chunk)
+  if (kind === 'file' && size > 0) await hashBytes(hash, entry, read)
   return finish(hash)
+}
+
+async function hashBytes(hash: Hash, entry: ContentEntry, read: ReadContent): Promise<void> {
+  const bytes = createHash('sha256')
+  for await (const chunk of read(entry)) {
+    hash.update(chunk)
+    bytes.update(chunk)
+  }
+  if (entry.sha256 !== undefined && bytes.digest('hex') !== entry.sha256)
+    throw new Error(`${entry.path} changed while it was read`)
 }
 
 function finish(hash: Hash): Digest {

@@ -42,7 +42,17 @@ export function contentTree(entries: readonly ContentEntry[]): ContentTree {
 }
 
 function directory(path: string): ContentEntry {
-  return { path, kind: 'directory', mode: 0o755, uid: 0, gid: 0, size: 0, target: '', attributes: [] }
+  return {
+    path,
+    kind: 'directory',
+    mode: 0o755,
+    uid: 0,
+    gid: 0,
+    size: 0,
+    sha256: undefined,
+    target: '',
+    attributes: [],
+  }
 }
 
 /** The children of a node in the order in which BuildKit counts them. */

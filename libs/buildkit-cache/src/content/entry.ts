@@ -9,6 +9,8 @@ export interface ContentEntry {
   readonly gid: number
   /** In bytes; 0 of what is no file. */
   readonly size: number
+  /** Of the bytes of a file, in hex; what is read has it. Undefined: nobody knows. */
+  readonly sha256: string | undefined
   /** Where a symlink leads; '' for what is none. */
   readonly target: string
   /** Those that a copy takes with it. */
@@ -50,6 +52,7 @@ function parseLine(fields: readonly string[]): ContentEntry | undefined {
     uid,
     gid,
     size: kind === 'file' ? Number(third) : 0,
+    sha256: kind === 'file' ? fields[4] : undefined,
     target: kind === 'symlink' ? unescaped(third) : '',
     attributes,
   }

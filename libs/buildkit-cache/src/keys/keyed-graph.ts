@@ -43,7 +43,12 @@ function keyedNode(digest: Digest, vertexOf: VertexOf): KeyedNode | undefined {
   const { op } = vertex
   if (op.kind !== 'image') return { kind: 'vertex', vertex: digest }
   const chain = chainIdOf(op.layers.map(({ diffId }) => diffId))
-  return chain === undefined ? undefined : { kind: 'root', digest: imageKey(chain) }
+  return chain === undefined ? undefined : { kind: 'root', digest: imageKey(chain), manifest: op.manifest }
+}
+
+/** Whether a vertex is the copy of a context that a mount shows. */
+export function isContextMount(digest: Digest, vertexOf: VertexOf): boolean {
+  return contextPart(digest, vertexOf) !== undefined
 }
 
 /** A mount of a context is a copy of it here, so that the process does not see the context itself. */

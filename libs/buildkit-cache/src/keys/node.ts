@@ -1,6 +1,5 @@
 import { type ChainId, type Digest, digestBytes } from '@tsbuild/digest'
-import type { GoValue } from './go-json.ts'
-import { goJson } from './go-json.ts'
+import { filled, type GoValue, goJson } from './go-json.ts'
 
 /** A step as BuildKit's solver counts it. */
 export interface KeyedStep {
@@ -20,8 +19,8 @@ export interface KeyedInput {
 
 /** What an input is. */
 export type KeyedNode =
-  /** A source that is a record of its own: an image. */
-  | { readonly kind: 'root'; readonly digest: Digest }
+  /** An image, by its layers and by its manifest; {@link manifestKey} makes a key of the second. */
+  | { readonly kind: 'root'; readonly digest: Digest; readonly manifest: Digest }
   /** Another vertex of the graph. */
   | { readonly kind: 'vertex'; readonly vertex: Digest }
   /** A step that only BuildKit's graph has. */
@@ -50,6 +49,18 @@ export function contentKey(digest: Digest): Digest {
 /** The key of an image, from what its config says of its layers. */
 export function imageKey(chain: ChainId): Digest {
   return resultKey(digestBytes(`buildkit.source.v0:${chain}`))
+}
+
+/**
+ * The key of an image, from the manifest or index that its reference was resolved to: BuildKit looks for it first, where the image is
+ * not in Docker's own store.
+ *
+ * @param platform `linux/arm/v7`
+ */
+export function manifestKey(manifest: Digest, platform: string): Digest {
+  const [OS = '', Arch = '', Variant] = platform.split('/')
+  const source = digestBytes(goJson({ Digest: manifest, OS, Arch, Variant: filled(Variant) }))
+  return resultKey(digestBytes(`buildkit.source.v0:${source}`))
 }
 
 /** The key of a step that is described by a value. */

@@ -130,8 +130,8 @@ function isSteps(value: unknown): value is WrittenSteps {
   return shape(value)
 }
 
-/** Under OCI's name: in an index of Docker's types it had Docker's. */
-function storedLayer(descriptor: Descriptor | undefined, form: StoredForm | undefined): StoredLayer[] {
+/** Under OCI's name: in an index of Docker's types it had Docker's. None where its diffID is not known. */
+export function storedLayer(descriptor: Descriptor | undefined, form: StoredForm | undefined): StoredLayer[] {
   const diffId = descriptor?.annotations?.[diffIdAnnotation]
   if (descriptor === undefined || diffId === undefined || !isDigest(diffId)) return []
   const { mediaType, digest, size, annotations } = descriptor

@@ -17,7 +17,7 @@ import { type CacheDocuments, parseCacheIndex } from '../index-format/cache-inde
 import type { CachePlace } from '../index-format/cache-place.ts'
 import { createIndexImporter } from '../index-format/importer.ts'
 import type { CacheIndex } from '../index-format/types.ts'
-import type { CacheImporter, ExportableBlob } from '../types.ts'
+import type { CacheImporter, ExportableBlob, OpenTools } from '../types.ts'
 import { LayoutDirectory } from './layout-directory.ts'
 
 const tagAnnotation = 'org.opencontainers.image.ref.name'
@@ -26,16 +26,20 @@ const tagAnnotation = 'org.opencontainers.image.ref.name'
 const abandonedMs = 60 * 60 * 1000
 
 /** Imports from a directory that BuildKit or tsbuild exported to. */
-export function localImporter(from: {
-  readonly src: string
-  readonly tag?: string | undefined
-  readonly digest?: Digest | undefined
-}): CacheImporter {
+export function localImporter(
+  from: {
+    readonly src: string
+    readonly tag?: string | undefined
+    readonly digest?: Digest | undefined
+  },
+  buildkit?: OpenTools['buildkit'],
+): CacheImporter {
   const { src, tag = usualTag, digest } = from
   const layout = new LayoutDirectory(src)
   const name = cacheName({ type: 'local', ...from })
   return createIndexImporter({
     name,
+    buildkit,
     read: async () => {
       const listed = await layout.index()
       const entry = listed?.manifests.find((one) =>

@@ -4,16 +4,21 @@ import { formatReference, type ImageReference, parseReference } from '@tsbuild/o
 import { isBlobUnknown, type RegistryClient } from '@tsbuild/registry'
 import type { CachePlace } from '../index-format/cache-place.ts'
 import { createIndexImporter } from '../index-format/importer.ts'
-import type { CacheImporter, ExportableBlob } from '../types.ts'
+import type { CacheImporter, ExportableBlob, OpenTools } from '../types.ts'
 import { isNotFound, readCache, readUnderTag, type UnderTag } from './read-cache.ts'
 import { type TagUpdate, updateTag } from './update-tag.ts'
 
 /** Imports from a tag of a registry: a cache, or an image with one in it. */
-export function registryImporter(client: () => RegistryClient, ref: string): CacheImporter {
+export function registryImporter(
+  client: () => RegistryClient,
+  ref: string,
+  buildkit?: OpenTools['buildkit'],
+): CacheImporter {
   const reference = parseReference(ref)
   const name = formatReference(reference)
   return createIndexImporter({
     name,
+    buildkit,
     read: (signal) => readCache(client(), reference, signal),
     openBlob: async (blob, offset, signal) => {
       try {
