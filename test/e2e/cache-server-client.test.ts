@@ -367,9 +367,9 @@ describe('trust', () => {
         },
         {
           ...{ method: 'POST', path: '/v1/auth/exchange', needs: 'public', target },
-          handle: async ({ readBody, response }) => {
-            asked.push(JSON.parse((await readBody(1000)).toString()))
-            sendJson(response, 200, {
+          handle: async (exchange) => {
+            asked.push(JSON.parse((await exchange.readBody(1000)).toString()))
+            sendJson(exchange.response, 200, {
               token: 'pr-token',
               expiresAt: 1,
               subject: 'x',
