@@ -2,7 +2,9 @@
 // Bounded by a number of requests, or by seconds; no job takes more than two minutes.
 import { createHash, randomBytes } from 'node:crypto'
 import { openConnection, textOf } from './connection.mjs'
+import { recordKey, recordsFrom } from './records.mjs'
 
+const json = { 'Content-Type': 'application/json' }
 const job = JSON.parse(process.argv[2])
 setTimeout(() => {
   console.error(`the job took too long: ${process.argv[2]}`)
@@ -50,26 +52,27 @@ async function headBlob({ base, repository, digest, seconds, connections, status
   })
 }
 
-/** One request after the other, as agents do. */
+/** One request after the other, as agents do. Every key must be found. */
 async function lookUp({ base, keys, seconds }) {
-  const body = Buffer.from(JSON.stringify({ keys }))
-  let found = 0
+  const body = Buffer.from(JSON.stringify({ keys: Array.from({ length: keys }, (_, n) => recordKey(n)) }))
+  let least = Number.POSITIVE_INFINITY
   const measured = await inParallel(base, 1, { seconds }, async (connection) => {
-    const answer = expect(
-      await connection.send('POST', '/v1/lookup', { 'Content-Type': 'application/json' }, body),
-      200,
-    )
-    found = answer.bytes
+    const answer = expect(await connection.send('POST', '/v1/lookup', json, body), 200)
+    least = Math.min(least, answer.bytes)
   })
-  return { ...measured, answerBytes: found }
+  // Of what was not found there is `null`.
+  if (least < keys * 500) throw new Error(`${keys} records have ${least} bytes: not all were found`)
+  return { ...measured, answerBytes: least }
 }
 
-/** Sends records that others made, in batches: files of JSON texts. */
-async function putRecords({ base, batches, connections }) {
-  return await inParallel(base, connections, batches, async (connection, path) => {
-    const { readFile } = await import('node:fs/promises')
-    const type = { 'Content-Type': 'application/json' }
-    expect(await connection.send('POST', '/v1/records', type, await readFile(path)), 200)
+/** Sends so many records, a thousand in a request. */
+async function putRecords({ base, count, blob, connections }) {
+  const each = 1000
+  const firsts = Array.from({ length: Math.ceil(count / each) }, (_, n) => n * each)
+  return await inParallel(base, connections, firsts, async (connection, first) => {
+    const body = Buffer.from(recordsFrom(first, Math.min(each, count - first), blob))
+    const answer = expect(await connection.send('POST', '/v1/records', json, body), 200)
+    if (/"outcome":"(?!stored|same)/.test(textOf(answer))) throw new Error(textOf(answer).slice(0, 300))
   })
 }
 
