@@ -27,7 +27,7 @@ const withRecords = (count) => async (bench) => {
   const size = 4096
   const job = { kind: 'put', base: bench.base, repository: scopeRepository, size, count: 1, connections: 1 }
   const { digest } = await bench.load(job)
-  const put = { kind: 'records', base: bench.base, count, blob: { digest, size }, connections: 2 }
+  const put = { kind: 'records', base: bench.base, count, blob: { digest, size }, connections: 4 }
   const { seconds } = await bench.load(put)
   console.error(`  ${count} records were stored in ${seconds.toFixed(1)} s`)
 }
