@@ -16,6 +16,8 @@ import { openListeners } from '../../apps/cache-server/src/serve/listeners.ts'
 import { openService } from '../../apps/cache-server/src/serve/open-service.ts'
 import { type FlagValues, readSettings } from '../../apps/cache-server/src/settings/read-settings.ts'
 import { tokenParties } from '../../apps/cache-server/src/tokens/claims.ts'
+import { revoke } from '../../apps/cache-server/src/tokens/revocations.ts'
+import { withStore } from '../../apps/cache-server/src/with-store.ts'
 
 /** A cache-server in this process: everything that the command puts together, on a free port of loopback. */
 export interface CacheInstance {
@@ -25,6 +27,8 @@ export interface CacheInstance {
   readonly routes: readonly Route[]
   /** Signs its tokens and records. */
   readonly key: SigningKey
+  /** Takes a token back, as `cache-server token revoke` does, and makes the server know it. */
+  revoke(id: string): Promise<void>
   /** What it logged so far. */
   log(): string
   close(): Promise<void>
@@ -75,6 +79,11 @@ export async function startCacheInstance(
     dir,
     routes: service.http.routes,
     key: ring.keys[0],
+    revoke: async (id) => {
+      const until = Math.floor(Date.now() / 1000) + 3600
+      await withStore(read, host, (store) => revoke(store, { id, until }, Date.now()))
+      await service.reload()
+    },
     log: () => {
       opened.flush()
       return log

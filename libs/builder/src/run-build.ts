@@ -222,7 +222,17 @@ async function solveAndWrite(
     const exporting = solution.durable.then(() => exports?.finish(solution.steps))
     exporting.catch(() => {})
     const { cached: cachedLayers } = layers
-    const parts = { run, internal, snapshotter, platforms, attestations, signer, cached: cachedLayers }
+    const configMembers = exports?.inline(solution.steps)
+    const parts = {
+      run,
+      internal,
+      snapshotter,
+      platforms,
+      attestations,
+      signer,
+      cached: cachedLayers,
+      configMembers,
+    }
     const written = await writeOutputs(parts)
     const provenances = await attestations?.provenances()
     await solution.durable

@@ -18,6 +18,7 @@ export {
   type TagTarget,
   tagKey,
 } from './layout.ts'
+export { type LiveRoots, liveKeys, repositoryNames } from './live-keys.ts'
 export { type ManifestContent, readManifest } from './manifest-content.ts'
 export { type ContentDigest, isRepositoryName, isTag, parseContentDigest } from './names.ts'
 export { promiseMs, Repositories, type StoredManifest, type StoredTag } from './repositories.ts'

@@ -1,3 +1,4 @@
+import type { RecordService, Upkeep } from '@tsbuild/cache-service'
 import { distributionHeaders } from '@tsbuild/distribution'
 import { type AccessEntry, HttpError, type HttpServerOptions } from '@tsbuild/http-server'
 import type { OpenObjectStore } from '@tsbuild/object-store'
@@ -26,6 +27,10 @@ import { createUpkeep, startUpkeep } from './upkeep.ts'
 export interface Service {
   /** What each listener is made with. */
   readonly http: Omit<HttpServerOptions, 'tls'>
+  /** Collects and scrubs; for commands that want it now. */
+  readonly upkeep: Upkeep
+  readonly records: RecordService
+  readonly store: OpenObjectStore
   /** Reads keys and revocations again. */
   reload(): Promise<void>
   /** From now on `/readyz` says that nobody new should come. */
@@ -62,6 +67,9 @@ export async function openService({ settings, host, log }: ServiceParts): Promis
     startUpkeep(upkeep, { store, settings }, routes.records)
     return {
       http: await httpOptions(settings, trust, routes, host, log),
+      upkeep,
+      records: routes.records,
+      store,
       reload: () => trust.refresh(),
       startEnding: () => {
         ending = true

@@ -75,7 +75,8 @@ export function startUpkeep(
   upkeep.start({ keepers: [records.keeper({ linkKey, retentionOf }), repositories], targets: [contents] })
 }
 
-const contents: ScrubTarget = {
+/** Everything that is named by what its bytes hash to. */
+export const contents: ScrubTarget = {
   prefix: contentPrefix,
   digestOf: (key) => {
     const parsed = parseDistributionKey(key)
