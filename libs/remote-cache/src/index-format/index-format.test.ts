@@ -29,7 +29,8 @@ const readBack = (index: CacheIndex) => {
   return parseCacheIndex(config.bytes, layers)
 }
 
-const byKey = (index: CacheIndex) => index.steps.toSorted((a, b) => ((a.keys[0] ?? '') < (b.keys[0] ?? '') ? -1 : 1))
+const byKey = (index: CacheIndex) =>
+  index.steps.toSorted((a, b) => ((a.keys[0] ?? '') < (b.keys[0] ?? '') ? -1 : 1))
 
 /** A cache as BuildKit has it: one record with one layer. */
 function buildkitIndex(name: string): CacheIndex {
@@ -37,7 +38,12 @@ function buildkitIndex(name: string): CacheIndex {
   const annotations = { 'containerd.io/uncompressed': digestBytes(`${name} tar`) }
   const descriptor = { mediaType: mediaTypes.ociLayerGzip, digest: blob, size: 5, annotations }
   const layer = { blob, parent: -1, descriptor, diffId: undefined, createdAt: undefined }
-  const record = { digest: digestBytes(`${name} key`), inputs: [], results: [{ layer: 0, createdAt: 5 }], chains: [] }
+  const record = {
+    digest: digestBytes(`${name} key`),
+    inputs: [],
+    results: [{ layer: 0, createdAt: 5 }],
+    chains: [],
+  }
   return { ...emptyIndex, buildkit: { layers: [layer], records: [record] } }
 }
 
@@ -73,15 +79,31 @@ describe('parseCacheIndex()', () => {
     expect(parseCacheIndex(config.bytes, bare).steps).toEqual([])
   })
 
-  const step = { keys: ['a'.repeat(64)], output: 'a'.repeat(64), name: 'x', layer: [], made: 1, took: 1, used: 1 }
+  const step = {
+    keys: ['a'.repeat(64)],
+    output: 'a'.repeat(64),
+    name: 'x',
+    layer: [],
+    made: 1,
+    took: 1,
+    used: 1,
+  }
   it.each([
     ['no JSON', 'x'],
     ['a list', '[]'],
     ['a member that is a text', '{"tsbuild.v1":"x"}'],
     ['no forms', '{"tsbuild.v1":{"steps":[]}}'],
-    ['a key that is no digest', JSON.stringify({ 'tsbuild.v1': { forms: [], steps: [{ ...step, keys: ['../x'] }] } })],
+    [
+      'a key that is no digest',
+      JSON.stringify({ 'tsbuild.v1': { forms: [], steps: [{ ...step, keys: ['../x'] }] } }),
+    ],
     ['no key', JSON.stringify({ 'tsbuild.v1': { forms: [], steps: [{ ...step, keys: [] }] } })],
-    ['too many keys', JSON.stringify({ 'tsbuild.v1': { forms: [], steps: [{ ...step, keys: Array(99).fill(step.keys[0]) }] } })],
+    [
+      'too many keys',
+      JSON.stringify({
+        'tsbuild.v1': { forms: [], steps: [{ ...step, keys: Array(99).fill(step.keys[0]) }] },
+      }),
+    ],
     ['a negative time', JSON.stringify({ 'tsbuild.v1': { forms: [], steps: [{ ...step, made: -1 }] } })],
     ['a time that is infinite', '{"tsbuild.v1":{"forms":[],"steps":[{"made":1e999}]}}'],
     ['a member twice', '{"tsbuild.v1":{"forms":[],"steps":[]},"tsbuild.v1":{}}'],
@@ -98,7 +120,10 @@ describe('mergeIndexes()', () => {
   it('loses nothing of either, and has what both have once', async () => {
     const one = await indexOf(['a', 'b'], 5_000)
     const other = await indexOf(['a', 'c'], 6_000)
-    const merged = mergeIndexes(mergeIndexes(one, buildkitIndex('x')), mergeIndexes(other, buildkitIndex('y')))
+    const merged = mergeIndexes(
+      mergeIndexes(one, buildkitIndex('x')),
+      mergeIndexes(other, buildkitIndex('y')),
+    )
     expect(merged.steps).toHaveLength(3)
     expect(readBack(merged).buildkit.records).toHaveLength(2)
   })
@@ -127,8 +152,12 @@ describe('addToCache()', () => {
   })
 
   it('stays below what BuildKit reads: those that were used the longest time ago go, and none of the build', async () => {
-    const many = (from: number, count: number) => Array.from({ length: count }, (_, place) => `s${from + place}`)
-    const known = mergeIndexes(await indexOf(many(0, 3_000), 1_000), await indexOf(many(5_000, 600), 1_000 + day))
+    const many = (from: number, count: number) =>
+      Array.from({ length: count }, (_, place) => `s${from + place}`)
+    const known = mergeIndexes(
+      await indexOf(many(0, 3_000), 1_000),
+      await indexOf(many(5_000, 600), 1_000 + day),
+    )
     const added = await indexOf(many(10_000, 300), 1_000 + 2 * day)
     const { index, documents, dropped } = addToCache(known, added, form, 1_000 + 2 * day)
     expect(documents.config.bytes.byteLength).toBeLessThanOrEqual(1024 * 1024)
@@ -154,7 +183,9 @@ describe('addToCache()', () => {
 
 describe('planOver()', () => {
   const namesFound = (index: CacheIndex, wanted: readonly string[]) =>
-    planOver(sampleBuild(wanted).planned, lookupOf(index.steps), () => undefined).map(({ step }) => step.name.slice(10))
+    planOver(sampleBuild(wanted).planned, lookupOf(index.steps), () => undefined).map(({ step }) =>
+      step.name.slice(10),
+    )
 
   it('finds a chain as far as it goes', async () => {
     const index = await indexOf(['a', 'b', 'c'], 5_000)

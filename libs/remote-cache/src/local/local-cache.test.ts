@@ -25,7 +25,13 @@ interface Options {
 async function exportTo(build: SampleBuild, options: Options = {}, now = 1_000) {
   const place = localPlace({ dest, ...options, now: () => now })
   const buildkitPart = async () => emptyIndex.buildkit
-  const exporter = createIndexExporter({ place, target: {}, tools: build.tools, buildkitPart, now: () => now })
+  const exporter = createIndexExporter({
+    place,
+    target: {},
+    tools: build.tools,
+    buildkitPart,
+    now: () => now,
+  })
   for (const step of build.steps) exporter.add(step)
   return await exporter.finish({ graph: { vertices: [], targets: [] }, steps: build.steps })
 }
@@ -61,7 +67,13 @@ describe('a cache in a directory', () => {
     const build = sampleBuild(['b'])
     const place = localPlace({ dest, now: () => 2_000 })
     const buildkitPart = async () => emptyIndex.buildkit
-    const exporter = createIndexExporter({ place, target: {}, tools: build.tools, buildkitPart, now: () => 2_000 })
+    const exporter = createIndexExporter({
+      place,
+      target: {},
+      tools: build.tools,
+      buildkitPart,
+      now: () => 2_000,
+    })
     for (const step of build.steps) exporter.add(step)
     await exporter.abort()
     expect(await readFile(join(dest, 'index.json'), 'utf8')).toBe(before)
@@ -112,7 +124,8 @@ describe('a cache in a directory', () => {
     await exportTo(sampleBuild(['a']))
     const path = join(dest, 'index.json')
     const index = JSON.parse(await readFile(path, 'utf8'))
-    const manifest = '{"schemaVersion":2,"config":{"mediaType":"application/vnd.oci.image.config.v1+json","digest":"sha256:44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a","size":2},"layers":[]}'
+    const manifest =
+      '{"schemaVersion":2,"config":{"mediaType":"application/vnd.oci.image.config.v1+json","digest":"sha256:44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a","size":2},"layers":[]}'
     const { digestBytes } = await import('@tsbuild/digest')
     const digest = digestBytes(manifest)
     await writeFile(join(dest, 'blobs/sha256', digestHex(digest)), manifest)

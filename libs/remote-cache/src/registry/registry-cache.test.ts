@@ -1,6 +1,7 @@
 import { Readable } from 'node:stream'
 import { readCacheManifest, writeCacheConfig, writeCacheManifest } from '@tsbuild/buildkit-cache'
 import { digestBytes } from '@tsbuild/digest'
+import { sleepFor } from '@tsbuild/http'
 import { mediaTypes, parseManifestOrIndex, parseReference, serializeManifest } from '@tsbuild/oci'
 import { createRegistryClient, type RegistryClient, type RegistryClientOptions } from '@tsbuild/registry'
 import {
@@ -31,27 +32,33 @@ function clientOf(options: RegistryClientOptions = { sleep: async () => undefine
   return client
 }
 
+const systemClock = { now: Date.now, random: Math.random, sleep: sleepFor }
+
 /** One build of its own: what it has open it shares with no other. */
 async function exportTo(
   ref: string,
   build: SampleBuild,
   options: Options = {},
-  now = 1_000,
+  now: number | null = 1_000,
   client = clientOf(),
 ) {
   const pause = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms / 10))
-  const clock = { now: () => now, random: Math.random, sleep: pause }
+  const clock = now === null ? systemClock : { now: () => now, random: Math.random, sleep: pause }
   const place = registryPlace(() => client, ref, { clock, status: build.tools.status })
   const buildkitPart = async () => emptyIndex.buildkit
   const target = { type: 'registry' as const, ref, ...options }
-  const exporter = createIndexExporter({ place, target, tools: build.tools, buildkitPart, now: () => now })
+  const exporter = createIndexExporter({ place, target, tools: build.tools, buildkitPart, now: clock.now })
   for (const step of build.steps) exporter.add(step)
   return await exporter.finish({ graph: { vertices: [], targets: [] }, steps: build.steps })
 }
 
 async function foundIn(ref: string, names: readonly string[]): Promise<readonly string[]> {
   const client = clientOf()
-  const found = await registryImporter(() => client, ref).plan(sampleBuild(names).planned, () => undefined, signal)
+  const found = await registryImporter(() => client, ref).plan(
+    sampleBuild(names).planned,
+    () => undefined,
+    signal,
+  )
   return found.map(({ record }) => record.name.slice('[1/1] RUN '.length))
 }
 
@@ -105,9 +112,17 @@ describe('a cache in a registry', () => {
     const { registry, ref, writes } = await setUp()
     await exportTo(ref, sampleBuild(['a', 'b']))
     const [written, requests] = [writes(), registry.requests.length]
-    expect(await exportTo(ref, sampleBuild(['a', 'b']), {}, 2_000)).toMatchObject({ sentBlobs: 0, skippedBlobs: 2 })
+    expect(await exportTo(ref, sampleBuild(['a', 'b']), {}, 2_000)).toMatchObject({
+      sentBlobs: 0,
+      skippedBlobs: 2,
+    })
     expect(writes()).toBe(written)
-    expect(registry.requests.slice(requests).map(({ method }) => method)).toEqual(['GET', 'GET', 'GET', 'GET'])
+    expect(registry.requests.slice(requests).map(({ method }) => method)).toEqual([
+      'GET',
+      'GET',
+      'GET',
+      'GET',
+    ])
   })
 
   it('exports with mode=min only what is in an image, and nothing where there is nothing', async () => {
@@ -134,15 +149,18 @@ describe('a cache in a registry', () => {
     expect(writes()).toBeGreaterThanOrEqual(6)
   })
 
-  it.runIf(hasDockerRegistry())('loses nothing of six builds that end together, in docker-registry', async () => {
-    const registry = await startDockerRegistry()
-    cleanups.push(registry.stop)
-    const ref = `${registry.host}/app:cache`
-    const builds = Array.from({ length: 6 }, (_, place) => ['base', `own${place}`])
-    // It answers 500 while it writes a tag; a client waits and asks again.
-    await Promise.all(builds.map((names) => exportTo(ref, sampleBuild(names), {}, 1_000, clientOf({}))))
-    for (const names of builds) expect(await foundIn(ref, names)).toEqual(names)
-  })
+  it.runIf(hasDockerRegistry())(
+    'loses nothing of six builds that end together, in docker-registry',
+    async () => {
+      const registry = await startDockerRegistry()
+      cleanups.push(registry.stop)
+      const ref = `${registry.host}/app:cache`
+      const builds = Array.from({ length: 6 }, (_, place) => ['base', `own${place}`])
+      // It answers 500 while it writes a tag; a client waits and asks again.
+      await Promise.all(builds.map((names) => exportTo(ref, sampleBuild(names), {}, null, clientOf({}))))
+      for (const names of builds) expect(await foundIn(ref, names)).toEqual(names)
+    },
+  )
 
   it('writes over nothing that was not read, where the registry can tell', async () => {
     const { registry, ref } = await setUp({ conditions: true })
@@ -167,14 +185,33 @@ describe('a cache in a registry', () => {
     const client = clientOf()
     const layer = Buffer.from('layer')
     const annotations = { 'containerd.io/uncompressed': digestBytes('tar') }
-    const descriptor = { mediaType: mediaTypes.ociLayerGzip, digest: digestBytes(layer), size: 5, annotations }
+    const descriptor = {
+      mediaType: mediaTypes.ociLayerGzip,
+      digest: digestBytes(layer),
+      size: 5,
+      annotations,
+    }
     registry.blobs.set(`app@${descriptor.digest}`, layer)
-    const record = { digest: digestBytes('key'), inputs: [], results: [{ layer: 0, createdAt: 5 }], chains: [] }
-    const layers = [{ blob: descriptor.digest, parent: -1, descriptor, diffId: undefined, createdAt: undefined }]
+    const record = {
+      digest: digestBytes('key'),
+      inputs: [],
+      results: [{ layer: 0, createdAt: 5 }],
+      chains: [],
+    }
+    const layers = [
+      { blob: descriptor.digest, parent: -1, descriptor, diffId: undefined, createdAt: undefined },
+    ]
     const { bytes } = writeCacheConfig({ layers, records: [record] })
-    const config = { mediaType: 'application/vnd.buildkit.cacheconfig.v0', digest: digestBytes(bytes), size: bytes.length }
+    const config = {
+      mediaType: 'application/vnd.buildkit.cacheconfig.v0',
+      digest: digestBytes(bytes),
+      size: bytes.length,
+    }
     registry.blobs.set(`app@${config.digest}`, Buffer.from(bytes))
-    const written = writeCacheManifest({ config, layers: [descriptor] }, { imageManifest: false, ociMediaTypes: true })
+    const written = writeCacheManifest(
+      { config, layers: [descriptor] },
+      { imageManifest: false, ociMediaTypes: true },
+    )
     await client.putManifest(parseReference(ref), written.bytes, written.mediaType)
     await exportTo(ref, sampleBuild(['a']))
     const stored = registry.manifests.get('app:cache')
@@ -191,7 +228,12 @@ describe('a cache in a registry', () => {
     const config = Buffer.from('{}')
     const descriptor = { mediaType: mediaTypes.ociConfig, digest: digestBytes(config), size: 2 }
     await client.uploadBlob(parseReference(ref), descriptor, () => Readable.from([config]))
-    const image = serializeManifest({ mediaType: mediaTypes.ociManifest, config: descriptor, layers: [], annotations: {} })
+    const image = serializeManifest({
+      mediaType: mediaTypes.ociManifest,
+      config: descriptor,
+      layers: [],
+      annotations: {},
+    })
     await client.putManifest(parseReference(ref), image, mediaTypes.ociManifest)
     const before = writes()
     await expect(exportTo(ref, sampleBuild(['a']))).rejects.toMatchObject({ code: 'ERR_CACHE_TAG' })
@@ -247,6 +289,9 @@ describe('a cache in a registry', () => {
       ...(await tools.blobOf(...args)),
       places: [`${registry.host}/other:x`, '/some/directory:latest', 'https://cache.example'],
     })
-    expect(await exportTo(ref, { ...build, tools: { ...tools, blobOf } })).toMatchObject({ sentBlobs: 0, skippedBlobs: 1 })
+    expect(await exportTo(ref, { ...build, tools: { ...tools, blobOf } })).toMatchObject({
+      sentBlobs: 0,
+      skippedBlobs: 1,
+    })
   })
 })

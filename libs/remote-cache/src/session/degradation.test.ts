@@ -34,15 +34,43 @@ const readFaults: readonly (readonly [what: string, fault: Fault])[] = [
   ['answers 429', on(/./, answer(429, 'TOOMANYREQUESTS'))],
   ['answers 500', on(/./, answer(500))],
   ['is full', on(/./, answer(507))],
-  ['leads in circles', on(/./, { type: 'answer', status: 307, headers: { location: '/v2/app/manifests/cache' } })],
-  ['answers with a page', on(manifests, { type: 'answer', status: 200, headers: { 'content-type': 'text/html' }, body: '<p>login' })],
-  ['has garbage for a manifest', on(manifests, { type: 'answer', status: 200, headers: { 'content-type': 'application/vnd.oci.image.manifest.v1+json' }, body: '{' })],
+  [
+    'leads in circles',
+    on(/./, { type: 'answer', status: 307, headers: { location: '/v2/app/manifests/cache' } }),
+  ],
+  [
+    'answers with a page',
+    on(manifests, {
+      type: 'answer',
+      status: 200,
+      headers: { 'content-type': 'text/html' },
+      body: '<p>login',
+    }),
+  ],
+  [
+    'has garbage for a manifest',
+    on(manifests, {
+      type: 'answer',
+      status: 200,
+      headers: { 'content-type': 'application/vnd.oci.image.manifest.v1+json' },
+      body: '{',
+    }),
+  ],
   ['cuts the manifest off', on(manifests, { type: 'cut-answer', after: 20, how: 'close' })],
-  ['sends a manifest without an end', on(manifests, { type: 'answer', status: 200, body: Buffer.alloc(5 * 1024 * 1024, ' ') })],
+  [
+    'sends a manifest without an end',
+    on(manifests, { type: 'answer', status: 200, body: Buffer.alloc(5 * 1024 * 1024, ' ') }),
+  ],
   ['has no config', on(blobs, answer(404, 'BLOB_UNKNOWN'))],
   ['cuts the config off', on(blobs, { type: 'cut-answer', after: 20, how: 'reset' })],
   ['stops in the config', on(blobs, { type: 'silence', after: 20 })],
-  ['has another config', on(blobs, { type: 'change', change: (given) => ({ ...given, body: Buffer.alloc(given.body.length, 'x') }) })],
+  [
+    'has another config',
+    on(blobs, {
+      type: 'change',
+      change: (given) => ({ ...given, body: Buffer.alloc(given.body.length, 'x') }),
+    }),
+  ],
 ]
 
 async function setUp() {
@@ -55,7 +83,13 @@ async function setUp() {
     const clock = { now: () => 1_000, random: () => 0, sleep: async () => {} }
     const place = registryPlace(() => client, ref, { clock, status: () => {} })
     const buildkitPart = async () => emptyIndex.buildkit
-    const exporter = createIndexExporter({ place, target: {}, tools: build.tools, buildkitPart, now: () => 1_000 })
+    const exporter = createIndexExporter({
+      place,
+      target: {},
+      tools: build.tools,
+      buildkitPart,
+      now: () => 1_000,
+    })
     for (const step of build.steps) exporter.add(step)
     await exporter.finish({ graph: { vertices: [], targets: [] }, steps: build.steps })
   }
@@ -96,16 +130,20 @@ describe('a cache that', () => {
     await expect(lookUp(true)).rejects.toMatchObject({ code: 'ERR_CACHE', kind: 'environment' })
   })
 
-  it.each([
-    ['is down costs one warning', async (stop: () => Promise<void>) => await stop()],
-  ])('%s', async (_, breakIt) => {
-    const { registry, exportSteps, lookUp } = await setUp()
-    await exportSteps()
-    await breakIt(registry.stop)
-    cleanups.splice(0, 1)
-    expect(await lookUp(false)).toMatchObject({ found: 0, warnings: [expect.stringContaining('does not answer')] })
-    await expect(lookUp(true)).rejects.toMatchObject({ code: 'ERR_CACHE' })
-  })
+  it.each([['is down costs one warning', async (stop: () => Promise<void>) => await stop()]])(
+    '%s',
+    async (_, breakIt) => {
+      const { registry, exportSteps, lookUp } = await setUp()
+      await exportSteps()
+      await breakIt(registry.stop)
+      cleanups.splice(0, 1)
+      expect(await lookUp(false)).toMatchObject({
+        found: 0,
+        warnings: [expect.stringContaining('does not answer')],
+      })
+      await expect(lookUp(true)).rejects.toMatchObject({ code: 'ERR_CACHE' })
+    },
+  )
 
   it.each([
     ['takes no blob', on(/\/blobs\/uploads/, answer(403, 'DENIED'))],

@@ -1,6 +1,6 @@
-import { gzipSync } from 'node:zlib'
 import { Readable } from 'node:stream'
-import { digestBytes, type Digest, parseDiffId } from '@tsbuild/digest'
+import { gzipSync } from 'node:zlib'
+import { type Digest, digestBytes, parseDiffId } from '@tsbuild/digest'
 import { mediaTypes } from '@tsbuild/oci'
 import type { LayerRef } from '@tsbuild/snapshot'
 import { type CacheRecord, definitionKey, type PlannedStep } from '@tsbuild/solver'
@@ -69,8 +69,23 @@ export function sampleBuild(names: readonly string[], createdAt = 1_000, layerBy
     const ref: LayerRef = { kind: 'snapshot', id: `${planned.length}-${result}` as never, createdAt }
     blobOf.set(ref, layer)
     layers.push(ref)
-    const record: CacheRecord = { outputKey, name: own.name, op, inputs, stored: null, createdAt, durationMs: 7 }
-    steps.push({ vertex: own.digest, keys: [key], record, layers: [...layers], inImage: true, form: undefined })
+    const record: CacheRecord = {
+      outputKey,
+      name: own.name,
+      op,
+      inputs,
+      stored: null,
+      createdAt,
+      durationMs: 7,
+    }
+    steps.push({
+      vertex: own.digest,
+      keys: [key],
+      record,
+      layers: [...layers],
+      inImage: true,
+      form: undefined,
+    })
     below = outputKey
   }
   const tools: ExportTools = {
