@@ -1,4 +1,5 @@
-import { writeFileSync } from 'node:fs'
+import { readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { createMemoryCache, type MemoryCache } from '../../libs/remote-cache/src/testing/memory-cache.ts'
 import { type CacheMachine, type MachineOptions, openMachine } from '../support/cache-machines.ts'
@@ -163,6 +164,24 @@ describe('a build with caches elsewhere', { timeout: 120_000 }, () => {
     }
   })
 
+  it('says why a step missed although a cache was asked', async () => {
+    const context = workspace.context('why', project)
+    const cache = createMemoryCache('/cache')
+    const reasons = ({ events }: CacheMachine) => [
+      ...new Set(events.flatMap((event) => (event.type === 'vertex.missed' ? [event.reason.text] : []))),
+    ]
+    const one = await machine('why-one', [cache])
+    await one.build({ context, cacheFrom: from('/cache'), cacheTo: to('/cache') })
+    expect(reasons(one)).toEqual(['not in the cache, nor built here'])
+    const other = await machine('why-other', [cache])
+    await other.build({ context, cacheFrom: from('/cache') })
+    expect(reasons(other)).toEqual([])
+    writeFileSync(join(context, 'file.txt'), 'changed\n')
+    await other.build({ context, cacheFrom: from('/cache') })
+    // What was found elsewhere is what the next miss is compared with.
+    expect(reasons(other)[0]).toContain('file.txt')
+  })
+
   it('puts two caches together, step by step', async () => {
     const [left, right] = [createMemoryCache('/left'), createMemoryCache('/right')]
     const context = workspace.context('two', project)
@@ -259,5 +278,43 @@ describe('a build with caches elsewhere', { timeout: 120_000 }, () => {
       await proxy.stop()
       await process.stop()
     }
+  })
+
+  it('puts layers that were found upon those that are here, as the step left them', async () => {
+    const steps = (last: string) => ({
+      Dockerfile: [
+        'FROM busybox:test AS lower',
+        'RUN mkdir -p /app/sub/deep && echo one > /app/one && echo two > /app/sub/two && touch -d @1500000000 /app/one /app/sub/two',
+        'FROM lower AS upper',
+        'RUN rm -r /app/sub && mkdir -m 2750 /app/sub && echo new > /app/sub/new && ln /app/one /app/linked && chown 1:2 /app',
+        'RUN rm /etc/passwd && mkdir /app/sub/deep && ln /app/one /app/third && touch -d @1400000000 /app/sub && chmod 600 /app/linked',
+        'FROM upper',
+        `RUN (find /app /etc | sort | xargs stat -c '%n %F %a %u:%g %h %s'; stat -c '%n %Y' /app/one /app/sub) > /tree # ${last}`,
+      ].join('\n'),
+    })
+    const context = workspace.context('upon', steps('first'))
+    const cache = createMemoryCache('/cache')
+    const treeOf = async (from: CacheMachine, more: object = {}) => {
+      const dest = workspace.path('tree-of')
+      rmSync(dest, { recursive: true, force: true })
+      await from.build({ context, outputs: [{ type: 'local', dest }], ...more })
+      return readFileSync(join(dest, 'tree'), 'utf8')
+    }
+    const one = await machine('upon-one', [cache])
+    const made = await treeOf(one, { cacheTo: to('/cache') })
+    const other = await machine('upon-other', [cache])
+    // The lower layer is this machine's own.
+    await other.build({ context, target: 'lower' })
+    expect(other.ran()).toHaveLength(1)
+    writeFileSync(join(context, 'Dockerfile'), steps('second').Dockerfile)
+    expect(await treeOf(other, { cacheFrom: from('/cache') })).toBe(made)
+    expect(other.ran()).toHaveLength(1)
+    expect(other.found()).toHaveLength(2)
+    expect(made).toContain('/app/third regular file 644 0:0 2 4')
+    expect(made).not.toContain('passwd')
+    // What was unpacked is kept as this machine's own.
+    writeFileSync(join(context, 'Dockerfile'), steps('third').Dockerfile)
+    expect(await treeOf(other)).toBe(made)
+    expect(other.ran()).toHaveLength(1)
   })
 })

@@ -280,6 +280,7 @@ async function solveGraph(
     vertices: graph.vertices,
     forcedBy: run.options.noCache === true ? '--no-cache' : '--no-cache-filter',
     now: machine.now,
+    elsewhere: caches?.nothingFound,
     onExplained: (vertex, explanation) => run.recorder?.explain(vertex, explanation as unknown as KeyValue),
   })
   const op = createOps({

@@ -87,17 +87,20 @@ export function writeInlineCache(
 ): string | undefined {
   const placeOf = imagePlaces(config.layers, layers)
   const records = config.records.map((record): BuildkitRecord => {
-    const found = allChains(config.layers, record).flatMap(({ chain, createdAt }) => {
+    const found = allChains(config.layers, record).flatMap(({ chain, kind }) => {
       const placed = chain.flatMap((layer, index) => placeOf(layer, index) ?? [])
-      return placed.length < chain.length ? [] : [{ placed, createdAt }]
+      return placed.length < chain.length ? [] : [{ placed, kind }]
     })
-    const inOrder = found.filter(({ placed }) => placed.every((place, index) => place === index))
-    const others = found.filter((each) => !inOrder.includes(each))
+    const isPlain = ({ placed, kind }: (typeof found)[number]) =>
+      kind === 'parents' && placed.every((place, index) => place === index)
     return {
       ...record,
-      results: inOrder.map(({ placed }) => ({ layer: placed.length - 1, createdAt: undefined })),
-      chains:
-        inOrder.length > 0 ? [] : others.map(({ placed }) => ({ layers: placed, createdAt: undefined })),
+      results: found
+        .filter(isPlain)
+        .map(({ placed }) => ({ layer: placed.length - 1, createdAt: undefined })),
+      chains: found
+        .filter((each) => !isPlain(each))
+        .map(({ placed }) => ({ layers: placed, createdAt: undefined })),
     }
   })
   const image = layers.map((layer, place): CacheLayer => {
@@ -149,8 +152,8 @@ function imagePlaces(
 
 function allChains(layers: readonly CacheLayer[], { results, chains }: BuildkitRecord) {
   return [
-    ...results.map(({ layer, createdAt }) => ({ chain: chainOf(layers, layer), createdAt })),
-    ...chains.map((each) => ({ chain: each.layers, createdAt: each.createdAt })),
+    ...results.map(({ layer }) => ({ chain: chainOf(layers, layer), kind: 'parents' as const })),
+    ...chains.map((each) => ({ chain: each.layers, kind: 'chain' as const })),
   ]
 }
 

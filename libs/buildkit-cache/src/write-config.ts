@@ -1,5 +1,6 @@
 import { type Digest, digestBytes } from '@tsbuild/digest'
 import type { Descriptor } from '@tsbuild/oci'
+import { chainOf } from './chain.ts'
 import { toGoTime } from './go-time.ts'
 import type { BuildkitRecord, CacheConfig, CacheLayer, RecordLink } from './types.ts'
 
@@ -57,7 +58,28 @@ export function normalizeCacheConfig(config: CacheConfig): CacheConfig {
       chains: result?.kind === 'chain' && top !== undefined ? [{ layers: chain, createdAt }] : [],
     }
   })
-  return { layers: layerPlaces.layers, records }
+  return { layers: layerPlaces.layers, records: oneRecordEach(layerPlaces.layers, records) }
+}
+
+/**
+ * BuildKit 0.8, which is in Docker 20.10, loads one record of those that name a chain of layers, whichever it finds first; with
+ * what that one stands on it then makes an image that lacks layers. It reads no `chains`, so of these records all but one have theirs there.
+ */
+function oneRecordEach(
+  layers: readonly CacheLayer[],
+  records: readonly BuildkitRecord[],
+): readonly BuildkitRecord[] {
+  const named = new Set<number>()
+  return records.map((record) => {
+    const [result] = record.results
+    if (result === undefined) return record
+    if (!named.has(result.layer)) {
+      named.add(result.layer)
+      return record
+    }
+    const { layer, createdAt } = result
+    return { ...record, results: [], chains: [{ layers: chainOf(layers, layer), createdAt }] }
+  })
 }
 
 interface BestResult {
@@ -77,6 +99,8 @@ function newestResult({ results, chains }: BuildkitRecord): BestResult | undefin
 
 function newer(a: BestResult | undefined, b: BestResult | undefined): BestResult | undefined {
   if (a === undefined || b === undefined) return a ?? b
+  // What every version reads is better than what only later ones do.
+  if (a.createdAt === b.createdAt) return b.kind === 'parents' ? b : a
   return (b.createdAt ?? -Infinity) > (a.createdAt ?? -Infinity) ? b : a
 }
 

@@ -5,7 +5,7 @@ import type { ContentOf } from './find-steps.ts'
 import { type Dialect, writtenDialects } from './keys/dialect.ts'
 import { keyedStep, type VertexOf } from './keys/keyed-graph.ts'
 import { contentKey, type KeyedInput, type KeyedNode, type KeyedStep } from './keys/node.ts'
-import type { BuildkitRecord, CacheConfig, CacheLayer, RecordLink } from './types.ts'
+import type { BuildkitRecord, CacheConfig, CacheLayer, ChainedResult, RecordLink } from './types.ts'
 import { normalizeCacheConfig } from './write-config.ts'
 
 /** The file system that a step left. */
@@ -77,8 +77,8 @@ class Writer {
       if (links.length === 0) return undefined
       inputs.push(links)
     }
-    const results = vertex === undefined ? [] : this.#resultsOf(vertex)
-    return this.records.push({ digest: step.digest, inputs, results, chains: [] }) - 1
+    const result = vertex === undefined ? undefined : this.#layersOf(vertex)
+    return this.records.push({ digest: step.digest, inputs, ...resultIn(result, dialect) }) - 1
   }
 
   async #linksOf(
@@ -114,13 +114,13 @@ class Writer {
     return this.records.push({ digest, inputs: [], results: [], chains: [] }) - 1
   }
 
-  #resultsOf(vertex: Vertex): BuildkitRecord['results'] {
+  /** The places of the layers of a result, lowest first. */
+  #layersOf(vertex: Vertex): ChainedResult | undefined {
     const result = this.#resultOf(vertex)
-    if (result === undefined || result.layers.length === 0) return []
-    const { createdAt } = result
-    let parent = -1
-    for (const layer of result.layers) parent = this.#layerPlace(layer, parent)
-    return [{ layer: parent, createdAt }]
+    if (result === undefined || result.layers.length === 0) return undefined
+    const places: number[] = []
+    for (const layer of result.layers) places.push(this.#layerPlace(layer, places.at(-1) ?? -1))
+    return { layers: places, createdAt: result.createdAt }
   }
 
   #resultOf(vertex: Vertex): StepLayers | undefined {
@@ -155,4 +155,18 @@ class Writer {
     this.#layerPlaces.set(name, place)
     return place
   }
+}
+
+/**
+ * Where versions have different keys for a step two records name its layers: the later ones read it in the form that the oldest does not know, see
+ * {@link normalizeCacheConfig}.
+ */
+function resultIn(
+  result: ChainedResult | undefined,
+  { filters }: Dialect,
+): Pick<BuildkitRecord, 'results' | 'chains'> {
+  const top = result?.layers.at(-1)
+  if (result === undefined || top === undefined) return { results: [], chains: [] }
+  if (filters) return { results: [], chains: [result] }
+  return { results: [{ layer: top, createdAt: result.createdAt }], chains: [] }
 }
