@@ -1,5 +1,5 @@
 // The load, in a process of its own: reads one job as JSON from its arguments, does it, prints what it measured, and ends.
-// Bounded by a number of requests or by seconds; no job takes more than two minutes.
+// Bounded by a number of requests, or by seconds; no job takes more than two minutes.
 import { createHash, randomBytes } from 'node:crypto'
 import { openConnection, textOf } from './connection.mjs'
 
@@ -36,25 +36,25 @@ async function putBlobs({ base, repository, size, count, connections }) {
   return { ...measured, bytesPerSecond: (count * size) / measured.seconds, digest: bodies[0].digest }
 }
 
-async function getBlob({ base, repository, digest, size, count, connections }) {
-  const measured = await inParallel(base, connections, Array(count).fill(0), async (connection) => {
+async function getBlob({ base, repository, digest, size, seconds, connections }) {
+  const measured = await inParallel(base, connections, { seconds }, async (connection) => {
     const answer = expect(await connection.send('GET', `/v2/${repository}/blobs/${digest}`), 200)
     if (answer.bytes !== size) throw new Error(`${answer.bytes} bytes came`)
   })
-  return { ...measured, bytesPerSecond: (count * size) / measured.seconds }
+  return { ...measured, bytesPerSecond: measured.perSecond * size }
 }
 
-async function headBlob({ base, repository, digest, count, connections, status = 200 }) {
-  return await inParallel(base, connections, Array(count).fill(0), async (connection) => {
+async function headBlob({ base, repository, digest, seconds, connections, status = 200 }) {
+  return await inParallel(base, connections, { seconds }, async (connection) => {
     expect(await connection.send('HEAD', `/v2/${repository}/blobs/${digest}`), status)
   })
 }
 
 /** One request after the other, as agents do. */
-async function lookUp({ base, keys, count }) {
+async function lookUp({ base, keys, seconds }) {
   const body = Buffer.from(JSON.stringify({ keys }))
   let found = 0
-  const measured = await inParallel(base, 1, Array(count).fill(0), async (connection) => {
+  const measured = await inParallel(base, 1, { seconds }, async (connection) => {
     const answer = expect(
       await connection.send('POST', '/v1/lookup', { 'Content-Type': 'application/json' }, body),
       200,
@@ -73,17 +73,18 @@ async function putRecords({ base, batches, connections }) {
   })
 }
 
-/** Does something for each of a list over so many connections; latencies in milliseconds. */
+/** Does something for each of a list, or for so many seconds, over so many connections; latencies in milliseconds. */
 async function inParallel(base, connections, list, act) {
   const open = await Promise.all(Array.from({ length: connections }, () => openConnection(base)))
   const latencies = []
+  const isTimed = !Array.isArray(list)
   let next = 0
   const began = performance.now()
   await Promise.all(
     open.map(async (connection) => {
       for (;;) {
         const index = next++
-        if (index >= list.length) return
+        if (isTimed ? performance.now() - began >= list.seconds * 1000 : index >= list.length) return
         const before = performance.now()
         await act(connection, list[index])
         latencies.push(performance.now() - before)
@@ -94,7 +95,8 @@ async function inParallel(base, connections, list, act) {
   for (const connection of open) connection.close()
   latencies.sort((a, b) => a - b)
   const at = (share) => latencies[Math.min(latencies.length - 1, Math.floor(latencies.length * share))]
-  return { requests: list.length, seconds, perSecond: list.length / seconds, p50: at(0.5), p99: at(0.99) }
+  const requests = latencies.length
+  return { requests, seconds, perSecond: requests / seconds, p50: at(0.5), p99: at(0.99) }
 }
 
 function expect(answer, status) {

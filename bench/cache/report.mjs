@@ -23,8 +23,10 @@ export function formatCacheTable(results) {
 
 function cell(row, unit) {
   if (row === undefined) return '–'
-  const { values } = row
+  const { values, details } = row
+  const cpu = details.flatMap(({ cpuMs }) => cpuMs ?? [])
   const shown = (value) => (value >= 100 ? Math.round(value).toLocaleString('en') : value.toPrecision(3))
   const spread = values.length > 1 ? ` (${shown(Math.min(...values))}–${shown(Math.max(...values))})` : ''
-  return `${shown(median(values))} ${unit}${spread}`
+  const each = cpu.length === 0 ? '' : `; ${median(cpu).toPrecision(2)} ms CPU each`
+  return `${shown(median(values))} ${unit}${spread}${each}`
 }

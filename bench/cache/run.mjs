@@ -53,10 +53,13 @@ async function measure(scenario) {
     const rows = new Map(running.map(({ name }) => [name, { values: [], details: [] }]))
     for (let round = 0; round < scenario.runs; round += 1) {
       for (const bench of running) {
+        const before = bench.cpuSeconds()
         const { value, ...details } = await scenario.measure(bench, bench.facts)
+        if (details.requests > 0) details.cpuMs = ((bench.cpuSeconds() - before) * 1000) / details.requests
         rows.get(bench.name).values.push(value)
         rows.get(bench.name).details.push(details)
-        console.error(`  ${bench.name.padEnd(16)} ${scenario.format(value)}`)
+        const cpu = details.cpuMs === undefined ? '' : `  ${details.cpuMs.toFixed(3)} ms of CPU each`
+        console.error(`  ${bench.name.padEnd(16)} ${scenario.format(value)}${cpu}`)
       }
     }
     return {

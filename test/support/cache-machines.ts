@@ -19,22 +19,30 @@ export interface CacheMachine {
   readonly close: () => Promise<void>
 }
 
+/** What a machine is made with. */
+export interface MachineOptions {
+  /** Reached by the name of a directory; undefined: caches of real types. */
+  readonly caches?: readonly MemoryCache[]
+  /** Without anything in its store. */
+  readonly isEmpty?: boolean
+}
+
 /** Makes a machine whose store is a copy of the workspace's own. */
 export async function openMachine(
   workspace: Workspace,
   name: string,
-  caches: readonly MemoryCache[] = [],
+  { caches, isEmpty = false }: MachineOptions = {},
 ): Promise<CacheMachine> {
-  const store = workspace.path(name)
-  await check('cp', ['-a', '--reflink=auto', workspace.path('store'), store])
+  const store = workspace.path(`machine-${name}`)
+  if (!isEmpty) await check('cp', ['-a', '--reflink=auto', workspace.path('store'), store])
   const cacheOf = (place: string) => {
-    const cache = caches.find((one) => one.name === place)
+    const cache = caches?.find((one) => one.name === place)
     if (cache === undefined) throw new Error(`there is no cache "${place}"`)
     return cache
   }
   const builder: Builder = await createBuilder({
     root: store,
-    cacheOpeners: {
+    cacheOpeners: caches && {
       importer: async (source) => cacheOf(source.type === 'local' ? source.src : '').importer(),
       exporter: async (target, _, using) =>
         cacheOf(target.type === 'local' ? target.dest : '').exporter(using),

@@ -19,6 +19,8 @@ export interface CacheServerProcess {
   readonly log: () => readonly Readonly<Record<string, unknown>>[]
   /** Waits for a line of the log with this message; rejects when the server has ended without one. */
   readonly saw: (message: string) => Promise<Readonly<Record<string, unknown>>>
+  /** Its exit code, when it has ended. */
+  readonly ended: Promise<number | null>
   /** Ends it as an administrator would. @returns its exit code */
   readonly stop: (signal?: NodeJS.Signals) => Promise<number | null>
 }
@@ -47,7 +49,12 @@ export async function startCacheServer(
     text += part
     wake()
   })
-  child.on('close', wake)
+  const ended = new Promise<number | null>((resolve) => {
+    child.on('close', (code) => {
+      resolve(code)
+      wake()
+    })
+  })
   const log = () => text.split('\n').flatMap((line) => [parseJson(line)].filter(isRecord))
   const saw = (message: string) =>
     new Promise<Readonly<Record<string, unknown>>>((resolve, reject) => {
@@ -70,6 +77,7 @@ export async function startCacheServer(
     host: url.replace(/^https?:\/\//, ''),
     log,
     saw,
+    ended,
     stop: async (signal = 'SIGTERM') => {
       await stopProcess(child, signal)
       return child.exitCode

@@ -80,6 +80,24 @@ export const commands: readonly CommandRow[] = [
     load: async () => (await import('./commands/keys.ts')).exportKeys,
   },
   {
+    name: 'gc',
+    usage: 'gc',
+    summary: 'Remove what may go, now',
+    load: () => import('./commands/gc.ts'),
+  },
+  {
+    name: 'scrub',
+    usage: 'scrub',
+    summary: 'Read everything again, and take damage away',
+    load: () => import('./commands/scrub.ts'),
+  },
+  {
+    name: 'stats',
+    usage: 'stats',
+    summary: 'Say what is kept, and how much',
+    load: () => import('./commands/stats.ts'),
+  },
+  {
     name: 'health',
     usage: 'health',
     summary: 'Say whether the server is ready',

@@ -1,5 +1,6 @@
 import { encodeRecord } from '@tsbuild/cache'
 import type { Digest, KeyValue } from '@tsbuild/digest'
+import type { ConfigMembers } from '@tsbuild/exporter'
 import type { MergedGraph, Vertex } from '@tsbuild/graph'
 import type { LayerForm } from '@tsbuild/native'
 import type { OpResult } from '@tsbuild/ops'
@@ -14,6 +15,7 @@ import {
   cacheOpeners,
   type Exports,
   type ExportTarget,
+  inlineCacheMembers,
   type OpenTools,
   openCaches,
   openExports,
@@ -34,6 +36,8 @@ export interface BuildCaches extends LayersElsewhere {
   over(local: CacheStore, isHere: (stored: KeyValue) => boolean): CacheStore
   /** Begins to fill caches. Called once; what was begun before a solution failed goes on. */
   export(options: ExportOptions): BuildExports
+  /** What is to be said of a step that no cache has. */
+  readonly nothingFound: () => string | undefined
   /** Nothing that was found counts from now on. */
   refuseAll(): void
   close(): Promise<void>
@@ -53,6 +57,8 @@ export interface BuildExports {
   onStep(step: SolvedStep<OpResult>): void
   /** @param steps as of {@link Solution.steps} */
   finish(steps: () => Promise<readonly SolvedStep<OpResult>[]>): Promise<void>
+  /** The cache within the images, where the build wants one. @param steps as of {@link Solution.steps} */
+  inline(steps: () => Promise<readonly SolvedStep<OpResult>[]>): ConfigMembers | undefined
   /**
    * Makes what caches had of this build's steps this store's own, also of those whose results nobody needed: the keys of others are
    * made of theirs. Best effort.
@@ -94,6 +100,7 @@ export function openBuildCaches(given: Omit<CachesContext, 'facts'>): BuildCache
       exports ??= startExports(context, exporting, { warn, required })
       return exports
     },
+    nothingFound: caches.nothingFound,
     refuseAll: () => caches.refuseAll(),
     close: () => caches.close(),
   }
@@ -107,17 +114,24 @@ function openersOf({ run }: CachesContext): CacheOpeners {
   return run.machine.options.cacheOpeners ?? cacheOpeners
 }
 
-function toolsOf({ run: { machine }, facts }: CachesContext): OpenTools {
-  const { store, registry, now, options } = machine
-  return { store, registry, now, builder: `tsbuild/${options.version ?? 'unknown'}`, buildkit: facts }
+function toolsOf({ run, internal, facts }: CachesContext, tell?: (line: string) => void): OpenTools {
+  const { store, registry, now, network, options } = run.machine
+  const warn = (message: string) => internal.warn({ rule: 'RemoteCache', message, source: null })
+  const builder = `tsbuild/${options.version ?? 'unknown'}`
+  const knownServers = options.knownCacheServers
+  return { store, registry, now, builder, buildkit: facts, network, knownServers, tell, warn }
 }
 
 /** Opened at the first question: whoever cannot open it is treated like one that does not answer. */
 function importerOf(context: CachesContext, source: CacheSource): CacheImporter {
   let opening: Promise<CacheImporter> | undefined
   let opened: CacheImporter | undefined
+  let status = (_line: string): void => {}
   const open = async () => {
-    opening ??= openersOf(context).importer(source, toolsOf(context))
+    opening ??= openersOf(context).importer(
+      source,
+      toolsOf(context, (line) => status(line)),
+    )
     opened = await opening
     return opened
   }
@@ -131,7 +145,10 @@ function importerOf(context: CachesContext, source: CacheSource): CacheImporter 
       const plan = async () => (await open()).plan(steps, known, signal)
       if (isShown) return await plan()
       isShown = true
-      return await showImport(context, given, plan, signal)
+      const shown = (said: typeof status) => {
+        status = said
+      }
+      return await showImport(context, given, { plan, shown }, signal)
     },
     find: async (wanted, signal) => (await open()).find(wanted, signal),
     openBlob: async (layer, blob, offset, signal) => (await open()).openBlob(layer, blob, offset, signal),
@@ -143,7 +160,10 @@ function importerOf(context: CachesContext, source: CacheSource): CacheImporter 
 async function showImport<T extends readonly unknown[]>(
   { run, internal }: CachesContext,
   name: string,
-  plan: () => Promise<T>,
+  {
+    plan,
+    shown,
+  }: { readonly plan: () => Promise<T>; readonly shown: (status: (id: string) => void) => void },
   signal: AbortSignal,
 ): Promise<T> {
   const outcome = await internal.run(`importing cache from ${name}`, async (vertex) => {
@@ -157,6 +177,7 @@ async function showImport<T extends readonly unknown[]>(
         done: true,
         at: run.machine.now(),
       })
+    shown(status)
     try {
       const found = await Promise.race([plan(), whenAborted(signal)])
       status(`${found.length} ${found.length === 1 ? 'step' : 'steps'} found`)
@@ -221,6 +242,11 @@ function startExports(
     finish(steps) {
       finished ??= exports.finish(graph, async () => (await steps()).flatMap(exportable))
       return finished
+    },
+    inline(steps) {
+      if (!(run.options.cacheTo ?? []).some(({ type }) => type === 'inline')) return undefined
+      return async (layers) =>
+        await inlineCacheMembers({ graph, steps: (await steps()).flatMap(exportable) }, layers, context.facts)
     },
     async keepFound(steps, local) {
       const found = steps

@@ -3,6 +3,7 @@ import {
   type AssembledTree,
   assembleImage,
   assembleTree,
+  type ConfigMembers,
   type ExportContext,
   type ExporterOptions,
   exportArchive,
@@ -35,6 +36,8 @@ export interface ImageSource {
   readonly platforms: readonly PlatformResult[]
   /** See {@link TreeParts.attestationsOf}. */
   readonly attestations?: Attestations | undefined
+  /** A cache within the images. */
+  readonly configMembers?: ConfigMembers | undefined
 }
 
 /** An image or index that outputs of one form share. */
@@ -64,7 +67,7 @@ export function createImageMaker(source: ImageSource): ImageMaker {
 }
 
 async function makeImage(
-  { exporter, options, platforms, attestations }: ImageSource,
+  { exporter, options, platforms, attestations, configMembers }: ImageSource,
   output: ImageLikeOutput,
   form: ImageForm,
   context: ExportContext,
@@ -85,6 +88,7 @@ async function makeImage(
       form,
       sourceDateEpoch: epochOf(output, frontend),
       annotations: annotations.of(platform),
+      configMembers,
     }
     images.push({ platform, image: await assembleImage(exporter, parts, context) })
   }

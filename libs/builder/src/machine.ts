@@ -3,6 +3,7 @@ import { InternalError } from '@tsbuild/errors'
 import { createTransport, type ProxySettings, type Transport } from '@tsbuild/http'
 import { createNative, findHelper, type IdMap, type Native, rootlessIdMap } from '@tsbuild/native'
 import { createRegistryClient, dockerConfigCredentials, type RegistryClient } from '@tsbuild/registry'
+import type { OpenTools } from '@tsbuild/remote-cache'
 import { openStore, type Store } from '@tsbuild/store'
 import { createImageSource, type ImageSource } from './resolve-image.ts'
 import type { BuilderOptions } from './types.ts'
@@ -19,6 +20,8 @@ export interface Machine {
   readonly registry: (insecureHosts?: readonly string[]) => RegistryClient
   /** For contexts and ADD; not for registries, which have their own. */
   readonly transport: Transport
+  /** How servers are reached that are neither: cache-servers. */
+  readonly network: NonNullable<OpenTools['network']>
   readonly randomId: () => string
   readonly now: () => number
   close(): Promise<void>
@@ -49,6 +52,11 @@ export async function openMachine(options: BuilderOptions): Promise<Machine> {
     store,
     registry,
     transport,
+    network: {
+      ca: options.trustCa ?? [],
+      proxy: proxyOf(options),
+      certificates: async (host) => (await options.registryHosts?.())?.certificates(host),
+    },
     randomId,
     now,
     images: createImageSource({ store, registry: () => registry() }),

@@ -3,7 +3,13 @@ import { resolve } from 'node:path'
 import type { Writable } from 'node:stream'
 import type { Digest } from '@tsbuild/digest'
 import { InternalError } from '@tsbuild/errors'
-import { type ExportContext, type ExporterOptions, exportDirectory, exportTar } from '@tsbuild/exporter'
+import {
+  type ConfigMembers,
+  type ExportContext,
+  type ExporterOptions,
+  exportDirectory,
+  exportTar,
+} from '@tsbuild/exporter'
 import { formatPlatform, parseReference } from '@tsbuild/oci'
 import type { BlobRef, CachedLayers, Snapshotter } from '@tsbuild/snapshot'
 import type { Attestations } from './attestations/create-attestations.ts'
@@ -36,6 +42,8 @@ export interface OutputParts {
   readonly signer?: PushSigner | undefined
   /** Where layers of caches come from. */
   readonly cached?: CachedLayers | undefined
+  /** A cache within the images. */
+  readonly configMembers?: ConfigMembers | undefined
 }
 
 /** What the outputs made of a build. */
@@ -64,7 +72,8 @@ export async function writeOutputs(parts: OutputParts): Promise<WrittenOutputs> 
     registry: () => machine.registry(),
     fetch: onceEach((layer, aborted) => fetchLayer(parts, layer, aborted)),
   }
-  const imageOf = createImageMaker({ exporter, options, platforms, attestations: parts.attestations })
+  const { attestations, configMembers } = parts
+  const imageOf = createImageMaker({ exporter, options, platforms, attestations, configMembers })
   const written = await sideBySide(outputs, run.signal, (output, signal) =>
     writeOne({ parts, exporter, imageOf, signal }, output),
   )

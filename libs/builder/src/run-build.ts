@@ -222,7 +222,17 @@ async function solveAndWrite(
     const exporting = solution.durable.then(() => exports?.finish(solution.steps))
     exporting.catch(() => {})
     const { cached: cachedLayers } = layers
-    const parts = { run, internal, snapshotter, platforms, attestations, signer, cached: cachedLayers }
+    const configMembers = exports?.inline(solution.steps)
+    const parts = {
+      run,
+      internal,
+      snapshotter,
+      platforms,
+      attestations,
+      signer,
+      cached: cachedLayers,
+      configMembers,
+    }
     const written = await writeOutputs(parts)
     const provenances = await attestations?.provenances()
     await solution.durable
@@ -270,6 +280,7 @@ async function solveGraph(
     vertices: graph.vertices,
     forcedBy: run.options.noCache === true ? '--no-cache' : '--no-cache-filter',
     now: machine.now,
+    elsewhere: caches?.nothingFound,
     onExplained: (vertex, explanation) => run.recorder?.explain(vertex, explanation as unknown as KeyValue),
   })
   const op = createOps({

@@ -67,6 +67,8 @@ export interface BuilderOptions {
   readonly space?: SpaceLimits | undefined
   /** How much history is kept. Default 100 builds, 30 days, 1 GiB; with no build at all nothing is written down. */
   readonly history?: Partial<HistoryLimits> | undefined
+  /** A file of the user's that remembers the keys of cache-servers; undefined: every contact with one is the first. */
+  readonly knownCacheServers?: string | undefined
   /** Other ways to reach caches than those of libs/remote-cache. */
   readonly cacheOpeners?: CacheOpeners | undefined
   /** Of the program, for the history of builds. */

@@ -131,7 +131,7 @@ export class RecordLog {
       this.#indexed = number
       return await this.#catchUp()
     }
-    // Nothing was removed of the log yet: it says everything.
+    // Nothing was removed of the log yet: from 0 on it says everything.
     const entries = await this.#numbers(logPrefix)
     if (entries.length > 0 && entries.at(-1) === entries.length - 1) {
       this.#next = 0
@@ -164,9 +164,13 @@ export class RecordLog {
       if (batch.push(key) >= 1000) await read()
     }
     await read()
-    if (index.size > 0) await this.#writeIndex()
-    onRebuilt?.(index.size, now() - begun)
     await this.#catchUp()
+    if (index.size > 0) {
+      // A log that begins with 0 has everything in it: this one does not.
+      this.#next = Math.max(1, this.#next)
+      await this.#writeIndex()
+    }
+    onRebuilt?.(index.size, now() - begun)
   }
 
   async #catchUp(): Promise<void> {

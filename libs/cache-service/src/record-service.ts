@@ -5,6 +5,8 @@ import type { ObjectStore } from '@tsbuild/object-store'
 import type { Scope, SigningKey, TrustedKey } from '@tsbuild/trust'
 import { eachLimited } from './each-limited.ts'
 import { type HasBlob, RecordFinder } from './find-records.ts'
+import { type RecordRules, recordKeeper } from './gc/record-keeper.ts'
+import type { Keeper } from './gc/types.ts'
 import { type RecordName, recordObject } from './layout.ts'
 import { type Put, type PutRequest, putRecord } from './put-record.ts'
 import { type IndexEntry, RecordIndex } from './record-index.ts'
@@ -120,6 +122,12 @@ export class RecordService {
   async remove(names: readonly RecordName[]): Promise<void> {
     await eachLimited(names, putsAtATime, (name) => this.#options.store.delete(recordObject(name)))
     await this.#log.append(names.map((name) => ({ kind: 'removed', name })))
+  }
+
+  /** What a collector of garbage is told of records. */
+  keeper(rules: Omit<RecordRules, 'now'>): Keeper {
+    const { store, now } = this.#options
+    return recordKeeper({ store, index: this.#index, log: this.#log }, { ...rules, now })
   }
 
   /** What is done now and then, each minute or so: the index is written, uses are noted, what nobody needs is removed. */

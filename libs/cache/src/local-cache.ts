@@ -20,6 +20,8 @@ export interface ExplainOptions {
   /** The flag that makes steps run: `--no-cache`. */
   readonly forcedBy: string
   readonly now: () => number
+  /** What is to be said of caches elsewhere where nothing like a step was ever recorded here; undefined: nothing was asked. */
+  readonly elsewhere?: (() => string | undefined) | undefined
   /** Takes the whole comparison behind a miss. Must not throw. */
   readonly onExplained: (vertex: Digest, explanation: Explanation) => void
 }
@@ -50,7 +52,7 @@ function explainWith(store: Store, options: ExplainOptions): (miss: Miss) => Pro
   const explainer = createExplainer({ store, vertices, forcedBy, now })
   return async (miss) => {
     try {
-      const explanation = await explainer.explain(miss)
+      const explanation = withElsewhere(await explainer.explain(miss), options)
       onExplained(miss.vertex.digest, explanation)
       return explanation.reason
     } catch {
@@ -58,4 +60,11 @@ function explainWith(store: Store, options: ExplainOptions): (miss: Miss) => Pro
       return undefined
     }
   }
+}
+
+/** A machine that knows nothing of a step has asked others, maybe in vain. */
+function withElsewhere(explanation: Explanation, { elsewhere }: ExplainOptions): Explanation {
+  const { reason } = explanation
+  const answer = reason.code === 'first-build' ? elsewhere?.() : undefined
+  return answer === undefined ? explanation : { ...explanation, reason: { ...reason, text: answer } }
 }

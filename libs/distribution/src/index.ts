@@ -1,9 +1,11 @@
 export { type Allowance, type DistributionLimits, defaultDistributionLimits } from './context.ts'
 export { type FileUploadsOptions, fileUploads, type UploadBounds } from './file-uploads.ts'
+export { type RepositoryRules, repositoryKeeper } from './keeper.ts'
 export {
   type BlobLink,
   blobLinkKey,
   contentKey,
+  contentPrefix,
   type DistributionKey,
   distributionPrefix,
   type ManifestLink,
@@ -16,6 +18,7 @@ export {
   type TagTarget,
   tagKey,
 } from './layout.ts'
+export { type LiveRoots, liveKeys, repositoryNames } from './live-keys.ts'
 export { type ManifestContent, readManifest } from './manifest-content.ts'
 export { type ContentDigest, isRepositoryName, isTag, parseContentDigest } from './names.ts'
 export { promiseMs, Repositories, type StoredManifest, type StoredTag } from './repositories.ts'

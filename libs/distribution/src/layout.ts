@@ -1,10 +1,11 @@
 import { createHash } from 'node:crypto'
 import type { ObjectKey } from '@tsbuild/object-store'
-import { type ContentDigest, parseContentDigest } from './names.ts'
+import { type ContentDigest, isTag, parseContentDigest } from './names.ts'
 
 /** Below it is everything of this lib; its number is that of the format. @see docs/dev/cache-server-store.md */
 export const distributionPrefix = 'oci1/'
-const contentPrefix = `${distributionPrefix}content/`
+/** Below it are the bytes of blobs and manifests. */
+export const contentPrefix = `${distributionPrefix}content/`
 const repositoryPrefix = `${distributionPrefix}repositories/`
 
 /** What an object of this lib is. */
@@ -120,7 +121,7 @@ export function decodeTag(encoded: string): string | undefined {
   const tag = joined.replace(/_(.)/g, (_all, one: string) =>
     one === 'z' ? '_' : String.fromCharCode(65 + Number.parseInt(one, 36)),
   )
-  return encodeTag(tag) === encoded ? tag : undefined
+  return isTag(tag) && encodeTag(tag) === encoded ? tag : undefined
 }
 
 /** Says what a key of this lib is; undefined for one that is none. */

@@ -7,10 +7,9 @@ import {
   type ReferrerDescriptor,
   type ReferrerEntry,
   referrersPrefix,
-  repositoriesPrefix,
-  repositoryKeys,
   tagsPrefix,
 } from './layout.ts'
+import { repositoryNames } from './live-keys.ts'
 import { isRepositoryName, isTag } from './names.ts'
 
 /** `GET …/tags/list`: a page of tags, in the order of their bytes. */
@@ -42,37 +41,23 @@ const lookedAt = 10_000
 
 /** `GET /v2/_catalog`: a page of the repositories that may be read, in the order of their keys. */
 export async function listRepositories(context: DistributionContext, exchange: Exchange): Promise<void> {
-  const { store } = context.repositories
   const size = pageSize(exchange, context.limits.pageEntries)
   const last = exchange.query.get('last') ?? ''
   if (last !== '' && !isRepositoryName(last)) throw pageInvalid('`last` is no name of a repository')
   const names: string[] = []
+  const after = last === '' ? undefined : last
   let position = last
-  let isMore = size > 0
-  for (let looked = 0; isMore && names.length < size && looked < lookedAt; looked += 1) {
-    const name = await nextRepository(store, position, exchange.signal)
-    isMore = name !== undefined
-    if (name === undefined) break
+  let looked = 0
+  let isMore = false
+  for await (const name of repositoryNames(context.repositories, { after, signal: exchange.signal })) {
+    isMore = size > 0 && (names.length === size || looked === lookedAt)
+    if (isMore || size === 0) break
+    looked += 1
     position = name
     if (exchange.may('pull', { kind: 'repository', name }) === 'allowed') names.push(name)
   }
   const headers = isMore ? nextPage(`${exchange.base}/v2/_catalog`, { n: `${size}`, last: position }) : {}
   sendJson(exchange.response, 200, { repositories: names }, headers)
-}
-
-/** The first repository behind another one: one listing that is given up after its first key. */
-async function nextRepository(
-  store: DistributionContext['repositories']['store'],
-  after: string,
-  signal: AbortSignal,
-): Promise<string | undefined> {
-  // Behind all keys of that repository, and before those of any other.
-  const skipped = after === '' ? undefined : `${repositoryKeys(after)}zz`
-  for await (const { key } of store.list(repositoriesPrefix, { after: skipped, signal })) {
-    const end = key.indexOf('/_')
-    if (end !== -1) return key.slice(repositoriesPrefix.length, end)
-  }
-  return undefined
 }
 
 const indexType = 'application/vnd.oci.image.index.v1+json'

@@ -23,6 +23,12 @@ import { type ContentDigest, parseContentDigest } from './names.ts'
  */
 export const promiseMs = 10 * 60_000
 
+/**
+ * How long it is taken for granted that content is still there. What lets it be read, a link, is asked for each time, and content
+ * goes only after all its links: so this shows only where a scrub takes away what rotted, for that long and in answers to `HEAD`.
+ */
+const contentMs = 2000
+
 /** A manifest that is there. */
 export interface StoredManifest {
   readonly digest: ContentDigest
@@ -55,6 +61,9 @@ export class Repositories {
   /** Bytes of manifests, by digest: 32 MiB. */
   readonly #manifests = new Memory<Buffer>(32 * 1024 * 1024, (bytes) => bytes.length + 512)
 
+  /** Content that was there a moment ago, by digest. */
+  readonly #contents = new Memory<{ readonly info: ObjectInfo; readonly at: number }>(20_000, () => 1)
+
   /** @param now Unix ms */
   constructor(store: ObjectStore, now: () => number) {
     this.store = store
@@ -68,8 +77,8 @@ export class Repositories {
   async findBlob(repository: string, digest: ContentDigest): Promise<ObjectInfo | undefined> {
     const touchBefore = this.#now() - promiseMs
     const [link, content] = await Promise.all([
-      this.store.head(blobLinkKey(repository, digest), { touchBefore }),
-      this.store.head(contentKey(digest), { touchBefore }),
+      this.#head(blobLinkKey(repository, digest), touchBefore),
+      this.#findContent(digest, touchBefore),
     ])
     return link === undefined ? undefined : content
   }
@@ -90,7 +99,7 @@ export class Repositories {
     const touchBefore = this.#now() - promiseMs
     const [link, content] = await Promise.all([
       this.#read(manifestLinkKey(repository, digest), manifestShape, touchBefore),
-      this.store.head(contentKey(digest), { touchBefore }),
+      this.#findContent(digest, touchBefore),
     ])
     if (link === undefined || content === undefined) return undefined
     const { mediaType } = link.value as ManifestLink
@@ -185,6 +194,23 @@ export class Repositories {
     return false
   }
 
+  /** Most are fresh: an engine asks the storage twice to touch. */
+  async #head(key: ObjectKey, touchBefore: number): Promise<ObjectInfo | undefined> {
+    const info = await this.store.head(key)
+    return info === undefined || info.modifiedMs >= touchBefore ? info : this.store.head(key, { touchBefore })
+  }
+
+  async #findContent(digest: ContentDigest, touchBefore: number): Promise<ObjectInfo | undefined> {
+    const known = this.#contents.get(digest.text)
+    if (known !== undefined && this.#now() - known.at < contentMs && known.info.modifiedMs >= touchBefore) {
+      return known.info
+    }
+    const info = await this.#head(contentKey(digest), touchBefore)
+    if (info === undefined) this.#contents.delete(digest.text)
+    else this.#contents.set(digest.text, { info, at: this.#now() })
+    return info
+  }
+
   async #tagAt(key: ObjectKey): Promise<StoredTag | undefined> {
     const found = await this.#read(key, tagShape)
     const digest = parseContentDigest((found?.value as TagTarget | undefined)?.digest ?? '')
@@ -197,7 +223,7 @@ export class Repositories {
     shape: Shape,
     touchBefore?: number,
   ): Promise<{ readonly version: string; readonly value: unknown } | undefined> {
-    const info = await this.store.head(key, { touchBefore })
+    const info = await this.#head(key, touchBefore ?? 0)
     if (info === undefined) return undefined
     let known = this.#values.get(key)
     if (known?.version !== info.version) {

@@ -123,9 +123,16 @@ export const errorCodes = {
   ERR_CACHE_TAG: user('A cache would be written over an image, or over something else that is no cache.'),
   ERR_CACHE_BUSY: transient('Other builds write the same cache again and again.'),
   ERR_LISTEN: environment('An address cannot be listened on.'),
+  ERR_CACHE_SERVER: transient(
+    'A cache-server does not answer, refuses, or answers something that makes no sense.',
+  ),
+  ERR_CACHE_SERVER_URL: user('What should be the URL of a cache-server is none.'),
+  ERR_CACHE_SERVER_KEY: environment('A cache-server signs with another key than at the first contact.'),
   ERR_CACHE_SCOPE: user('What should name a scope of a shared cache does not.'),
   ERR_CACHE_KEY: user('The key of a cache-server cannot be read or used.'),
-  ERR_CACHE_ISSUER: transient('The keys of a CI service, by which its tokens are verified, are not to be had.'),
+  ERR_CACHE_ISSUER: transient(
+    'The keys of a CI service, by which its tokens are verified, are not to be had.',
+  ),
   ERR_CACHE_KEYS_FILE: user('A file that says which keys to trust for which scopes is wrong.'),
   ERR_OUTPUT: environment('An output file or directory cannot be written.'),
 

@@ -34,7 +34,7 @@ export async function assembleImage(
   const config = await putDocument(
     options.store,
     typeIn(types, mediaTypes.ociConfig),
-    serializeImageConfig(imageConfig(parts, made)),
+    serializeImageConfig(imageConfig(parts, made), await membersOf(parts, made)),
   )
   const mediaType = typeIn(types, mediaTypes.ociManifest)
   const manifestBytes = serializeManifest({
@@ -46,6 +46,15 @@ export async function assembleImage(
   const stored = await putDocument(options.store, mediaType, manifestBytes)
   const manifest = withAnnotations(stored, parts.annotations?.manifestDescriptor)
   return { manifest, manifestBytes, config, layers: made.map(({ layer }) => layer) }
+}
+
+async function membersOf({ filesystem, configMembers }: ImageParts, made: readonly MadeLayer[]) {
+  if (configMembers === undefined) return {}
+  const layers = made.flatMap(({ layer, diffId }, place) => {
+    const ref = filesystem.layers[place]
+    return ref === undefined ? [] : [{ ref, digest: layer.descriptor.digest, diffId }]
+  })
+  return await configMembers(layers)
 }
 
 /** Layers that are made at a time. Each takes a process with threads, and an image may have a thousand. */

@@ -16,6 +16,8 @@ export type {
   AssembledLayer,
   AssembledTree,
   Attestation,
+  ConfigLayer,
+  ConfigMembers,
   ExportContext,
   ExporterOptions,
   ImageAnnotations,

@@ -1,10 +1,10 @@
-import type { Digest } from '@tsbuild/digest'
+import type { DiffId, Digest } from '@tsbuild/digest'
 import type { EventSink } from '@tsbuild/events'
 import type { ImageDraft } from '@tsbuild/frontend'
 import type { Compression, Native } from '@tsbuild/native'
 import type { Descriptor } from '@tsbuild/oci'
 import type { RegistryClient } from '@tsbuild/registry'
-import type { BlobRef, Filesystem, Snapshotter } from '@tsbuild/snapshot'
+import type { BlobRef, Filesystem, LayerRef, Snapshotter } from '@tsbuild/snapshot'
 import type { Store } from '@tsbuild/store'
 
 /** What exporters work with. */
@@ -35,6 +35,18 @@ export interface ImageParts {
   /** Unix seconds; sets every time in config and history. */
   readonly sourceDateEpoch: number | undefined
   readonly annotations?: ImageAnnotations | undefined
+  readonly configMembers?: ConfigMembers | undefined
+}
+
+/** Members of an image config besides those of the image, made when its layers are: a cache within the image. */
+export type ConfigMembers = (layers: readonly ConfigLayer[]) => Promise<Readonly<Record<string, unknown>>>
+
+/** A layer of an image that is being made; lowest first. */
+export interface ConfigLayer {
+  readonly ref: LayerRef
+  /** Of its blob in the image. */
+  readonly digest: Digest
+  readonly diffId: DiffId
 }
 
 /** The form of an image, which its files do not tell. */

@@ -58,6 +58,7 @@ function textFault(
   }
   // A conversion names a blob, which nothing is lost without: it is made again.
   if ('converted' in value && parseStoredLayer(value.layer) !== undefined) return undefined
+  if ('outputKey' in value && isOfCache(decodeRecord(text)?.stored)) return undefined
   const snapshot = namedSnapshot(value, text)
   if (snapshot === undefined) return 'it is no whole record'
   if (!isSealed && hasOtherKey(text, hex)) return 'it is the record of another key'
@@ -75,6 +76,15 @@ function namedSnapshot(value: Record<string, unknown>, text: string): SnapshotId
   if (!isRecord(holder)) return undefined
   const { snapshot } = holder
   return typeof snapshot === 'string' && isSnapshotId(snapshot) ? snapshot : undefined
+}
+
+/** A layer that a cache elsewhere has; of it nothing has to be here. */
+function isOfCache(stored: unknown): boolean {
+  const cached = isRecord(stored) ? stored.cached : undefined
+  const blobs = isRecord(cached) ? cached.blobs : undefined
+  return (
+    Array.isArray(blobs) && blobs.length > 0 && blobs.every((blob) => parseStoredLayer(blob) !== undefined)
+  )
 }
 
 /** A merge of several trees is made of hard links to their files. */

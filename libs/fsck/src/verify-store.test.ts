@@ -215,6 +215,29 @@ describe('verifyStore()', () => {
     ])
   })
 
+  it('takes the record of a step that a cache elsewhere has for whole, and a damaged one for none', async () => {
+    const { root, records, close } = await temporaryStore()
+    const blob = { mediaType: 'm', digest: key('blob'), size: 3, diffId: key('tar') }
+    const made = {
+      outputKey: key('out'),
+      name: 'RUN x',
+      op: { kind: 'x' },
+      inputs: [],
+      createdAt: 1,
+      durationMs: 1,
+    }
+    const record = (of: unknown) =>
+      JSON.stringify({ format: 1, ...made, stored: { cached: { blobs: [of], places: [], createdAt: 1 } } })
+    await records.put([
+      { keys: [key('whole')], text: record(blob) },
+      { keys: [key('torn')], text: record({ ...blob, size: -1 }) },
+    ])
+    await close()
+    expect((await verify(root)).findings).toMatchObject([
+      { kind: 'record', path: recordPath(root, key('torn')), problem: 'it is no whole record' },
+    ])
+  })
+
   it('names what is not of tsbuild, and who can look into the store', async () => {
     const { root } = await temporaryStore()
     writeFileSync(join(root, 'notes.txt'), '')

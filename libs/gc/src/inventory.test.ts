@@ -1,5 +1,6 @@
 import { mkdirSync, readdirSync, utimesSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { encodeRecord } from '@tsbuild/cache'
 import { digestBytes, digestHex } from '@tsbuild/digest'
 import { mediaTypes } from '@tsbuild/oci'
 import type { Store } from '@tsbuild/store'
@@ -167,6 +168,35 @@ describe('takeInventory()', () => {
     const kept = found.find(({ standing }) => standing.as === 'cache')
     expect(names(inventory, kept?.parts ?? [])).toEqual([blobOf('converted')])
     expect(kept?.rebuildMs).toBeGreaterThan(100)
+  })
+
+  it('keeps the record of a step that a cache elsewhere has, and what of its layer is here with it', async () => {
+    const store = await temporaryStore()
+    const { digest } = await putBlob(store, mediaTypes.ociLayerZstd, 'found')
+    const text = (name: string, blob: string) => {
+      const made = {
+        outputKey: digestBytes(name),
+        name,
+        op: { kind: 'exec.v4' },
+        inputs: [],
+        createdAt: 1,
+        durationMs: 60_000,
+      }
+      return encodeRecord({
+        ...made,
+        stored: { cached: { blobs: [{ digest: blob }], places: ['c'], createdAt: 1 } },
+      })
+    }
+    await store.records.put([
+      { keys: [digestBytes('fetched')], text: text('fetched', digest) },
+      { keys: [digestBytes('known')], text: text('known', digestBytes('elsewhere')) },
+    ])
+    const inventory = await inventoryOf(store)
+    const [fetched, known] = ['fetched', 'known'].map((name) => named(inventory, name))
+    expect([fetched?.standing, known?.standing]).toEqual([{ as: 'cache' }, { as: 'cache' }])
+    expect(names(inventory, fetched?.parts ?? [])).toEqual([blobOf('found')])
+    expect(fetched?.rebuildMs).toBeGreaterThan(60_000)
+    expect(known?.rebuildMs).toBeLessThan(1000)
   })
 
   it('does not take a snapshot for garbage whose record may have come while the list was made', async () => {

@@ -5,7 +5,7 @@ import type { CacheRecord, RecordedInput } from '@tsbuild/solver'
 import { isSnapshotId, type StoreEntry } from '@tsbuild/store'
 import type { BlobItems } from './blob-items.ts'
 import type { ItemList } from './item-list.ts'
-import { convertMs, fetchMs, lookedAtMs, rerunMs, unpackMs } from './value.ts'
+import { convertMs, fetchMs, lookedAtMs, lookedUpMs, rerunMs, unpackMs } from './value.ts'
 
 /** What steps are made of. */
 export interface StepParts {
@@ -111,7 +111,11 @@ function addLayerBlobs(list: ItemList, index: number, entry: StoreEntry, blobs: 
   }
 }
 
-function isLayer(value: unknown): value is { readonly blobs: readonly { readonly digest: string }[] } {
+interface LayerOfBlobs {
+  readonly blobs: readonly { readonly digest: string }[]
+}
+
+function isLayer(value: unknown): value is LayerOfBlobs {
   return layer(value)
 }
 
@@ -144,6 +148,8 @@ function addRecord(
     return undefined
   }
   if (record !== undefined) {
+    const cached = isRecord(record.stored) ? record.stored.cached : undefined
+    if (isLayer(cached)) return { index: addFound(list, entry, record, { cached, blobs }), record }
     const index = snapshots.get(snapshotOf(record.stored) ?? '')
     if (index === undefined) return garbage('no-snapshot', record.name)
     addStep(list, index, entry, record)
@@ -231,6 +237,21 @@ function addStep(list: ItemList, index: number, entry: StoreEntry, record: Cache
   draft.rebuildMs = Math.max(draft.rebuildMs, rerunMs(record.durationMs))
   draft.kind = 'regular'
   draft.description = record.name
+}
+
+/** A step that a cache elsewhere has; of its layer nothing has to be here. */
+function addFound(
+  list: ItemList,
+  entry: StoreEntry,
+  { name, durationMs }: CacheRecord,
+  { cached, blobs }: { readonly cached: LayerOfBlobs; readonly blobs: BlobItems },
+): number {
+  const here = cached.blobs.flatMap(({ digest }) => blobs.need(hexOf(digest)) ?? [])
+  // Without a blob the record only saves the question.
+  const rebuildMs = here.length === 0 ? lookedUpMs : rerunMs(durationMs)
+  const index = list.add({ id: entry.id, kind: 'regular', description: name, entries: [entry], rebuildMs })
+  for (const blob of here) list.at(index).parts.add(blob)
+  return index
 }
 
 /** A tree that stands for layers of an image: it is unpacked again, from blobs that are there or are fetched. */

@@ -19,6 +19,9 @@ const blockBytes = 4096
 /** What somebody may still want to look at, and nobody can make again: worth a quarter of an hour of a person's time. */
 export const lookedAtMs = 15 * 60_000
 
+/** To ask a cache elsewhere for a step again. */
+export const lookedUpMs = roundTripMs
+
 /** Estimates how long bytes take that come from a server. */
 export function fetchMs(bytes: number): number {
   return roundTripMs + bytes / fetchedPerMs

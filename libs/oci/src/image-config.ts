@@ -40,8 +40,13 @@ export function parseImageConfig(bytes: Uint8Array): ImageConfig {
 /**
  * The bytes of an image config: the same value always gives the same bytes. Readable by OCI tools and by Docker, whose
  * health check, shell and triggers are among the members.
+ *
+ * @param members others, behind those of the image
  */
-export function serializeImageConfig(image: ImageConfig): Buffer {
+export function serializeImageConfig(
+  image: ImageConfig,
+  members: Readonly<Record<string, unknown>> = {},
+): Buffer {
   return jsonBytes({
     created: image.created,
     author: image.author,
@@ -52,6 +57,7 @@ export function serializeImageConfig(image: ImageConfig): Buffer {
     config: runtimeConfigToJson(image.config),
     rootfs: { type: 'layers', diff_ids: image.diffIds },
     history: image.history.map(historyToJson),
+    ...members,
   })
 }
 

@@ -166,6 +166,7 @@ function connectionWith(
     credentials: credentials === undefined ? (options.credentials ?? anonymous) : async () => credentials,
     trustedRealms: options.trustedRealms ?? [],
     insecureHosts: options.insecureHosts ?? [],
+    basePath: options.basePath ?? '',
     userAgent: options.userAgent ?? userAgent,
     retry: {
       settings: { ...options.retry, ...(how.attempts === 1 ? { attempts: 1 } : {}) },

@@ -66,6 +66,8 @@ export interface ConnectionOptions {
   readonly insecureHosts: readonly string[]
   /** Of every registry that is asked through this connection. */
   readonly trust: Trust
+  /** What stands before each target that is a text. */
+  readonly basePath: string
   readonly userAgent: string
   readonly retry: RetryContext
   readonly now: () => number
@@ -125,11 +127,13 @@ function createExchange(
   }
   const attempt = async (request: RegistryRequest, authorized: boolean): Promise<HttpResponse> => {
     const endpoint = endpoints.endpoint(request.registry)
-    const url = new URL(request.target, endpoint.origin)
+    const target =
+      typeof request.target === 'string' ? `${options.basePath}${request.target}` : request.target
+    const url = new URL(target, endpoint.origin)
     const home = url.origin === endpoint.origin.origin
     const authorization = home ? await authorizer.authorization(endpoint, request) : undefined
     const sendTo = (to: Endpoint) =>
-      sendFollowing({ options, endpoint: to, request }, new URL(request.target, to.origin), authorization)
+      sendFollowing({ options, endpoint: to, request }, new URL(target, to.origin), authorization)
     const response = endpoint.settled ? await sendTo(endpoint) : await settle(endpoint, sendTo)
     if (response.status === 429) options.onThrottled(request.registry)
     if (response.status !== 401 || authorized || !home) return response

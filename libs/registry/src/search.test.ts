@@ -25,6 +25,7 @@ function connect() {
     trustedRealms: [],
     insecureHosts: [],
     trust: 'verified',
+    basePath: '',
     userAgent: 'test',
     retry: { settings: { attempts: 1 }, random: () => 0, sleep: sleepFor },
     now: () => 0,

@@ -31,6 +31,8 @@ export interface RegistryClientOptions {
   readonly trustedRealms?: readonly string[] | undefined
   /** Mirrors, locations, trust and certificates of each host. Called with the first call, once. */
   readonly hosts?: (() => Promise<RegistryHosts>) | undefined
+  /** What stands before `/v2` of every registry that is asked: `/cache`. Default: nothing. */
+  readonly basePath?: string | undefined
   readonly proxy?: ProxySettings | undefined
   readonly userAgent?: string | undefined
   /** Requests under way to one host. Default 6. */

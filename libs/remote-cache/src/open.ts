@@ -1,4 +1,4 @@
-import { InternalError, UserError } from '@tsbuild/errors'
+import { InternalError } from '@tsbuild/errors'
 import { sleepFor } from '@tsbuild/http'
 import { parseReference } from '@tsbuild/oci'
 import type { RegistryClient } from '@tsbuild/registry'
@@ -6,6 +6,8 @@ import { buildkitPartOf } from './buildkit-part.ts'
 import { createIndexExporter } from './index-format/exporter.ts'
 import { localImporter, localPlace } from './local/local-cache.ts'
 import { registryImporter, registryPlace } from './registry/registry-cache.ts'
+import { openServerExporter } from './server/server-exporter.ts'
+import { openServerImporter } from './server/server-importer.ts'
 import type { CacheExporter, CacheImporter, CacheOpeners, CacheSource, OpenTools } from './types.ts'
 
 /** See `cacheOpeners`, which loads this where a build has a cache elsewhere. */
@@ -17,7 +19,7 @@ export const openers: CacheOpeners = {
       case 'local':
         return localImporter(source, tools.buildkit)
       case 'server':
-        throw noServer(source.url)
+        return openServerImporter(source, tools)
     }
   },
   async exporter(target, { now, ...tools }, using): Promise<CacheExporter> {
@@ -32,15 +34,11 @@ export const openers: CacheOpeners = {
       case 'local':
         return createIndexExporter({ ...exporting, place: localPlace({ ...target, now }), target })
       case 'server':
-        throw noServer(target.url)
+        return openServerExporter(target, { now, ...tools }, using)
       case 'inline':
         throw new InternalError('ERR_INTERNAL', 'an inline cache is written with its image')
     }
   },
-}
-
-function noServer(url: string): UserError {
-  return new UserError('ERR_UNSUPPORTED', `Cannot use cache "${url}": type=server is not supported yet`)
 }
 
 function clientFor(

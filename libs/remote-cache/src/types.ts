@@ -4,7 +4,7 @@ import type { StepResult } from '@tsbuild/cache-protocol'
 import type { Digest } from '@tsbuild/digest'
 import type { MergedGraph } from '@tsbuild/graph'
 import type { Compression, LayerForm } from '@tsbuild/native'
-import type { RegistryClient } from '@tsbuild/registry'
+import type { RegistryClient, RegistryClientOptions, RegistryHosts } from '@tsbuild/registry'
 import type { CachedLayerRef, LayerRef } from '@tsbuild/snapshot'
 import type { CacheRecord, PlannedStep, WantedRecord } from '@tsbuild/solver'
 import type { Store, StoredLayer } from '@tsbuild/store'
@@ -180,6 +180,16 @@ export interface OpenTools {
   readonly now: () => number
   /** `tsbuild/0.1.0`. */
   readonly builder: string
+  /** How a cache-server is reached: as registries are. */
+  readonly network?:
+    | (Pick<RegistryClientOptions, 'ca' | 'proxy'> & Partial<Pick<RegistryHosts, 'certificates'>>)
+    | undefined
+  /** A file of the user's that remembers keys of cache-servers; undefined: every contact is the first one. */
+  readonly knownServers?: string | undefined
+  /** Says a line about what is done. */
+  readonly tell?: ((line: string) => void) | undefined
+  /** Shows a warning about a cache that goes on being used. */
+  readonly warn?: ((message: string) => void) | undefined
   /** What BuildKit's keys are made of; undefined while the build has no graph yet, or where nothing is shared with BuildKit. */
   readonly buildkit?: (() => BuildkitFacts | undefined) | undefined
 }

@@ -73,6 +73,7 @@ export function load<R>(
   }
   state.found = true
   take(run, state, keys, { record, result: result.result })
+  if (record.from !== undefined) run.commits.push(keepLists(run, state, op))
   return { resolved: { result: result.result, input: { kind: 'result', key: record.outputKey } } }
 }
 
@@ -88,6 +89,15 @@ function take<R>(
   const solved = { vertex: state.vertex, keys: keys.filter((key) => key !== undefined), record, result }
   state.solved = solved
   run.onStep?.({ ...solved, keys: keysOf(solved) })
+}
+
+/** The next miss of a step that was found elsewhere is to name a file. Of what is there to be read anyway; best effort. */
+async function keepLists<R>(run: Run<R>, state: State<R>, op: StepOp<R>): Promise<void> {
+  const keeping = [...state.contents.keys()].map(async (index) => {
+    const input = await state.inputs[index]?.resolved
+    if (input !== undefined) await op.inputs[index]?.keepList?.(input.result, run.signal)
+  })
+  await Promise.allSettled(keeping)
 }
 
 /** All keys of a step: of a record whose inputs count by content the content key follows. */

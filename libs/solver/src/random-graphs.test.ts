@@ -133,4 +133,46 @@ describe('solve() of random graphs', { timeout: 60_000 }, () => {
     }
     expect(kept).toBeGreaterThan(50)
   })
+
+  it('gives on another machine what the one gave, whatever half of it that one has to ask for', async () => {
+    let ran = 0
+    for (let seed = 0; seed < 120; seed++) {
+      const random = createRandom(2_000_000 + seed)
+      const nodes = randomNodes(random, true)
+      const one = new RandomWorld()
+      one.weather = random.below(2)
+      await one.build(nodes)
+      // Another machine changes something: what it runs stands upon what the first one made.
+      const other = new RandomWorld([one])
+      other.weather = random.below(2)
+      change(nodes, random, true)
+      const outcome = await other.build(nodes)
+      expectTrue(other, nodes, outcome)
+      const { length } = other.log
+      ran += length
+      // A third one finds all of it, part in the one cache and part in the other, in any weather and any order.
+      const third = new RandomWorld(random.chance(0.5) ? [one, other] : [other, one])
+      third.weather = random.below(2)
+      const found = await third.build(nodes)
+      expect(third.log.slice(length), `seed ${seed}`).toEqual([])
+      expect(contentsOf(found), `seed ${seed}`).toEqual(contentsOf(outcome))
+    }
+    expect(ran).toBeGreaterThan(200)
+  })
+
+  it('runs forced steps, and what stands upon them, though another machine has them', async () => {
+    for (let seed = 0; seed < 60; seed++) {
+      const random = createRandom(3_000_000 + seed)
+      const nodes = randomNodes(random, true)
+      const one = new RandomWorld()
+      await one.build(nodes)
+      const other = new RandomWorld([one])
+      const steps = nodes.filter(({ kind }) => !['image', 'context', 'merge'].includes(kind))
+      const forced = new Set(steps.filter(() => random.chance(0.2)).map(({ name }) => name))
+      const { length } = one.log
+      expectTrue(other, nodes, await other.build(nodes, forced))
+      const ran = other.log.slice(length).map(({ node }) => node)
+      expect(ran, `seed ${seed}`).toEqual(expect.arrayContaining([...mustRun(nodes, forced)]))
+    }
+  })
 })

@@ -25,6 +25,8 @@ export function publicGrant(read: readonly Scope[], pull: readonly string[]): Gr
 /** What everybody may do on a server that listens on loopback only and has no authentication: everything. */
 export const loopbackGrant: Grant = {
   ...nobody,
+  // No token would help where none is known.
+  authenticated: true,
   subject: 'local',
   read: [localScope],
   write: localScope,

@@ -14,7 +14,7 @@ export type Operation = 'pull' | 'push' | 'delete' | 'admin'
 
 /** What a token says, checked. The wire form is an EdDSA JWT. */
 export interface Grant {
-  /** Whether a token was shown: what an anonymous caller lacks is answered by 401, so that clients log in. */
+  /** Whether it is known who asks. What anybody else lacks is answered by 401, so that clients show a token. */
   readonly authenticated: boolean
   /** Who: `token:ci-main`, `gh:acme/app:run/17`, `anonymous`. Shown in logs and records, grants nothing. */
   readonly subject: string

@@ -118,7 +118,27 @@ fn overlay(lower: &[String], upper: Option<&str>, work: Option<&str>, marks: Mar
         set_flag(fs.as_fd(), "userxattr")?;
     }
     let access = if upper.is_some() { MountAttrFlags::empty() } else { MountAttrFlags::MOUNT_ATTR_RDONLY };
-    create(fs.as_fd(), "overlay", access | MountAttrFlags::MOUNT_ATTR_NODEV)
+    let tree = create(fs.as_fd(), "overlay", access | MountAttrFlags::MOUNT_ATTR_NODEV)?;
+    match work {
+        Some(work) if upper.is_some() => refuse_read_only(&tree, work)?,
+        _ => {}
+    }
+    Ok(tree)
+}
+
+/// overlayfs that cannot make a directory for its work, as on a full disk, is mounted all the same: read-only, with a line in
+/// the kernel's log. The step would blame itself.
+fn refuse_read_only(tree: &OwnedFd, work: &str) -> Fallible<()> {
+    let stat = rustix::fs::fstatvfs(tree).map_err(|errno| Failure::syscall("fstatvfs(overlay)", errno))?;
+    if !stat.f_flag.contains(rustix::fs::StatVfsMountFlags::RDONLY) {
+        return Ok(());
+    }
+    let probe = format!("{work}/probe");
+    let errno = match rustix::fs::mkdir(&probe, Mode::RWXU) {
+        Err(errno) => errno,
+        Ok(()) => Errno::ROFS,
+    };
+    Err(Failure::syscall(format!("mkdir({:?}) by overlayfs", format!("{work}/work")), errno))
 }
 
 /// Sets an option that names a directory: by a descriptor where the path is longer than a string of `fsconfig(2)` may

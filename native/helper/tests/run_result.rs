@@ -6,6 +6,7 @@ use sandbox::{Sandbox, every};
 use serde_json::json;
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::process::Command;
 
 #[test]
 fn run_reports_exit_codes() {
@@ -211,4 +212,26 @@ fn run_resets_signals() {
     let Some(sandbox) = Sandbox::root() else { return };
     let done = sandbox.run(sandbox.request(&["/bin/grep", "-E", "^Sig(Blk|Ign)", "/proc/self/status"]));
     assert_eq!(done.ok(), "SigBlk:\t0000000000000000\nSigIgn:\t0000000000000000\n");
+}
+
+#[test]
+fn run_says_that_the_disk_is_full_where_overlayfs_would_be_read_only() {
+    let Some(sandbox) = Sandbox::root() else { return };
+    let disk = sandbox.path("small");
+    fs::create_dir(&disk).unwrap();
+    let mounted =
+        Command::new("mount").args(["-t", "tmpfs", "-o", "nr_inodes=8", "tmpfs"]).arg(&disk).status().unwrap();
+    assert!(mounted.success());
+    let (upper, work) = (disk.join("upper"), disk.join("work"));
+    for path in [&upper, &work] {
+        fs::create_dir(path).unwrap();
+    }
+    while fs::write(disk.join(format!("file{}", fs::read_dir(&disk).unwrap().count())), "").is_ok() {}
+    let mut request = sandbox.shell("echo text > /file");
+    request["root"]["upper"] = json!(upper);
+    request["root"]["work"] = json!(work);
+    let done = sandbox.call(request);
+    assert!(Command::new("umount").arg(&disk).status().unwrap().success());
+    assert_eq!(done.last["errno"], "ENOSPC", "{done:?}");
+    assert_eq!(done.error(), "ERR_STORE_NO_SPACE", "{done:?}");
 }

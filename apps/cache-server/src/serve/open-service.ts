@@ -1,3 +1,4 @@
+import type { RecordService, Upkeep } from '@tsbuild/cache-service'
 import { distributionHeaders } from '@tsbuild/distribution'
 import { type AccessEntry, HttpError, type HttpServerOptions } from '@tsbuild/http-server'
 import type { OpenObjectStore } from '@tsbuild/object-store'
@@ -20,11 +21,16 @@ import { tokenParties } from '../tokens/claims.ts'
 import { directoryOf, openStore } from '../with-store.ts'
 import { type LiveTrust, openLiveTrust } from './live-trust.ts'
 import { type Routes, routesOf } from './routes.ts'
+import { createUpkeep, startUpkeep } from './upkeep.ts'
 
 /** Everything behind the sockets. */
 export interface Service {
   /** What each listener is made with. */
   readonly http: Omit<HttpServerOptions, 'tls'>
+  /** Collects and scrubs; for commands that want it now. */
+  readonly upkeep: Upkeep
+  readonly records: RecordService
+  readonly store: OpenObjectStore
   /** Reads keys and revocations again. */
   reload(): Promise<void>
   /** From now on `/readyz` says that nobody new should come. */
@@ -45,10 +51,11 @@ export async function openService({ settings, host, log }: ServiceParts): Promis
   const store = await openStore(settings, host)
   try {
     await store.probe(AbortSignal.timeout(30_000))
+    const upkeep = createUpkeep({ store, settings, log, now: host.now })
     const trust = await openLiveTrust(directoryOf(settings), store, log)
     let ending = false
     const routes = await routesOf({
-      store,
+      store: upkeep.store,
       trust,
       settings,
       host,
@@ -57,13 +64,18 @@ export async function openService({ settings, host, log }: ServiceParts): Promis
       isEnding: () => ending,
     })
     const stopMaintaining = everyMinute(() => routes.maintain(), log)
+    startUpkeep(upkeep, { store, settings }, routes.records)
     return {
       http: await httpOptions(settings, trust, routes, host, log),
+      upkeep,
+      records: routes.records,
+      store,
       reload: () => trust.refresh(),
       startEnding: () => {
         ending = true
       },
       close: async () => {
+        await upkeep.close()
         await stopMaintaining()
         trust.close()
         await routes.close()

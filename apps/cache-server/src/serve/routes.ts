@@ -32,6 +32,7 @@ export interface RouteParts {
 /** The table of routes, and what goes with it. */
 export interface Routes {
   readonly table: readonly Route[]
+  readonly records: RecordService
   /** To be told of each request that has ended. */
   onRequest(entry: AccessEntry): void
   /** What is done each minute. */
@@ -54,6 +55,7 @@ export async function routesOf(parts: RouteParts): Promise<Routes> {
   ]
   return {
     table: quota.guard(table),
+    records,
     onRequest(entry) {
       metrics.onRequest(entry)
       quota.onRequest(entry)

@@ -7,7 +7,7 @@ import type { Host } from '../host.ts'
 import { version } from '../version.ts'
 import { type ConfigFile, readConfigFile } from './config-file.ts'
 import { historyLimits } from './history-limits.ts'
-import { readIfThere } from './read-if-there.ts'
+import { configFolder, readIfThere } from './read-if-there.ts'
 import { dockerConfigPath, registryCredentials } from './registry-credentials.ts'
 import { registryHosts } from './registry-hosts.ts'
 import { readTrustCa } from './trust-ca.ts'
@@ -33,6 +33,7 @@ export async function builderOptions(
   const scope = scopeOf(flags, host.env)
   const history = historyLimits(host.env, config)
   const helperPath = host.env.TSBUILD_HELPER
+  const folder = configFolder(host.env)
   return {
     root: storeRoot(flags, host, config),
     ...(helperPath ? { helperPath: resolve(host.cwd, helperPath) } : {}),
@@ -46,6 +47,9 @@ export async function builderOptions(
     ...(scope === undefined ? {} : { scope }),
     ...(durability === undefined ? {} : { durability }),
     ...(Object.keys(history).length === 0 ? {} : { history }),
+    ...(folder === undefined
+      ? {}
+      : { knownCacheServers: join(folder, 'tsbuild', 'known-cache-servers.json') }),
     version: version(),
     ...spaceOf(flags, host.env, config),
   }

@@ -2,14 +2,7 @@ import type { ObjectInfo, ObjectKey, ObjectStore } from '@tsbuild/object-store'
 import { type Candidate, Candidates, chooseEvictions, measure } from './choose-evictions.ts'
 import { idOf, KeyCounts } from './key-counts.ts'
 import { Turn } from './turn.ts'
-import {
-  type CollectReport,
-  type Holder,
-  type Keeper,
-  type SpaceLimits,
-  type Sweep,
-  sweepBefore,
-} from './types.ts'
+import type { CollectReport, Holder, Keeper, SpaceLimits, Sweep } from './types.ts'
 
 /** What a {@link Collector} works with. */
 export interface CollectorOptions {
@@ -17,8 +10,10 @@ export interface CollectorOptions {
   readonly keepers: readonly Keeper[]
   /** How long what was put or handed out stays, whatever happens. */
   readonly graceMs: number
-  /** Undefined: nothing has to go to make room. */
-  readonly space?: SpaceLimits | undefined
+  /** How long ago something may have been touched last when somebody is told that it is there: a write for each read would be too much. */
+  readonly promiseMs: number
+  /** What the limits are while so many bytes are stored; undefined: nothing has to go to make room. */
+  readonly space?: ((bytes: number) => SpaceLimits | undefined) | undefined
   /** Unix ms. */
   readonly now: () => number
   /** Of this process: a name that no other one has. */
@@ -68,20 +63,23 @@ export class Collector {
    * @throws {UserError} `ERR_CANCELLED`
    */
   async run(signal: AbortSignal): Promise<CollectReport> {
-    const { store, now, id, graceMs, bootedMs } = this.#options
+    const { store, now, id, graceMs, promiseMs, bootedMs } = this.#options
     const turn = new Turn(store, turnKey, id, now)
     const counts = { evicted: 0, expired: 0, swept: 0, sweptBytes: 0, spared: 0 }
-    if (!(await turn.take())) return { hadTurn: false, objects: 0, bytes: 0, ...counts }
+    const nothing = { hadTurn: false, objects: 0, bytes: 0, ...counts }
+    if (!(await turn.take())) return { ...nothing, leftBytes: turn.lastBytes }
+    let leftBytes: number | undefined
     try {
-      const notAfterMs = sweepBefore(now(), graceMs)
+      const notAfterMs = now() - graceMs - promiseMs
       const run: Run = { signal, turn, notAfterMs, ...counts }
       const { objects, bytes } = await this.#weigh(signal)
       // Before a grace has passed since the start of the machine no touch can be trusted to have been kept.
       if (bootedMs === undefined || notAfterMs >= bootedMs) await this.#collect(run, bytes)
       const { evicted, expired, swept, sweptBytes, spared } = run
-      return { hadTurn: true, objects, bytes, evicted, expired, swept, sweptBytes, spared }
+      leftBytes = Math.max(0, bytes - sweptBytes)
+      return { hadTurn: true, objects, bytes, leftBytes, evicted, expired, swept, sweptBytes, spared }
     } finally {
-      await turn.give()
+      await turn.give(leftBytes)
     }
   }
 
@@ -95,7 +93,7 @@ export class Collector {
   }
 
   async #collect(run: Run, bytes: number): Promise<void> {
-    const { space } = this.#options
+    const space = this.#options.space?.(bytes)
     const isFull = space !== undefined && bytes > space.highBytes
     const { marks, expired, candidates } = await this.#mark(run, isFull)
     run.expired = await this.#evict(run, expired, marks)
@@ -174,7 +172,9 @@ export class Collector {
     for await (const info of this.#options.store.list(sweep.prefix, { signal: run.signal })) {
       const keeps = sweep.held(info.key)
       if (keeps === undefined) continue
-      if (held.has(idOf(info.key)) || info.modifiedMs > run.notAfterMs) keep(keeps)
+      const waitsAfterMs = this.#options.now() - (sweep.waitMs?.(info.key) ?? 0)
+      const isYoung = info.modifiedMs > Math.min(run.notAfterMs, waitsAfterMs)
+      if (isYoung || held.has(idOf(info.key))) keep(keeps)
       else doomed.push(info)
       if (doomed.length === atATime) await flush()
     }

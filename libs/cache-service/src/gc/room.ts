@@ -1,27 +1,21 @@
 import { Readable } from 'node:stream'
 import { EnvironmentError, isBuildError } from '@tsbuild/errors'
 import type { ObjectStore, OpenObjectStore } from '@tsbuild/object-store'
-
-/** What {@link Room} is made with. */
-export interface RoomOptions {
-  readonly maxBytes: number
-  /** From where on it is time to collect. */
-  readonly highBytes: number
-  /** Called when it is; again only after {@link Room.measured}. */
-  readonly onHigh: () => void
-}
+import type { SpaceLimits } from './types.ts'
 
 /**
  * How much room is left: what was there when it was measured last, and what this process has stored since. What other processes store
- * is known with the next measurement.
+ * is known with the next measurement; before the first one there is always room.
  */
 export class Room {
-  readonly #options: RoomOptions
+  readonly #onHigh: () => void
+  #limits: Pick<SpaceLimits, 'maxBytes' | 'highBytes'> | undefined
   #bytes = 0
   #told = false
 
-  constructor(options: RoomOptions) {
-    this.#options = options
+  /** @param onHigh called when it is time to collect; again only after {@link Room.measured} */
+  constructor(onHigh: () => void) {
+    this.#onHigh = onHigh
   }
 
   /** What is stored, as far as it is known. */
@@ -29,21 +23,27 @@ export class Room {
     return this.#bytes
   }
 
+  /** How much may be stored; undefined while there is no limit. */
+  get maxBytes(): number | undefined {
+    return this.#limits?.maxBytes
+  }
+
   /** Takes what the collector found. */
-  measured(bytes: number): void {
+  measured(bytes: number, limits: Pick<SpaceLimits, 'maxBytes' | 'highBytes'> | undefined): void {
     this.#bytes = bytes
+    this.#limits = limits
     this.#told = false
   }
 
   fits(bytes: number): boolean {
-    return this.#bytes + bytes <= this.#options.maxBytes
+    return this.#limits === undefined || this.#bytes + bytes <= this.#limits.maxBytes
   }
 
   /** @throws {EnvironmentError} `ERR_STORE_NO_SPACE` (HTTP 507) where so much more is too much */
   assertFits(bytes: number): void {
-    const { maxBytes } = this.#options
     if (this.fits(bytes)) return
     this.tellHigh()
+    const { maxBytes } = this
     throw new EnvironmentError(
       'ERR_STORE_NO_SPACE',
       `Cannot store ${bytes} bytes: ${this.#bytes} of the ${maxBytes} that the cache may have are taken`,
@@ -53,14 +53,14 @@ export class Room {
 
   added(bytes: number): void {
     this.#bytes += bytes
-    if (this.#bytes > this.#options.highBytes) this.tellHigh()
+    if (this.#limits !== undefined && this.#bytes > this.#limits.highBytes) this.tellHigh()
   }
 
   /** The disk itself is full, whatever was measured. */
   tellHigh(): void {
     if (this.#told) return
     this.#told = true
-    this.#options.onHigh()
+    this.#onHigh()
   }
 }
 

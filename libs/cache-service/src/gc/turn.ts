@@ -1,6 +1,6 @@
 import { buffer } from 'node:stream/consumers'
 import type { ObjectStore } from '@tsbuild/object-store'
-import { count, isRecord, objectOf, oneOf, parseJson, text } from '@tsbuild/shape'
+import { count, isRecord, objectOf, oneOf, optional, parseJson, text } from '@tsbuild/shape'
 
 /** How long a turn counts after it was renewed last: a process that died does not stop the others for longer. */
 const turnMs = 5 * 60_000
@@ -15,6 +15,7 @@ export class Turn {
   readonly #holder: string
   readonly #now: () => number
   #renewedAt = 0
+  #lastBytes: number | undefined
 
   /** @param holder a name that no other process has */
   constructor(store: ObjectStore, key: string, holder: string, now: () => number) {
@@ -24,10 +25,16 @@ export class Turn {
     this.#now = now
   }
 
+  /** What was found out in the last turn, whoever had it: a number of bytes. Known once {@link take} was called. */
+  get lastBytes(): number | undefined {
+    return this.#lastBytes
+  }
+
   /** @returns false where it is another process's turn */
   async take(): Promise<boolean> {
     const body = await this.#store.get(this.#key)
     const state = body && readTurn(await buffer(body.stream))
+    this.#lastBytes = state?.bytes
     const isFree = state === undefined || state.holder === this.#holder || state.untilMs < this.#now()
     // A clock that was set back must not make a turn last for long.
     const isFuture = state !== undefined && state.untilMs > this.#now() + 2 * turnMs
@@ -41,25 +48,38 @@ export class Turn {
     return await this.take()
   }
 
-  async give(): Promise<void> {
+  /** @param bytes for {@link lastBytes} of those who come next; undefined: as before */
+  async give(bytes?: number): Promise<void> {
+    this.#lastBytes = bytes ?? this.#lastBytes
     const body = await this.#store.get(this.#key)
     const state = body && readTurn(await buffer(body.stream))
     if (body !== undefined && state?.holder === this.#holder) await this.#write(body.info.version, 0)
   }
 
   async #write(old: string | null, untilMs: number): Promise<boolean> {
-    const value = Buffer.from(JSON.stringify({ v: 1, holder: this.#holder, untilMs }))
+    const value = Buffer.from(JSON.stringify({ v: 1, holder: this.#holder, untilMs, bytes: this.#lastBytes }))
     const written = await this.#store.cas(this.#key, old, value)
     if (written !== undefined) this.#renewedAt = this.#now()
     return written !== undefined
   }
 }
 
-const turnShape = objectOf({ v: oneOf(1), holder: text, untilMs: count })
+interface TurnState {
+  readonly holder: string
+  readonly untilMs: number
+  readonly bytes: number | undefined
+}
+
+const turnShape = objectOf({ v: oneOf(1), holder: text, untilMs: count, bytes: optional(count) })
 
 /** What cannot be read is nobody's. */
-function readTurn(bytes: Buffer): { readonly holder: string; readonly untilMs: number } | undefined {
+function readTurn(bytes: Buffer): TurnState | undefined {
   const value = parseJson(bytes.toString('utf8'))
   if (!isRecord(value) || !turnShape(value)) return undefined
-  return { holder: String(value.holder), untilMs: Number(value.untilMs) }
+  const { holder, untilMs } = value
+  return {
+    holder: String(holder),
+    untilMs: Number(untilMs),
+    bytes: value.bytes === undefined ? undefined : Number(value.bytes),
+  }
 }

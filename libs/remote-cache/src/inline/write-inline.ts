@@ -1,9 +1,11 @@
-import { type CacheConfig, inlineCacheMember, writeInlineCache } from '@tsbuild/buildkit-cache'
+import { inlineCacheMember, writeInlineCache } from '@tsbuild/buildkit-cache'
 import { type DiffId, type Digest, digestHex } from '@tsbuild/digest'
+import { InternalError } from '@tsbuild/errors'
 import type { LayerRef } from '@tsbuild/snapshot'
-import type { StoredForm } from '@tsbuild/store'
+import type { StoredForm, StoredLayer } from '@tsbuild/store'
+import { buildkitPartOf } from '../buildkit-part.ts'
 import { compare, stepsMember } from '../index-format/steps-json.ts'
-import type { ExportedStep } from '../types.ts'
+import type { BuildkitFacts, ExportedStep, FinishedBuild } from '../types.ts'
 
 /** A layer of an image that is being made. */
 export interface InlineLayer {
@@ -19,21 +21,32 @@ export interface InlineLayer {
  * config whatever its layers are compressed with.
  *
  * @param layers of the image, lowest first
- * @param steps of the build, in any order
- * @param buildkit BuildKit's records of the build
+ * @param facts see `OpenTools.buildkit`
  * @returns empty where no layer is of a step
  */
-export function inlineCacheMembers(
+export async function inlineCacheMembers(
+  { graph, steps }: FinishedBuild,
   layers: readonly InlineLayer[],
-  steps: readonly ExportedStep[],
-  buildkit: CacheConfig,
-): Readonly<Record<string, unknown>> {
+  facts: () => BuildkitFacts | undefined,
+): Promise<Readonly<Record<string, unknown>>> {
+  const blobs = new Map(layers.map((layer) => [layerName(layer.ref), blobOf(layer)]))
+  const inImage = steps.filter((step) => step.layers.every((layer) => blobs.has(layerName(layer))))
+  const buildkit = await buildkitPartOf(facts)({ graph, steps: inImage }, async (layer) => {
+    const blob = blobs.get(layerName(layer))
+    if (blob === undefined) throw new InternalError('ERR_INTERNAL', 'a layer is not in the image')
+    return blob
+  })
   const records = writeInlineCache(buildkit, layers)
   const ours = inlineSteps(layers, steps)
   return {
     ...(records === undefined ? {} : { [inlineCacheMember]: records }),
     ...(ours === undefined ? {} : { [stepsMember]: ours }),
   }
+}
+
+/** Its digest is all that counts here. */
+function blobOf({ digest, diffId }: InlineLayer): StoredLayer {
+  return { mediaType: '', digest, size: 0, diffId, form: undefined }
 }
 
 function inlineSteps(layers: readonly InlineLayer[], steps: readonly ExportedStep[]): object | undefined {

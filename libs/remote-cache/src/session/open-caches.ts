@@ -30,6 +30,8 @@ export interface Caches {
   has(layer: CachedLayerRef): boolean
   /** Whether a layer turned out not to be had. */
   isRefused(layer: CachedLayerRef): boolean
+  /** What is to be said of a step that no cache has, in a few words; undefined where there is none. */
+  readonly nothingFound: () => string | undefined
   /** Nothing that was found counts from now on. */
   refuseAll(): void
   close(): Promise<void>
@@ -102,6 +104,15 @@ export function openCaches(options: CachesOptions): Caches {
     has: (layer) => {
       if (isGone(layer)) return false
       return importers.some(({ importer, guard }) => guard.isAlive && layer.places.includes(importer.name))
+    },
+    nothingFound: () => {
+      const [one, ...more] = importers
+      if (one === undefined) return undefined
+      const [alive] = importers.filter(({ guard }) => guard.isAlive)
+      if (alive === undefined) return 'first build here, and no cache could be asked'
+      return more.length === 0
+        ? 'not in the cache, nor built here'
+        : `in none of ${more.length + 1} caches, nor built here`
     },
     refuseAll: () => {
       isRefused = true

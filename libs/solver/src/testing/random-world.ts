@@ -1,6 +1,7 @@
 import { type Digest, digestKey, type KeyValue } from '@tsbuild/digest'
 import type { Vertex } from '@tsbuild/graph'
 import { type CacheRecord, type SolverOp, type StepOp, solve } from '../index.ts'
+import { withElsewhere } from './elsewhere.ts'
 
 /** A file system of the tests. Only `text` is content; `execution` says who made it. */
 export type Tree =
@@ -80,12 +81,25 @@ function textMade(node: Node, did: string, weather: number, from: Tree | undefin
 /** Records and trees that outlive a build, as a store keeps them. */
 export class RandomWorld {
   weather = 0
-  readonly log: Execution[] = []
+  readonly log: Execution[]
   readonly gone = new Set<number>()
   readonly #records = new Map<Digest, CacheRecord>()
   readonly #locks = new Map<Digest, Promise<unknown>>()
   #clock = 0
   #builds = 0
+
+  readonly #others: readonly RandomWorld[]
+
+  /** @param others machines whose records this one finds; all have one log */
+  constructor(others: readonly RandomWorld[] = []) {
+    this.#others = others
+    this.log = others[0]?.log ?? []
+  }
+
+  /** A record that this machine made itself. */
+  record(key: Digest): CacheRecord | undefined {
+    return this.#records.get(key)
+  }
 
   /** How many builds there were. */
   get builds(): number {
@@ -99,16 +113,19 @@ export class RandomWorld {
     const byName = new Map(nodes.map((node) => [node.name, node]))
     const vertices = nodes.map((node) => vertexOf(node, forced.has(node.name)))
     const all = vertexOf({ name: 'all', kind: 'merge', text: '', parts: [...byName.keys()] }, false)
+    const here = {
+      load: (key: Digest) => this.#records.get(key),
+      link: (key: Digest, record: CacheRecord) => void this.#records.set(key, record),
+    }
+    const elsewhere = (key: Digest) =>
+      this.#others.map((other) => other.record(key)).find((record) => record !== undefined)
     const solution = await solve<Tree>({
       graph: { vertices: [...vertices, all], targets: [all.digest, ...vertices.map(({ digest }) => digest)] },
       op: ({ name }) => {
         const node = byName.get(name)
         return node === undefined ? mergeOp() : this.#opOf(node, build, outcome)
       },
-      cache: {
-        load: (key) => this.#records.get(key),
-        link: (key, record) => void this.#records.set(key, record),
-      },
+      cache: this.#others.length === 0 ? here : withElsewhere(here, elsewhere),
       exclusive: async (key, body) => {
         const mine = (this.#locks.get(key) ?? Promise.resolve()).then(body)
         this.#locks.set(

@@ -50,7 +50,9 @@ export interface World {
   /** Digests of content whose lists were asked for, in order. */
   readonly lists: Digest[]
   /** What the cache does besides; nothing at first. */
-  readonly more: { -readonly [M in 'explain' | 'recorded']?: NonNullable<CacheStore[M]> }
+  readonly more: {
+    -readonly [M in 'explain' | 'recorded' | 'load' | 'link' | 'prepare' | 'ask']?: NonNullable<CacheStore[M]>
+  }
   /** Locks that are held or waited for, and how many were at most. */
   readonly locks: { held: number; most: number }
   /** Contents that are read, and how many at a time at most. */
@@ -142,8 +144,8 @@ async function execute(
   }
 }
 
-/** Starts with nothing recorded. */
-export function createWorld(): World {
+/** Starts with nothing recorded. @param serial of its first execution: no two machines store one thing under one name */
+export function createWorld(serial = 0): World {
   const counts = { loads: 0, restores: 0, contents: 0 }
   const host: Host = {
     runs: [],
@@ -152,7 +154,7 @@ export function createWorld(): World {
     counts,
     lists: [],
     readers: { now: 0, most: 0 },
-    serial: 0,
+    serial,
   }
   const { runs, records, gone, lists, readers } = host
   const more: World['more'] = {}
