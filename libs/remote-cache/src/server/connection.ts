@@ -48,6 +48,8 @@ export interface ServerConnection {
   readonly registry: RegistryClient
   /** @param repository below `/v2` */
   reference(repository: string): ImageReference
+  /** What images of the same registry may mount layers from; undefined where no image has a name there: below a path. */
+  registryName(repository: string): string | undefined
   close(): Promise<void>
 }
 
@@ -96,6 +98,10 @@ class Connection implements ServerConnection {
 
   reference(repository: string): ImageReference {
     return { registry: this.#url.host, repository }
+  }
+
+  registryName(repository: string): string | undefined {
+    return this.#base === '' ? `${this.#url.host}/${repository}` : undefined
   }
 
   async call(call: ServerCall): Promise<string> {

@@ -9,7 +9,7 @@ import type { Digest } from '@tsbuild/digest'
 import { EnvironmentError, isBuildError, redact } from '@tsbuild/errors'
 import type { CacheRecord, PlannedStep, WantedRecord } from '@tsbuild/solver'
 import type { StoredLayer } from '@tsbuild/store'
-import { foundRecord } from '../found-record.ts'
+import { foundRecord, type WantedStep } from '../found-record.ts'
 import type { CacheImporter, FoundRecord, OpenTools, ServerPlace } from '../types.ts'
 import { connectTo, type ServerConnection } from './connection.ts'
 import { type Counts, nextRound, type PlanRound, recordedInputs } from './plan-round.ts'
@@ -67,7 +67,7 @@ class ServerImporter implements CacheImporter {
       const { records, trust } = await this.#ask('/v1/lookup', body, part.length, signal)
       for (const [place, one] of part.entries()) {
         const payload = this.#verified(records[place], one.key, trust)
-        if (payload !== undefined) found.push(foundRecord(payload.result, [one.key], one, this.name))
+        if (payload !== undefined) found.push(this.#found(payload, one, trust))
       }
     }
     return found
@@ -115,9 +115,20 @@ class ServerImporter implements CacheImporter {
       const payload = payloads.get(place)
       if (payload === undefined) continue
       const { op, inputNames } = step
-      found.push(foundRecord(payload.result, [payload.key], { op, inputs, inputNames }, this.name))
+      found.push(this.#found(payload, { op, inputs, inputNames }, trust))
     }
     return found
+  }
+
+  /** Under the key that was asked for and no other: what else a record says of its keys is not checked by anybody. */
+  #found(
+    { key, scope, result }: StepPayload,
+    wanted: WantedStep,
+    { capabilities }: ServerTrust,
+  ): FoundRecord {
+    const repository = capabilities.repositories[scope]
+    const registryName = repository && this.#connection.registryName(repository)
+    return foundRecord(result, [key], wanted, this.name, registryName)
   }
 
   async #ask(
