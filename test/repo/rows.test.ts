@@ -37,6 +37,7 @@ const wantedOfSecurity: ReadonlyMap<string, number> = new Map([
   ['3.5', 8],
   ['3.6', 9],
   ['3.8', 8],
+  ['3.9', 14],
   ['4', 23],
 ])
 
