@@ -25,7 +25,7 @@ import { pushRaw, startRegistry } from '../support/registry-process.ts'
 import { repository } from '../support/repository.ts'
 import { makeTar } from '../support/tar.ts'
 import { check, run } from '../support/tsbuild.ts'
-import { openSeededWorkspace, storesFolder } from '../support/workspace.ts'
+import { openDebianWorkspace, storesFolder } from '../support/workspace.ts'
 
 let folder = ''
 const ends: (() => Promise<unknown>)[] = []
@@ -137,9 +137,12 @@ describe('commands on a directory that is served', () => {
     const damaged = await on('scrub')
     expect(damaged).toMatchObject({ code: 1, stdout: expect.stringMatching(/^damaged: oci1\/content\//) })
     expect(damaged.stdout).toContain(' 1 were damaged')
-    expect(await on('health', '--url', server.url)).toMatchObject({ code: 0, stdout: 'ready\n' })
+    expect(await run(cacheServer, ['health', '--url', server.url])).toMatchObject({
+      code: 0,
+      stdout: 'ready\n',
+    })
     await server.stop()
-    expect((await on('health', '--url', server.url)).code).toBe(3)
+    expect((await run(cacheServer, ['health', '--url', server.url])).code).toBe(3)
   })
 
   it('a plain copy of the directory is a backup', async (context) => {
@@ -168,7 +171,7 @@ describe('what is packaged', () => {
   })
 
   it('tsbuild makes the image from the Dockerfile, and it serves', async () => {
-    const workspace = openSeededWorkspace('cache-server-image')
+    const workspace = await openDebianWorkspace('cache-server-image')
     ends.push(() => workspace.remove())
     const { tsbuild, path } = workspace
     // The Node.js that runs this test, on the base image that is there: what `node:20-bookworm-slim` is.
