@@ -78,7 +78,7 @@ const places: readonly (readonly [what: string, (name: string, mode: 'min' | 'ma
 ]
 
 describe('a cache elsewhere', { timeout: 120_000 }, () => {
-  beforeEach((context) => needs(context, 'docker-registry', 'skopeo'))
+  beforeEach((context) => needs(context, 'program docker-registry', 'program skopeo'))
 
   it.each(places)('in a %s: another machine runs nothing, and makes the same image', async (what, placeOf) => {
     const name = `whole${places.findIndex(([one]) => one === what)}`
