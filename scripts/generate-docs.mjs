@@ -133,7 +133,7 @@ function withSettings(page, { settingKeys, rowOf, flagOf, variableOf }) {
       flag === undefined ? '–' : `\`${escaped(flag + takes)}\``,
       variableOf(key) === undefined ? '–' : `\`${variableOf(key)}\``,
     ]
-    return `| ${names.join(' | ')} | ${escape(summary)} | ${fallback === undefined ? '' : `\`${fallback}\``} |`
+    return `| ${names.join(' | ')} | ${escaped(summary)} | ${fallback === undefined ? '' : `\`${fallback}\``} |`
   })
   const table = [
     '| key | flag | variable | what | preset |',
