@@ -16,8 +16,8 @@ export interface FinderOptions {
   readonly store: ObjectStore
   readonly index: RecordIndex
   readonly hasBlob: HasBlob
-  /** Keys of the server: what none of them signed was not stored by it. */
-  readonly keys: readonly TrustedKey[]
+  /** Keys of the server, as they are now: what none of them signed was not stored by it. */
+  readonly keys: () => readonly TrustedKey[]
   /** Unix ms. */
   readonly now: () => number
   /** How long a blob that was there counts as there. */
@@ -45,12 +45,15 @@ const atATime = 16
 export class RecordFinder {
   readonly #options: FinderOptions
   readonly #envelopes: EnvelopeCache
+  /** The keys that the records in memory were verified by. */
+  #verifiedBy: string
   /** Seconds since then are what entries note. */
   readonly #epochMs: number
 
   constructor(options: FinderOptions) {
     this.#options = options
     this.#envelopes = new EnvelopeCache(options.envelopeBytes)
+    this.#verifiedBy = namesOf(options.keys())
     this.#epochMs = options.now()
   }
 
@@ -112,6 +115,7 @@ export class RecordFinder {
     pick: (passed: ReadonlySet<IndexEntry>) => readonly (IndexEntry | undefined)[],
     withBytes: boolean,
   ): Promise<readonly (FoundEntry | undefined)[]> {
+    this.#forgetOthers()
     const passed = new Set<IndexEntry>()
     for (;;) {
       const picked = pick(passed)
@@ -136,6 +140,14 @@ export class RecordFinder {
         return { entry, bytes: withBytes ? bytes.get(entry) : undefined }
       })
     }
+  }
+
+  /** What was verified by a key that may have been removed since is read again. */
+  #forgetOthers(): void {
+    const names = namesOf(this.#options.keys())
+    if (names === this.#verifiedBy) return
+    this.#verifiedBy = names
+    this.#envelopes.clear()
   }
 
   #seconds(): number {
@@ -180,6 +192,8 @@ export class RecordFinder {
     const bytes = await readObject(store, object, maxRecordBytes)
     const stored = bytes && readStoredRecord(object, bytes)
     if (bytes === undefined || stored === undefined) return undefined
-    return verifyEnvelope(stored.record.envelope, keys, stepPayloadType) && { ...stored, bytes }
+    return verifyEnvelope(stored.record.envelope, keys(), stepPayloadType) && { ...stored, bytes }
   }
 }
+
+const namesOf = (keys: readonly TrustedKey[]): string => keys.map(({ id }) => id).join()

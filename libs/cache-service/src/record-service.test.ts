@@ -4,7 +4,7 @@ import { memoryStore } from '@tsbuild/object-store/testing'
 import { definitionKey } from '@tsbuild/solver'
 import { addSignature, type Scope, signingKeyOf, verifyEnvelope } from '@tsbuild/trust'
 import { describe, expect, it } from 'vitest'
-import { type RecordService, readUses, recordObject } from './index.ts'
+import { openRecordService, type RecordService, readUses, recordObject } from './index.ts'
 import { blobWorld, openService, recordOf, type Step, scopes, serverKey, stepOf } from './testing/index.ts'
 
 const { main, pr, other } = scopes
@@ -184,6 +184,34 @@ describe('looking up', () => {
     expect(await found(await openService({ store, key, formerKeys: [serverKey] }), ['a'])).toEqual([
       output('a'),
     ])
+  })
+
+  it('a key that is made or removed counts or does not at once, and in what is in memory too', async () => {
+    const store = memoryStore()
+    let keys = [serverKey]
+    const service = await openRecordService({
+      store,
+      now: () => 1_750_000_000_000,
+      hasBlob: async () => true,
+      get key() {
+        return keys[0] ?? serverKey
+      },
+      get formerKeys() {
+        return keys.slice(1)
+      },
+    })
+    await putStep(service, { name: 'a' })
+    expect(await found(service, ['a'])).toEqual([output('a')])
+    const next = signingKeyOf(Buffer.alloc(32, 4))
+    keys = [next, serverKey]
+    expect(service.keys.map(({ id }) => id)).toEqual([next.id, serverKey.id])
+    await putStep(service, { name: 'b' })
+    expect(await found(await openService({ store, key: next }), ['b'])).toEqual([output('b')])
+    expect(await found(service, ['a', 'b'])).toEqual([output('a'), output('b')])
+    keys = [next]
+    expect(await found(service, ['a', 'b'])).toEqual([undefined, output('b')])
+    expect(await putStep(service, { name: 'a' })).toEqual({ outcome: 'stored' })
+    expect(await found(service, ['a'])).toEqual([output('a')])
   })
 
   it('clocks that are wrong by an hour change nothing (L-10)', async () => {

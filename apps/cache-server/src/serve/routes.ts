@@ -99,7 +99,6 @@ async function openRecords(
   { store, trust, log, now }: RouteParts,
   { repositories }: Distribution,
 ): Promise<RecordService> {
-  const [key, ...formerKeys] = trust.signingKeys()
   return await openRecordService({
     store,
     now,
@@ -107,8 +106,13 @@ async function openRecords(
       const digest = parseContentDigest(text)
       return digest !== undefined && (await repositories.findBlob(repository, digest)) !== undefined
     },
-    key,
-    formerKeys,
+    // As they are now: `keys rotate` and `keys remove` are for a server that runs.
+    get key() {
+      return trust.signingKey()
+    },
+    get formerKeys() {
+      return trust.signingKeys().slice(1)
+    },
     onRebuilt: (count, ms) => log.info({ records: count, ms }, 'The index of records was made anew'),
   })
 }
@@ -135,7 +139,9 @@ async function exchangeRoutesOf({ trust, settings, host, log, now }: RouteParts)
     ...tokenParties,
     issuers,
     findKey: createKeySets({ fetchJson: createFetchJson(transport), now }),
-    key: trust.signingKey(),
+    get key() {
+      return trust.signingKey()
+    },
     now,
     newId: randomUUID,
     onExchange: ({ outcome, ...facts }) => log.info(facts, `An identity token was ${outcome}`),
