@@ -101,6 +101,18 @@ describe('storing', () => {
     const kept = { ...other, signatures: [{ ...other.signatures[0], keyid: stranger.id }] as never }
     expect(await put(service, { envelope: kept })).toEqual({ outcome: 'stored' })
   })
+
+  it('refuses a record that has no room for the signature of the server: nobody would read it', async () => {
+    const service = await openService()
+    const signed = (count: number) => {
+      const bare = recordOf({ name: 'a', subject: 'token:test' }).envelope
+      const keys = Array.from({ length: count }, (_, place) => signingKeyOf(Buffer.alloc(32, 10 + place)))
+      return { envelope: keys.reduce((envelope, key) => addSignature(key, envelope), bare) }
+    }
+    expect(await put(service, signed(8))).toMatchObject({ outcome: 'invalid' })
+    expect(await put(service, signed(7))).toEqual({ outcome: 'stored' })
+    expect(await found(service, ['a'])).toEqual([output('a')])
+  })
 })
 
 describe('looking up', () => {
