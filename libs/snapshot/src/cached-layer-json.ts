@@ -1,5 +1,5 @@
 import type { KeyValue } from '@tsbuild/digest'
-import { count, isRecord } from '@tsbuild/shape'
+import { isRecord, unixMs } from '@tsbuild/shape'
 import { parseStoredLayer, storedLayerJson } from '@tsbuild/store'
 import type { CachedLayerRef } from './layers.ts'
 
@@ -19,7 +19,7 @@ export function cachedLayerJson({ blobs, places, createdAt }: CachedLayerRef): K
 export function parseCachedLayer(value: unknown): CachedLayerRef | undefined {
   if (!isRecord(value)) return undefined
   const { blobs, places, createdAt } = value
-  if (!Array.isArray(blobs) || !Array.isArray(places) || !count(createdAt)) return undefined
+  if (!Array.isArray(blobs) || !Array.isArray(places) || !unixMs(createdAt)) return undefined
   if (!places.every((place) => typeof place === 'string')) return undefined
   const parsed = blobs.slice(0, most).map((blob) => parseStoredLayer(blob))
   const known = parsed.filter((blob) => blob !== undefined)

@@ -1,6 +1,6 @@
 import { type Digest, digestFromHex, digestHex, isDigest, parseDiffId } from '@tsbuild/digest'
 import { type Descriptor, invalidDocument } from '@tsbuild/oci'
-import { count, either, integer, listOf, nothing, objectOf, type Shape, text } from '@tsbuild/shape'
+import { count, either, integer, listOf, nothing, objectOf, type Shape, text, unixMs } from '@tsbuild/shape'
 import { layerFormat, layerMediaType } from '@tsbuild/snapshot'
 import type { StoredForm, StoredLayer } from '@tsbuild/store'
 import type { IndexedStep } from './types.ts'
@@ -38,9 +38,9 @@ const shape = objectOf({
       output: hex,
       name: text,
       layer: listOf((value) => Array.isArray(value) && hex(value[0]) && either(nothing, count)(value[1])),
-      made: count,
+      made: unixMs,
       took: count,
-      used: count,
+      used: unixMs,
     }),
   ),
 })
