@@ -211,7 +211,7 @@ class Core {
   /** Counts the requests of a grant, so that one cannot take the places of all others. */
   #enter(one: RequestUnderWay): void {
     // Whether a server is well is asked without a token: strangers who are slow at something else must not be in the way.
-    if (one.route?.needs === 'public' && !one.hasBody) return
+    if (one.route?.needs === 'public' && !one.grant.authenticated && !one.hasBody) return
     const id = one.grant.id
     const count = this.#perGrant.get(id) ?? 0
     if (count >= this.#limits.inFlightPerGrant) {
