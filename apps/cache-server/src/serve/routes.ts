@@ -1,4 +1,5 @@
 import { randomBytes, randomUUID } from 'node:crypto'
+import { statfsSync } from 'node:fs'
 import {
   cacheRoutes,
   createMetrics,
@@ -10,6 +11,7 @@ import {
   type RecordService,
 } from '@tsbuild/cache-service'
 import { type Distribution, distributionRoutes, parseContentDigest } from '@tsbuild/distribution'
+import { EnvironmentError } from '@tsbuild/errors'
 import type { AccessEntry, Route } from '@tsbuild/http-server'
 import type { OpenObjectStore } from '@tsbuild/object-store'
 import type { Host } from '../host.ts'
@@ -92,7 +94,25 @@ function openDistribution({ store, settings, now }: RouteParts): Distribution {
       uploads: settings['limits.uploads'],
       uploadsPerToken: settings['limits.uploadsPerToken'],
     },
+    allowance: {
+      left(grant) {
+        assertFree(store.scratch, settings['limits.minFree'])
+        return grant.maxBytes ?? Number.POSITIVE_INFINITY
+      },
+      sent() {},
+    },
   })
+}
+
+/** What is on its way is no object yet, and none of the collector's; but it fills the same disk. */
+function assertFree(directory: string, minFree: number): void {
+  const { bavail, bsize } = statfsSync(directory)
+  if (bavail * bsize > minFree) return
+  throw new EnvironmentError(
+    'ERR_STORE_NO_SPACE',
+    `Cannot take an upload: no more than ${bavail * bsize} bytes are free, and ${minFree} are to stay so`,
+    { details: { freeBytes: bavail * bsize, minFree } },
+  )
 }
 
 async function openRecords(
