@@ -1,4 +1,10 @@
-import { evaluatePlan, maxRecordBytes, type PlanStep, stepPayloadType } from '@tsbuild/cache-protocol'
+import {
+  evaluatePlan,
+  maxRecordBytes,
+  maxReplyBytes,
+  type PlanStep,
+  stepPayloadType,
+} from '@tsbuild/cache-protocol'
 import type { Digest } from '@tsbuild/digest'
 import type { ObjectStore } from '@tsbuild/object-store'
 import { repositoryOfScope, type Scope, type TrustedKey, verifyEnvelope } from '@tsbuild/trust'
@@ -37,6 +43,8 @@ export interface FoundEntry {
 
 /** How many objects are asked for at a time by one request: more only fill the queue of Node's four threads. */
 const atATime = 16
+/** What an answer has beside each record: a comma, or the word for none. */
+const replyFrame = 8
 
 /**
  * Finds records that can be used: read back and verified, with all of their blobs where they belong. A record that fails in this is passed
@@ -117,29 +125,44 @@ export class RecordFinder {
   ): Promise<readonly (FoundEntry | undefined)[]> {
     this.#forgetOthers()
     const passed = new Set<IndexEntry>()
+    const bytes = new Map<IndexEntry, Buffer>()
+    // Of what is not in memory already no more is read than an answer may have.
+    let room = maxReplyBytes
     for (;;) {
       const picked = pick(passed)
-      const bytes = new Map<IndexEntry, Buffer | undefined>()
       const entries = new Set(picked.filter((entry) => entry !== undefined))
       const slow = [...entries].filter((entry) => {
-        const known = this.#envelopes.get(entry)
-        bytes.set(entry, known)
+        const known = bytes.get(entry) ?? this.#envelopes.get(entry)
+        if (known !== undefined) bytes.set(entry, known)
         return !this.#isChecked(entry) || (withBytes && known === undefined)
       })
       const before = passed.size
       await eachLimited(slow, atATime, async (entry) => {
         const isThere = await this.#check(entry)
-        const read = isThere && withBytes ? await this.#load(entry) : undefined
+        const known = bytes.get(entry)
+        const read = known ?? (isThere && withBytes && room > 0 ? await this.#load(entry) : undefined)
+        if (known === undefined) room -= read?.length ?? 0
         if (!isThere || (withBytes && read === undefined)) passed.add(entry)
-        else bytes.set(entry, read)
+        else if (read !== undefined) bytes.set(entry, read)
       })
       if (passed.size > before) continue
-      return picked.map((entry) => {
-        if (entry === undefined) return undefined
-        this.#options.onUse(entry)
-        return { entry, bytes: withBytes ? bytes.get(entry) : undefined }
-      })
+      return this.#within(picked, withBytes ? bytes : undefined)
     }
+  }
+
+  /** As much as an answer may have: who asks for more, or for the same again and again, finds the rest missing. */
+  #within(
+    picked: readonly (IndexEntry | undefined)[],
+    bytes: ReadonlyMap<IndexEntry, Buffer> | undefined,
+  ): readonly (FoundEntry | undefined)[] {
+    let room = maxReplyBytes - replyFrame * picked.length
+    return picked.map((entry) => {
+      const own = entry && bytes?.get(entry)
+      room -= own?.length ?? 0
+      if (entry === undefined || room < 0) return undefined
+      this.#options.onUse(entry)
+      return { entry, bytes: own }
+    })
   }
 
   /** What was verified by a key that may have been removed since is read again. */

@@ -1,4 +1,4 @@
-import { decodePayload, parseRecord, type StepRecord } from '@tsbuild/cache-protocol'
+import { decodePayload, maxReplyBytes, parseRecord, type StepRecord } from '@tsbuild/cache-protocol'
 import { type Digest, digestBytes } from '@tsbuild/digest'
 import { memoryStore } from '@tsbuild/object-store/testing'
 import { definitionKey } from '@tsbuild/solver'
@@ -136,6 +136,18 @@ describe('looking up', () => {
     const expected = names.map((name, place) => (place % 7 === 0 ? output(name) : undefined))
     expect(await found(service, names)).toEqual(expected)
     expect(await service.has([main], names.map(keyOf))).toEqual(expected.map((each) => each !== undefined))
+  })
+
+  it('gives no more than an answer may have, however often the same is asked for', async () => {
+    const service = await openService()
+    const inputs = Array.from({ length: 600 }, (_, place) => ({ name: `${place}`.padEnd(60), id: 'x' }))
+    await put(service, recordOf({ ...stepOf({ name: 'a' }), inputs }))
+    const keys = Array.from({ length: 10_000 }, () => keyOf('a'))
+    const records = await service.lookUp([main], keys)
+    const bytes = records.reduce((sum, record) => sum + (record?.length ?? 4) + 1, 0)
+    expect(bytes).toBeLessThan(maxReplyBytes)
+    expect(bytes).toBeGreaterThan(maxReplyBytes * 0.95)
+    expect(await service.has([main], keys)).toEqual(keys.map(() => true))
   })
 
   it('a record whose blob is gone is a miss, and whoever stores the key next heals it (L-05)', async () => {
@@ -318,6 +330,18 @@ describe('several processes on one storage', () => {
       putStep(two, { name: 'a', made: 'y' }),
     ])
     expect(outcomes.map(({ outcome }) => outcome).toSorted()).toEqual(['different', 'stored'])
+  })
+
+  it('so many changes at once that nobody could read them as one are several entries', async () => {
+    const store = memoryStore()
+    const service = await openService({ store })
+    await putStep(service, { name: 'last' })
+    const names = Array.from({ length: 40_000 }, (_, place) => ({ scope: main, key: keyOf(`${place}`) }))
+    await service.remove([...names, { scope: main, key: keyOf('last') }])
+    const entries: string[] = []
+    for await (const { key } of store.list('record-log/v1/')) entries.push(key)
+    expect(entries).toHaveLength(4)
+    expect(await found(await openService({ store }), ['last'])).toEqual([undefined])
   })
 
   it('a removed record is a miss for every process', async () => {
