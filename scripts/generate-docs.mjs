@@ -123,17 +123,17 @@ function withDifferences(page, known) {
 
 /** The table of settings between the marks; the rest of the page is written by hand. */
 function withSettings(page, { settingKeys, rowOf, flagOf, variableOf }) {
-  const escape = (text) => text.replaceAll('|', '\\|')
+  const escaped = (text) => text.replaceAll('|', '\\|')
   const rows = settingKeys.map((key) => {
     const { form, summary, fallback } = rowOf(key)
     const takes = form.placeholder === '' ? '' : ` ${form.placeholder}`
     const flag = flagOf(key)
     const names = [
       `\`${key}\``,
-      flag === undefined ? '–' : `\`${escape(flag + takes)}\``,
+      flag === undefined ? '–' : `\`${escaped(flag + takes)}\``,
       variableOf(key) === undefined ? '–' : `\`${variableOf(key)}\``,
     ]
-    return `| ${names.join(' | ')} | ${escape(summary)} | ${fallback === undefined ? '' : `\`${fallback}\``} |`
+    return `| ${names.join(' | ')} | ${escaped(summary)} | ${fallback === undefined ? '' : `\`${fallback}\``} |`
   })
   const table = [
     '| key | flag | variable | what | preset |',
