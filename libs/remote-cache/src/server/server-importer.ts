@@ -73,18 +73,19 @@ class ServerImporter implements CacheImporter {
     return found
   }
 
+  /** A layer of a record that was found by an earlier build may be in any repository of the chain. */
   async openBlob(
     ...[, blob, offset, signal]: Parameters<CacheImporter['openBlob']>
   ): ReturnType<CacheImporter['openBlob']> {
-    const repository = this.#repositories.get(blob.digest)
-    if (repository === undefined) return undefined
-    try {
-      const reference = this.#connection.reference(repository)
-      return await this.#connection.registry.fetchBlob(reference, blob, { offset, signal })
-    } catch (error) {
-      if (isBuildError(error) && error.code === 'ERR_IMAGE_NOT_FOUND') return undefined
-      throw error
+    for (const repository of await this.#repositoriesOf(blob.digest, signal)) {
+      try {
+        const reference = this.#connection.reference(repository)
+        return await this.#connection.registry.fetchBlob(reference, blob, { offset, signal })
+      } catch (error) {
+        if (!isBuildError(error) || error.code !== 'ERR_IMAGE_NOT_FOUND') throw error
+      }
     }
+    return undefined
   }
 
   close(): Promise<void> {
@@ -152,6 +153,13 @@ class ServerImporter implements CacheImporter {
     const repository = trust.capabilities.repositories[payload.scope]
     if (repository !== undefined) this.#remember(payload.result.layer, repository)
     return payload
+  }
+
+  async #repositoriesOf(digest: Digest, signal: AbortSignal): Promise<readonly string[]> {
+    const known = this.#repositories.get(digest)
+    if (known !== undefined) return [known]
+    const { read, repositories } = (await this.#connection.trust(signal)).capabilities
+    return read.flatMap((scope) => repositories[scope] ?? [])
   }
 
   #remember(layers: readonly StoredLayer[], repository: string): void {

@@ -181,7 +181,7 @@ async function giveUp({ abort, opened }: Export): Promise<void> {
 
 /** Tidying up on the other side is not worth more than that. */
 function waited(): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, idleMs).unref())
+  return new Promise((resolve) => setTimeout(resolve, idleMs / 8).unref())
 }
 
 /** Gives work up on which nothing happens. */

@@ -20,13 +20,14 @@ const signal = new AbortController().signal
 const nothingKnown = () => undefined
 
 /** A chain of steps upon an image, each with a layer of its own text. */
-interface Chain {
+export interface Chain {
   readonly planned: readonly PlannedStep[]
   readonly steps: readonly ExportedStep[]
   readonly bytesOf: ReadonlyMap<string, Buffer>
 }
 
-function chainOf(names: readonly string[], salt = ''): Chain {
+/** Makes a chain. @param salt of another machine: it makes something else */
+export function chainOf(names: readonly string[], salt = ''): Chain {
   const planned: PlannedStep[] = []
   const steps: ExportedStep[] = []
   const bytesOf = new Map<string, Buffer>()
@@ -72,7 +73,8 @@ function chainOf(names: readonly string[], salt = ''): Chain {
   return { planned, steps, bytesOf }
 }
 
-function toolsOf({ bytesOf }: Chain, opened: string[] = []): ExportTools {
+/** Tools that give the blobs of a chain. */
+export function toolsOf({ bytesOf }: Chain, opened: string[] = []): ExportTools {
   return {
     signal,
     status: () => {},

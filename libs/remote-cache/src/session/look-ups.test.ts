@@ -1,0 +1,153 @@
+import { EnvironmentError } from '@tsbuild/errors'
+import { describe, expect, it } from 'vitest'
+import { chainOf, toolsOf } from '../testing/contract.ts'
+import { createMemoryCache, type MemoryCache } from '../testing/memory-cache.ts'
+import { createGuard } from './guard.ts'
+import { createLookUps, keysOf, planAll } from './look-ups.ts'
+import { createFoundRecords } from './merge-found.ts'
+
+const signal = new AbortController().signal
+const graph = { vertices: [], targets: [] }
+const nothing = () => undefined
+
+function guarded(cache: MemoryCache, required = false) {
+  const warnings: string[] = []
+  const guard = createGuard(cache.name, 'from', { warn: (message) => warnings.push(message), required })
+  return { importer: cache.importer(), guard, warnings }
+}
+
+/** A cache with some of the steps of a chain. */
+async function cacheWith(name: string, chain: ReturnType<typeof chainOf>, has: (index: number) => boolean) {
+  const cache = createMemoryCache(name)
+  const exporter = cache.exporter(toolsOf(chain))
+  await exporter.finish({ graph, steps: chain.steps.filter((_, index) => has(index)) })
+  cache.calls.length = 0
+  return cache
+}
+
+describe('planAll()', () => {
+  it('follows a chain that alternates between two caches to its end, and asks no more then', async () => {
+    const chain = chainOf(['a', 'b', 'c', 'd', 'e', 'f'])
+    const left = await cacheWith('left', chain, (index) => index % 2 === 0)
+    const right = await cacheWith('right', chain, (index) => index % 2 === 1)
+    const found = createFoundRecords()
+    const importers = [guarded(left), guarded(right)]
+    await planAll(importers, chain.planned, found, { known: found.get, now: () => 0, signal })
+    expect(found.size).toBe(6)
+    const plans = [left, right].map(({ calls }) => calls.length)
+    expect(Math.max(...plans)).toBeLessThanOrEqual(7)
+    expect(keysOf(chain.planned, found.get)).toEqual(new Set(chain.steps.flatMap(({ keys }) => keys)))
+  })
+
+  it('asks one cache once, and two that have the same twice at most', async () => {
+    const chain = chainOf(['a', 'b', 'c'])
+    const one = await cacheWith('one', chain, () => true)
+    await planAll([guarded(one)], chain.planned, createFoundRecords(), {
+      known: nothing,
+      now: () => 0,
+      signal,
+    })
+    expect(one.calls).toEqual(['plan'])
+    const both = [await cacheWith('left', chain, () => true), await cacheWith('right', chain, () => true)]
+    const found = createFoundRecords()
+    await planAll(
+      both.map((cache) => guarded(cache)),
+      chain.planned,
+      found,
+      { known: found.get, now: () => 0, signal },
+    )
+    for (const { calls } of both) expect(calls.length).toBeLessThanOrEqual(2)
+    const [key] = chain.steps[0]?.keys ?? []
+    expect(key && found.get(key)?.stored).toMatchObject({ cached: { places: ['left', 'right'] } })
+  })
+
+  it('takes the first cache where two machines made something else of a step', async () => {
+    const [mine, theirs] = [chainOf(['a', 'b'], 'mine'), chainOf(['a', 'b'], 'theirs')]
+    const found = createFoundRecords()
+    const caches = [await cacheWith('mine', mine, () => true), await cacheWith('theirs', theirs, () => true)]
+    await planAll(
+      caches.map((cache) => guarded(cache)),
+      mine.planned,
+      found,
+      { known: found.get, now: () => 0, signal },
+    )
+    for (const { keys, record } of mine.steps)
+      for (const key of keys) expect(found.get(key)?.outputKey).toBe(record.outputKey)
+  })
+
+  it('begins no round when the time is over', async () => {
+    const chain = chainOf(['a', 'b', 'c', 'd'])
+    const left = await cacheWith('left', chain, (index) => index % 2 === 0)
+    const right = await cacheWith('right', chain, (index) => index % 2 === 1)
+    let clock = 0
+    const found = createFoundRecords()
+    const importers = [guarded(left), guarded(right)]
+    const now = () => {
+      clock += 1500
+      return clock
+    }
+    await planAll(importers, chain.planned, found, { known: found.get, now, signal })
+    expect(left.calls).toEqual(['plan'])
+    expect(importers.flatMap(({ warnings }) => warnings)).toEqual([])
+  })
+})
+
+describe('createLookUps()', () => {
+  it('sends those that come at a time as one request, and says which were found', async () => {
+    const chain = chainOf(['a', 'b', 'c'])
+    const cache = await cacheWith('cache', chain, (index) => index !== 2)
+    const lookUps = createLookUps([guarded(cache)], createFoundRecords())
+    const wanted = chain.steps.flatMap(({ keys: [key], record: { op, inputs } }, index) => {
+      const vertex = chain.planned[index]?.vertex
+      return key === undefined || vertex === undefined ? [] : [{ key, vertex, op, inputs, inputNames: [''] }]
+    })
+    expect(await Promise.all(wanted.map((one) => lookUps.find(one, signal)))).toEqual([true, true, false])
+    expect(cache.calls).toEqual(['find'])
+  })
+})
+
+describe('createGuard()', () => {
+  it('says what went wrong once, and asks no more', async () => {
+    const cache = createMemoryCache('https://user:secret@cache.example/x')
+    const { guard, warnings } = guarded(cache)
+    let asked = 0
+    const ask = () =>
+      guard.ask(
+        () => {
+          asked++
+          return Promise.reject(new EnvironmentError('ERR_REGISTRY_AUTH', 'Cannot authorize'))
+        },
+        signal,
+        1000,
+      )
+    expect([await ask(), await ask(), asked, guard.isAlive]).toEqual([undefined, undefined, 1, false])
+    expect(warnings).toEqual([
+      'Cache "https://***@cache.example/x" is not used any further: Cannot authorize',
+    ])
+  })
+
+  it('waits no longer than it may, also for what does not listen', async () => {
+    const { guard, warnings } = guarded(createMemoryCache('slow'))
+    expect(await guard.ask(() => new Promise(() => {}), signal, 1)).toBeUndefined()
+    expect(warnings).toEqual(['Cache "slow" is not used any further: it did not answer within 0.001 s'])
+  })
+
+  it('throws ERR_CACHE where the build needs its caches', async () => {
+    const { guard, warnings } = guarded(createMemoryCache('needed'), true)
+    const failing = guard.ask(() => Promise.reject(new Error('no')), signal, 1000)
+    await expect(failing).rejects.toMatchObject({
+      code: 'ERR_CACHE',
+      message: 'Cannot use the cache "needed": no',
+    })
+    expect(warnings).toEqual([])
+  })
+
+  it('blames nobody for a build that was cancelled', async () => {
+    const { guard, warnings } = guarded(createMemoryCache('cancelled'))
+    const cancel = new AbortController()
+    const asking = guard.ask(() => new Promise(() => {}), cancel.signal, 60_000)
+    cancel.abort()
+    await expect(asking).rejects.toThrow('abort')
+    expect([warnings, guard.isAlive]).toEqual([[], true])
+  })
+})
