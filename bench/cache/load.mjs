@@ -6,10 +6,13 @@ import { recordKey, recordsFrom } from './records.mjs'
 
 const json = { 'Content-Type': 'application/json' }
 const job = JSON.parse(process.argv[2])
-setTimeout(() => {
-  console.error(`the job took too long: ${process.argv[2]}`)
-  process.exit(1)
-}, job.kind === 'records' ? 900_000 : 120_000).unref()
+setTimeout(
+  () => {
+    console.error(`the job took too long: ${process.argv[2]}`)
+    process.exit(1)
+  },
+  job.kind === 'records' ? 900_000 : 120_000,
+).unref()
 console.log(JSON.stringify(await jobs()[job.kind](job)))
 process.exit(0)
 

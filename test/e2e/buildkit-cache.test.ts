@@ -141,6 +141,15 @@ describe('tsbuild with a cache in a registry', { timeout: 60_000 }, () => {
     expect(await docker(read)).toBe('1.2 blue\na\ntwo\n')
   })
 
+  it('leaves them in an image that it pushes, too', async (t) => {
+    const { docker } = await started(t)
+    const image = `${registry.host}/app:carries`
+    await tsbuild(['--cache-to', 'type=inline', '--push', '-t', image])
+    expect(await dockerBuild(['--cache-from', image, '-t', 'app:carried'])).toHaveLength(steps)
+    const read = ['run', '--rm', '--network', 'none', 'app:carried', 'cat', '/bound', '/docs/two.md']
+    expect(await docker(read)).toBe('a\ntwo\n')
+  })
+
   it('leaves docker build only the steps before one of other files', async (t) => {
     await started(t)
     writeFileSync(`${context}/src/a.txt`, 'another\n')

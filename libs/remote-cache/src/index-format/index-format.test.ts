@@ -206,7 +206,7 @@ describe('planOver()', () => {
     const index = mergeIndexes(await indexOf(['a=theirs'], 5_000), await indexOf(['a=mine', 'b'], 4_000))
     const own = steps[0]
     const found = planOver(planned, lookupOf(index.steps), (key) =>
-      own !== undefined && own.keys.includes(key) ? own.record : undefined,
+      own?.keys.includes(key) === true ? own.record : undefined,
     )
     expect(found.map(({ step }) => step.name)).toEqual(['[1/1] RUN b'])
   })
