@@ -51,7 +51,10 @@ async function load(path) {
     format: 'esm',
     platform: 'node',
     alias: Object.fromEntries(
-      readdirSync(join(root, 'libs')).map((lib) => [`@tsbuild/${lib}`, join(root, 'libs', lib, 'src/index.ts')]),
+      readdirSync(join(root, 'libs')).map((lib) => [
+        `@tsbuild/${lib}`,
+        join(root, 'libs', lib, 'src/index.ts'),
+      ]),
     ),
     banner: { js: "import { createRequire } from 'node:module';const require=createRequire('file:///');" },
   })
@@ -120,15 +123,23 @@ function withDifferences(page, known) {
 
 /** The table of settings between the marks; the rest of the page is written by hand. */
 function withSettings(page, { settingKeys, rowOf, flagOf, variableOf }) {
-  const escape = (text) => text.replaceAll('|', '\\|')
+  const escaped = (text) => text.replaceAll('|', '\\|')
   const rows = settingKeys.map((key) => {
     const { form, summary, fallback } = rowOf(key)
     const takes = form.placeholder === '' ? '' : ` ${form.placeholder}`
     const flag = flagOf(key)
-    const names = [`\`${key}\``, flag === undefined ? '–' : `\`${escape(flag + takes)}\``, variableOf(key) === undefined ? '–' : `\`${variableOf(key)}\``]
+    const names = [
+      `\`${key}\``,
+      flag === undefined ? '–' : `\`${escaped(flag + takes)}\``,
+      variableOf(key) === undefined ? '–' : `\`${variableOf(key)}\``,
+    ]
     return `| ${names.join(' | ')} | ${escape(summary)} | ${fallback === undefined ? '' : `\`${fallback}\``} |`
   })
-  const table = ['| key | flag | variable | what | preset |', '| --- | --- | --- | --- | --- |', ...rows].join('\n')
+  const table = [
+    '| key | flag | variable | what | preset |',
+    '| --- | --- | --- | --- | --- |',
+    ...rows,
+  ].join('\n')
   return between(page, 'settings', table)
 }
 

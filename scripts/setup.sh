@@ -28,7 +28,7 @@ declare -A program_of=(
   [umoci]=umoci [docker.io]=dockerd [runc]=runc [busybox-static]=busybox [strace]=strace [openssl]=openssl
   [e2fsprogs]=mkfs.ext4 [xfsprogs]=mkfs.xfs [buildah]=buildah [podman]=podman [crun]=crun [hyperfine]=hyperfine [passt]=pasta [zstd]=zstd [git]=git
   [attr]=setfattr [bzip2]=bzip2 [xz-utils]=xz [openssh-client]=ssh-agent [openssh-server]=sshd [slirp4netns]=slirp4netns
-  [iproute2]=ip [golang-go]=go [nginx]=nginx
+  [iproute2]=ip [golang-go]=go [nginx]=nginx [systemd]=systemd-analyze
 )
 
 # What these packages would run from the next start of the machine on. Tests start their own; nobody asked for more.
@@ -39,7 +39,7 @@ declare -A services_of=(
 wanted_packages() {
   local demo='gcc libc6-dev mmdebstrap uidmap'
   local test="$demo docker-registry docker.io podman runc skopeo umoci busybox-static strace openssl e2fsprogs xfsprogs zstd attr bzip2 xz-utils git"
-  test+=' iproute2 passt slirp4netns openssh-client openssh-server nginx'
+  test+=' iproute2 passt slirp4netns openssh-client openssh-server nginx systemd'
   # Any Go will do, and it seldom comes as a package.
   command -v go >/dev/null || test+=' golang-go'
   case $purpose in

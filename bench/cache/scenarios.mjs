@@ -1,4 +1,6 @@
 // What is measured. `prepare(bench)` makes what is needed, `measure(bench, facts)` gives one value.
+import { scopeRepository } from './records.mjs'
+
 const repository = 'bench/blobs'
 const mib = 1024 * 1024
 const perSecond = (value) => `${Math.round(value)}/s`
@@ -19,6 +21,16 @@ const oneBlob = (size) => async (bench) => {
 
 const timesOf = ({ requests, p50, p99 }) => ({ requests, p50, p99 })
 const absent = `sha256:${'0'.repeat(64)}`
+
+/** Sends records of one small blob. */
+const withRecords = (count) => async (bench) => {
+  const size = 4096
+  const job = { kind: 'put', base: bench.base, repository: scopeRepository, size, count: 1, connections: 1 }
+  const { digest } = await bench.load(job)
+  const put = { kind: 'records', base: bench.base, count, blob: { digest, size }, connections: 4 }
+  const { seconds } = await bench.load(put)
+  console.error(`  ${count} records were stored in ${seconds.toFixed(1)} s`)
+}
 
 /** In this order; each on servers that were just started, with nothing in them. */
 export const scenarios = [
@@ -102,6 +114,34 @@ export const scenarios = [
     runs: 1,
     format: (value) => `${Math.round(value)} MB`,
     async measure({ rssBytes }) {
+      return { value: rssBytes() / 1e6 }
+    },
+  },
+  {
+    name: 'lookup',
+    title: 'look-up of 1,000 keys, all found',
+    unit: 'ms',
+    aim: '≤ 20 ms',
+    runs: 5,
+    isOursAlone: true,
+    format: (value) => `${value.toFixed(1)} ms`,
+    prepare: withRecords(1000),
+    async measure({ base, load }) {
+      const result = await load({ kind: 'lookup', base, keys: 1000, seconds: 2 })
+      return { value: result.p50, ...timesOf(result) }
+    },
+  },
+  {
+    name: 'records-rss',
+    title: 'memory with 100,000 records, after a look-up of 10,000',
+    unit: 'MB',
+    aim: '≤ 250 MB',
+    runs: 1,
+    isOursAlone: true,
+    format: (value) => `${Math.round(value)} MB`,
+    prepare: withRecords(100_000),
+    async measure({ base, load, rssBytes }) {
+      await load({ kind: 'lookup', base, keys: 10_000, seconds: 1 })
       return { value: rssBytes() / 1e6 }
     },
   },

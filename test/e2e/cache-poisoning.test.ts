@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { idToken } from '../../libs/token-exchange/src/testing/issuer.ts'
 import { tokenOf } from '../support/cache-instance.ts'
+import { clientAttempts, takesWhatIsTrue } from '../support/poisoning/client.ts'
 import { requestAttempts } from '../support/poisoning/requests.ts'
 import { storageAttempts } from '../support/poisoning/storage.ts'
 import { ciClaims, ciKey, tokenAttempts } from '../support/poisoning/tokens.ts'
@@ -61,6 +62,10 @@ describe('what is tried is possible where it is permitted', () => {
     expect(await world.raw('PUT', recordPath(main, key), world.tokens.main, body)).toBe(201)
   })
 
+  it('the client takes records that are signed, of the key and of the scope that it reads', async () => {
+    expect(await takesWhatIsTrue(world)).toEqual([1, 1, 1])
+  })
+
   it('a push to main gets a token that writes main', async () => {
     const token = idToken(ciKey, {
       ...ciClaims(world.issuer),
@@ -81,6 +86,8 @@ describe('what is tried is possible where it is permitted', () => {
 describe('the cache of main', () => {
   it.each(requestAttempts)('$row: is not poisoned by $name', attempt)
   it.each(tokenAttempts)('$row: is not poisoned by $name', attempt)
+
+  it.each(clientAttempts)('$row: is not poisoned by an answer with $name', attempt)
 
   it('CAC-01: is not poisoned by a token that was taken back', () =>
     attempt({

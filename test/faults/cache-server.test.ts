@@ -7,7 +7,7 @@ import { needs } from '../support/capabilities.ts'
 import { check } from '../support/tsbuild.ts'
 import { type Acknowledged, findLost, startUploaders, type Uploaders } from './cache-uploads.ts'
 import { mount, unmount } from './disk.ts'
-import { isSoak, keepRow, randomNumbers, seed } from './tally.ts'
+import { isSoak, keepRow, randomNumbers, seed, soakPoints } from './tally.ts'
 
 let folder = ''
 beforeAll(() => {
@@ -33,7 +33,7 @@ describe('a cache-server', () => {
     const dir = join(folder, 'killed')
     const acknowledged: Acknowledged[] = []
     const refused: string[] = []
-    const rounds = isSoak ? 100 : 5
+    const rounds = isSoak ? soakPoints(100) : 5
     for (let round = 0; round < rounds; round += 1) {
       const server = await startCacheServer(dir)
       const uploaders = startUploaders(server.host, 8)
@@ -51,7 +51,7 @@ describe('a cache-server', () => {
 
   it('whose power is cut has everything that it acknowledged', async (t) => {
     needs(t, 'root', 'loop devices', 'program mkfs.xfs')
-    const instants = isSoak ? 60 : 6
+    const instants = isSoak ? soakPoints(60) : 6
     const cuts = await cutPower(instants, randomNumbers(seed))
     const lost: string[] = []
     let promised = 0
@@ -71,7 +71,7 @@ describe('a cache-server', () => {
     keepCounts('power-cache-server', promised, lost)
     expect(lost).toEqual([])
     expect(cuts.length).toBe(instants)
-    expect(promised).toBeGreaterThanOrEqual(isSoak ? 10_000 : instants * 20)
+    expect(promised).toBeGreaterThanOrEqual(instants === 60 ? 10_000 : instants * 20)
   })
 })
 

@@ -30,6 +30,11 @@ const rows = [
   ['cancel', 'Ctrl-C at any time'],
   ['processes', '16 processes, overlapping builds'],
   ['prune-loop', 'builds while a prune runs in a loop'],
+  ['kill-object-store', '`kill -9` at a system call of a store of objects'],
+  ['eio-object-store', 'a system call of a store of objects fails: EIO'],
+  ['enospc-object-store', 'a system call of a store of objects fails: ENOSPC'],
+  ['kill-cache-server', '`kill -9` of a cache-server: acknowledged uploads'],
+  ['power-cache-server', 'power cut under a cache-server: acknowledged uploads'],
 ]
 
 const unknown = (existsSync(folder) ? readdirSync(folder) : [])

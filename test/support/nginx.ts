@@ -31,12 +31,17 @@ export interface Front {
 
 /** Starts nginx with TLS on a loopback port, with its files in `folder`; resolves when it answers. */
 export async function startNginx(folder: string, options: FrontOptions): Promise<Front> {
+  const host = `127.0.0.1:${await freePort()}`
+  return await startNginxWith(folder, host, server(host, options))
+}
+
+/** Starts nginx with what stands in its section `http`, which listens on `host`. */
+export async function startNginxWith(folder: string, host: string, http: string): Promise<Front> {
   const program = findProgram('nginx')
   if (program === undefined) throw new Error('nginx is not installed: scripts/setup.sh test installs it')
   mkdirSync(folder, { recursive: true })
-  const host = `127.0.0.1:${await freePort()}`
   const file = join(folder, 'nginx.conf')
-  writeFileSync(file, configuration(folder, host, options))
+  writeFileSync(file, configuration(folder, http))
   let log = ''
   const begin = async () => {
     const child = spawn(program, ['-c', file, '-p', folder, '-e', 'stderr'], {
@@ -66,9 +71,8 @@ export async function startNginx(folder: string, options: FrontOptions): Promise
 }
 
 /** In the foreground, with one worker; every file that it writes is in its folder. */
-function configuration(folder: string, host: string, options: FrontOptions): string {
+function configuration(folder: string, http: string): string {
   const temporary = ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi']
-  const { authority, buffering } = options
   return `
 daemon off;
 worker_processes 1;
@@ -79,6 +83,14 @@ http {
   ${temporary.map((name) => `${name}_temp_path ${join(folder, name)};`).join('\n  ')}
   log_format line '$request_method $request_uri $status $request_length';
   access_log ${join(folder, 'access.log')} line;
+  ${http}
+}
+`
+}
+
+function server(host: string, options: FrontOptions): string {
+  const { authority, buffering } = options
+  return `
   server {
     listen ${host} ssl;
     ssl_certificate ${join(authority.folder, 'server.pem')};
@@ -93,7 +105,6 @@ http {
       proxy_buffering ${buffering};
     }
   }
-}
 `
 }
 

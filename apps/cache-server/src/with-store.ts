@@ -19,13 +19,20 @@ export function directoryOf({ dir }: Pick<Settings, 'dir'>): string {
  *
  * @throws as the engines do, and {EnvironmentError} `ERR_STORE_OPEN` if the directory cannot be made
  */
-export async function openStore(settings: Settings, host: Pick<Host, 'now'>): Promise<OpenObjectStore> {
+export async function openStore(
+  settings: Settings,
+  host: Pick<Host, 'now' | 'env'>,
+): Promise<OpenObjectStore> {
   const dir = directoryOf(settings)
   try {
     await mkdir(dir, { recursive: true, mode: 0o700 })
   } catch (cause) {
     const reason = cause instanceof Error ? cause.message : String(cause)
     throw new EnvironmentError('ERR_STORE_OPEN', `Cannot make directory "${dir}": ${reason}`, { cause })
+  }
+  if (settings.engine === 'oci') {
+    const { openOciObjects } = await import('./serve/open-oci.ts')
+    return await openOciObjects(settings, dir, host)
   }
   return await openFsStore({
     root: join(dir, 'objects'),
@@ -38,7 +45,7 @@ export async function openStore(settings: Settings, host: Pick<Host, 'now'>): Pr
 /** Opens the store for one command, and closes it whatever comes of it. */
 export async function withStore<T>(
   settings: Settings,
-  host: Pick<Host, 'now'>,
+  host: Pick<Host, 'now' | 'env'>,
   use: (store: OpenObjectStore) => Promise<T>,
 ): Promise<T> {
   const store = await openStore(settings, host)

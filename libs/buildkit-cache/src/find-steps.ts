@@ -1,4 +1,4 @@
-import { chainIdOf, type DiffId, type Digest, digestKey } from '@tsbuild/digest'
+import { type ChainId, chainIdOf, chainUpon, type DiffId, type Digest, digestKey } from '@tsbuild/digest'
 import type { Vertex } from '@tsbuild/graph'
 import { definitionKey, type PlannedStep, type RecordedInput, type WantedRecord } from '@tsbuild/solver'
 import { chainOf } from './chain.ts'
@@ -55,8 +55,8 @@ export type ContentOf = (
  * Names a result of BuildKit's by the ChainID of the file system that it is: the same wherever it was found, and another one than
  * of a step that was run here.
  */
-export function outputKeyOf(layers: readonly DiffId[]): Digest {
-  return digestKey('tsbuild.buildkit.v1', { chain: chainIdOf(layers) })
+export function outputKeyOf(chain: ChainId): Digest {
+  return digestKey('tsbuild.buildkit.v1', { chain })
 }
 
 /** Looks the steps of one build up in a cache of BuildKit's. */
@@ -93,6 +93,7 @@ class Search implements StepSearch {
   readonly #tools: FindTools
   readonly #byDigest = new Map<Digest, number[]>()
   readonly #looked = new Map<Digest, Looked>()
+  readonly #chains = new WeakMap<readonly DiffId[], ChainId>()
   /** Records that are an image, by its key. */
   readonly #images = new Map<Digest, Set<number>>()
 
@@ -133,7 +134,7 @@ class Search implements StepSearch {
     const result = this.#resultOf(vertex, records)
     const diffId = result?.layers.at(-1)
     if (result === undefined || diffId === undefined) return undefined
-    const outputKey = outputKeyOf(result.layers)
+    const outputKey = outputKeyOf(result.chain)
     this.#looked.set(vertex.digest, { records, outputKey, layers: result.layers })
     return { step: wanted, inputs, key, outputKey, layer: result.layer, diffId, createdAt: result.createdAt }
   }
@@ -148,7 +149,7 @@ class Search implements StepSearch {
       return undefined
     }
     const result = this.#resultOf(vertex, records)
-    const own = result === undefined ? undefined : outputKeyOf(result.layers)
+    const own = result === undefined ? undefined : outputKeyOf(result.chain)
     const known = key === undefined ? undefined : this.#tools.known(key)?.outputKey
     const isOurs = known !== undefined && known !== own
     this.#looked.set(vertex.digest, {
@@ -293,7 +294,12 @@ class Search implements StepSearch {
       if (layer === undefined || !isUpon || !base.every((diffId, at) => layers[at] === diffId)) return []
       return [{ layer, layers, createdAt: createdAt ?? layer.createdAt ?? 0 }]
     })
-    return fitting.sort((a, b) => b.createdAt - a.createdAt)[0]
+    const [newest] = fitting.sort((a, b) => b.createdAt - a.createdAt)
+    const diffId = newest?.layers.at(-1)
+    if (newest === undefined || diffId === undefined) return undefined
+    const chain = chainUpon(this.#chainOf(base), diffId)
+    this.#chains.set(newest.layers, chain)
+    return { ...newest, chain }
   }
 
   #resultsOf(place: number) {
@@ -310,6 +316,13 @@ class Search implements StepSearch {
       chain: places.flatMap((at) => layers[at] ?? []),
       createdAt,
     }))
+  }
+
+  /** Of layers that were met before it is known: a chain of thousands is not hashed anew for each step. */
+  #chainOf(layers: readonly DiffId[]): ChainId | undefined {
+    const known = this.#chains.get(layers) ?? chainIdOf(layers)
+    if (known !== undefined) this.#chains.set(layers, known)
+    return known
   }
 
   /** The layers that a step stands on; undefined where they are not known to be BuildKit's. */

@@ -16,9 +16,9 @@ import { type ContentDigest, parseContentDigest } from './names.ts'
 /** What only the whole server knows of repositories. */
 export interface RepositoryRules<Retention> {
   readonly store: ObjectStore
-  /** What becomes of manifests that nobody uses. */
-  readonly retentionOf: (repository: string) => Retention
-  /** For manifests that others name. */
+  /** What becomes of manifests that nobody uses, by whether a tag names them. */
+  readonly retentionOf: (repository: string, isTagged: boolean) => Retention
+  /** For manifests that others name, or that are about others: they stay as long as those. */
   readonly kept: Retention
   /** How long a blob that no manifest has yet may wait for one. */
   readonly waitMs: (repository: string) => number
@@ -79,37 +79,54 @@ export function repositoryKeeper<Retention>(rules: RepositoryRules<Retention>) {
   }
 }
 
-/** Manifests of one repository come together in the order of keys. */
+/** What was found of one repository. */
+interface FoundRepository {
+  readonly name: string
+  readonly manifests: FoundManifest[]
+  /** Digests that tags name. */
+  readonly tagged: Set<string>
+}
+
+/** What is in one repository comes together in the order of keys: manifests, and then tags. */
 async function* holdersOf<Retention>(rules: RepositoryRules<Retention>, signal: AbortSignal) {
-  let repository: string | undefined
-  let found: FoundManifest[] = []
+  let found: FoundRepository | undefined
   for await (const info of rules.store.list(repositoriesPrefix, { signal })) {
     const parsed = parseDistributionKey(info.key)
-    if (parsed?.kind !== 'manifest') continue
-    if (parsed.repository !== repository && repository !== undefined) {
-      yield* holdersIn(repository, found, rules)
-      found = []
+    if (parsed?.kind !== 'manifest' && parsed?.kind !== 'tag') continue
+    if (found !== undefined && found.name !== parsed.repository) yield* holdersIn(found, rules)
+    if (found?.name !== parsed.repository) {
+      found = { name: parsed.repository, manifests: [], tagged: new Set() }
     }
-    repository = parsed.repository
-    const read = await readManifestAt(rules.store, info)
-    found.push({ info, digest: parsed.digest, content: read?.content })
+    if (parsed.kind === 'manifest') {
+      const read = await readManifestAt(rules.store, info)
+      found.manifests.push({ info, digest: parsed.digest, content: read?.content })
+    } else {
+      const tag = await readTagAt(rules.store, info.key)
+      if (tag !== undefined) found.tagged.add(tag)
+    }
   }
-  if (repository !== undefined) yield* holdersIn(repository, found, rules)
+  if (found !== undefined) yield* holdersIn(found, rules)
 }
 
 function* holdersIn<Retention>(
-  repository: string,
-  found: readonly FoundManifest[],
+  { name, manifests, tagged }: FoundRepository,
   { retentionOf, kept }: RepositoryRules<Retention>,
 ) {
-  const named = new Set(found.flatMap(({ content }) => content?.manifests.map(({ text }) => text) ?? []))
-  for (const { info, digest, content } of found) {
+  const named = new Set(manifests.flatMap(({ content }) => content?.manifests.map(({ text }) => text) ?? []))
+  const there = new Set(manifests.map(({ digest }) => digest.text))
+  for (const { info, digest, content } of manifests) {
     const { key, version, modifiedMs } = info
-    const blobs = (content?.blobs ?? []).map((blob) => blobLinkKey(repository, blob))
-    const holds = [contentKey(digest), ...blobs]
-    const retention = named.has(digest.text) ? kept : retentionOf(repository)
-    yield { key, version, modifiedMs, usedMs: modifiedMs, holds, retention }
+    const blobs = (content?.blobs ?? []).map((blob) => blobLinkKey(name, blob))
+    const isAbout = content?.subject !== undefined && there.has(content.subject.text)
+    const retention = named.has(digest.text) || isAbout ? kept : retentionOf(name, tagged.has(digest.text))
+    yield { key, version, modifiedMs, usedMs: modifiedMs, holds: [contentKey(digest), ...blobs], retention }
   }
+}
+
+/** The digest that a tag names. */
+async function readTagAt(store: ObjectStore, key: ObjectKey): Promise<string | undefined> {
+  const tag = parseJson((await readSmall(store, key))?.toString() ?? '')
+  return isRecord(tag) && tagShape(tag) ? parseContentDigest(String(tag.digest))?.text : undefined
 }
 
 /** What a link to a manifest leads to. */
@@ -139,9 +156,7 @@ async function removeTraces(
   signal: AbortSignal,
 ): Promise<void> {
   for await (const { key, version } of store.list(tagsPrefix(repository), { signal })) {
-    const tag = parseJson((await readSmall(store, key))?.toString() ?? '')
-    if (isRecord(tag) && tagShape(tag) && parseContentDigest(String(tag.digest))?.text === digest.text)
-      await store.cas(key, version, null)
+    if ((await readTagAt(store, key)) === digest.text) await store.cas(key, version, null)
   }
   const { subject } = content
   // Somebody may have stored it again.

@@ -43,7 +43,7 @@ function decodeComponent(encoded: string): string {
   return decoded
 }
 
-/** `+` is a space here, as in forms. */
+/** `+` is a plus, as in `…+json`, which not every client encodes; no value has a space. */
 function parseQuery(text: string): ReadonlyMap<string, readonly string[]> {
   const query = new Map<string, string[]>()
   for (const pair of text.split('&')) {
@@ -51,8 +51,8 @@ function parseQuery(text: string): ReadonlyMap<string, readonly string[]> {
     const equals = pair.indexOf('=')
     const name = equals === -1 ? pair : pair.slice(0, equals)
     const value = equals === -1 ? '' : pair.slice(equals + 1)
-    const decoded = decode(name.replaceAll('+', ' '))
-    query.set(decoded, [...(query.get(decoded) ?? []), decode(value.replaceAll('+', ' '))])
+    const decoded = decode(name)
+    query.set(decoded, [...(query.get(decoded) ?? []), decode(value)])
   }
   return query
 }

@@ -49,7 +49,7 @@ describe('createHttpServer() finds routes', () => {
       digest: 'sha256:ab',
       query: [
         ['x', '1%2'],
-        ['y', 'a b'],
+        ['y', 'a+b'],
       ],
     })
     const posted = await fetch(url(port, '/v2/a/blobs/uploads'), { method: 'POST' })

@@ -75,6 +75,8 @@ class Core {
   readonly #hosts: ReadonlySet<string> | undefined
   readonly #server: Server | TlsServer
   readonly #perGrant = new Map<string, number>()
+  /** Connections on which something was refused whose end is unclear: what follows may be a part of it. */
+  readonly #unclear = new WeakSet<Duplex>()
   #closing: Promise<void> | undefined
 
   constructor(options: HttpServerOptions) {
@@ -92,7 +94,8 @@ class Core {
     const { headersMs, headerBytes, keepAliveMs, idleMs } = this.#limits
     const node = {
       insecureHTTPParser: false,
-      requireHostHeader: true,
+      // Asked for with all else: Node's own answer does not keep what follows from being read.
+      requireHostHeader: false,
       maxHeaderSize: headerBytes,
       headersTimeout: headersMs,
       // A body may be of any length: its pace is bounded, in LimitedBody.
@@ -115,9 +118,7 @@ class Core {
       .on('checkContinue', (request, response) => void this.#serve(request, response))
       .on('checkExpectation', (request, response) => void this.#serve(request, response, expectation))
       .on('timeout', (socket: Socket) => this.#quiet(socket))
-      .on('clientError', (error: NodeJS.ErrnoException, socket: Duplex) =>
-        reject(socket, parserFailure(error)),
-      )
+      .on('clientError', (error: NodeJS.ErrnoException, socket: Duplex) => this.#misread(error, socket))
       .on('connect', (_request: IncomingMessage, socket: Duplex) => reject(socket, noTunnel))
     return server
   }
@@ -133,6 +134,17 @@ class Core {
     socket.once('close', () => this.connections.delete(socket))
   }
 
+  /** The parser gave up. What it read before may be being answered. */
+  #misread(error: NodeJS.ErrnoException, socket: Duplex): void {
+    if (this.#unclear.has(socket)) return
+    this.#unclear.add(socket)
+    const begun = [...this.underWay].some(
+      ({ request, response }) => request.socket === socket && response.headersSent,
+    )
+    if (begun) socket.destroy()
+    else reject(socket, parserFailure(error))
+  }
+
   /** Nothing came or went on a connection for `idleMs`: the end of one that waits for its client, not for us. */
   #quiet(socket: Socket): void {
     for (const one of this.underWay) {
@@ -142,6 +154,8 @@ class Core {
   }
 
   async #serve(request: IncomingMessage, response: ServerResponse, refused?: HttpFailure): Promise<void> {
+    // Read in one go with a request whose end was unclear: nobody may have sent it.
+    if (this.#unclear.has(request.socket)) return
     const { now, base = '', headers = {} } = this.#options
     const around = { limits: this.#limits, now, base, decide: this.#permission.decide }
     const one = new RequestUnderWay(request, response, around)
@@ -167,7 +181,13 @@ class Core {
 
   async #handle(one: RequestUnderWay): Promise<void> {
     const { request, response } = one
-    checkHead(request, this.#limits, this.#hosts)
+    try {
+      checkHead(request, this.#limits, this.#hosts)
+    } catch (error) {
+      this.#unclear.add(request.socket)
+      response.setHeader('Connection', 'close')
+      throw error
+    }
     const { components, query } = parseTarget(request.url ?? '', this.#limits.targetBytes)
     if (this.#base.some((component, index) => components[index] !== component)) throw nothing
     const match = this.#find(request.method ?? '', components.slice(this.#base.length))

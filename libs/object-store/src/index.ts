@@ -1,5 +1,6 @@
 export { type FsStoreOptions, openFsStore } from './fs/open-fs-store.ts'
 export { isObjectKey, parseObjectKey, parseObjectPrefix } from './object-key.ts'
+export { type OciStoreOptions, openOciStore } from './oci/open-oci-store.ts'
 export type {
   ByteRange,
   ObjectBody,

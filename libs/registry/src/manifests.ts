@@ -1,6 +1,6 @@
 import { type Digest, digestBytes, isDigest } from '@tsbuild/digest'
 import { UserError } from '@tsbuild/errors'
-import type { HttpResponse } from '@tsbuild/http'
+import { type HttpResponse, TransientFailure } from '@tsbuild/http'
 import {
   acceptedManifestTypes,
   type Descriptor,
@@ -13,7 +13,7 @@ import {
   parseManifestOrIndex,
 } from '@tsbuild/oci'
 import type { Connection, RegistryRequest } from './connection.ts'
-import { nonsense, type Purpose, readBody, readErrorAnswer } from './failures.ts'
+import { networkFailure, nonsense, type Purpose, readBody, readErrorAnswer } from './failures.ts'
 import type { PutManifestOptions, ResolvedManifest, ResolveOptions } from './types.ts'
 
 /** Fetches a manifest and verifies it; a digest that does not match is fetched once more. */
@@ -81,7 +81,7 @@ export async function putBytes(
 ): Promise<PutManifest> {
   const purpose = purposeOf('push', reference)
   const digest = digestBytes(manifest.bytes)
-  return connection.retry(purpose, options.signal, async () => {
+  const put = async (): Promise<PutManifest> => {
     const response = await connection.exchange({
       registry: reference.registry,
       scopes: [pushScope(reference.repository)],
@@ -98,7 +98,16 @@ export async function putBytes(
     if (stored !== undefined && stored !== digest) throw nonsense(purpose, 'that it stored other bytes')
     const descriptor = { mediaType: manifest.mediaType, digest, size: manifest.bytes.byteLength }
     return { descriptor, subject: response.header('oci-subject') }
-  })
+  }
+  const putOnce = async (): Promise<PutManifest> => {
+    try {
+      return await put()
+    } catch (error) {
+      const failure = networkFailure(error, purpose)
+      throw failure instanceof TransientFailure ? failure.failure : failure
+    }
+  }
+  return await connection.retry(purpose, options.signal, options.once === true ? putOnce : put)
 }
 
 /** A registry's entity tag of a manifest is its digest. */

@@ -69,6 +69,8 @@ export interface PutManifestOptions extends CallOptions {
    * registries do not look at it.
    */
   readonly onlyOver?: Digest | 'nothing' | undefined
+  /** Tried once: who has to know what the tag means right before it is written asks that again first. */
+  readonly once?: boolean | undefined
 }
 
 /** A manifest or index as the registry holds it; the bytes have the descriptor's digest. */

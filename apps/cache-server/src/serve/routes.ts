@@ -17,6 +17,7 @@ import type { Log } from '../log/log.ts'
 import type { Settings } from '../settings/read-settings.ts'
 import { tokenParties } from '../tokens/claims.ts'
 import type { LiveTrust } from './live-trust.ts'
+import { proxyOf } from './proxy.ts'
 
 /** What the routes of all libs are made with. */
 export interface RouteParts {
@@ -139,12 +140,4 @@ async function exchangeRoutesOf({ trust, settings, host, log, now }: RouteParts)
     newId: randomUUID,
     onExchange: ({ outcome, ...facts }) => log.info(facts, `An identity token was ${outcome}`),
   })
-}
-
-function proxyOf(env: Host['env']) {
-  return {
-    httpProxy: env.http_proxy,
-    httpsProxy: env.https_proxy ?? env.HTTPS_PROXY,
-    noProxy: env.no_proxy ?? env.NO_PROXY,
-  }
 }

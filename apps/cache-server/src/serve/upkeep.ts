@@ -60,10 +60,11 @@ export function startUpkeep(
   const repositories = repositoryKeeper<Retention>({
     store,
     kept,
-    // What is not of a scope is somebody's image, and his to delete.
-    retentionOf: (repository) => {
+    // What has a tag, and is of no scope, is somebody's image and his to delete.
+    retentionOf: (repository, isTagged) => {
       const scope = scopeOfRepository(repository)
-      return scope === undefined ? kept : retentionOf(scope)
+      if (scope !== undefined) return retentionOf(scope)
+      return isTagged ? kept : { kind: 'cached', forMs: settings['gc.recordAge'] }
     },
     waitMs: (repository) => (scopeOfRepository(repository) === undefined ? pushMs : 0),
   })

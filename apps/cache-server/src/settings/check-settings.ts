@@ -23,6 +23,10 @@ export async function checkSettings(settings: Settings): Promise<readonly string
     throw refused('engine "oci" needs a repository', ['Set `oci.repository` to `HOST/NAME`.'])
   if (settings.engine === 'fs' && settings['oci.repository'] !== undefined)
     throw refused('`oci.repository` is for engine "oci", and the engine is "fs"', ['Set `engine = "oci"`.'])
+  if ((settings['oci.username'] === undefined) !== (settings['oci.password'] === undefined))
+    throw refused('a user needs a password, and a password its user', [
+      'Set `oci.username`, and the password as TSBUILD_CACHE_SERVER_OCI_PASSWORD.',
+    ])
   if (settings.listen.length === 0) throw refused('there is no address to listen on')
   return await checkExposure(settings)
 }

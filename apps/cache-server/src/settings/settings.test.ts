@@ -169,6 +169,7 @@ describe('checkSettings()', () => {
     [{ dir: 'd', listen: [':1'], auth: 'none' }, 'each of them may do everything'],
     [{ dir: 'd', 'tls.key': 'k' }, 'a key its certificate'],
     [{ dir: 'd', engine: 'oci' }, 'needs a repository'],
+    [{ dir: 'd', engine: 'oci', 'oci.repository': 'a/b', 'oci.username': 'u' }, 'a user needs a password'],
     [{ dir: 'd', 'oci.repository': 'a/b' }, 'is for engine "oci"'],
   ] as const)('refuses %j: %s', async (given, state) => {
     await expect(checkSettings(await read(given))).rejects.toMatchObject({

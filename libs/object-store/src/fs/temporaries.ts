@@ -22,6 +22,7 @@ export interface TemporariesOptions {
 /** A file that has all its bytes, verified and durable, and not yet its name. */
 export interface Staged {
   readonly path: string
+  readonly size: number
   /** As {@link versionOf} gives it. */
   readonly version: string
 }
@@ -110,7 +111,8 @@ export class Temporaries {
     const seconds = secondsOf(this.#options.now())
     await file.utimes(seconds, seconds)
     if (this.#options.durability === 'full') await file.datasync()
-    return { path, version: versionOf(await file.stat({ bigint: true })) }
+    const stat = await file.stat({ bigint: true })
+    return { path, size: Number(stat.size), version: versionOf(stat) }
   }
 
   /** Removes what is left; the lock goes last. */

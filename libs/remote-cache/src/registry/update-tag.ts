@@ -1,5 +1,6 @@
 import type { Digest } from '@tsbuild/digest'
 import { EnvironmentError, isBuildError, UserError } from '@tsbuild/errors'
+import { isTransientStatus } from '@tsbuild/http'
 import { formatReference, type ImageReference } from '@tsbuild/oci'
 import { isBlobUnknown, isPreconditionFailed, type RegistryClient } from '@tsbuild/registry'
 import type { CacheDocuments } from '../index-format/cache-index.ts'
@@ -29,6 +30,14 @@ export interface TagUpdate {
   readonly signal: AbortSignal
 }
 
+/** A write that failed may have come through, or not: what the tag means now is asked, and it is not just sent again. */
+interface Failures {
+  count: number
+}
+
+/** So often in one update. */
+const maxFailures = 5
+
 /** Rounds of reading and writing. Six builds that end at the same moment took seven at most. */
 const maxRounds = 24
 
@@ -48,6 +57,7 @@ export async function updateTag(update: TagUpdate): Promise<UpdateOutcome> {
   const { client, reference, signal } = update
   const name = formatReference(reference)
   const seen = new Map<Digest, CacheIndex>()
+  const failures: Failures = { count: 0 }
   let writing: WriteMode = 'unknown'
   let outcome: UpdateOutcome = { written: undefined, dropped: 0 }
   for (let round = 0; round < maxRounds; round++) {
@@ -58,7 +68,7 @@ export async function updateTag(update: TagUpdate): Promise<UpdateOutcome> {
     const { descriptor } = documents.manifest
     if (found.kind === 'cache' && found.digest === descriptor.digest) return outcome
     await update.putConfig(documents.config, signal)
-    const wrote = await write(update, documents, found, writing)
+    const wrote = await write({ ...update, failures }, documents, found, writing)
     writing = wrote.mode
     if (wrote.done) {
       seen.set(descriptor.digest, index)
@@ -85,7 +95,7 @@ interface Write {
 }
 
 async function write(
-  update: TagUpdate,
+  update: TagUpdate & { readonly failures: Failures },
   { manifest }: CacheDocuments,
   found: UnderTag,
   mode: WriteMode,
@@ -95,10 +105,12 @@ async function write(
   const started = clock.now()
   const put = async (onlyOver: Digest | 'nothing' | undefined): Promise<boolean> => {
     try {
-      await client.putManifest(reference, manifest.bytes, manifest.descriptor.mediaType, { signal, onlyOver })
+      const { mediaType } = manifest.descriptor
+      await client.putManifest(reference, manifest.bytes, mediaType, { signal, onlyOver, once: true })
       return true
     } catch (error) {
       if (isPreconditionFailed(error)) return false
+      if (isPassing(error) && ++update.failures.count < maxFailures) return false
       throw explained(error, reference, manifest.descriptor.mediaType)
     }
   }
@@ -107,7 +119,9 @@ async function write(
   if (!(await isStill(update, over))) return result(mode, false)
   if (mode === 'plain') return result(mode, await put(undefined))
   // One that looks at the condition refuses this, and nothing is written; to any other it is the write.
+  const failed = update.failures.count
   if (await put(impossible)) return result('plain', true)
+  if (update.failures.count > failed) return result(mode, false)
   return result('conditional', await put(over))
 }
 
@@ -136,6 +150,14 @@ const longestPauseMs = 1_500
 function pauseMs({ random }: UpdateClock, tookMs: number, round: number): number {
   const base = Math.max(shortestPauseMs, 3 * tookMs) * (1 + random() + round * random())
   return Math.min(longestPauseMs, Math.round(base))
+}
+
+/** Whether the same may go well another time: the answer did not come, or the registry was not able to. */
+function isPassing(error: unknown): boolean {
+  if (!isBuildError(error)) return false
+  if (error.code === 'ERR_REGISTRY_UNREACHABLE') return true
+  const { status } = error.details
+  return error.code === 'ERR_REGISTRY_STATUS' && typeof status === 'number' && isTransientStatus(status)
 }
 
 /** Some registries take no manifest whose config or layers are of types that they do not know. */

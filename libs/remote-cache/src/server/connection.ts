@@ -15,6 +15,7 @@ import {
 import type { ImageReference } from '@tsbuild/oci'
 import { createRegistryClient, noHosts, type RegistryClient } from '@tsbuild/registry'
 import { isRecord, parseJson, parseUrl } from '@tsbuild/shape'
+import { readUnverified, type Scope } from '@tsbuild/trust'
 import type { OpenTools, ServerPlace } from '../types.ts'
 import { identityToken } from './ci-token.ts'
 import { loadTrust, type ServerTrust } from './server-trust.ts'
@@ -47,6 +48,8 @@ export interface ServerConnection {
   readonly registry: RegistryClient
   /** @param repository below `/v2` */
   reference(repository: string): ImageReference
+  /** What images of the same registry may mount layers from; undefined where no image has a name there: below a path. */
+  registryName(repository: string): string | undefined
   close(): Promise<void>
 }
 
@@ -97,6 +100,10 @@ class Connection implements ServerConnection {
     return { registry: this.#url.host, repository }
   }
 
+  registryName(repository: string): string | undefined {
+    return this.#base === '' ? `${this.#url.host}/${repository}` : undefined
+  }
+
   async call(call: ServerCall): Promise<string> {
     const attempts = call.purpose === 'look up' ? 1 : 4
     const context = { settings: { attempts }, random: Math.random, sleep: sleepFor }
@@ -113,7 +120,14 @@ class Connection implements ServerConnection {
     const capabilities: Capabilities | undefined = parseCapabilities(written)
     if (capabilities === undefined)
       throw this.#error('what answers there is no cache-server that this version knows')
-    return await loadTrust({ capabilities, url: this.#url, policy: this.#place.policy, tools: this.#tools })
+    const token = await this.#tokenOf(signal)
+    const own = { ...capabilities, read: withinToken(capabilities.read, token) }
+    return await loadTrust({
+      capabilities: own,
+      url: this.#url,
+      policy: this.#place.policy,
+      tools: this.#tools,
+    })
   }
 
   /** Once more where the token was not taken, and another one can be had. */
@@ -255,4 +269,15 @@ function hintsFor(status: number, { token, identity }: ServerPlace): readonly st
   return token === undefined && identity === undefined
     ? ['`token-file=FILE`, or TSBUILD_CACHE_TOKEN, shows a token.']
     : ['The token may have ended, or be of another server.']
+}
+
+/**
+ * The scopes that the token itself says too. Whoever answers in the place of a server has records with its signature, those of a pull
+ * request among them: that their scope is read must not be their word.
+ */
+export function withinToken(read: readonly Scope[], token: string | undefined): readonly Scope[] {
+  const claims = token === undefined ? undefined : readUnverified(token)
+  if (claims === undefined) return read
+  const own = Array.isArray(claims.read) ? claims.read : []
+  return read.filter((scope) => own.includes(scope))
 }

@@ -151,7 +151,12 @@ class ServerExporter implements CacheExporter {
       if (outcome.outcome === 'forbidden' || outcome.outcome === 'invalid')
         throw this.#failure(outcome.reason)
     }
-    return after.filter(({ outcome }) => outcome === 'stored' || outcome === 'same').length
+    const stored = [...payloads, ...(isSent ? lacking : [])].filter((_, index) => {
+      const outcome = all[index]?.outcome
+      return outcome === 'stored' || outcome === 'same'
+    })
+    // A step has a record for each of its keys.
+    return new Set(stored.map(({ result }) => result.outputKey)).size
   }
 
   async #put(payloads: readonly StepPayload[]): Promise<readonly PutOutcome[]> {

@@ -9,7 +9,7 @@ import type { Digest } from '@tsbuild/digest'
 import { EnvironmentError, isBuildError, redact } from '@tsbuild/errors'
 import type { CacheRecord, PlannedStep, WantedRecord } from '@tsbuild/solver'
 import type { StoredLayer } from '@tsbuild/store'
-import { foundRecord } from '../found-record.ts'
+import { foundRecord, type WantedStep } from '../found-record.ts'
 import type { CacheImporter, FoundRecord, OpenTools, ServerPlace } from '../types.ts'
 import { connectTo, type ServerConnection } from './connection.ts'
 import { type Counts, nextRound, type PlanRound, recordedInputs } from './plan-round.ts'
@@ -67,24 +67,25 @@ class ServerImporter implements CacheImporter {
       const { records, trust } = await this.#ask('/v1/lookup', body, part.length, signal)
       for (const [place, one] of part.entries()) {
         const payload = this.#verified(records[place], one.key, trust)
-        if (payload !== undefined) found.push(foundRecord(payload.result, [one.key], one, this.name))
+        if (payload !== undefined) found.push(this.#found(payload, one, trust))
       }
     }
     return found
   }
 
+  /** A layer of a record that was found by an earlier build may be in any repository of the chain. */
   async openBlob(
     ...[, blob, offset, signal]: Parameters<CacheImporter['openBlob']>
   ): ReturnType<CacheImporter['openBlob']> {
-    const repository = this.#repositories.get(blob.digest)
-    if (repository === undefined) return undefined
-    try {
-      const reference = this.#connection.reference(repository)
-      return await this.#connection.registry.fetchBlob(reference, blob, { offset, signal })
-    } catch (error) {
-      if (isBuildError(error) && error.code === 'ERR_IMAGE_NOT_FOUND') return undefined
-      throw error
+    for (const repository of await this.#repositoriesOf(blob.digest, signal)) {
+      try {
+        const reference = this.#connection.reference(repository)
+        return await this.#connection.registry.fetchBlob(reference, blob, { offset, signal })
+      } catch (error) {
+        if (!isBuildError(error) || error.code !== 'ERR_IMAGE_NOT_FOUND') throw error
+      }
     }
+    return undefined
   }
 
   close(): Promise<void> {
@@ -114,9 +115,20 @@ class ServerImporter implements CacheImporter {
       const payload = payloads.get(place)
       if (payload === undefined) continue
       const { op, inputNames } = step
-      found.push(foundRecord(payload.result, [payload.key], { op, inputs, inputNames }, this.name))
+      found.push(this.#found(payload, { op, inputs, inputNames }, trust))
     }
     return found
+  }
+
+  /** Under the key that was asked for and no other: what else a record says of its keys is not checked by anybody. */
+  #found(
+    { key, scope, result }: StepPayload,
+    wanted: WantedStep,
+    { capabilities }: ServerTrust,
+  ): FoundRecord {
+    const repository = capabilities.repositories[scope]
+    const registryName = repository && this.#connection.registryName(repository)
+    return foundRecord(result, [key], wanted, this.name, registryName)
   }
 
   async #ask(
@@ -141,6 +153,13 @@ class ServerImporter implements CacheImporter {
     const repository = trust.capabilities.repositories[payload.scope]
     if (repository !== undefined) this.#remember(payload.result.layer, repository)
     return payload
+  }
+
+  async #repositoriesOf(digest: Digest, signal: AbortSignal): Promise<readonly string[]> {
+    const known = this.#repositories.get(digest)
+    if (known !== undefined) return [known]
+    const { read, repositories } = (await this.#connection.trust(signal)).capabilities
+    return read.flatMap((scope) => repositories[scope] ?? [])
   }
 
   #remember(layers: readonly StoredLayer[], repository: string): void {
