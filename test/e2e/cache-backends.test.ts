@@ -197,7 +197,7 @@ describe('a cache elsewhere', { timeout: 120_000 }, () => {
     })
     for (const place of [`docker://${ref}`, `oci:${dest}:latest`]) {
       const raw = await check('skopeo', ['inspect', '--raw', '--tls-verify=false', place])
-      const manifest = JSON.parse(raw.stdout)
+      const manifest = JSON.parse(raw)
       expect(manifest.config.mediaType).toBe('application/vnd.buildkit.cacheconfig.v0')
       const own = manifest.layers.filter(({ mediaType }: { mediaType: string }) =>
         mediaType.endsWith('+zstd'),
@@ -222,7 +222,7 @@ describe('a cache elsewhere', { timeout: 120_000 }, () => {
     const ignored = [{ ...cacheTo[0], ignoreError: true }]
     await machine.build({ context, tags: ['app:1'], cacheTo: ignored, cacheRequired: true })
     const raw = await check('skopeo', ['inspect', '--tls-verify=false', `docker://${ref}`])
-    expect(JSON.parse(raw.stdout).Digest).toBe(built.image?.digest)
+    expect(JSON.parse(raw).Digest).toBe(built.image?.digest)
   })
 
   it('that is down or broken costs one warning, and an error where it is required', async () => {
