@@ -112,8 +112,10 @@ describe('writeCacheConfig()', () => {
     const written = JSON.parse(Buffer.from(writeCacheConfig({ ...config, records: twice }).bytes).toString())
     const place = written.layers.findIndex(({ blob }: { blob: string }) => blob === digestBytes('step'))
     const base = written.layers.findIndex(({ blob }: { blob: string }) => blob === digestBytes('base'))
-    const naming = written.records.filter(({ layers = [] }) => layers[0]?.layer === place)
-    const chained = written.records.filter(({ chains = [] }) => chains.length > 0)
+    const naming = written.records.filter(
+      ({ layers = [] }: { layers?: { layer: number }[] }) => layers[0]?.layer === place,
+    )
+    const chained = written.records.filter(({ chains = [] }: { chains?: object[] }) => chains.length > 0)
     expect(naming).toHaveLength(1)
     expect(chained.map(({ chains }: { chains: { layers: number[] }[] }) => chains[0]?.layers)).toEqual([
       [base, place],
