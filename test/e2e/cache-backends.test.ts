@@ -4,12 +4,12 @@ import type { BuildOptions } from '@tsbuild/builder'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { type CacheMachine, openMachine } from '../support/cache-machines.ts'
 import { needs } from '../support/capabilities.ts'
-import { startRegistry } from '../support/registry-process.ts'
+import { type RegistryProcess, startRegistry } from '../support/registry-process.ts'
 import { check } from '../support/tsbuild.ts'
 import { openBusyboxWorkspace, type Workspace } from '../support/workspace.ts'
 
 let workspace: Workspace
-let registry: Awaited<ReturnType<typeof startRegistry>> | undefined
+let registry: RegistryProcess | undefined
 const machines: CacheMachine[] = []
 
 beforeAll(async () => {
@@ -29,7 +29,7 @@ const open = async (name: string) => {
 }
 
 const host = async () => {
-  registry ??= await startRegistry()
+  registry ??= await startRegistry(workspace.path('registry'))
   return registry.host
 }
 
@@ -50,7 +50,10 @@ const project = (name: string, last = 'date +%N > /last') =>
 type Caches = Pick<BuildOptions, 'cacheFrom' | 'cacheTo'>
 const steps = 5
 
-const places: readonly (readonly [what: string, (name: string, mode: 'min' | 'max') => Promise<Required<Caches>>])[] = [
+const places: readonly (readonly [
+  what: string,
+  (name: string, mode: 'min' | 'max') => Promise<Required<Caches>>,
+])[] = [
   [
     'registry',
     async (name, mode) => {
@@ -80,18 +83,21 @@ const places: readonly (readonly [what: string, (name: string, mode: 'min' | 'ma
 describe('a cache elsewhere', { timeout: 120_000 }, () => {
   beforeEach((context) => needs(context, 'program docker-registry', 'program skopeo'))
 
-  it.each(places)('in a %s: another machine runs nothing, and makes the same image', async (what, placeOf) => {
-    const name = `whole${places.findIndex(([one]) => one === what)}`
-    const context = project(name)
-    const { cacheFrom, cacheTo } = await placeOf(name, 'max')
-    const one = await open(`${name}-1`)
-    const cold = await one.build({ context, tags: ['app:1'], cacheTo })
-    expect(one.ran()).toHaveLength(steps)
-    const other = await open(`${name}-2`)
-    const warm = await other.build({ context, tags: ['app:1'], cacheFrom, cacheTo })
-    expect([other.ran(), other.warnings()]).toEqual([[], []])
-    expect(warm.image?.digest).toBe(cold.image?.digest)
-  })
+  it.each(places)(
+    'in a %s: another machine runs nothing, and makes the same image',
+    async (what, placeOf) => {
+      const name = `whole${places.findIndex(([one]) => one === what)}`
+      const context = project(name)
+      const { cacheFrom, cacheTo } = await placeOf(name, 'max')
+      const one = await open(`${name}-1`)
+      const cold = await one.build({ context, tags: ['app:1'], cacheTo })
+      expect(one.ran()).toHaveLength(steps)
+      const other = await open(`${name}-2`)
+      const warm = await other.build({ context, tags: ['app:1'], cacheFrom, cacheTo })
+      expect([other.ran(), other.warnings()]).toEqual([[], []])
+      expect(warm.image?.digest).toBe(cold.image?.digest)
+    },
+  )
 
   it.each(places)('in a %s with mode=min holds the steps of the image alone', async (what, placeOf) => {
     const name = `min${places.findIndex(([one]) => one === what)}`
@@ -112,7 +118,13 @@ describe('a cache elsewhere', { timeout: 120_000 }, () => {
       Dockerfile: 'FROM busybox:test\nRUN mkdir /a && touch -d @5 /a/x /a\nRUN touch -d @6 /b',
     })
     const buildArgs = { SOURCE_DATE_EPOCH: '1000000000' }
-    const options = { context, tags: [ref], buildArgs, outputs: [{ type: 'registry' }], cacheTo: [{ type: 'inline' }] } as const
+    const options = {
+      context,
+      tags: [ref],
+      buildArgs,
+      outputs: [{ type: 'registry' }],
+      cacheTo: [{ type: 'inline' }],
+    } as const
     const one = await open('inline-1')
     const cold = await one.build(options)
     const two = await open('inline-2')
@@ -126,17 +138,28 @@ describe('a cache elsewhere', { timeout: 120_000 }, () => {
   })
 
   it('of two caches what each has is put together', async () => {
-    const [early, late] = [project('merged', 'echo early > /last'), project('merged-late', 'echo late > /last')]
+    const [early, late] = [
+      project('merged', 'echo early > /last'),
+      project('merged-late', 'echo late > /last'),
+    ]
     const ref = `${await host()}/merged:cache`
     const path = workspace.path('merged-cache')
     const one = await open('merged-1')
     await one.build({ context: early, cacheTo: [{ type: 'registry', ref, mode: 'max' }] })
     const two = await open('merged-2')
     const cacheFrom = [{ type: 'registry', ref }] as const
-    await two.build({ context: late, cacheFrom, cacheTo: [{ type: 'local', dest: path, mode: 'max', reset: true }] })
+    await two.build({
+      context: late,
+      cacheFrom,
+      cacheTo: [{ type: 'local', dest: path, mode: 'max', reset: true }],
+    })
     expect(two.ran()).toHaveLength(1)
     const other = await open('merged-3')
-    await other.build({ context: late, tags: ['app:1'], cacheFrom: [...cacheFrom, { type: 'local', src: path }] })
+    await other.build({
+      context: late,
+      tags: ['app:1'],
+      cacheFrom: [...cacheFrom, { type: 'local', src: path }],
+    })
     expect([other.ran(), other.warnings()]).toEqual([[], []])
   })
 
@@ -174,9 +197,11 @@ describe('a cache elsewhere', { timeout: 120_000 }, () => {
     })
     for (const place of [`docker://${ref}`, `oci:${dest}:latest`]) {
       const raw = await check('skopeo', ['inspect', '--raw', '--tls-verify=false', place])
-      const manifest = JSON.parse(raw.stdout)
+      const manifest = JSON.parse(raw)
       expect(manifest.config.mediaType).toBe('application/vnd.buildkit.cacheconfig.v0')
-      const own = manifest.layers.filter(({ mediaType }: { mediaType: string }) => mediaType.endsWith('+zstd'))
+      const own = manifest.layers.filter(({ mediaType }: { mediaType: string }) =>
+        mediaType.endsWith('+zstd'),
+      )
       expect(own.length).toBeGreaterThanOrEqual(steps)
     }
   })
@@ -189,13 +214,15 @@ describe('a cache elsewhere', { timeout: 120_000 }, () => {
     const cacheTo = [{ type: 'registry', ref, mode: 'max' }] as const
     await machine.build({ context, tags: ['app:1'], cacheTo })
     expect(machine.warnings()).toEqual([expect.stringContaining('RemoteCache: Cache export to')])
-    await expect(machine.build({ context, tags: ['app:1'], cacheTo, cacheRequired: true })).rejects.toMatchObject({
+    await expect(
+      machine.build({ context, tags: ['app:1'], cacheTo, cacheRequired: true }),
+    ).rejects.toMatchObject({
       code: 'ERR_CACHE',
     })
     const ignored = [{ ...cacheTo[0], ignoreError: true }]
     await machine.build({ context, tags: ['app:1'], cacheTo: ignored, cacheRequired: true })
     const raw = await check('skopeo', ['inspect', '--tls-verify=false', `docker://${ref}`])
-    expect(JSON.parse(raw.stdout).Digest).toBe(built.image?.digest)
+    expect(JSON.parse(raw).Digest).toBe(built.image?.digest)
   })
 
   it('that is down or broken costs one warning, and an error where it is required', async () => {
@@ -207,11 +234,14 @@ describe('a cache elsewhere', { timeout: 120_000 }, () => {
       { type: 'local', src },
     ] as const
     await machine.build({ context, tags: ['app:1'], cacheFrom })
-    expect(machine.warnings()).toEqual([
-      expect.stringContaining('"127.0.0.1:1/app:cache" is not used any further'),
-      expect.stringContaining(`"${src}:latest" is not used any further`),
-    ])
-    await expect(machine.build({ context, cacheFrom, cacheRequired: true })).rejects.toMatchObject({ code: 'ERR_CACHE' })
+    // Which of the two fails first is nobody's promise.
+    const warnings = machine.warnings()
+    expect(warnings).toHaveLength(2)
+    for (const name of ['127.0.0.1:1/app:cache', `${src}:latest`])
+      expect(warnings.filter((one) => one.includes(`"${name}" is not used any further`))).toHaveLength(1)
+    await expect(machine.build({ context, cacheFrom, cacheRequired: true })).rejects.toMatchObject({
+      code: 'ERR_CACHE',
+    })
   })
 
   it('in a directory whose layer was changed is not believed', async () => {

@@ -40,7 +40,10 @@ describe('main()', () => {
   })
 
   it('config check prints every setting with its source, and no password', async () => {
-    const host = memoryHost({ cwd: dir, env: { TSBUILD_CACHE_SERVER_OCI_PASSWORD: 'CANARY' } })
+    const host = memoryHost({
+      cwd: dir,
+      env: { TSBUILD_CACHE_SERVER_OCI_USERNAME: 'u', TSBUILD_CACHE_SERVER_OCI_PASSWORD: 'CANARY' },
+    })
     expect(await main(['config', 'check', '--dir', 'd', '--listen', ':1', '--auth', 'tokens'], host)).toBe(0)
     expect(host.out()).toMatch(/^listen +:1 +flag$/m)
     expect(host.out()).toMatch(/^oci\.password +\*\*\* +environment$/m)

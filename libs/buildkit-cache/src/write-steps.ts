@@ -21,6 +21,8 @@ export interface WriteTools {
   /** Of the steps that are exported. What stands between them is named without a result. */
   readonly resultOf: (vertex: Digest) => StepLayers | undefined
   readonly contentOf: ContentOf
+  /** Whether Docker 20.10 may read it, which reads inline caches and indexes; else it is for the newest versions alone. */
+  readonly forDocker: boolean
 }
 
 /**
@@ -31,7 +33,7 @@ export interface WriteTools {
  */
 export async function writeSteps(vertices: readonly Vertex[], tools: WriteTools): Promise<CacheConfig> {
   const writer = new Writer(vertices, tools)
-  for (const dialect of writtenDialects) {
+  for (const dialect of tools.forDocker ? writtenDialects : writtenDialects.slice(0, 1)) {
     const places = new Map<Digest, number>()
     for (const vertex of vertices) {
       const place = await writer.add(vertex, places, dialect)
@@ -78,7 +80,13 @@ class Writer {
       inputs.push(links)
     }
     const result = vertex === undefined ? undefined : this.#layersOf(vertex)
-    return this.records.push({ digest: step.digest, inputs, ...resultIn(result, dialect) }) - 1
+    return (
+      this.records.push({
+        digest: step.digest,
+        inputs,
+        ...resultIn(result, this.#tools.forDocker && dialect.filters),
+      }) - 1
+    )
   }
 
   async #linksOf(
@@ -163,10 +171,10 @@ class Writer {
  */
 function resultIn(
   result: ChainedResult | undefined,
-  { filters }: Dialect,
+  isForLater: boolean,
 ): Pick<BuildkitRecord, 'results' | 'chains'> {
   const top = result?.layers.at(-1)
   if (result === undefined || top === undefined) return { results: [], chains: [] }
-  if (filters) return { results: [], chains: [result] }
+  if (isForLater) return { results: [], chains: [result] }
   return { results: [{ layer: top, createdAt: result.createdAt }], chains: [] }
 }

@@ -12,6 +12,7 @@ export {
   spaceLimits,
 } from './gc/types.ts'
 export { Upkeep, type UpkeepOptions } from './gc/upkeep.ts'
+export { addUpkeepMetrics } from './gc/upkeep-metrics.ts'
 export { type HealthRoutesOptions, healthRoutes } from './health-routes.ts'
 export {
   type RecordName,

@@ -31,13 +31,13 @@ export interface RecordServiceOptions {
   readonly staleMs?: number | undefined
   /** How long a blob that was there counts as there. Default 30 s. */
   readonly presenceMs?: number | undefined
-  /** How many bytes of records are kept in memory. Default 64 MiB. */
+  /** How many bytes of records are kept in memory. Default 32 MiB. */
   readonly envelopeBytes?: number | undefined
   /** Told of an index that had to be made of the records. */
   readonly onRebuilt?: ((records: number, ms: number) => void) | undefined
 }
 
-const defaults = { staleMs: 1000, presenceMs: 30_000, envelopeBytes: 64 * 1024 * 1024 }
+const defaults = { staleMs: 1000, presenceMs: 30_000, envelopeBytes: 32 * 1024 * 1024 }
 const putsAtATime = 16
 
 /**

@@ -8,8 +8,12 @@ import type { BuildkitFacts } from './types.ts'
  * BuildKit's records of a build. The layers of base images are among those of its results: they are sent too.
  *
  * @param facts undefined, or giving undefined: nothing is written for BuildKit
+ * @param forDocker see `WriteTools.forDocker`
  */
-export function buildkitPartOf(facts: (() => BuildkitFacts | undefined) | undefined): BuildkitPart {
+export function buildkitPartOf(
+  facts: (() => BuildkitFacts | undefined) | undefined,
+  forDocker: boolean,
+): BuildkitPart {
   return async ({ graph, steps }, blobOf) => {
     const known = facts?.()
     if (known === undefined) return emptyIndex.buildkit
@@ -25,6 +29,7 @@ export function buildkitPartOf(facts: (() => BuildkitFacts | undefined) | undefi
     return await writeSteps(graph.vertices, {
       resultOf: (vertex) => results.get(vertex),
       contentOf: known.contentOf,
+      forDocker,
     })
   }
 }

@@ -23,7 +23,9 @@ export const openers: CacheOpeners = {
     }
   },
   async exporter(target, { now, ...tools }, using): Promise<CacheExporter> {
-    const exporting = { tools: using, buildkitPart: buildkitPartOf(tools.buildkit), now }
+    // Docker 20.10 knows no cache that is an image manifest.
+    const isIndex = (target.type === 'registry' || target.type === 'local') && target.imageManifest === false
+    const exporting = { tools: using, buildkitPart: buildkitPartOf(tools.buildkit, isIndex), now }
     switch (target.type) {
       case 'registry': {
         const clock = { now, random: Math.random, sleep: sleepFor }

@@ -1,5 +1,6 @@
 import { createHash, randomBytes } from 'node:crypto'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { describeOfficial } from './official.ts'
 import { type Answer, openPlaces, type Place, type Places } from './places.ts'
 
 const types = {
@@ -397,3 +398,6 @@ describe.each(['plain', 'behind nginx with TLS and a base path'] as const)('%s',
     })
   })
 })
+
+const programme = process.env.TSBUILD_OCI_CONFORMANCE
+if (programme !== undefined) describeOfficial(programme)

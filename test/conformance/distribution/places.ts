@@ -41,13 +41,16 @@ export interface Places {
   readonly close: () => Promise<void>
 }
 
-/** Starts a server as it is, and one with a base path behind nginx with TLS. */
-export async function openPlaces(name: string): Promise<Places> {
+/**
+ * Starts a server as it is, and one with a base path behind nginx with TLS.
+ * @param base another base path; empty: none
+ */
+export async function openPlaces(name: string, base = '/some/cache'): Promise<Places> {
   const folder = mkdtempSync(join(tmpdir(), `tsbuild-distribution-${name}-`))
   const plain = await startDistribution(join(folder, 'plain'), { durability: 'none' })
   const based = await startDistribution(join(folder, 'based'), {
     durability: 'none',
-    http: { base: '/some/cache' },
+    http: { base },
   })
   const authority = await makeAuthority(join(folder, 'authority'))
   const front = await startNginx(join(folder, 'nginx'), {
@@ -59,7 +62,7 @@ export async function openPlaces(name: string): Promise<Places> {
   const pem = join(authority.folder, 'ca.pem')
   const places: Record<PlaceName, Place> = {
     plain: placeOf(`http://${plain.host}`, undefined),
-    'behind nginx with TLS and a base path': placeOf(`https://${front.host}/some/cache`, pem),
+    'behind nginx with TLS and a base path': placeOf(`https://${front.host}${base}`, pem),
   }
   return { folder, of: (one) => places[one], close: () => close(folder, [plain, based], front) }
 }

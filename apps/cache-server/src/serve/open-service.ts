@@ -1,4 +1,5 @@
 import type { RecordService, Upkeep } from '@tsbuild/cache-service'
+import { addUpkeepMetrics } from '@tsbuild/cache-service'
 import { distributionHeaders } from '@tsbuild/distribution'
 import { type AccessEntry, HttpError, type HttpServerOptions } from '@tsbuild/http-server'
 import type { OpenObjectStore } from '@tsbuild/object-store'
@@ -64,6 +65,7 @@ export async function openService({ settings, host, log }: ServiceParts): Promis
       isEnding: () => ending,
     })
     const stopMaintaining = everyMinute(() => routes.maintain(), log)
+    addUpkeepMetrics(routes.metrics.registry, upkeep)
     startUpkeep(upkeep, { store, settings }, routes.records)
     return {
       http: await httpOptions(settings, trust, routes, host, log),

@@ -36,6 +36,7 @@ export interface RouteParts {
 export interface Routes {
   readonly table: readonly Route[]
   readonly records: RecordService
+  readonly metrics: Metrics
   /** To be told of each request that has ended. */
   onRequest(entry: AccessEntry): void
   /** What is done each minute. */
@@ -59,6 +60,7 @@ export async function routesOf(parts: RouteParts): Promise<Routes> {
   return {
     table: quota.guard(table),
     records,
+    metrics,
     onRequest(entry) {
       metrics.onRequest(entry)
       quota.onRequest(entry)

@@ -20,6 +20,9 @@ export interface StepLookup {
 /** Of one vertex what it may count as. More is not looked at: each multiplies what stands upon it. */
 const maxCandidates = 4
 
+/** Of the inputs of one step: most of them lead to nothing. */
+const maxCombinations = 64
+
 /** Makes a look-up over steps. */
 export function lookupOf(steps: readonly IndexedStep[]): StepLookup {
   const byKey = new Map<Digest, IndexedStep[]>()
@@ -127,7 +130,7 @@ interface Combination {
 function combinations(inputs: readonly PlannedInput[], candidates: CandidatesOf): readonly Combination[] {
   let combined: readonly Combination[] = [{ inputs: [], upon: new Map() }]
   for (const input of inputs) {
-    combined = combined.flatMap((before) => countings(input, before, candidates)).slice(0, maxCandidates)
+    combined = combined.flatMap((before) => countings(input, before, candidates)).slice(0, maxCombinations)
     if (combined.length === 0) return []
   }
   return combined

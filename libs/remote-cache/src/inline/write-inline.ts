@@ -31,7 +31,7 @@ export async function inlineCacheMembers(
 ): Promise<Readonly<Record<string, unknown>>> {
   const blobs = new Map(layers.map((layer) => [layerName(layer.ref), blobOf(layer)]))
   const inImage = steps.filter((step) => step.layers.every((layer) => blobs.has(layerName(layer))))
-  const buildkit = await buildkitPartOf(facts)({ graph, steps: inImage }, async (layer) => {
+  const buildkit = await buildkitPartOf(facts, true)({ graph, steps: inImage }, async (layer) => {
     const blob = blobs.get(layerName(layer))
     if (blob === undefined) throw new InternalError('ERR_INTERNAL', 'a layer is not in the image')
     return blob

@@ -59,6 +59,8 @@ export async function updateTag(update: TagUpdate): Promise<UpdateOutcome> {
   const seen = new Map<Digest, CacheIndex>()
   const failures: Failures = { count: 0 }
   let writing: WriteMode = 'unknown'
+  let seenTimes = 0
+  let tookMs = 0
   let outcome: UpdateOutcome = { written: undefined, dropped: 0 }
   for (let round = 0; round < maxRounds; round++) {
     if (round > 0) update.status(`reading ${name} again`)
@@ -66,10 +68,17 @@ export async function updateTag(update: TagUpdate): Promise<UpdateOutcome> {
     if (found.kind === 'cache') seen.set(found.digest, found.index)
     const { documents, dropped, index } = update.change(knownIn(found, reference))
     const { descriptor } = documents.manifest
-    if (found.kind === 'cache' && found.digest === descriptor.digest) return outcome
+    if (found.kind === 'cache' && found.digest === descriptor.digest) {
+      // Seen twice: a write of somebody else may have been under way the first time.
+      if (writing !== 'plain' || ++seenTimes > 1) return outcome
+      await update.clock.sleep(pauseMs(update.clock, tookMs, round), signal)
+      continue
+    }
+    seenTimes = 0
     await update.putConfig(documents.config, signal)
     const wrote = await write({ ...update, failures }, documents, found, writing)
     writing = wrote.mode
+    tookMs = wrote.tookMs
     if (wrote.done) {
       seen.set(descriptor.digest, index)
       outcome = { written: descriptor, dropped: outcome.dropped + dropped }
