@@ -39,15 +39,20 @@ export function writeCacheConfig(
 
 /** The config in the order in which it is written. See {@link writeCacheConfig}. */
 export function normalizeCacheConfig(config: CacheConfig): CacheConfig {
-  const best = config.records.map(newestResult)
-  const layerPlaces = sortLayers(config.layers, best)
+  const chains = chainNames(config.layers)
   const recordIds = identifyRecords(config.records)
   const first = new Map<Digest, number>()
-  const newest = new Map<Digest, (typeof best)[number]>()
+  const newest = new Map<Digest, BestResult | undefined>()
   for (const [place, id] of recordIds.entries()) {
     if (!first.has(id)) first.set(id, place)
-    newest.set(id, newer(newest.get(id), best[place]))
+    const results = resultsOf(config.records[place] as BuildkitRecord)
+    newest.set(
+      id,
+      results.reduce((before, result) => newer(before, result, chains), newest.get(id)),
+    )
   }
+  // Only now: what lost against another result of its record is not needed, wherever it came from.
+  const layerPlaces = sortLayers(config.layers, chains, [...newest.values()])
   const ids = [...first.keys()].sort(byRecord(config.records, first))
   const places = new Map(ids.map((id, place) => [id, place]))
   const placeOf = (link: RecordLink) => places.get(recordIds[link.record] as Digest) ?? 0
@@ -100,30 +105,35 @@ interface BestResult {
   readonly createdAt: number | undefined
 }
 
-function newestResult({ results, chains }: BuildkitRecord): BestResult | undefined {
-  const all: readonly BestResult[] = [
+function resultsOf({ results, chains }: BuildkitRecord): readonly BestResult[] {
+  return [
     ...results.map(({ layer, createdAt }) => ({ kind: 'parents' as const, layers: [layer], createdAt })),
     ...chains.map((chain) => ({ kind: 'chain' as const, ...chain })),
   ]
-  return all.reduce<BestResult | undefined>(newer, undefined)
 }
 
-function newer(a: BestResult | undefined, b: BestResult | undefined): BestResult | undefined {
-  if (a === undefined || b === undefined) return a ?? b
+/** The same one in whatever order they come, or two writers of one cache would undo each other for ever. */
+function newer(a: BestResult | undefined, b: BestResult, chains: readonly string[]): BestResult {
+  if (a === undefined) return b
+  if (a.createdAt !== b.createdAt) return (b.createdAt ?? -Infinity) > (a.createdAt ?? -Infinity) ? b : a
   // What every version reads is better than what only later ones do.
-  if (a.createdAt === b.createdAt) return b.kind === 'parents' ? b : a
-  return (b.createdAt ?? -Infinity) > (a.createdAt ?? -Infinity) ? b : a
+  if (a.kind !== b.kind) return b.kind === 'parents' ? b : a
+  const nameOf = ({ layers }: BestResult) => chains[layers.at(-1) ?? -1]
+  return compare(nameOf(b), nameOf(a)) < 0 ? b : a
 }
 
 /** Needed layers in order; one for each chain, however often it was there. */
-function sortLayers(layers: readonly CacheLayer[], results: readonly (BestResult | undefined)[]) {
+function sortLayers(
+  layers: readonly CacheLayer[],
+  chains: readonly string[],
+  results: readonly (BestResult | undefined)[],
+) {
   const needed = new Set<number>()
   for (const result of results) {
     for (const top of result?.layers ?? []) {
       for (let at = top; at >= 0 && !needed.has(at); at = layers[at]?.parent ?? -1) needed.add(at)
     }
   }
-  const chains = chainNames(layers)
   const sorted = [...needed].sort(
     (a, b) => compare(layers[a]?.blob, layers[b]?.blob) || compare(chains[a], chains[b]),
   )

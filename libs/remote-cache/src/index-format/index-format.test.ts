@@ -33,15 +33,15 @@ const byKey = (index: CacheIndex) =>
   index.steps.toSorted((a, b) => ((a.keys[0] ?? '') < (b.keys[0] ?? '') ? -1 : 1))
 
 /** A cache as BuildKit has it: one record with one layer. */
-function buildkitIndex(name: string): CacheIndex {
-  const blob = digestBytes(name)
-  const annotations = { 'containerd.io/uncompressed': digestBytes(`${name} tar`) }
+function buildkitIndex(name: string, result = name, createdAt = 5): CacheIndex {
+  const blob = digestBytes(result)
+  const annotations = { 'containerd.io/uncompressed': digestBytes(`${result} tar`) }
   const descriptor = { mediaType: mediaTypes.ociLayerGzip, digest: blob, size: 5, annotations }
   const layer = { blob, parent: -1, descriptor, diffId: undefined, createdAt: undefined }
   const record = {
     digest: digestBytes(`${name} key`),
     inputs: [],
-    results: [{ layer: 0, createdAt: 5 }],
+    results: [{ layer: 0, createdAt }],
     chains: [],
   }
   return { ...emptyIndex, buildkit: { layers: [layer], records: [record] } }
@@ -149,6 +149,25 @@ describe('mergeIndexes()', () => {
 })
 
 describe('addToCache()', () => {
+  it.each([
+    ['at different times', [1, 2, 3]],
+    ['at one time', [5, 5, 5]],
+  ])(
+    'comes to rest where builds that made different things of one step %s add theirs in turn',
+    (_, times) => {
+      const builds = times.map((createdAt, place) => buildkitIndex('shared', `result ${place}`, createdAt))
+      const add = (known: CacheIndex, added: CacheIndex) => {
+        const { documents } = addToCache(known, added, form, day)
+        const { config, layers, manifest } = documents
+        return { digest: manifest.descriptor.digest, index: parseCacheIndex(config.bytes, layers) }
+      }
+      const once = builds.reduce((known, build) => add(known, build).index, emptyIndex)
+      const again = builds.map((build) => add(once, build).digest)
+      expect(new Set(again).size).toBe(1)
+      expect(add(once, emptyIndex).digest).toBe(again[0])
+    },
+  )
+
   it('drops steps that nobody used for 30 days', async () => {
     const known = mergeIndexes(await indexOf(['a'], day), await indexOf(['b'], 20 * day))
     const { index } = addToCache(known, await indexOf(['c'], 32 * day), form, 32 * day)
