@@ -1,19 +1,9 @@
-import { mkdirSync, mkdtempSync, rmSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { open } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, it, vi } from 'vitest'
 import { Directories } from './directories.ts'
-
-const opened = vi.hoisted(() => ({ failure: undefined as Error | undefined }))
-vi.mock('node:fs/promises', async (original) => {
-  const real = await original<typeof import('node:fs/promises')>()
-  const open: typeof real.open = async (...given) => {
-    if (opened.failure !== undefined) throw opened.failure
-    return await real.open(...given)
-  }
-  return { ...real, open }
-})
 
 let root = ''
 beforeEach(() => {
@@ -21,25 +11,23 @@ beforeEach(() => {
   mkdirSync(join(root, 'a'))
 })
 afterEach(() => {
-  opened.failure = undefined
   vi.restoreAllMocks()
   rmSync(root, { recursive: true })
 })
 
-const failing = (code: string) => Object.assign(new Error(code), { code, syscall: 'x' })
-
-it('goes on once there are descriptors again', async () => {
+it('goes on after a directory that could not be opened, as for want of descriptors', async () => {
   const directories = new Directories(root, 'full')
-  opened.failure = failing('EMFILE')
-  await expect(directories.sync(join(root, 'a'))).rejects.toMatchObject({ code: 'ERR_STORE_IO' })
-  opened.failure = undefined
+  // No other way to keep it from being opened works for root.
+  writeFileSync(join(root, 'file'), '')
+  await expect(directories.sync(join(root, 'file'))).rejects.toMatchObject({ code: 'ERR_STORE_IO' })
   await directories.sync(join(root, 'a'))
 })
 
 it('believes no sync after one that failed', async () => {
   const directories = new Directories(root, 'full')
   const probe = await open(root)
-  const sync = vi.spyOn(Object.getPrototypeOf(probe), 'sync').mockRejectedValueOnce(failing('EIO'))
+  const failure = Object.assign(new Error('EIO'), { code: 'EIO', syscall: 'fsync' })
+  const sync = vi.spyOn(Object.getPrototypeOf(probe), 'sync').mockRejectedValueOnce(failure)
   await probe.close()
   await expect(directories.sync(join(root, 'a'))).rejects.toMatchObject({ code: 'ERR_STORE_IO' })
   await expect(directories.sync(join(root, 'a'))).rejects.toMatchObject({ code: 'ERR_STORE_IO' })
