@@ -130,11 +130,12 @@ function planned(vertex: Vertex, vertexOf: (digest: Digest) => Vertex | undefine
 
 async function find(
   build: Goldens['builds'][number],
+  config = configOf(build),
 ): Promise<readonly (readonly [string, FoundStep | undefined])[]> {
   const graph = await graphOf(build)
   const vertexOf = (digest: Digest) => graph.vertices.find((vertex) => vertex.digest === digest)
   const digests = contentDigests(contentTree(entries), read)
-  const search = searchSteps(configOf(build), {
+  const search = searchSteps(config, {
     vertexOf,
     platforms: ['linux/amd64'],
     known: () => undefined,
@@ -166,6 +167,32 @@ describe('what BuildKit made of a Dockerfile with everything in it', () => {
     const found = await find(build)
     const lines = found.map(([name, step]) => `${step === undefined ? '-' : 'found'} ${name}`)
     expect(lines.join('\n')).toMatchSnapshot()
+  })
+
+  it('looks at a chain of layers no more often than once, however many results a cache says are upon it', async () => {
+    const [build] = goldens.builds
+    if (build === undefined) throw new Error('there is no golden')
+    const config = configOf(build)
+    const [layer] = config.layers
+    if (layer === undefined) throw new Error('the golden has no layers')
+    let looks = 0
+    const counted = (parent: number) => ({
+      ...layer,
+      get parent() {
+        looks += 1
+        return parent
+      },
+    })
+    const depth = 300
+    const from = config.layers.length
+    const deep = Array.from({ length: depth }, (_, place) => counted(place === 0 ? -1 : from + place - 1))
+    const upon = Array.from({ length: 200 }, () => ({ layer: from + depth - 1, createdAt: undefined }))
+    const found = await find(build, {
+      layers: [...config.layers, ...deep],
+      records: config.records.map((record) => ({ ...record, results: [...upon, ...record.results] })),
+    })
+    expect(found.map(([, step]) => step?.layer)).toEqual((await find(build)).map(([, step]) => step?.layer))
+    expect(looks).toBeLessThanOrEqual(2 * depth)
   })
 
   it.each(goldens.builds)('has the keys that we make: $by', async (build) => {

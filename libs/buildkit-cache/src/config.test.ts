@@ -127,6 +127,21 @@ describe('parseCacheConfig()', () => {
 })
 
 describe('writeCacheConfig()', () => {
+  it('writes no more of a long chain that every record names than a document can hold', () => {
+    const blobs = Array.from({ length: 2000 }, (_, place) => digestBytes(`layer ${place}`))
+    const descriptors = blobs.map((blob) => ({ ...layer(a), digest: blob }))
+    const records = blobs.map((_, place) => ({
+      digest: digestBytes(`record ${place}`),
+      layers: [{ layer: blobs.length - 1 }],
+    }))
+    const layers = blobs.map((blob, place) => ({ blob, parent: place - 1 }))
+    const { config } = parseCacheConfig(bytesOf({ layers, records }), descriptors)
+    const written = writeCacheConfig(config)
+    expect(written.layers).toHaveLength(blobs.length)
+    // Without a bound 2,000 chains of 2,000 places are 19 MB.
+    expect(written.bytes.length).toBeLessThan(5_000_000)
+  })
+
   const parent = { digest: c }
   const value = {
     layers: [

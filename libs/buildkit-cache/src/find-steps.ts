@@ -1,7 +1,7 @@
 import { type ChainId, chainIdOf, chainUpon, type DiffId, type Digest, digestKey } from '@tsbuild/digest'
 import type { Vertex } from '@tsbuild/graph'
 import { definitionKey, type PlannedStep, type RecordedInput, type WantedRecord } from '@tsbuild/solver'
-import { chainOf } from './chain.ts'
+import { chainOf, depthsOf } from './chain.ts'
 import { type Dialect, dialects } from './keys/dialect.ts'
 import { isContextMount, keyedStep, type VertexOf } from './keys/keyed-graph.ts'
 import {
@@ -92,6 +92,8 @@ class Search implements StepSearch {
   readonly #config: CacheConfig
   readonly #tools: FindTools
   readonly #byDigest = new Map<Digest, number[]>()
+  /** Of each layer, how many there are with those below it. */
+  readonly #depths: readonly number[]
   readonly #looked = new Map<Digest, Looked>()
   readonly #chains = new WeakMap<readonly DiffId[], ChainId>()
   /** Records that are an image, by its key. */
@@ -100,6 +102,7 @@ class Search implements StepSearch {
   constructor(config: CacheConfig, tools: FindTools) {
     this.#config = config
     this.#tools = tools
+    this.#depths = depthsOf(config.layers)
     for (const [place, { digest }] of config.records.entries()) {
       const same = this.#byDigest.get(digest)
       if (same === undefined) this.#byDigest.set(digest, [place])
@@ -201,7 +204,6 @@ class Search implements StepSearch {
   async #matches(step: KeyedStep, dialect: Dialect): Promise<readonly number[]> {
     const found: number[] = []
     for (const place of this.#byDigest.get(step.digest) ?? []) {
-      if (found.includes(place)) continue
       const record = this.#config.records[place]
       if (record !== undefined && (await this.#fits(record, step, dialect))) found.push(place)
     }
@@ -286,11 +288,11 @@ class Search implements StepSearch {
   #resultOf(vertex: Vertex, records: ReadonlySet<number>) {
     const base = this.#baseOf(vertex)
     if (base === undefined) return undefined
-    const all = [...records].flatMap((place) => this.#resultsOf(place))
+    const all = [...records].flatMap((place) => this.#resultsOf(place, base.length + 1))
     const fitting = all.flatMap(({ chain, createdAt }) => {
       const layer = chain.at(-1)
       const layers = chain.flatMap(({ diffId }) => diffId ?? [])
-      const isUpon = layers.length === chain.length && chain.length === base.length + 1
+      const isUpon = layers.length === chain.length
       if (layer === undefined || !isUpon || !base.every((diffId, at) => layers[at] === diffId)) return []
       return [{ layer, layers, createdAt: createdAt ?? layer.createdAt ?? 0 }]
     })
@@ -302,15 +304,21 @@ class Search implements StepSearch {
     return { ...newest, chain }
   }
 
-  #resultsOf(place: number) {
+  /** Those of so many layers: a cache can name a long chain for every few bytes of its own, and each once is enough. */
+  #resultsOf(place: number, length: number) {
     const { layers, records } = this.#config
-    const record = records[place]
+    const { results = [], chains: written = [] } = records[place] ?? {}
+    const tops = new Map<number, number | undefined>()
+    for (const { layer, createdAt } of results) {
+      const known = tops.get(layer)
+      if (this.#depths[layer] !== length) continue
+      if (known === undefined || (createdAt ?? 0) > known) tops.set(layer, createdAt ?? known)
+    }
     const chains = [
-      ...(record?.results ?? []).map(({ layer, createdAt }) => ({
-        places: chainOf(layers, layer),
-        createdAt,
-      })),
-      ...(record?.chains ?? []).map((chain) => ({ places: chain.layers, createdAt: chain.createdAt })),
+      ...[...tops].map(([layer, createdAt]) => ({ places: chainOf(layers, layer), createdAt })),
+      ...written
+        .filter((chain) => chain.layers.length === length)
+        .map((chain) => ({ places: chain.layers, createdAt: chain.createdAt })),
     ]
     return chains.map(({ places, createdAt }) => ({
       chain: places.flatMap((at) => layers[at] ?? []),

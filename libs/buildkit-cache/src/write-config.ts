@@ -1,8 +1,14 @@
 import { type Digest, digestBytes } from '@tsbuild/digest'
 import type { Descriptor } from '@tsbuild/oci'
-import { chainOf } from './chain.ts'
+import { chainOf, depthsOf } from './chain.ts'
 import { toGoTime } from './go-time.ts'
-import type { BuildkitRecord, CacheConfig, CacheLayer, RecordLink } from './types.ts'
+import {
+  type BuildkitRecord,
+  type CacheConfig,
+  type CacheLayer,
+  maxBuildkitDocumentBytes,
+  type RecordLink,
+} from './types.ts'
 
 /** The bytes of a cache config, and the blobs that have to be beside it. */
 export interface WrittenCacheConfig {
@@ -75,6 +81,9 @@ function oneRecordEach(
   records: readonly BuildkitRecord[],
 ): readonly BuildkitRecord[] {
   const named = new Set<number>()
+  const depths = depthsOf(layers)
+  // A place has two bytes at least. Where many records name one long chain, most go without: no document could hold them.
+  let room = maxBuildkitDocumentBytes / 2
   return records.map((record) => {
     const [result] = record.results
     if (result === undefined) return record
@@ -83,6 +92,8 @@ function oneRecordEach(
       return record
     }
     const { layer, createdAt } = result
+    room -= depths[layer] ?? 0
+    if (room < 0) return { ...record, results: [] }
     return { ...record, results: [], chains: [{ layers: chainOf(layers, layer), createdAt }] }
   })
 }

@@ -193,6 +193,14 @@ describe('what comes from the other side', () => {
     expect(read?.map((each) => each && decodePayload(each.envelope)?.v)).toEqual([undefined, null, 1])
   })
 
+  it('a payload of a time that no date has is none: an image could not be made of it', () => {
+    const made = (createdAt: number) =>
+      Buffer.from(JSON.stringify({ ...payload, result: { ...payload.result, createdAt } })).toString('base64')
+    expect(decodePayload({ ...envelope, payload: made(8.64e15) })).toBeDefined()
+    expect(new Date(8.64e15).toISOString()).toBe('+275760-09-13T00:00:00.000Z')
+    expect(decodePayload({ ...envelope, payload: made(8.64e15 + 1) })).toBeUndefined()
+  })
+
   it('a payload must name its own key among the keys of its result', () => {
     const other = Buffer.from(JSON.stringify({ ...payload, key: of('elsewhere') })).toString('base64')
     expect(decodePayload({ ...envelope, payload: other })).toBeUndefined()

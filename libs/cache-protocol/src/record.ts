@@ -1,5 +1,16 @@
 import { isDigest } from '@tsbuild/digest'
-import { count, either, isRecord, nothing, objectOf, oneOf, optional, parseJson, text } from '@tsbuild/shape'
+import {
+  count,
+  either,
+  isRecord,
+  nothing,
+  objectOf,
+  oneOf,
+  optional,
+  parseJson,
+  text,
+  unixMs,
+} from '@tsbuild/shape'
 import type { StoredLayer } from '@tsbuild/store'
 import type { Envelope } from '@tsbuild/trust'
 import { maxPayloadBytes } from './limits.ts'
@@ -25,7 +36,7 @@ const resultShape = objectOf({
   outputKey: digest,
   name: textUpTo(4096),
   layer: listUpTo(16, layerShape, 1),
-  createdAt: count,
+  createdAt: unixMs,
   durationMs: count,
 })
 

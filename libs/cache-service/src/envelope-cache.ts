@@ -36,6 +36,11 @@ export class EnvelopeCache {
     }
   }
 
+  clear(): void {
+    this.#kept.clear()
+    this.#bytes = 0
+  }
+
   delete(entry: IndexEntry): void {
     this.#bytes -= this.#kept.get(entry)?.length ?? 0
     this.#kept.delete(entry)

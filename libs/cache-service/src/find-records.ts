@@ -1,4 +1,10 @@
-import { evaluatePlan, maxRecordBytes, type PlanStep, stepPayloadType } from '@tsbuild/cache-protocol'
+import {
+  evaluatePlan,
+  maxRecordBytes,
+  maxReplyBytes,
+  type PlanStep,
+  stepPayloadType,
+} from '@tsbuild/cache-protocol'
 import type { Digest } from '@tsbuild/digest'
 import type { ObjectStore } from '@tsbuild/object-store'
 import { repositoryOfScope, type Scope, type TrustedKey, verifyEnvelope } from '@tsbuild/trust'
@@ -16,8 +22,8 @@ export interface FinderOptions {
   readonly store: ObjectStore
   readonly index: RecordIndex
   readonly hasBlob: HasBlob
-  /** Keys of the server: what none of them signed was not stored by it. */
-  readonly keys: readonly TrustedKey[]
+  /** Keys of the server, as they are now: what none of them signed was not stored by it. */
+  readonly keys: () => readonly TrustedKey[]
   /** Unix ms. */
   readonly now: () => number
   /** How long a blob that was there counts as there. */
@@ -37,6 +43,8 @@ export interface FoundEntry {
 
 /** How many objects are asked for at a time by one request: more only fill the queue of Node's four threads. */
 const atATime = 16
+/** What an answer has beside each record: a comma, or the word for none. */
+const replyFrame = 8
 
 /**
  * Finds records that can be used: read back and verified, with all of their blobs where they belong. A record that fails in this is passed
@@ -45,12 +53,15 @@ const atATime = 16
 export class RecordFinder {
   readonly #options: FinderOptions
   readonly #envelopes: EnvelopeCache
+  /** The keys that the records in memory were verified by. */
+  #verifiedBy: string
   /** Seconds since then are what entries note. */
   readonly #epochMs: number
 
   constructor(options: FinderOptions) {
     this.#options = options
     this.#envelopes = new EnvelopeCache(options.envelopeBytes)
+    this.#verifiedBy = namesOf(options.keys())
     this.#epochMs = options.now()
   }
 
@@ -112,30 +123,54 @@ export class RecordFinder {
     pick: (passed: ReadonlySet<IndexEntry>) => readonly (IndexEntry | undefined)[],
     withBytes: boolean,
   ): Promise<readonly (FoundEntry | undefined)[]> {
+    this.#forgetOthers()
     const passed = new Set<IndexEntry>()
+    const bytes = new Map<IndexEntry, Buffer>()
+    // Of what is not in memory already no more is read than an answer may have.
+    let room = maxReplyBytes
     for (;;) {
       const picked = pick(passed)
-      const bytes = new Map<IndexEntry, Buffer | undefined>()
       const entries = new Set(picked.filter((entry) => entry !== undefined))
       const slow = [...entries].filter((entry) => {
-        const known = this.#envelopes.get(entry)
-        bytes.set(entry, known)
+        const known = bytes.get(entry) ?? this.#envelopes.get(entry)
+        if (known !== undefined) bytes.set(entry, known)
         return !this.#isChecked(entry) || (withBytes && known === undefined)
       })
       const before = passed.size
       await eachLimited(slow, atATime, async (entry) => {
         const isThere = await this.#check(entry)
-        const read = isThere && withBytes ? await this.#load(entry) : undefined
+        const known = bytes.get(entry)
+        const read = known ?? (isThere && withBytes && room > 0 ? await this.#load(entry) : undefined)
+        if (known === undefined) room -= read?.length ?? 0
         if (!isThere || (withBytes && read === undefined)) passed.add(entry)
-        else bytes.set(entry, read)
+        else if (read !== undefined) bytes.set(entry, read)
       })
       if (passed.size > before) continue
-      return picked.map((entry) => {
-        if (entry === undefined) return undefined
-        this.#options.onUse(entry)
-        return { entry, bytes: withBytes ? bytes.get(entry) : undefined }
-      })
+      return this.#within(picked, withBytes ? bytes : undefined)
     }
+  }
+
+  /** As much as an answer may have: who asks for more, or for the same again and again, finds the rest missing. */
+  #within(
+    picked: readonly (IndexEntry | undefined)[],
+    bytes: ReadonlyMap<IndexEntry, Buffer> | undefined,
+  ): readonly (FoundEntry | undefined)[] {
+    let room = maxReplyBytes - replyFrame * picked.length
+    return picked.map((entry) => {
+      const own = entry && bytes?.get(entry)
+      room -= own?.length ?? 0
+      if (entry === undefined || room < 0) return undefined
+      this.#options.onUse(entry)
+      return { entry, bytes: own }
+    })
+  }
+
+  /** What was verified by a key that may have been removed since is read again. */
+  #forgetOthers(): void {
+    const names = namesOf(this.#options.keys())
+    if (names === this.#verifiedBy) return
+    this.#verifiedBy = names
+    this.#envelopes.clear()
   }
 
   #seconds(): number {
@@ -180,6 +215,8 @@ export class RecordFinder {
     const bytes = await readObject(store, object, maxRecordBytes)
     const stored = bytes && readStoredRecord(object, bytes)
     if (bytes === undefined || stored === undefined) return undefined
-    return verifyEnvelope(stored.record.envelope, keys, stepPayloadType) && { ...stored, bytes }
+    return verifyEnvelope(stored.record.envelope, keys(), stepPayloadType) && { ...stored, bytes }
   }
 }
+
+const namesOf = (keys: readonly TrustedKey[]): string => keys.map(({ id }) => id).join()

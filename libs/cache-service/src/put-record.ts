@@ -12,6 +12,7 @@ import { isRecord, parseJson } from '@tsbuild/shape'
 import {
   addSignature,
   type Envelope,
+  maxSignatures,
   type Scope,
   type SigningKey,
   type TrustedKey,
@@ -76,6 +77,8 @@ function checkedEnvelope(
   known: readonly TrustedKey[],
 ): Envelope | string {
   if (envelope.signatures.length === 0) return withSubject(envelope, subject)
+  // One more is the server's: nobody would read what has more than an envelope may.
+  if (envelope.signatures.length >= maxSignatures) return `it has ${maxSignatures} signatures already`
   // A signature is over who wrote it too: the server cannot set that any more.
   if (payload.producer.subject !== subject) return 'producer.subject is not who the token says is writing'
   for (const signature of envelope.signatures) {

@@ -44,6 +44,8 @@ const keptMs = 3_600_000
 /** A process that was away for longer begins with the newest index. */
 const awayMs = keptMs / 2
 const maxEntryBytes = 64 * 1024 * 1024
+/** Less than {@link maxEntryBytes}, whatever they are: nobody reads a larger entry, nor what comes after it. */
+const changesPerEntry = 16_000
 const maxIndexBytes = 2 ** 31 - 1
 
 /**
@@ -194,22 +196,27 @@ export class RecordLog {
   }
 
   async #write(): Promise<void> {
-    const waiting = this.#waiting.splice(0)
-    if (waiting.length === 0) return
-    try {
-      const bytes = encodeEntry(waiting.map(({ change }) => change))
-      while (!(await putBytes(this.#options.store, numbered(logPrefix, this.#next), bytes))) {
-        if (!(await this.#readNext())) this.#next++
+    while (this.#waiting.length > 0) {
+      const waiting = this.#waiting.splice(0, changesPerEntry)
+      try {
+        await this.#writeEntry(waiting.map(({ change }) => change))
+      } catch (error) {
+        for (const { fail } of [...waiting, ...this.#waiting.splice(0)]) fail(error)
+        throw error
       }
-      this.#next++
       for (const { change, done } of waiting) {
         this.#apply(change)
         done()
       }
-    } catch (error) {
-      for (const { fail } of waiting) fail(error)
-      throw error
     }
+  }
+
+  async #writeEntry(changes: readonly RecordChange[]): Promise<void> {
+    const bytes = encodeEntry(changes)
+    while (!(await putBytes(this.#options.store, numbered(logPrefix, this.#next), bytes))) {
+      if (!(await this.#readNext())) this.#next++
+    }
+    this.#next++
   }
 
   #apply(change: RecordChange): void {

@@ -1,10 +1,10 @@
-import { decodePayload, parseRecord, type StepRecord } from '@tsbuild/cache-protocol'
+import { decodePayload, maxReplyBytes, parseRecord, type StepRecord } from '@tsbuild/cache-protocol'
 import { type Digest, digestBytes } from '@tsbuild/digest'
 import { memoryStore } from '@tsbuild/object-store/testing'
 import { definitionKey } from '@tsbuild/solver'
 import { addSignature, type Scope, signingKeyOf, verifyEnvelope } from '@tsbuild/trust'
 import { describe, expect, it } from 'vitest'
-import { type RecordService, readUses, recordObject } from './index.ts'
+import { openRecordService, type RecordService, readUses, recordObject } from './index.ts'
 import { blobWorld, openService, recordOf, type Step, scopes, serverKey, stepOf } from './testing/index.ts'
 
 const { main, pr, other } = scopes
@@ -101,6 +101,18 @@ describe('storing', () => {
     const kept = { ...other, signatures: [{ ...other.signatures[0], keyid: stranger.id }] as never }
     expect(await put(service, { envelope: kept })).toEqual({ outcome: 'stored' })
   })
+
+  it('refuses a record that has no room for the signature of the server: nobody would read it', async () => {
+    const service = await openService()
+    const signed = (count: number) => {
+      const bare = recordOf({ name: 'a', subject: 'token:test' }).envelope
+      const keys = Array.from({ length: count }, (_, place) => signingKeyOf(Buffer.alloc(32, 10 + place)))
+      return { envelope: keys.reduce((envelope, key) => addSignature(key, envelope), bare) }
+    }
+    expect(await put(service, signed(8))).toMatchObject({ outcome: 'invalid' })
+    expect(await put(service, signed(7))).toEqual({ outcome: 'stored' })
+    expect(await found(service, ['a'])).toEqual([output('a')])
+  })
 })
 
 describe('looking up', () => {
@@ -124,6 +136,18 @@ describe('looking up', () => {
     const expected = names.map((name, place) => (place % 7 === 0 ? output(name) : undefined))
     expect(await found(service, names)).toEqual(expected)
     expect(await service.has([main], names.map(keyOf))).toEqual(expected.map((each) => each !== undefined))
+  })
+
+  it('gives no more than an answer may have, however often the same is asked for', async () => {
+    const service = await openService()
+    const inputs = Array.from({ length: 600 }, (_, place) => ({ name: `${place}`.padEnd(60), id: 'x' }))
+    await put(service, recordOf({ ...stepOf({ name: 'a' }), inputs }))
+    const keys = Array.from({ length: 10_000 }, () => keyOf('a'))
+    const records = await service.lookUp([main], keys)
+    const bytes = records.reduce((sum, record) => sum + (record?.length ?? 4) + 1, 0)
+    expect(bytes).toBeLessThan(maxReplyBytes)
+    expect(bytes).toBeGreaterThan(maxReplyBytes * 0.95)
+    expect(await service.has([main], keys)).toEqual(keys.map(() => true))
   })
 
   it('a record whose blob is gone is a miss, and whoever stores the key next heals it (L-05)', async () => {
@@ -184,6 +208,34 @@ describe('looking up', () => {
     expect(await found(await openService({ store, key, formerKeys: [serverKey] }), ['a'])).toEqual([
       output('a'),
     ])
+  })
+
+  it('a key that is made or removed counts or does not at once, and in what is in memory too', async () => {
+    const store = memoryStore()
+    let keys = [serverKey]
+    const service = await openRecordService({
+      store,
+      now: () => 1_750_000_000_000,
+      hasBlob: async () => true,
+      get key() {
+        return keys[0] ?? serverKey
+      },
+      get formerKeys() {
+        return keys.slice(1)
+      },
+    })
+    await putStep(service, { name: 'a' })
+    expect(await found(service, ['a'])).toEqual([output('a')])
+    const next = signingKeyOf(Buffer.alloc(32, 4))
+    keys = [next, serverKey]
+    expect(service.keys.map(({ id }) => id)).toEqual([next.id, serverKey.id])
+    await putStep(service, { name: 'b' })
+    expect(await found(await openService({ store, key: next }), ['b'])).toEqual([output('b')])
+    expect(await found(service, ['a', 'b'])).toEqual([output('a'), output('b')])
+    keys = [next]
+    expect(await found(service, ['a', 'b'])).toEqual([undefined, output('b')])
+    expect(await putStep(service, { name: 'a' })).toEqual({ outcome: 'stored' })
+    expect(await found(service, ['a'])).toEqual([output('a')])
   })
 
   it('clocks that are wrong by an hour change nothing (L-10)', async () => {
@@ -278,6 +330,18 @@ describe('several processes on one storage', () => {
       putStep(two, { name: 'a', made: 'y' }),
     ])
     expect(outcomes.map(({ outcome }) => outcome).toSorted()).toEqual(['different', 'stored'])
+  })
+
+  it('so many changes at once that nobody could read them as one are several entries', async () => {
+    const store = memoryStore()
+    const service = await openService({ store })
+    await putStep(service, { name: 'last' })
+    const names = Array.from({ length: 40_000 }, (_, place) => ({ scope: main, key: keyOf(`${place}`) }))
+    await service.remove([...names, { scope: main, key: keyOf('last') }])
+    const entries: string[] = []
+    for await (const { key } of store.list('record-log/v1/')) entries.push(key)
+    expect(entries).toHaveLength(4)
+    expect(await found(await openService({ store }), ['last'])).toEqual([undefined])
   })
 
   it('a removed record is a miss for every process', async () => {

@@ -21,9 +21,9 @@ export interface RecordServiceOptions {
   readonly now: () => number
   /** Whether a repository has a blob: `libs/distribution` says so. */
   readonly hasBlob: HasBlob
-  /** Signs every record. */
+  /** Signs every record. Asked for each time, as {@link formerKeys}: keys may change while the service is open. */
   readonly key: SigningKey
-  /** Former keys of the server: what they signed still counts. */
+  /** Former keys of the server: what they signed still counts. What a key signed that is in neither place counts no more. */
   readonly formerKeys?: readonly TrustedKey[] | undefined
   /** Keys of clients, whose signatures are checked. */
   readonly clientKeys?: readonly TrustedKey[] | undefined
@@ -46,7 +46,6 @@ const putsAtATime = 16
  */
 export class RecordService {
   readonly tally = new Tally()
-  readonly keys: readonly TrustedKey[]
   readonly #options: RecordServiceOptions
   readonly #index = new RecordIndex()
   readonly #log: RecordLog
@@ -54,16 +53,21 @@ export class RecordService {
   readonly #uses: UseLog
 
   constructor(options: RecordServiceOptions) {
-    const { store, now, hasBlob, key, formerKeys = [], onRebuilt } = options
+    const { store, now, hasBlob, onRebuilt } = options
     const { staleMs = defaults.staleMs, presenceMs = defaults.presenceMs } = options
     const { envelopeBytes = defaults.envelopeBytes } = options
     this.#options = options
-    this.keys = [key, ...formerKeys]
     this.#log = new RecordLog({ store, index: this.#index, now, staleMs, onRebuilt })
     this.#uses = new UseLog(store, now, () => randomBytes(4).toString('hex'))
     const onUse = (entry: IndexEntry) => this.#noteUse(entry)
-    const finding = { store, index: this.#index, hasBlob, keys: this.keys, now }
+    const finding = { store, index: this.#index, hasBlob, keys: () => this.keys, now }
     this.#finder = new RecordFinder({ ...finding, presenceMs, envelopeBytes, onUse })
+  }
+
+  /** The key that signs, and then those whose records count too. */
+  get keys(): readonly TrustedKey[] {
+    const { key, formerKeys = [] } = this.#options
+    return [key, ...formerKeys]
   }
 
   /** Must be called first. */

@@ -3,6 +3,8 @@ import { mkdtempSync, readdirSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { manifestLinkKey, tagKey } from './layout.ts'
+import { type ContentDigest, parseContentDigest } from './names.ts'
 import { type DistributionServer, startDistribution } from './testing/index.ts'
 
 let folder = ''
@@ -40,6 +42,33 @@ const begin = async (name: string) => {
 const json = async (answer: Response) => JSON.parse(await answer.text())
 
 const codeOf = async (answer: Response): Promise<string> => (await json(answer)).errors[0].code
+
+describe('what is damaged', () => {
+  it('means nothing, and is healed by who stores it again, or deleted', async () => {
+    const manifest = JSON.stringify({ schemaVersion: 2 })
+    const headers = { 'content-type': 'application/vnd.example.thing+json' }
+    const ask = (method: string, body?: string) =>
+      fetch(at('/v2/a/b/manifests/v1'), { method, headers, ...(body === undefined ? {} : { body }) })
+    expect((await ask('PUT', manifest)).status).toBe(201)
+    const damage = async () => {
+      const key = tagKey('a/b', 'v1')
+      const old = (await server.store.head(key))?.version ?? null
+      expect(await server.store.cas(key, old, Buffer.from('\0\0'))).toBeDefined()
+    }
+    await damage()
+    expect((await ask('GET')).status).toBe(404)
+    expect((await ask('PUT', manifest)).status).toBe(201)
+    expect((await ask('GET')).status).toBe(200)
+    const link = manifestLinkKey('a/b', parseContentDigest(digestOf(Buffer.from(manifest))) as ContentDigest)
+    await server.store.cas(link, (await server.store.head(link))?.version ?? null, Buffer.from('{'))
+    expect((await ask('GET')).status).toBe(404)
+    expect((await ask('PUT', manifest)).status).toBe(201)
+    expect((await ask('GET')).status).toBe(200)
+    await damage()
+    expect((await ask('DELETE')).status).toBe(202)
+    expect((await ask('DELETE')).status).toBe(404)
+  })
+})
 
 describe('blobs', () => {
   it('are read as they were sent: whole, in ranges, or not again', async () => {

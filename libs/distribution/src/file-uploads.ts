@@ -82,18 +82,19 @@ class FileUploads implements Uploads {
       throw error
     })
     const temporary = join(folder, `.${this.#options.randomHex(16)}`)
-    const { size, sha256, failure } = await this.#onDisk(() => receiveInto(temporary, body, false))
     try {
+      const { size, sha256, failure } = await this.#onDisk(() => receiveInto(temporary, body, false))
       // What is too long altogether is not worth keeping.
       if (size > 0 && !(isHttpError(failure) && failure.status === 413)) {
         await this.#name(temporary, folder, at)
         this.#hashes.set(partPath(folder, at), sha256.digest('hex'))
       }
+      if (failure !== undefined) throw failure
+      return at + size
     } finally {
+      // On a disk that is full as well: what was written until then would keep it full.
       await rm(temporary, { force: true })
     }
-    if (failure !== undefined) throw failure
-    return at + size
   }
 
   /** Gives a part its name if it begins where the others end. */
@@ -125,7 +126,10 @@ class FileUploads implements Uploads {
     }
     const isGone = failure === undefined || (isHttpError(failure) && failure.code === 'DIGEST_INVALID')
     if (isGone) await rm(claimed, { recursive: true, force: true })
-    else await rename(claimed, folder)
+    else {
+      await rm(wholePath(claimed), { force: true })
+      await rename(claimed, folder)
+    }
     if (failure !== undefined) throw failure
   }
 
@@ -139,7 +143,7 @@ class FileUploads implements Uploads {
       return { path: partPath(claimed, 0), size: only.size, sha256: hash }
     }
     const whole = Readable.from(concatenate(parts.map(({ at }) => partPath(claimed, at))))
-    return this.#staged(join(claimed, '.whole'), digest, whole)
+    return this.#staged(wholePath(claimed), digest, whole)
   }
 
   async receive(
@@ -226,6 +230,10 @@ class FileUploads implements Uploads {
 
 function partPath(folder: string, at: number): string {
   return join(folder, String(at).padStart(16, '0'))
+}
+
+function wholePath(folder: string): string {
+  return join(folder, '.whole')
 }
 
 function sizeOf(parts: readonly { readonly at: number; readonly size: number }[]): number {

@@ -76,7 +76,7 @@ async function survey(repositories: Repositories, repository: string) {
   for await (const { key } of repositories.store.list(`${repositoryKeys(repository)}tags/`)) {
     const parsed = parseDistributionKey(key)
     const tag = parsed?.kind === 'tag' ? await repositories.readTag(repository, parsed.tag) : undefined
-    if (tag !== undefined) tags.push({ key, digest: tag.digest })
+    if (tag?.digest !== undefined) tags.push({ key, digest: tag.digest })
   }
   for await (const { key } of repositories.store.list(`${repositoryKeys(repository)}referrers/`)) {
     const entry = await repositories.readReferrer(repository, key)

@@ -42,7 +42,7 @@ async function findManifest(
   if (digest !== undefined) return repositories.findManifest(repository, digest)
   if (!isTag(reference)) return undefined
   const tag = await repositories.readTag(repository, reference)
-  return tag && repositories.findManifest(repository, tag.digest)
+  return tag?.digest && repositories.findManifest(repository, tag.digest)
 }
 
 const etagOf = (digest: ContentDigest) => `"${digest.text}"`
@@ -151,7 +151,7 @@ async function moveTag(
   for (;;) {
     const before = await repositories.readTag(repository, tag)
     if (put.conditional !== 'manifest') checkCondition(exchange, before?.digest)
-    if (before?.digest.text === put.digest.text) return
+    if (before?.digest?.text === put.digest.text) return
     if (await repositories.changeTag(repository, tag, before?.version ?? null, put.digest)) return
   }
 }

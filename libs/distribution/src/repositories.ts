@@ -39,7 +39,8 @@ export interface StoredManifest {
 /** A tag that is there: what it says, and the version to change it by. */
 export interface StoredTag {
   readonly version: string
-  readonly digest: ContentDigest
+  /** Undefined where its object is damaged: it means nothing, and can be moved and deleted like any other. */
+  readonly digest: ContentDigest | undefined
 }
 
 interface Value {
@@ -128,11 +129,11 @@ export class Repositories {
     const link: ManifestLink = { v: 1, size: bytes.length, mediaType }
     const key = manifestLinkKey(repository, digest)
     if (await this.#putOnce(key, toBytes(link))) return
-    // The same bytes may have been called something else before: the last word counts.
-    const before = await this.#read(key, manifestShape)
-    if (before !== undefined && (before.value as ManifestLink).mediaType !== mediaType) {
-      await this.store.cas(key, before.version, toBytes(link))
-    }
+    // The same bytes may have been called something else before: the last word counts, and heals what is damaged.
+    const before = await this.#read(key, () => true)
+    const isSame =
+      manifestShape(before?.value) && (before?.value as ManifestLink | undefined)?.mediaType === mediaType
+    if (before !== undefined && !isSame) await this.store.cas(key, before.version, toBytes(link))
   }
 
   /** What refers to a manifest has to be taken away by the caller, afterwards. @returns false where there was none */
@@ -184,7 +185,7 @@ export class Repositories {
     for await (const { key } of this.store.list(tagsPrefix(repository))) {
       const tag = await this.#tagAt(key)
       // One that is moved meanwhile is not one of them any more.
-      if (tag?.digest.text === digest.text) await this.store.cas(key, tag.version, null)
+      if (tag?.digest?.text === digest.text) await this.store.cas(key, tag.version, null)
     }
   }
 
@@ -212,9 +213,10 @@ export class Repositories {
   }
 
   async #tagAt(key: ObjectKey): Promise<StoredTag | undefined> {
-    const found = await this.#read(key, tagShape)
-    const digest = parseContentDigest((found?.value as TagTarget | undefined)?.digest ?? '')
-    return found === undefined || digest === undefined ? undefined : { version: found.version, digest }
+    const found = await this.#read(key, () => true)
+    if (found === undefined) return undefined
+    const { version, value } = found
+    return { version, digest: tagShape(value) ? parseContentDigest((value as TagTarget).digest) : undefined }
   }
 
   /** A small JSON object. What is no such thing is taken as absent: it was not written by this lib. */

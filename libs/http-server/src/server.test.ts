@@ -262,6 +262,22 @@ describe('createHttpServer() holds clients to limits', () => {
     expect((await later).status).toBe(200)
   })
 
+  it('of strangers: as many as are slow with a body keep nobody from asking how the server is', async () => {
+    const taken = { ...echo, method: 'POST' as const, needs: 'public' as const }
+    const health = { ...routeOf('GET', '/health', async ({ response }) => sendEmpty(response, 200)) }
+    const { port, server } = await start({
+      routes: [taken, { ...health, needs: 'public' }],
+      authenticate: () => undefined,
+      limits: { inFlightPerGrant: 1 },
+    })
+    const slow = connect(port, '127.0.0.1')
+    slow.write(`POST /echo HTTP/1.1\r\n${host}\r\nContent-Length: 10\r\n\r\n`)
+    while (server.load().inFlight < 1) await delay(1)
+    expect((await fetch(url(port, '/echo'), { method: 'POST', body: 'x' })).status).toBe(429)
+    expect((await fetch(url(port, '/health'))).status).toBe(200)
+    slow.destroy()
+  })
+
   it('of connections: one more is told 503', async () => {
     const { port, server } = await start({ routes: [params], limits: { connections: 2 } })
     const held = [connect(port, '127.0.0.1'), connect(port, '127.0.0.1')]

@@ -25,6 +25,8 @@ export const flag: Shape = (value) => typeof value === 'boolean'
 export const count: Shape = (value) => typeof value === 'number' && Number.isSafeInteger(value) && value >= 0
 /** A whole number. */
 export const integer: Shape = (value) => typeof value === 'number' && Number.isSafeInteger(value)
+/** Unix ms from 0 to the last that a date of JavaScript has: what is later throws when it is written as a date. */
+export const unixMs: Shape = (value) => count(value) && Number(value) <= 8.64e15
 /** Null. */
 export const nothing: Shape = (value) => value === null
 

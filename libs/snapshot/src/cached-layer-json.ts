@@ -1,6 +1,7 @@
 import type { KeyValue } from '@tsbuild/digest'
-import { count, isRecord } from '@tsbuild/shape'
+import { isRecord, unixMs } from '@tsbuild/shape'
 import { parseStoredLayer, storedLayerJson } from '@tsbuild/store'
+import { knownFormat } from './layer-format.ts'
 import type { CachedLayerRef } from './layers.ts'
 
 /** More forms and places than a layer has; others are passed over. */
@@ -19,10 +20,12 @@ export function cachedLayerJson({ blobs, places, createdAt }: CachedLayerRef): K
 export function parseCachedLayer(value: unknown): CachedLayerRef | undefined {
   if (!isRecord(value)) return undefined
   const { blobs, places, createdAt } = value
-  if (!Array.isArray(blobs) || !Array.isArray(places) || !count(createdAt)) return undefined
+  if (!Array.isArray(blobs) || !Array.isArray(places) || !unixMs(createdAt)) return undefined
   if (!places.every((place) => typeof place === 'string')) return undefined
   const parsed = blobs.slice(0, most).map((blob) => parseStoredLayer(blob))
   const known = parsed.filter((blob) => blob !== undefined)
   if (known.length === 0 || known.length < parsed.length) return undefined
+  // Neither can be unpacked nor put into an image what is no layer.
+  if (known.some(({ mediaType }) => knownFormat(mediaType) === undefined)) return undefined
   return { kind: 'cached', blobs: known, places: places.slice(0, most), createdAt: Number(createdAt) }
 }

@@ -40,12 +40,21 @@ export function layerBlobOf(
   return { ...blob, annotations }
 }
 
-/** How the blob of a layer is compressed, by its media type. */
+/**
+ * How the blob of a layer is compressed, by its media type.
+ * @throws {UserError} `ERR_UNSUPPORTED` for a type that is none of a layer
+ */
 export function layerFormat(mediaType: string): LayerFormat {
+  const format = knownFormat(mediaType)
+  if (format !== undefined) return format
+  throw new UserError('ERR_UNSUPPORTED', `Cannot unpack a layer of media type "${mediaType}"`)
+}
+
+/** As {@link layerFormat}; undefined for a type that is none of a layer. */
+export function knownFormat(mediaType: string): LayerFormat | undefined {
   if (/[+.]zstd$/.test(mediaType)) return 'zstd'
   if (/[+.]gzip$/.test(mediaType)) return 'gzip'
-  if (/\.tar$/.test(mediaType)) return 'none'
-  throw new UserError('ERR_UNSUPPORTED', `Cannot unpack a layer of media type "${mediaType}"`)
+  return /\.tar$/.test(mediaType) ? 'none' : undefined
 }
 
 /** The OCI media type of a layer in a compression; estargz has that of gzip. */

@@ -11,7 +11,7 @@ import { maxIdTokenLength, verifyIdToken } from './verify-id-token.ts'
 export interface ExchangeOptions {
   readonly issuers: readonly TrustedIssuer[]
   readonly findKey: FindKey
-  /** Of the server: signs what is given. */
+  /** Of the server: signs what is given. Asked for with each token: it may be another one by then. */
   readonly key: SigningKey
   /** Of the server's own tokens. */
   readonly issuer: string

@@ -60,7 +60,8 @@ export function createAuthenticator(options: AuthenticatorOptions): Authenticate
       return isRevoked?.(known.id) === true ? { reason: `${known.id} was revoked` } : { grant: known }
     remembered.delete(name)
     const verdict = await verifyToken(token, keys, { issuer, audience, now, isRevoked })
-    if (verdict.grant !== undefined) {
+    // Where the keys were changed while it was verified, it is verified by them the next time.
+    if (verdict.grant !== undefined && options.keys() === keys) {
       const [oldest] = remembered.keys()
       if (remembered.size >= maxRemembered && oldest !== undefined) remembered.delete(oldest)
       remembered.set(name, verdict.grant)

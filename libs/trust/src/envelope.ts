@@ -5,8 +5,8 @@ import { publicKeyObject } from './key.ts'
 import { keysFor } from './policy.ts'
 import type { Envelope, Scope, SigningKey, TrustedKey, TrustPolicy, Verified } from './types.ts'
 
-/** The server's signature and the client's, and room for those of a key that is replaced. */
-const maxSignatures = 8
+/** Of one envelope: the server's signature and the client's, and room for those of a key that is replaced. */
+export const maxSignatures = 8
 const envelopeShape = exactly({
   payloadType: text,
   payload: text,

@@ -9,6 +9,7 @@ export { decide, type Needs, permissions } from './decide.ts'
 export {
   addSignature,
   envelopeOf,
+  maxSignatures,
   parseEnvelope,
   signEnvelope,
   verifyEnvelope,

@@ -243,6 +243,17 @@ describe('createAuthenticator()', () => {
     expect((await open({ anonymous: loopbackGrant })(undefined)).grant).toBe(loopbackGrant)
   })
 
+  it('does not remember what was verified while the keys were changed', async () => {
+    let trusted = keys
+    const authenticate = open({ keys: () => trusted })
+    const header = `Bearer ${await mintToken(key, claims, now)}`
+    const underWay = authenticate(header)
+    trusted = [other]
+    await authenticate('Bearer x')
+    await underWay
+    expect((await authenticate(header)).grant).toBeUndefined()
+  })
+
   it('does not take a wrong token for nobody', async () => {
     const authenticate = open({ anonymous: loopbackGrant })
     for (const header of [

@@ -1,4 +1,5 @@
 import { randomBytes, randomUUID } from 'node:crypto'
+import { statfsSync } from 'node:fs'
 import {
   cacheRoutes,
   createMetrics,
@@ -10,6 +11,7 @@ import {
   type RecordService,
 } from '@tsbuild/cache-service'
 import { type Distribution, distributionRoutes, parseContentDigest } from '@tsbuild/distribution'
+import { EnvironmentError } from '@tsbuild/errors'
 import type { AccessEntry, Route } from '@tsbuild/http-server'
 import type { OpenObjectStore } from '@tsbuild/object-store'
 import type { Host } from '../host.ts'
@@ -94,14 +96,31 @@ function openDistribution({ store, settings, now }: RouteParts): Distribution {
       uploads: settings['limits.uploads'],
       uploadsPerToken: settings['limits.uploadsPerToken'],
     },
+    allowance: {
+      left(grant) {
+        assertFree(store.scratch, settings['limits.minFree'])
+        return grant.maxBytes ?? Number.POSITIVE_INFINITY
+      },
+      sent() {},
+    },
   })
+}
+
+/** What is on its way is no object yet, and none of the collector's; but it fills the same disk. */
+function assertFree(directory: string, minFree: number): void {
+  const { bavail, bsize } = statfsSync(directory)
+  if (bavail * bsize > minFree) return
+  throw new EnvironmentError(
+    'ERR_STORE_NO_SPACE',
+    `Cannot take an upload: no more than ${bavail * bsize} bytes are free, and ${minFree} are to stay so`,
+    { details: { freeBytes: bavail * bsize, minFree } },
+  )
 }
 
 async function openRecords(
   { store, trust, log, now }: RouteParts,
   { repositories }: Distribution,
 ): Promise<RecordService> {
-  const [key, ...formerKeys] = trust.signingKeys()
   return await openRecordService({
     store,
     now,
@@ -109,8 +128,13 @@ async function openRecords(
       const digest = parseContentDigest(text)
       return digest !== undefined && (await repositories.findBlob(repository, digest)) !== undefined
     },
-    key,
-    formerKeys,
+    // As they are now: `keys rotate` and `keys remove` are for a server that runs.
+    get key() {
+      return trust.signingKey()
+    },
+    get formerKeys() {
+      return trust.signingKeys().slice(1)
+    },
     onRebuilt: (count, ms) => log.info({ records: count, ms }, 'The index of records was made anew'),
   })
 }
@@ -137,7 +161,9 @@ async function exchangeRoutesOf({ trust, settings, host, log, now }: RouteParts)
     ...tokenParties,
     issuers,
     findKey: createKeySets({ fetchJson: createFetchJson(transport), now }),
-    key: trust.signingKey(),
+    get key() {
+      return trust.signingKey()
+    },
     now,
     newId: randomUUID,
     onExchange: ({ outcome, ...facts }) => log.info(facts, `An identity token was ${outcome}`),

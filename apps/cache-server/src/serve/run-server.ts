@@ -89,8 +89,10 @@ async function reload(
     warnOfEnd(tls, host, log)
     log.info({ certificate: tls?.subject }, 'Keys and certificates were read again')
   } catch (error) {
-    if (!isBuildError(error)) throw error
-    log.error({ code: error.code, reason: error.message }, 'Keys and certificates stay as they were')
+    // Whatever it is: nobody waits for a reload, and a server that runs goes on.
+    const code = isBuildError(error) ? error.code : undefined
+    const reason = error instanceof Error ? error.message : String(error)
+    log.error({ code, reason }, 'Keys and certificates stay as they were')
   }
   log.flush()
 }

@@ -46,8 +46,9 @@ export class Directories {
   /**
    * Makes the names in a directory durable, and the directory itself.
    *
-   * After one failure every call fails: the kernel reports lost writes once and then forgets them, so a later sync that succeeds
-   * proves nothing.
+   * After one sync that failed every call fails: the kernel reports lost writes once and then forgets them, so a later sync that
+   * succeeds proves nothing. A directory that could not be opened, for want of descriptors, was not asked to be synced: only that
+   * call fails.
    *
    * @throws {EnvironmentError} `ERR_STORE_IO`
    */
@@ -84,8 +85,7 @@ export class Directories {
     } catch (error) {
       // It is gone, so nothing in it can be lost: what the caller put there was deleted since.
       if (errnoOf(error) === 'ENOENT') return
-      this.#broken ??= diskFailure(error, 'make durable', path)
-      throw this.#broken
+      throw diskFailure(error, 'make durable', path)
     }
   }
 
@@ -97,7 +97,10 @@ export class Directories {
     const directory = await open(path, constants.O_RDONLY | constants.O_DIRECTORY)
     try {
       const { ino, birthtimeNs } = await directory.stat({ bigint: true })
-      await directory.sync()
+      await directory.sync().catch((error: unknown) => {
+        this.#broken ??= diskFailure(error, 'make durable', path)
+        throw this.#broken
+      })
       if (birthtimeNs === 0n) return undefined
       return `${ino}.${birthtimeNs}`
     } finally {

@@ -45,9 +45,11 @@ export function createBuildkitSearch(
 
 /** None for a layer of a form that nobody knows. */
 function recordOf(
-  { step, inputs, key, outputKey, layer, createdAt }: FoundStep,
+  { step, inputs, key, outputKey, layer, createdAt: made }: FoundStep,
   place: string,
 ): readonly FoundRecord[] {
+  // Times of ours begin in 1970.
+  const createdAt = Math.max(0, made)
   const blobs = storedLayer(layer.descriptor, undefined)
   if (blobs.length === 0) return []
   const result = { keys: [key], outputKey, name: step.vertex.name, layer: blobs, createdAt, durationMs: 0 }

@@ -105,6 +105,10 @@ describe('parseCacheIndex()', () => {
       }),
     ],
     ['a negative time', JSON.stringify({ 'tsbuild.v1': { forms: [], steps: [{ ...step, made: -1 }] } })],
+    [
+      'a time that no date has',
+      JSON.stringify({ 'tsbuild.v1': { forms: [], steps: [{ ...step, made: Number.MAX_SAFE_INTEGER }] } }),
+    ],
     ['a time that is infinite', '{"tsbuild.v1":{"forms":[],"steps":[{"made":1e999}]}}'],
     ['a member twice', '{"tsbuild.v1":{"forms":[],"steps":[]},"tsbuild.v1":{}}'],
     ['records in a circle', `{"records":[{"digest":"sha256:${'a'.repeat(64)}","inputs":[[{"link":0}]]}]}`],

@@ -1,7 +1,7 @@
 import { type Digest, digestFromHex, digestHex, isDigest, parseDiffId } from '@tsbuild/digest'
 import { type Descriptor, invalidDocument } from '@tsbuild/oci'
-import { count, either, integer, listOf, nothing, objectOf, type Shape, text } from '@tsbuild/shape'
-import { layerFormat, layerMediaType } from '@tsbuild/snapshot'
+import { count, either, integer, listOf, nothing, objectOf, type Shape, text, unixMs } from '@tsbuild/shape'
+import { knownFormat, layerMediaType } from '@tsbuild/snapshot'
 import type { StoredForm, StoredLayer } from '@tsbuild/store'
 import type { IndexedStep } from './types.ts'
 
@@ -38,9 +38,9 @@ const shape = objectOf({
       output: hex,
       name: text,
       layer: listOf((value) => Array.isArray(value) && hex(value[0]) && either(nothing, count)(value[1])),
-      made: count,
+      made: unixMs,
       took: count,
-      used: count,
+      used: unixMs,
     }),
   ),
 })
@@ -130,15 +130,17 @@ function isSteps(value: unknown): value is WrittenSteps {
   return shape(value)
 }
 
-/** Under OCI's name: in an index of Docker's types it had Docker's. None where its diffID is not known. */
+/** Under OCI's name: in an index of Docker's types it had Docker's. None where its diffID is not known, or it is of no type of a layer. */
 export function storedLayer(descriptor: Descriptor | undefined, form: StoredForm | undefined): StoredLayer[] {
   const diffId = descriptor?.annotations?.[diffIdAnnotation]
   if (descriptor === undefined || diffId === undefined || !isDigest(diffId)) return []
   const { mediaType, digest, size, annotations } = descriptor
+  const format = knownFormat(mediaType)
+  if (format === undefined) return []
   const others = Object.entries(annotations ?? {}).filter(([name]) => !cacheAnnotations.has(name))
   return [
     {
-      mediaType: layerMediaType(layerFormat(mediaType)),
+      mediaType: layerMediaType(format),
       digest,
       size,
       ...(others.length === 0 ? {} : { annotations: Object.fromEntries(others) }),

@@ -1,0 +1,36 @@
+import { mkdtempSync, readdirSync, rmSync } from 'node:fs'
+import { open } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { Readable } from 'node:stream'
+import { afterEach, beforeEach, expect, it, vi } from 'vitest'
+import { fileUploads } from './file-uploads.ts'
+
+let directory = ''
+beforeEach(() => {
+  directory = mkdtempSync(join(tmpdir(), 'tsbuild-uploads-'))
+})
+afterEach(() => {
+  vi.restoreAllMocks()
+  rmSync(directory, { recursive: true })
+})
+
+it('leaves nothing of a part that the disk had no room for', async () => {
+  let next = 0
+  const uploads = fileUploads({
+    directory,
+    bounds: { perOwner: 1, inAll: 1 },
+    now: Date.now,
+    randomHex: (digits) => `${++next}`.padStart(digits, '0'),
+  })
+  const place = { repository: 'a', id: await uploads.begin('a', 'me') }
+  const full = Object.assign(new Error('no space left on device'), { code: 'ENOSPC' })
+  const probe = await open(join(directory, place.id, 'session.json'))
+  const written = vi.spyOn(Object.getPrototypeOf(probe), 'writev').mockRejectedValue(full)
+  await probe.close()
+  const part = () => Readable.from([Buffer.alloc(1000)])
+  await expect(uploads.append(place, 0, part())).rejects.toMatchObject({ code: 'ERR_STORE_NO_SPACE' })
+  expect(readdirSync(join(directory, place.id))).toEqual(['session.json'])
+  written.mockRestore()
+  expect(await uploads.append(place, 0, part())).toBe(1000)
+})
