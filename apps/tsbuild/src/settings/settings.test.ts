@@ -67,6 +67,7 @@ describe('builderOptions()', () => {
       registryHosts: expect.any(Function),
       env,
       durability: 'full',
+      knownCacheServers: join(dir, 'config/tsbuild/known-cache-servers.json'),
       version: version(),
     })
   })
@@ -115,6 +116,7 @@ describe('builderOptions()', () => {
       insecureRegistries: [],
       credentials: expect.any(Function),
       registryHosts: expect.any(Function),
+      knownCacheServers: join(dir, 'nobody/.config/tsbuild/known-cache-servers.json'),
       version: version(),
       env,
     })
