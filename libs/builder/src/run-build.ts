@@ -20,6 +20,7 @@ import { loadMainContext } from './contexts/main-context.ts'
 import { executionOptions } from './execution-options.ts'
 import { withPlatformHints } from './foreign-platform.ts'
 import { holderName } from './holder-name.ts'
+import { withInlineCacheArgument } from './inline-cache-argument.ts'
 import { createInternalVertices, type InternalVertices } from './internal-vertex.ts'
 import { type LayersElsewhere, storedLayersOnly } from './layers-elsewhere.ts'
 import { type Definition, loadDefinition } from './load-definition.ts'
@@ -53,7 +54,8 @@ export interface BuildRun {
 }
 
 /** Runs a build from the Dockerfile's text to its last output. See `Builder.build` for what it throws. */
-export async function runBuild(given: BuildRun): Promise<BuildResult> {
+export async function runBuild(asked: BuildRun): Promise<BuildResult> {
+  const given = { ...asked, options: withInlineCacheArgument(asked.options) }
   const { machine, options, signal } = given
   const materials = options.attestations?.provenance === undefined ? undefined : createMaterialLog()
   const run = { ...given, startedAt: machine.now(), materials }
