@@ -36,6 +36,11 @@ const grants: Readonly<Record<string, Grant>> = {
   reader: grantOf('reader', [main], main, { operations: ['pull'] }),
   admin: grantOf('admin', [main], main, { operations: ['admin'] }),
   small: grantOf('small', [main], main, { maxBytes: 3000 }),
+  // As the exchange gives them to one job, time after time.
+  first: grantOf('first', [main], main, { maxBytes: 3000, account: 'run/17', expiresAt: 1_750_003_600 }),
+  again: grantOf('again', [main], main, { maxBytes: 3000, account: 'run/17', expiresAt: 1_750_007_200 }),
+  // A token by itself, whose id is what that account is called.
+  namesake: grantOf('run/17', [main], main, { maxBytes: 3000 }),
 }
 
 const servers: HttpServer[] = []
@@ -261,5 +266,21 @@ describe('quotas', () => {
     expect(await put('b')).toEqual([429, '3600'])
     expect((await ask('GET', '/v1/stats', 'small')).status).toBe(200)
     expect(service.tally.refusedBytes).toBe(1)
+  })
+
+  it('tokens of one account are counted together, until the first of them has ended', async () => {
+    const { ask, blobs, clock } = await start({ requestsPerSecond: 1, burst: 4 })
+    blobs.add(main, 'a')
+    const put = async (as: string) =>
+      (await ask('PUT', pathOf(main, 'a'), as, recordOf({ name: 'a' }))).status
+    expect([await put('first'), await put('again')]).toEqual([201, 200])
+    expect([await put('again'), await put('first')]).toEqual([429, 429])
+    // The bytes of another account, and this one's requests.
+    expect(await put('namesake')).toBe(200)
+    expect((await ask('GET', '/v1/stats', 'again')).headers.get('retry-after')).toBe('1')
+    clock.now = 1_750_003_599_000
+    expect(await put('again')).toBe(429)
+    clock.now += 1000
+    expect([await put('again'), await put('again'), await put('again')]).toEqual([200, 200, 429])
   })
 })

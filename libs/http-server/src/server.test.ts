@@ -375,6 +375,7 @@ describe('createHttpServer() tells its log', () => {
         bytesOut: expect.any(Number),
         subject: 'token:test',
         grantId: 'test',
+        account: 'test',
         userAgent: 'aÂ\\x9bb',
         failure: undefined,
       },
