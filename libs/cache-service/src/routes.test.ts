@@ -14,7 +14,15 @@ import { createHttpServer, type HttpServer } from '@tsbuild/http-server'
 import { memoryStore } from '@tsbuild/object-store/testing'
 import { decide, type Grant, keyIdOf, nobody, type Scope } from '@tsbuild/trust'
 import { afterEach, describe, expect, it } from 'vitest'
-import { cacheRoutes, createMetrics, defaultQuota, healthRoutes, Quota, type QuotaLimits } from './index.ts'
+import {
+  cacheRoutes,
+  createMetrics,
+  defaultQuota,
+  healthRoutes,
+  Quota,
+  type QuotaLimits,
+  type RecordLimits,
+} from './index.ts'
 import { blobWorld, openService, recordOf, scopes, serverKey } from './testing/index.ts'
 
 const { main, pr, other } = scopes
@@ -49,11 +57,15 @@ afterEach(async () => {
 })
 
 /** A server over an empty storage. `ask` sends as the grant of a name. */
-async function start(limits: Partial<QuotaLimits> = {}, probe: () => Promise<void> = async () => {}) {
+async function start(
+  limits: Partial<QuotaLimits> = {},
+  probe: () => Promise<void> = async () => {},
+  recordLimits?: RecordLimits,
+) {
   const blobs = blobWorld()
   const clock = { now: 1_750_000_000_000 }
   const now = () => clock.now
-  const service = await openService({ store: memoryStore({ now }), now, hasBlob: blobs.has })
+  const service = await openService({ store: memoryStore({ now }), now, hasBlob: blobs.has, recordLimits })
   const quota = new Quota({ ...defaultQuota, ...limits }, now, service.tally)
   const metrics = createMetrics(service)
   const health = { probe, isEnding: () => false, registry: metrics.registry, publicMetrics: false, now }
@@ -236,6 +248,25 @@ describe('GET', () => {
     isBroken = false
     clock.now += 1000
     expect((await ask('GET', '/readyz')).status).toBe(200)
+  })
+})
+
+describe('a scope with as many records as it may have', () => {
+  it('is 507 in PUT and an outcome among many, counted, and goes on answering', async () => {
+    const { ask, blobs } = await start({}, undefined, { all: 10, perScope: 1 })
+    blobs.add(main, 'a', 'b')
+    expect((await ask('PUT', pathOf(main, 'a'), 'main', recordOf({ name: 'a' }))).status).toBe(201)
+    const refused = await ask('PUT', pathOf(main, 'b'), 'main', recordOf({ name: 'b' }))
+    expect([refused.status, parsePutOutcome(refused.text)]).toEqual([
+      507,
+      { outcome: 'full', reason: `${main} has 1 records, which is as many as it may` },
+    ])
+    const records = [recordOf({ name: 'b' }), recordOf({ name: 'a' })]
+    const many = await ask('POST', '/v1/records', 'main', { records })
+    const { outcomes } = parsePutRecordsReply(many.text, 2) ?? { outcomes: [] }
+    expect([many.status, ...outcomes.map(({ outcome }) => outcome)]).toEqual([200, 'full', 'same'])
+    const metrics = await ask('GET', '/metrics', 'admin')
+    expect(metrics.text).toContain('cache_server_record_puts_total{outcome="full"} 2')
   })
 })
 

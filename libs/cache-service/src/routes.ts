@@ -120,6 +120,7 @@ const statusOf = {
   forbidden: 403,
   invalid: 422,
   missing: 424,
+  full: 507,
 } as const
 
 async function putOne(exchange: Exchange, service: RecordService): Promise<void> {
