@@ -26,6 +26,24 @@ const found = async (service: RecordService, names: readonly string[], chain: re
   })
 const output = (made: string) => digestBytes(`output ${made}`)
 
+describe('plans', () => {
+  it('let others be served between their slices, and end with who asked for them', async () => {
+    const service = await openService()
+    const steps = Array.from({ length: 2000 }, (_, at) => ({ kind: 'view' as const, op: at, inputs: [] }))
+    let others = 0
+    let isDone = false
+    const serve = () => {
+      others++
+      if (!isDone) setImmediate(serve)
+    }
+    setImmediate(serve)
+    await service.plan([main], steps)
+    isDone = true
+    expect(others).toBeGreaterThanOrEqual(10)
+    await expect(service.plan([main], steps, AbortSignal.abort(new Error('gone')))).rejects.toThrow('gone')
+  })
+})
+
 describe('storing', () => {
   it('gives stored, and then what was stored, signed by the server, with the subject that wrote it', async () => {
     const service = await openService()

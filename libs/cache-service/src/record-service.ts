@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto'
+import { setImmediate } from 'node:timers/promises'
 import type { PlanStep, PutOutcome } from '@tsbuild/cache-protocol'
 import type { Digest } from '@tsbuild/digest'
 import type { ObjectStore } from '@tsbuild/object-store'
@@ -96,10 +97,17 @@ export class RecordService {
     return found.map((each) => each !== undefined)
   }
 
-  /** For each step of a plan its record, as it is sent. */
-  async plan(chain: readonly Scope[], steps: readonly PlanStep[]): Promise<readonly (Buffer | undefined)[]> {
+  /** For each step of a plan its record, as it is sent. @param signal ends the work early, and rejects with its reason */
+  async plan(
+    chain: readonly Scope[],
+    steps: readonly PlanStep[],
+    signal?: AbortSignal,
+  ): Promise<readonly (Buffer | undefined)[]> {
     await this.#log.refresh()
-    const found = await this.#finder.plan(chain, steps)
+    const found = await this.#finder.plan(chain, steps, async () => {
+      await setImmediate()
+      signal?.throwIfAborted()
+    })
     const wanted = found.filter((_, place) => isLookedFor(steps[place]))
     this.#count('plans', wanted)
     return found.map((each) => each?.bytes)

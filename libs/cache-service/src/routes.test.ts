@@ -13,7 +13,7 @@ import { digestBytes } from '@tsbuild/digest'
 import { createHttpServer, type HttpServer } from '@tsbuild/http-server'
 import { memoryStore } from '@tsbuild/object-store/testing'
 import { decide, type Grant, keyIdOf, nobody, type Scope } from '@tsbuild/trust'
-import { afterEach, describe, expect, it } from 'vitest'
+import { afterEach, describe, expect, it, vi } from 'vitest'
 import {
   cacheRoutes,
   createMetrics,
@@ -47,6 +47,8 @@ const grants: Readonly<Record<string, Grant>> = {
   // As the exchange gives them to one job, time after time.
   first: grantOf('first', [main], main, { maxBytes: 3000, account: 'run/17', expiresAt: 1_750_003_600 }),
   again: grantOf('again', [main], main, { maxBytes: 3000, account: 'run/17', expiresAt: 1_750_007_200 }),
+  job: grantOf('job', [main], main, { account: 'run/18' }),
+  rerun: grantOf('rerun', [main], main, { account: 'run/18' }),
   // A token by itself, whose id is what that account is called.
   namesake: grantOf('run/17', [main], main, { maxBytes: 3000 }),
 }
@@ -248,6 +250,41 @@ describe('GET', () => {
     isBroken = false
     clock.now += 1000
     expect((await ask('GET', '/readyz')).status).toBe(200)
+  })
+})
+
+describe('plans of one account', () => {
+  it('of which two are gone through and 32 wait are 429 beyond that, and other accounts do not notice', async () => {
+    const { ask, service } = await start()
+    let go = () => {}
+    const held = new Promise<readonly undefined[]>((resolve) => {
+      go = () => resolve([])
+    })
+    const plan = vi
+      .spyOn(service, 'plan')
+      .mockImplementation(([scope]) => (scope === pr ? Promise.resolve([]) : held))
+    const refused: string[] = []
+    const asked = Array.from({ length: 40 }, async (_, at) => {
+      const reply = await ask('POST', '/v1/plan', at % 2 === 0 ? 'job' : 'rerun', { steps: [] })
+      if (reply.status === 429 && refused.push(reply.headers.get('retry-after') ?? '') === 6) done()
+      return reply.status
+    })
+    let done = () => {}
+    await new Promise<void>((resolve) => {
+      done = resolve
+    })
+    expect(plan).toHaveBeenCalledTimes(2)
+    expect((await ask('POST', '/v1/plan', 'pr', { steps: [] })).status).toBe(200)
+    go()
+    const statuses = await Promise.all(asked)
+    expect(statuses.filter((status) => status === 200)).toHaveLength(34)
+    expect(refused).toEqual(Array(6).fill('1'))
+  })
+
+  it('may have 8 MiB', async () => {
+    const { ask } = await start()
+    const steps = [{ kind: 'view', op: 'x'.repeat(8 * 1024 * 1024), inputs: [] }]
+    expect((await ask('POST', '/v1/plan', 'main', { steps })).status).toBe(413)
   })
 })
 
