@@ -262,6 +262,18 @@ describe('a cache-server, as builds use it', () => {
     expect(found?.record.outputKey).toBe(exported[0]?.record.outputKey)
   })
 
+  it('a server with as many records as it may have is full, and gives what it has', async () => {
+    const server = await start({ recordLimits: { all: 1, perScope: 1 } })
+    const [first, second] = [chainOf(['a']), chainOf(['b'])]
+    expect(await agentOf({ url: server.url }).export(first.exported)).toMatchObject({ records: 1 })
+    const agent = agentOf({ url: server.url })
+    await expect(agent.export(second.exported)).rejects.toMatchObject({
+      code: 'ERR_CACHE_SERVER',
+      message: expect.stringContaining('it is full: the server has 1 records'),
+    })
+    expect(namesOf(await agent.find(first.planned))).toEqual(shown(['a']))
+  })
+
   it('works below a base path', async () => {
     const server = await start({ base: '/ci/cache' })
     const { planned, exported } = chainOf(names)

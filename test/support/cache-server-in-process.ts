@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { cacheRoutes, openRecordService, type RecordService } from '@tsbuild/cache-service'
+import { cacheRoutes, openRecordService, type RecordLimits, type RecordService } from '@tsbuild/cache-service'
 import { distributionRoutes, parseContentDigest } from '@tsbuild/distribution'
 import { type AccessEntry, createHttpServer, type Route } from '@tsbuild/http-server'
 import { memoryStore } from '@tsbuild/object-store/testing'
@@ -25,6 +25,7 @@ export interface InProcessOptions {
   readonly base?: string | undefined
   readonly key?: SigningKey | undefined
   readonly routes?: readonly Route[] | undefined
+  readonly recordLimits?: RecordLimits | undefined
 }
 
 /** Starts a server on a free port of the loopback address. */
@@ -41,6 +42,7 @@ export async function startInProcessServer(options: InProcessOptions = {}): Prom
     key,
     staleMs: 0,
     presenceMs: 0,
+    recordLimits: options.recordLimits,
     async hasBlob(repository, text) {
       const digest = parseContentDigest(text)
       return (

@@ -20,7 +20,7 @@ export {
   parsePutRecords,
   parsePutRecordsReply,
 } from './messages.ts'
-export { type EvaluatedStep, evaluatePlan } from './plan.ts'
+export { type EvaluatedStep, evaluatePlan, evaluatePlanSliced } from './plan.ts'
 export { parsePlan } from './plan-message.ts'
 export {
   decodePayload,

@@ -19,7 +19,7 @@ export const maxPayloadBytes = 64 * 1024
 export const maxRecordBytes = 96 * 1024
 
 /** Bytes of a plan: a step is some hundred bytes, and a RUN with a long script some thousand. */
-export const maxPlanBytes = 32 * 1024 * 1024
+export const maxPlanBytes = 8 * 1024 * 1024
 
 /** Bytes of a look-up or of a list of digests: 10,000 digests as JSON have 740 kB. */
 export const maxDigestListBytes = 1024 * 1024

@@ -111,6 +111,7 @@ const outcomes: PutRecordsReply = {
     { outcome: 'forbidden', reason: 'the token writes acme/app:pr/7' },
     { outcome: 'invalid', reason: 'the signature is not of its key' },
     { outcome: 'missing', digests: [of('gzip')] },
+    { outcome: 'full', reason: 'acme/app:ref/main has as many records as it may' },
   ],
 }
 
@@ -124,7 +125,7 @@ const messages: Readonly<Record<string, readonly [value: unknown, parse: (writte
   'missing-request.json': [{ scope, digests: [of('a'), of('b')] }, parseMissing],
   'missing-reply.json': [{ missing: [1] }, (written) => parseMissingReply(written, 2)],
   'put-request.json': [{ records: [record] }, parsePutRecords],
-  'put-reply.json': [outcomes, (written) => parsePutRecordsReply(written, 6)],
+  'put-reply.json': [outcomes, (written) => parsePutRecordsReply(written, 7)],
   'capabilities.json': [capabilities, parseCapabilities],
 }
 

@@ -99,6 +99,7 @@ function readOutcome(value: unknown): PutOutcome | undefined {
       return record && { outcome, record }
     }
     case 'forbidden':
+    case 'full':
     case 'invalid':
       return typeof value.reason === 'string' ? { outcome, reason: value.reason.slice(0, 1000) } : undefined
     case 'missing':

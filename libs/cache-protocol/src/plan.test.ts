@@ -2,7 +2,7 @@ import { type Digest, digestBytes, digestKey } from '@tsbuild/digest'
 import type { Vertex } from '@tsbuild/graph'
 import { type CacheRecord, type SolverOp, solve } from '@tsbuild/solver'
 import { describe, expect, it } from 'vitest'
-import { evaluatePlan } from './plan.ts'
+import { evaluatePlan, evaluatePlanSliced } from './plan.ts'
 import { parsePlan } from './plan-message.ts'
 import type { PlanInput, PlanStep } from './types.ts'
 
@@ -178,6 +178,24 @@ describe('evaluatePlan()', () => {
       holes += expected.filter((each) => !each).length
     }
     expect(holes).toBeGreaterThan(100)
+  })
+
+  it('in slices says the same, and pauses once for each some hundred steps and inputs', async () => {
+    const known = digestBytes('known')
+    const steps = Array.from({ length: 1000 }, (_, at): PlanStep => {
+      const below: readonly PlanInput[] = at === 0 ? [] : [{ kind: 'step', step: at - 1 }]
+      return { kind: 'step', op: `step ${at}`, inputs: below }
+    })
+    const find = (_: Digest, step: number) => (step < 900 ? known : undefined)
+    let pauses = 0
+    const pause = async () => void pauses++
+    expect(await evaluatePlanSliced(steps, find, pause)).toEqual(evaluatePlan(steps, find))
+    expect(pauses).toBeGreaterThan(15)
+    expect(pauses).toBeLessThan(25)
+    const stop = async () => {
+      throw new Error('the client has gone')
+    }
+    await expect(evaluatePlanSliced(steps, find, stop)).rejects.toThrow('has gone')
   })
 
   it('goes on over what the client knows, without looking for it', () => {

@@ -22,8 +22,46 @@ export function evaluatePlan(
   steps: readonly PlanStep[],
   find: (key: Digest, step: number) => Digest | undefined,
 ): readonly EvaluatedStep[] {
+  const slices = evaluateSlices(steps, find)
+  for (;;) {
+    const { done, value } = slices.next()
+    if (done === true) return value
+  }
+}
+
+/**
+ * As {@link evaluatePlan}, for who has others to serve meanwhile.
+ *
+ * @param pause awaited between two slices of the work, of some milliseconds each; what it throws ends the work
+ */
+export async function evaluatePlanSliced(
+  steps: readonly PlanStep[],
+  find: (key: Digest, step: number) => Digest | undefined,
+  pause: () => Promise<void>,
+): Promise<readonly EvaluatedStep[]> {
+  const slices = evaluateSlices(steps, find)
+  for (;;) {
+    const { done, value } = slices.next()
+    if (done === true) return value
+    await pause()
+  }
+}
+
+/** Steps and inputs of one slice: a key of a step with few takes some 20 µs. */
+const sliceSize = 100
+
+function* evaluateSlices(
+  steps: readonly PlanStep[],
+  find: (key: Digest, step: number) => Digest | undefined,
+): Generator<void, readonly EvaluatedStep[], void> {
   const evaluated: EvaluatedStep[] = []
+  let left = sliceSize
   for (const [place, step] of steps.entries()) {
+    left -= 1 + step.inputs.length
+    if (left < 0) {
+      if (place > 0) yield
+      left = sliceSize
+    }
     if (step.outputKey !== undefined) {
       evaluated.push({ key: undefined, outputKey: step.outputKey })
       continue

@@ -124,7 +124,7 @@ export interface PutRecordsRequest {
 export type PutOutcome =
   | { readonly outcome: 'stored' | 'same' }
   | { readonly outcome: 'different'; readonly record: StepRecord }
-  | { readonly outcome: 'forbidden' | 'invalid'; readonly reason: string }
+  | { readonly outcome: 'forbidden' | 'invalid' | 'full'; readonly reason: string }
   | { readonly outcome: 'missing'; readonly digests: readonly Digest[] }
 
 /** The reply to {@link PutRecordsRequest}, in order. */

@@ -1,5 +1,5 @@
 import {
-  evaluatePlan,
+  evaluatePlanSliced,
   maxRecordBytes,
   maxReplyBytes,
   type PlanStep,
@@ -76,21 +76,26 @@ export class RecordFinder {
     keys: readonly Digest[],
     withBytes: boolean,
   ): Promise<readonly (FoundEntry | undefined)[]> {
-    return await this.#find((passed) => keys.map((key) => this.#first(chain, key, passed)), withBytes)
+    return await this.#find(async (passed) => keys.map((key) => this.#first(chain, key, passed)), withBytes)
   }
 
-  /** For each step of a plan its record, where it was looked for and found. */
+  /**
+   * For each step of a plan its record, where it was looked for and found.
+   * @param pause awaited between two slices of the work: others are served meanwhile
+   */
   async plan(
     chain: readonly Scope[],
     steps: readonly PlanStep[],
+    pause: () => Promise<void>,
   ): Promise<readonly (FoundEntry | undefined)[]> {
-    return await this.#find((passed) => {
+    return await this.#find(async (passed) => {
       const found: (IndexEntry | undefined)[] = Array.from(steps, () => undefined)
-      evaluatePlan(steps, (key, place) => {
+      const find = (key: Digest, place: number) => {
         const entry = this.#first(chain, key, passed)
         found[place] = entry
         return entry && outputKeyOf(entry)
-      })
+      }
+      await evaluatePlanSliced(steps, find, pause)
       return found
     }, true)
   }
@@ -120,7 +125,7 @@ export class RecordFinder {
 
   /** Goes on until everything that was picked can be used: each round passes over at least one record more. */
   async #find(
-    pick: (passed: ReadonlySet<IndexEntry>) => readonly (IndexEntry | undefined)[],
+    pick: (passed: ReadonlySet<IndexEntry>) => Promise<readonly (IndexEntry | undefined)[]>,
     withBytes: boolean,
   ): Promise<readonly (FoundEntry | undefined)[]> {
     this.#forgetOthers()
@@ -129,7 +134,7 @@ export class RecordFinder {
     // Of what is not in memory already no more is read than an answer may have.
     let room = maxReplyBytes
     for (;;) {
-      const picked = pick(passed)
+      const picked = await pick(passed)
       const entries = new Set(picked.filter((entry) => entry !== undefined))
       const slow = [...entries].filter((entry) => {
         const known = bytes.get(entry) ?? this.#envelopes.get(entry)

@@ -24,6 +24,7 @@ export {
 } from './layout.ts'
 export { createMetrics, type Metrics } from './metrics.ts'
 export { defaultQuota, Quota, type QuotaLimits } from './quota.ts'
+export { defaultRecordLimits, type RecordLimits } from './record-room.ts'
 export { openRecordService, RecordService, type RecordServiceOptions } from './record-service.ts'
 export { type CacheRoutesOptions, cacheRoutes } from './routes.ts'
 export {

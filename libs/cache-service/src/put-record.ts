@@ -31,6 +31,8 @@ export interface PutTools {
   readonly key: SigningKey
   /** Keys whose signatures are checked: those of clients that are known, and of the server. A signature of any other is kept as it is. */
   readonly knownKeys: readonly TrustedKey[]
+  /** Takes the place of a record. @returns why there is none */
+  readonly takePlace: (name: RecordName) => Promise<string | undefined>
 }
 
 /** Who stores something, and what. */
@@ -64,6 +66,9 @@ export async function putRecord(request: PutRequest, tools: PutTools): Promise<P
     return invalid('it is of another scope or key than the path')
   const envelope = checkedEnvelope(record.envelope, payload, subject, tools.knownKeys)
   if (typeof envelope === 'string') return invalid(envelope)
+  // Before its layers are asked for: nobody has to send them for nothing.
+  const full = await tools.takePlace(payload)
+  if (full !== undefined) return { outcome: { outcome: 'full', reason: full } }
   const digests = await tools.finder.missingBlobs(payload.scope, blobsOf(payload))
   if (digests.length > 0) return { outcome: { outcome: 'missing', digests } }
   return await store(payload, addSignature(tools.key, envelope), tools)

@@ -1,8 +1,8 @@
 import { type AccessEntry, type Exchange, HttpError, type Route } from '@tsbuild/http-server'
-import type { Grant } from '@tsbuild/trust'
+import { accountOf, type Grant } from '@tsbuild/trust'
 import type { Tally } from './tally.ts'
 
-/** How much one token may use up. */
+/** How much one token may use up, or all tokens of one account together. */
 export interface QuotaLimits {
   /** Requests a second, in the long run; undefined: any number. */
   readonly requestsPerSecond: number | undefined
@@ -19,13 +19,15 @@ export const defaultQuota: QuotaLimits = {
   maxBytes: 1024 ** 4,
 }
 
-/** What one token used up. */
+/** What one token, or one account, used up. */
 interface Account {
   /** Requests that it may make at once. */
   allowed: number
   /** Unix ms, of `allowed`. */
   at: number
   bytes: number
+  /** When the bytes begin anew, in Unix seconds. A token that is counted by itself ends before that could matter. */
+  endsAt: number | undefined
 }
 
 /** Accounts that are kept; the one that was idle for longest is forgotten first. */
@@ -61,13 +63,13 @@ export class Quota {
   }
 
   /** Told of each request that has ended, as `onRequest` of the server is. */
-  onRequest({ grantId, bytesIn }: AccessEntry): void {
-    const account = grantId === undefined || bytesIn === 0 ? undefined : this.#accounts.get(grantId)
-    if (account !== undefined) account.bytes += bytesIn
+  onRequest({ account, bytesIn }: AccessEntry): void {
+    const used = account === undefined || bytesIn === 0 ? undefined : this.#accounts.get(account)
+    if (used !== undefined) used.bytes += bytesIn
   }
 
   #takeRequest(grant: Grant): void {
-    const account = this.#accountOf(grant.id)
+    const account = this.#accountOf(grant)
     const { requestsPerSecond, burst } = this.#limits
     if (requestsPerSecond === undefined) return
     const now = this.#now()
@@ -86,7 +88,7 @@ export class Quota {
   #limited(exchange: Exchange): Exchange {
     const most = exchange.grant.maxBytes ?? this.#limits.maxBytes
     if (most === undefined) return exchange
-    const left = most - this.#accountOf(exchange.grant.id).bytes
+    const left = most - this.#accountOf(exchange.grant).bytes
     const length = Number(exchange.request.headers['content-length'] ?? 0)
     if (length > left || (left <= 0 && exchange.request.headers['transfer-encoding'] !== undefined)) {
       this.#tally.refusedBytes++
@@ -102,8 +104,15 @@ export class Quota {
     }
   }
 
-  #accountOf(id: string): Account {
-    const account = this.#accounts.get(id) ?? { allowed: this.#limits.burst, at: this.#now(), bytes: 0 }
+  #accountOf(grant: Grant): Account {
+    const id = accountOf(grant)
+    const now = this.#now()
+    const endsAt = grant.account === undefined ? undefined : grant.expiresAt
+    const account = this.#accounts.get(id) ?? { allowed: this.#limits.burst, at: now, bytes: 0, endsAt }
+    // An account outlives its tokens: its bytes are those of one token's time, however many tokens it got in that.
+    if (account.endsAt !== undefined && endsAt !== undefined && endsAt * 1000 > now) {
+      if (account.endsAt * 1000 <= now) Object.assign(account, { bytes: 0, endsAt })
+    }
     this.#accounts.delete(id)
     this.#accounts.set(id, account)
     if (this.#accounts.size > maxAccounts) {

@@ -38,6 +38,11 @@ export class RecordIndex {
     return new Map([...this.#scopes].map(([scope, entries]) => [scope, entries.size]))
   }
 
+  /** How many records a scope has. */
+  sizeOf(scope: Scope): number {
+    return this.#scopes.get(scope)?.size ?? 0
+  }
+
   get(scope: Scope, key: Digest): IndexEntry | undefined {
     return this.#scopes.get(scope)?.get(packed([key]))
   }

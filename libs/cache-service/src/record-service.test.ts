@@ -26,6 +26,24 @@ const found = async (service: RecordService, names: readonly string[], chain: re
   })
 const output = (made: string) => digestBytes(`output ${made}`)
 
+describe('plans', () => {
+  it('let others be served between their slices, and end with who asked for them', async () => {
+    const service = await openService()
+    const steps = Array.from({ length: 2000 }, (_, at) => ({ kind: 'view' as const, op: at, inputs: [] }))
+    let others = 0
+    let isDone = false
+    const serve = () => {
+      others++
+      if (!isDone) setImmediate(serve)
+    }
+    setImmediate(serve)
+    await service.plan([main], steps)
+    isDone = true
+    expect(others).toBeGreaterThanOrEqual(10)
+    await expect(service.plan([main], steps, AbortSignal.abort(new Error('gone')))).rejects.toThrow('gone')
+  })
+})
+
 describe('storing', () => {
   it('gives stored, and then what was stored, signed by the server, with the subject that wrote it', async () => {
     const service = await openService()
@@ -67,6 +85,44 @@ describe('storing', () => {
     blobs.add(main, 'a')
     expect(await putStep(service, { name: 'a' })).toEqual({ outcome: 'stored' })
     expect(await putStep(service, { name: 'a', scope: pr })).toEqual(missing)
+  })
+
+  it('takes no more records than a scope and a server may have, and still what is there', async () => {
+    const service = await openService({ recordLimits: { all: 5, perScope: 3 } })
+    const many = (scope: Scope, ...names: readonly string[]) =>
+      service.put(
+        names.map((name) => ({
+          record: recordOf({ name, scope }),
+          subject: 'token:test',
+          mayWrite: () => true,
+        })),
+      )
+    // All at one moment: those on their way count.
+    const outcomes = (await many(main, 'a', 'b', 'c', 'd', 'e')).map(({ outcome }) => outcome)
+    expect(outcomes).toEqual(['stored', 'stored', 'stored', 'full', 'full'])
+    const [again, more] = await many(main, 'a', 'f')
+    expect(again).toEqual({ outcome: 'same' })
+    expect(more).toEqual({ outcome: 'full', reason: `${main} has 3 records, which is as many as it may` })
+    const others = await many(pr, 'a', 'b', 'c')
+    expect(others.map(({ outcome }) => outcome)).toEqual(['stored', 'stored', 'full'])
+    expect(service.tally.puts).toMatchObject({ stored: 5, same: 1, full: 4 })
+    expect(await found(service, ['a', 'd'], [main])).toEqual([output('a'), undefined])
+  })
+
+  it('takes a record again where another process has made room, and none for one that was not taken', async () => {
+    const store = memoryStore({ now: () => 0 })
+    const blobs = blobWorld()
+    const clock = { now: 10_000 }
+    const options = { store, now: () => clock.now, hasBlob: blobs.has, recordLimits: { all: 9, perScope: 1 } }
+    const service = await openService(options)
+    // What was refused for its blobs keeps no place.
+    expect(await putStep(service, { name: 'b' })).toMatchObject({ outcome: 'missing' })
+    blobs.add(main, 'a', 'b')
+    expect(await putStep(service, { name: 'a' })).toEqual({ outcome: 'stored' })
+    const another = await openService(options)
+    await another.remove([{ scope: main, key: keyOf('a') }])
+    clock.now += 2000
+    expect(await putStep(service, { name: 'b' })).toEqual({ outcome: 'stored' })
   })
 
   it('refuses a scope that is not written, and a record that says something else than the path', async () => {

@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto'
+import { setImmediate } from 'node:timers/promises'
 import type { PlanStep, PutOutcome } from '@tsbuild/cache-protocol'
 import type { Digest } from '@tsbuild/digest'
 import type { ObjectStore } from '@tsbuild/object-store'
@@ -11,6 +12,7 @@ import { type RecordName, recordObject } from './layout.ts'
 import { type Put, type PutRequest, putRecord } from './put-record.ts'
 import { type IndexEntry, RecordIndex } from './record-index.ts'
 import { type RecordChange, RecordLog } from './record-log.ts'
+import { defaultRecordLimits, type RecordLimits, RecordRoom } from './record-room.ts'
 import { Tally } from './tally.ts'
 import { noteEveryMs, UseLog } from './uses.ts'
 
@@ -33,6 +35,8 @@ export interface RecordServiceOptions {
   readonly presenceMs?: number | undefined
   /** How many bytes of records are kept in memory. Default 32 MiB. */
   readonly envelopeBytes?: number | undefined
+  /** How many records there may be. Default: {@link defaultRecordLimits}. */
+  readonly recordLimits?: RecordLimits | undefined
   /** Told of an index that had to be made of the records. */
   readonly onRebuilt?: ((records: number, ms: number) => void) | undefined
 }
@@ -51,12 +55,14 @@ export class RecordService {
   readonly #log: RecordLog
   readonly #finder: RecordFinder
   readonly #uses: UseLog
+  readonly #room: RecordRoom
 
   constructor(options: RecordServiceOptions) {
     const { store, now, hasBlob, onRebuilt } = options
     const { staleMs = defaults.staleMs, presenceMs = defaults.presenceMs } = options
     const { envelopeBytes = defaults.envelopeBytes } = options
     this.#options = options
+    this.#room = new RecordRoom(this.#index, options.recordLimits ?? defaultRecordLimits)
     this.#log = new RecordLog({ store, index: this.#index, now, staleMs, onRebuilt })
     this.#uses = new UseLog(store, now, () => randomBytes(4).toString('hex'))
     const onUse = (entry: IndexEntry) => this.#noteUse(entry)
@@ -91,10 +97,17 @@ export class RecordService {
     return found.map((each) => each !== undefined)
   }
 
-  /** For each step of a plan its record, as it is sent. */
-  async plan(chain: readonly Scope[], steps: readonly PlanStep[]): Promise<readonly (Buffer | undefined)[]> {
+  /** For each step of a plan its record, as it is sent. @param signal ends the work early, and rejects with its reason */
+  async plan(
+    chain: readonly Scope[],
+    steps: readonly PlanStep[],
+    signal?: AbortSignal,
+  ): Promise<readonly (Buffer | undefined)[]> {
     await this.#log.refresh()
-    const found = await this.#finder.plan(chain, steps)
+    const found = await this.#finder.plan(chain, steps, async () => {
+      await setImmediate()
+      signal?.throwIfAborted()
+    })
     const wanted = found.filter((_, place) => isLookedFor(steps[place]))
     this.#count('plans', wanted)
     return found.map((each) => each?.bytes)
@@ -111,12 +124,18 @@ export class RecordService {
   /** Stores records. What is `stored` is durable, and found by every process within `staleMs`. */
   async put(requests: readonly PutRequest[]): Promise<readonly PutOutcome[]> {
     const { store, key, clientKeys = [] } = this.#options
-    const tools = { store, finder: this.#finder, key, knownKeys: [...this.keys, ...clientKeys] }
-    const puts = await eachLimited(requests, putsAtATime, (request) => putRecord(request, tools))
-    const changes = puts.flatMap((put) => this.#news(put))
-    if (changes.length > 0) await this.#log.append(changes)
-    for (const { outcome } of puts) this.tally.puts[outcome.outcome]++
-    return puts.map(({ outcome }) => outcome)
+    const places: (() => void)[] = []
+    const takePlace = (name: RecordName) => this.#takePlace(name, places)
+    const tools = { store, finder: this.#finder, key, knownKeys: [...this.keys, ...clientKeys], takePlace }
+    try {
+      const puts = await eachLimited(requests, putsAtATime, (request) => putRecord(request, tools))
+      const changes = puts.flatMap((put) => this.#news(put))
+      if (changes.length > 0) await this.#log.append(changes)
+      for (const { outcome } of puts) this.tally.puts[outcome.outcome]++
+      return puts.map(({ outcome }) => outcome)
+    } finally {
+      for (const give of places) give()
+    }
   }
 
   /**
@@ -153,6 +172,18 @@ export class RecordService {
   /** The scopes that have records, with their numbers. */
   scopes(): ReadonlyMap<Scope, number> {
     return this.#index.scopes()
+  }
+
+  async #takePlace(name: RecordName, places: (() => void)[]): Promise<string | undefined> {
+    let place = this.#room.take(name)
+    if (typeof place === 'string') {
+      // Another process may have removed some: the collector of garbage runs in one of them.
+      await this.#log.refresh()
+      place = this.#room.take(name)
+    }
+    if (typeof place === 'string') return place
+    places.push(place)
+    return undefined
   }
 
   /** What others have to be told. A record that was there already, and is known, is no news. */

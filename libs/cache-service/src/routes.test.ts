@@ -13,8 +13,16 @@ import { digestBytes } from '@tsbuild/digest'
 import { createHttpServer, type HttpServer } from '@tsbuild/http-server'
 import { memoryStore } from '@tsbuild/object-store/testing'
 import { decide, type Grant, keyIdOf, nobody, type Scope } from '@tsbuild/trust'
-import { afterEach, describe, expect, it } from 'vitest'
-import { cacheRoutes, createMetrics, defaultQuota, healthRoutes, Quota, type QuotaLimits } from './index.ts'
+import { afterEach, describe, expect, it, vi } from 'vitest'
+import {
+  cacheRoutes,
+  createMetrics,
+  defaultQuota,
+  healthRoutes,
+  Quota,
+  type QuotaLimits,
+  type RecordLimits,
+} from './index.ts'
 import { blobWorld, openService, recordOf, scopes, serverKey } from './testing/index.ts'
 
 const { main, pr, other } = scopes
@@ -36,6 +44,13 @@ const grants: Readonly<Record<string, Grant>> = {
   reader: grantOf('reader', [main], main, { operations: ['pull'] }),
   admin: grantOf('admin', [main], main, { operations: ['admin'] }),
   small: grantOf('small', [main], main, { maxBytes: 3000 }),
+  // As the exchange gives them to one job, time after time.
+  first: grantOf('first', [main], main, { maxBytes: 3000, account: 'run/17', expiresAt: 1_750_003_600 }),
+  again: grantOf('again', [main], main, { maxBytes: 3000, account: 'run/17', expiresAt: 1_750_007_200 }),
+  job: grantOf('job', [main], main, { account: 'run/18' }),
+  rerun: grantOf('rerun', [main], main, { account: 'run/18' }),
+  // A token by itself, whose id is what that account is called.
+  namesake: grantOf('run/17', [main], main, { maxBytes: 3000 }),
 }
 
 const servers: HttpServer[] = []
@@ -44,11 +59,15 @@ afterEach(async () => {
 })
 
 /** A server over an empty storage. `ask` sends as the grant of a name. */
-async function start(limits: Partial<QuotaLimits> = {}, probe: () => Promise<void> = async () => {}) {
+async function start(
+  limits: Partial<QuotaLimits> = {},
+  probe: () => Promise<void> = async () => {},
+  recordLimits?: RecordLimits,
+) {
   const blobs = blobWorld()
   const clock = { now: 1_750_000_000_000 }
   const now = () => clock.now
-  const service = await openService({ store: memoryStore({ now }), now, hasBlob: blobs.has })
+  const service = await openService({ store: memoryStore({ now }), now, hasBlob: blobs.has, recordLimits })
   const quota = new Quota({ ...defaultQuota, ...limits }, now, service.tally)
   const metrics = createMetrics(service)
   const health = { probe, isEnding: () => false, registry: metrics.registry, publicMetrics: false, now }
@@ -234,6 +253,60 @@ describe('GET', () => {
   })
 })
 
+describe('plans of one account', () => {
+  it('of which two are gone through and 32 wait are 429 beyond that, and other accounts do not notice', async () => {
+    const { ask, service } = await start()
+    let go = () => {}
+    const held = new Promise<readonly undefined[]>((resolve) => {
+      go = () => resolve([])
+    })
+    const plan = vi
+      .spyOn(service, 'plan')
+      .mockImplementation(([scope]) => (scope === pr ? Promise.resolve([]) : held))
+    const refused: string[] = []
+    const asked = Array.from({ length: 40 }, async (_, at) => {
+      const reply = await ask('POST', '/v1/plan', at % 2 === 0 ? 'job' : 'rerun', { steps: [] })
+      if (reply.status === 429 && refused.push(reply.headers.get('retry-after') ?? '') === 6) done()
+      return reply.status
+    })
+    let done = () => {}
+    await new Promise<void>((resolve) => {
+      done = resolve
+    })
+    expect(plan).toHaveBeenCalledTimes(2)
+    expect((await ask('POST', '/v1/plan', 'pr', { steps: [] })).status).toBe(200)
+    go()
+    const statuses = await Promise.all(asked)
+    expect(statuses.filter((status) => status === 200)).toHaveLength(34)
+    expect(refused).toEqual(Array(6).fill('1'))
+  })
+
+  it('may have 8 MiB', async () => {
+    const { ask } = await start()
+    const steps = [{ kind: 'view', op: 'x'.repeat(8 * 1024 * 1024), inputs: [] }]
+    expect((await ask('POST', '/v1/plan', 'main', { steps })).status).toBe(413)
+  })
+})
+
+describe('a scope with as many records as it may have', () => {
+  it('is 507 in PUT and an outcome among many, counted, and goes on answering', async () => {
+    const { ask, blobs } = await start({}, undefined, { all: 10, perScope: 1 })
+    blobs.add(main, 'a', 'b')
+    expect((await ask('PUT', pathOf(main, 'a'), 'main', recordOf({ name: 'a' }))).status).toBe(201)
+    const refused = await ask('PUT', pathOf(main, 'b'), 'main', recordOf({ name: 'b' }))
+    expect([refused.status, parsePutOutcome(refused.text)]).toEqual([
+      507,
+      { outcome: 'full', reason: `${main} has 1 records, which is as many as it may` },
+    ])
+    const records = [recordOf({ name: 'b' }), recordOf({ name: 'a' })]
+    const many = await ask('POST', '/v1/records', 'main', { records })
+    const { outcomes } = parsePutRecordsReply(many.text, 2) ?? { outcomes: [] }
+    expect([many.status, ...outcomes.map(({ outcome }) => outcome)]).toEqual([200, 'full', 'same'])
+    const metrics = await ask('GET', '/metrics', 'admin')
+    expect(metrics.text).toContain('cache_server_record_puts_total{outcome="full"} 2')
+  })
+})
+
 describe('quotas', () => {
   it('more requests than a token may make are 429 with the time to wait, and no other token notices', async () => {
     const { ask, clock } = await start({ requestsPerSecond: 2, burst: 3 })
@@ -261,5 +334,21 @@ describe('quotas', () => {
     expect(await put('b')).toEqual([429, '3600'])
     expect((await ask('GET', '/v1/stats', 'small')).status).toBe(200)
     expect(service.tally.refusedBytes).toBe(1)
+  })
+
+  it('tokens of one account are counted together, until the first of them has ended', async () => {
+    const { ask, blobs, clock } = await start({ requestsPerSecond: 1, burst: 4 })
+    blobs.add(main, 'a')
+    const put = async (as: string) =>
+      (await ask('PUT', pathOf(main, 'a'), as, recordOf({ name: 'a' }))).status
+    expect([await put('first'), await put('again')]).toEqual([201, 200])
+    expect([await put('again'), await put('first')]).toEqual([429, 429])
+    // The bytes of another account, and this one's requests.
+    expect(await put('namesake')).toBe(200)
+    expect((await ask('GET', '/v1/stats', 'again')).headers.get('retry-after')).toBe('1')
+    clock.now = 1_750_003_599_000
+    expect(await put('again')).toBe(429)
+    clock.now += 1000
+    expect([await put('again'), await put('again'), await put('again')]).toEqual([200, 200, 429])
   })
 })

@@ -25,9 +25,17 @@ import {
   sendBytes,
   sendJson,
 } from '@tsbuild/http-server'
-import { formatPublicKey, isScope, repositoryOfScope, type Scope, type Target } from '@tsbuild/trust'
+import {
+  accountOf,
+  formatPublicKey,
+  isScope,
+  repositoryOfScope,
+  type Scope,
+  type Target,
+} from '@tsbuild/trust'
 import type { RecordName } from './layout.ts'
 import type { RecordService } from './record-service.ts'
+import { Turns } from './turns.ts'
 
 /** See {@link cacheRoutes}. */
 export interface CacheRoutesOptions {
@@ -43,6 +51,7 @@ const server: Target = { kind: 'server' }
 /** The routes of `/v1` that are about records. @see docs/dev/cache-protocol.md */
 export function cacheRoutes(options: CacheRoutesOptions): readonly Route[] {
   const { service } = options
+  const plans = new Turns(plansAtATime, plansWaiting)
   const about = (
     method: Method,
     path: string,
@@ -52,7 +61,7 @@ export function cacheRoutes(options: CacheRoutesOptions): readonly Route[] {
   ): Route => ({ method, path, needs, target, handle: (exchange) => handle(exchange, service) })
   return [
     about('GET', '/v1/capabilities', 'any', (exchange) => tellCapabilities(exchange, options)),
-    about('POST', '/v1/plan', 'pull', plan),
+    about('POST', '/v1/plan', 'pull', (exchange) => plan(exchange, service, plans)),
     about('POST', '/v1/lookup', 'pull', lookUp),
     about('POST', '/v1/missing', 'push', tellMissing),
     about('PUT', '/v1/records/{scope...}/{key}', 'push', putOne, (params) => {
@@ -83,10 +92,21 @@ async function tellCapabilities({ grant, response }: Exchange, options: CacheRou
   sendJson(response, 200, capabilities, { 'Cache-Control': 'no-store' })
 }
 
-async function plan(exchange: Exchange, service: RecordService): Promise<void> {
-  const request = parsePlan(await readText(exchange, maxPlanBytes))
-  if (request === undefined) throw malformed('a plan')
-  sendRecords(exchange, await service.plan(exchange.grant.read, request.steps))
+/** Of one account. More would not be sooner: all are made by one thread, which others are waiting for too. */
+const plansAtATime = 2
+/** Their bodies are in memory. */
+const plansWaiting = 32
+
+async function plan(exchange: Exchange, service: RecordService, plans: Turns): Promise<void> {
+  const { grant, signal } = exchange
+  // A body that comes slowly takes no turn.
+  const written = await readText(exchange, maxPlanBytes)
+  await plans.take(accountOf(grant), async () => {
+    signal.throwIfAborted()
+    const request = parsePlan(written)
+    if (request === undefined) throw malformed('a plan')
+    sendRecords(exchange, await service.plan(grant.read, request.steps, signal))
+  })
 }
 
 async function lookUp(exchange: Exchange, service: RecordService): Promise<void> {
@@ -120,6 +140,7 @@ const statusOf = {
   forbidden: 403,
   invalid: 422,
   missing: 424,
+  full: 507,
 } as const
 
 async function putOne(exchange: Exchange, service: RecordService): Promise<void> {

@@ -20,5 +20,6 @@ export class Tally {
     forbidden: 0,
     invalid: 0,
     missing: 0,
+    full: 0,
   }
 }

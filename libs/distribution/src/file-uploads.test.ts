@@ -31,6 +31,9 @@ it('leaves nothing of a part that the disk had no room for', async () => {
   const part = () => Readable.from([Buffer.alloc(1000)])
   await expect(uploads.append(place, 0, part())).rejects.toMatchObject({ code: 'ERR_STORE_NO_SPACE' })
   expect(readdirSync(join(directory, place.id))).toEqual(['session.json'])
+  // Nor of one for which too many files were open, which is no failure of the disk.
+  written.mockRejectedValue(Object.assign(new Error('too many open files'), { code: 'EMFILE' }))
+  await expect(uploads.append(place, 0, part())).rejects.toMatchObject({ code: 'ERR_STORAGE_UNAVAILABLE' })
   written.mockRestore()
   expect(await uploads.append(place, 0, part())).toBe(1000)
 })

@@ -3,7 +3,7 @@ import { createReadStream } from 'node:fs'
 import { link, mkdir, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { Readable } from 'node:stream'
-import { EnvironmentError } from '@tsbuild/errors'
+import { EnvironmentError, type ErrorCode } from '@tsbuild/errors'
 import { HttpError, isHttpError } from '@tsbuild/http-server'
 import { objectOf, parseJson, text } from '@tsbuild/shape'
 import { digestInvalid, uploadUnknown } from './failures.ts'
@@ -258,12 +258,15 @@ function otherDigest(): HttpError {
 function diskFailure(error: unknown): unknown {
   const code = error instanceof Error && 'code' in error ? error.code : undefined
   if (isHttpError(error) || typeof code !== 'string' || !/^E[A-Z]+$/.test(code)) return error
-  const isFull = code === 'ENOSPC' || code === 'EDQUOT'
-  return new EnvironmentError(
-    isFull ? 'ERR_STORE_NO_SPACE' : 'ERR_STORE_IO',
-    `Cannot write an upload: ${code}`,
-    {
-      cause: error,
-    },
-  )
+  return new EnvironmentError(codes[code] ?? 'ERR_STORE_IO', `Cannot write an upload: ${code}`, {
+    cause: error,
+  })
+}
+
+const codes: Readonly<Record<string, ErrorCode>> = {
+  ENOSPC: 'ERR_STORE_NO_SPACE',
+  EDQUOT: 'ERR_STORE_NO_SPACE',
+  // Passes: files are closed when other requests end.
+  EMFILE: 'ERR_STORAGE_UNAVAILABLE',
+  ENFILE: 'ERR_STORAGE_UNAVAILABLE',
 }

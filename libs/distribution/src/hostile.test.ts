@@ -23,6 +23,8 @@ const grants = {
   a: grant('a', all, ['a/**', 'a'], ['a/**', 'a']),
   pusher: grant('pusher', ['pull', 'push'], ['a'], ['a']),
   reader: grant('reader', ['pull'], ['**'], []),
+  job: { ...grant('job', ['pull', 'push'], ['a'], ['a']), account: 'run/17' },
+  rerun: { ...grant('rerun', ['pull', 'push'], ['a'], ['a']), account: 'run/17' },
   small: { ...grant('small', ['pull', 'push'], ['a'], ['a']), maxBytes: 1000 },
 }
 
@@ -217,6 +219,14 @@ describe('uploads', () => {
     expect(other.status).toBe(202)
     for (const { place } of [...begun, other]) await ask('root', 'DELETE', place)
     expect((await begin('pusher')).status).toBe(202)
+  })
+
+  it('of all tokens of one account are only so many', async () => {
+    const begun = []
+    for (const who of ['job', 'rerun', 'job', 'rerun', 'job'] as const) begun.push(await begin(who))
+    expect(begun.map(({ status }) => status)).toEqual(Array(5).fill(202))
+    expect([(await begin('rerun')).status, (await begin('job')).status]).toEqual([429, 429])
+    for (const { place } of begun) await ask('root', 'DELETE', place)
   })
 
   it('and manifests of a token with a bound are bounded', async () => {

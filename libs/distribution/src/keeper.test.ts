@@ -81,6 +81,28 @@ describe('repositoryKeeper()', () => {
       expect(found.get(manifestLinkKey(name, digest))).toMatchObject({ holds, retention })
   })
 
+  it('holders() says what a manifest holds that was sent again under a type that nobody knows', async () => {
+    const { repositories, image, manifest, holders } = openWorld()
+    const { digest, holds } = await image('a', 'layer')
+    const bytes = await repositories.readContent(digest)
+    if (bytes === undefined) throw new Error('no manifest')
+    const put = (mediaType: string) => repositories.putManifest('a', { digest, mediaType }, bytes)
+    await put('application/x-unknown')
+    expect(await repositories.findManifest('a', digest)).toMatchObject({ mediaType: manifestType })
+    expect((await holders()).get(manifestLinkKey('a', digest))).toMatchObject({ holds })
+    // Among types that are known, and among those that are not, the last word counts; a known one comes after any.
+    const docker = 'application/vnd.docker.distribution.manifest.v2+json'
+    await put(docker)
+    expect(await repositories.findManifest('a', digest)).toMatchObject({ mediaType: docker })
+    const other = await manifest('a', { config: {} }, 'application/x-first')
+    const again = (mediaType: string) =>
+      repositories.putManifest('a', { digest: other, mediaType }, Buffer.from('of no matter: it is there'))
+    await again('application/x-second')
+    expect(await repositories.findManifest('a', other)).toMatchObject({ mediaType: 'application/x-second' })
+    await again(manifestType)
+    expect(await repositories.findManifest('a', other)).toMatchObject({ mediaType: manifestType })
+  })
+
   it('holders() holds no more than the bytes of a manifest that makes no sense any more', async () => {
     const { store, image, holders } = openWorld()
     const { digest } = await image('a', 'layer')

@@ -26,6 +26,11 @@ const indexes = new Set([
   'application/vnd.docker.distribution.manifest.list.v2+json',
 ])
 
+/** Whether what a manifest of this media type refers to is known. */
+export function isKnownType(mediaType: string): boolean {
+  return images.has(mediaType) || indexes.has(mediaType)
+}
+
 /**
  * Reads a manifest. One of an unknown media type is taken as it is; of the known ones every digest is one that can be looked up.
  *
@@ -44,8 +49,8 @@ export function readManifest(bytes: Uint8Array, contentType: string | undefined)
   ) {
     throw manifestInvalid('the manifest has no media type')
   }
-  const known = images.has(mediaType) || indexes.has(mediaType)
-  if (!known) return { mediaType, blobs: [], manifests: [], ...aboutSubject(value, undefined, false) }
+  if (!isKnownType(mediaType))
+    return { mediaType, blobs: [], manifests: [], ...aboutSubject(value, undefined, false) }
   if (!isRecord(value)) throw manifestInvalid('the manifest is no JSON object')
   if (written !== undefined && written !== mediaType) {
     throw manifestInvalid('the Content-Type is not the mediaType of the manifest')

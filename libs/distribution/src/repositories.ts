@@ -14,6 +14,7 @@ import {
   tagKey,
   tagsPrefix,
 } from './layout.ts'
+import { isKnownType } from './manifest-content.ts'
 import { Memory } from './memory.ts'
 import { type ContentDigest, parseContentDigest } from './names.ts'
 
@@ -119,7 +120,10 @@ export class Repositories {
     return bytes
   }
 
-  /** Stores the bytes of a manifest and lets it be read through a repository. Durable when it resolves. */
+  /**
+   * Stores the bytes of a manifest and lets it be read through a repository. Durable when it resolves. A media type that is known is
+   * replaced by none that is not.
+   */
   async putManifest(
     repository: string,
     { digest, mediaType }: Omit<StoredManifest, 'size'>,
@@ -131,9 +135,13 @@ export class Repositories {
     if (await this.#putOnce(key, toBytes(link))) return
     // The same bytes may have been called something else before: the last word counts, and heals what is damaged.
     const before = await this.#read(key, () => true)
-    const isSame =
-      manifestShape(before?.value) && (before?.value as ManifestLink | undefined)?.mediaType === mediaType
-    if (before !== undefined && !isSame) await this.store.cas(key, before.version, toBytes(link))
+    const known = manifestShape(before?.value)
+      ? (before?.value as ManifestLink | undefined)?.mediaType
+      : undefined
+    // Under an unknown type it would refer to nothing, and its blobs would be garbage.
+    const stays =
+      known === mediaType || (known !== undefined && isKnownType(known) && !isKnownType(mediaType))
+    if (before !== undefined && !stays) await this.store.cas(key, before.version, toBytes(link))
   }
 
   /** What refers to a manifest has to be taken away by the caller, afterwards. @returns false where there was none */

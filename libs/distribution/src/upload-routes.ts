@@ -1,4 +1,5 @@
 import { type Exchange, HttpError, isHttpError, sendEmpty } from '@tsbuild/http-server'
+import { accountOf } from '@tsbuild/trust'
 import { bodyBound, type DistributionContext, digestFrom, placeOf, repositoryOf } from './context.ts'
 import { contentKey } from './layout.ts'
 import type { ContentDigest } from './names.ts'
@@ -25,7 +26,7 @@ export async function beginUpload(context: DistributionContext, exchange: Exchan
     })
     return sendCreated(exchange, digest)
   }
-  const id = await context.uploads.begin(repository, grant.id)
+  const id = await context.uploads.begin(repository, accountOf(grant))
   sendEmpty(response, 202, uploadHeaders(exchange, id, 0))
 }
 

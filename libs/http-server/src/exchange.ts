@@ -1,6 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Readable } from 'node:stream'
-import { type Decision, type Grant, nobody, type Operation, type Target } from '@tsbuild/trust'
+import { accountOf, type Decision, type Grant, nobody, type Operation, type Target } from '@tsbuild/trust'
 import { LimitedBody, readWhole } from './body.ts'
 import { printable } from './text.ts'
 import type { AccessEntry, Decide, Exchange, HttpFailure, Params, Route, ServerLimits } from './types.ts'
@@ -110,6 +110,7 @@ export class RequestUnderWay implements Exchange {
       bytesOut: request.socket.bytesWritten - this.#written,
       subject: this.known === undefined ? undefined : printable(this.known.subject, 256),
       grantId: this.known === undefined ? undefined : printable(this.known.id, 256),
+      account: this.known === undefined ? undefined : accountOf(this.known),
       userAgent: printable(request.headers['user-agent'] ?? '', 256),
       failure: this.failure?.code,
     }

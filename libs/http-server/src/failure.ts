@@ -44,6 +44,16 @@ const known: Readonly<Record<string, Omit<HttpFailure, 'message'>>> = {
   ERR_RANGE: { status: 416, code: 'RANGE_INVALID' },
 }
 
+/** Of a system call that nobody gave a code of ours: it passes when other requests end. */
+function hasNoDescriptor(error: unknown): boolean {
+  return (
+    error instanceof Error &&
+    'syscall' in error &&
+    'code' in error &&
+    (error.code === 'EMFILE' || error.code === 'ENFILE')
+  )
+}
+
 /**
  * What to answer for anything that was thrown. What nobody expected is 500 with no word of what it was: that is for the log.
  */
@@ -51,5 +61,7 @@ export function failureOf(error: unknown): HttpFailure {
   if (isHttpError(error)) return error
   const row = isBuildError(error) ? known[error.code] : undefined
   if (row !== undefined && error instanceof Error) return { ...row, message: error.message }
+  if (hasNoDescriptor(error))
+    return { status: 503, code: 'UNAVAILABLE', message: 'the server has too many files open', headers: retry }
   return { status: 500, code: 'UNKNOWN', message: 'the server failed; its log says how' }
 }

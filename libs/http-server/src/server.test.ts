@@ -340,6 +340,19 @@ describe('createHttpServer() answers failures', () => {
     expect(log.map((entry) => entry.failure)).toEqual(['BLOB_UNKNOWN', 'UNAVAILABLE', 'UNKNOWN', 'UNKNOWN'])
   })
 
+  it.each(['EMFILE', 'ENFILE'])('of too many open files (%s) as what passes', async (code) => {
+    const open = routeOf('GET', '/open', async () => {
+      throw Object.assign(new Error(`${code}: too many open files, open '/secret'`), {
+        code,
+        syscall: 'open',
+      })
+    })
+    const { port } = await start({ routes: [open] })
+    const response = await fetch(url(port, '/open'))
+    expect([response.status, response.headers.get('retry-after')]).toEqual([503, '5'])
+    expect(await response.text()).not.toContain('secret')
+  })
+
   it('of an answer that was begun by ending the connection', async () => {
     const half = routeOf('GET', '/half', async ({ response }) => {
       response.writeHead(200, { 'Content-Length': 100 })
@@ -375,6 +388,7 @@ describe('createHttpServer() tells its log', () => {
         bytesOut: expect.any(Number),
         subject: 'token:test',
         grantId: 'test',
+        account: 'test',
         userAgent: 'aÂ\\x9bb',
         failure: undefined,
       },

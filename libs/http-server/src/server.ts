@@ -2,7 +2,7 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import { createServer as createTlsServer, type Server as TlsServer } from 'node:https'
 import type { AddressInfo, ListenOptions, Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
-import { nobody } from '@tsbuild/trust'
+import { accountOf, nobody } from '@tsbuild/trust'
 import { failureBody, sendFailure } from './answer.ts'
 import { RequestUnderWay } from './exchange.ts'
 import { failureOf, HttpError } from './failure.ts'
@@ -213,7 +213,7 @@ class Core {
   #enter(one: RequestUnderWay): void {
     // Whether a server is well is asked without a token: strangers who are slow at something else must not be in the way.
     if (one.route?.needs === 'public' && one.grant.id === nobody.id && !one.hasBody) return
-    const id = one.grant.id
+    const id = accountOf(one.grant)
     const count = this.#perGrant.get(id) ?? 0
     if (count >= this.#limits.inFlightPerGrant) {
       one.failure = tooMany

@@ -95,6 +95,8 @@ export interface AccessEntry {
   /** The grant's subject and id; undefined where there was none. */
   readonly subject: string | undefined
   readonly grantId: string | undefined
+  /** What the grant is counted by: `accountOf` of libs/trust. */
+  readonly account: string | undefined
   readonly userAgent: string
   /** The code of the failure that was answered. */
   readonly failure: string | undefined

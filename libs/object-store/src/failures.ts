@@ -11,6 +11,7 @@ export function errnoOf(error: unknown): string | undefined {
 
 /**
  * The one place where a failed system call on a store becomes an error with a code: `ERR_STORE_NO_SPACE`, `ERR_PERMISSION`,
+ * `ERR_STORAGE_UNAVAILABLE` where there are too many open files,
  * else `ERR_STORE_IO`. Errors with a code of ours, and values that are no failed system call, come back as they are.
  *
  * @param action what was tried, as a verb with its object: `write object`
@@ -25,6 +26,16 @@ export function diskFailure(error: unknown, action: string, path: string): unkno
     case 'EDQUOT':
     case 'EFBIG':
       return noSpace(error, errno, subject, path)
+    case 'EMFILE':
+    case 'ENFILE': {
+      // Passes: files are closed when other requests end.
+      const whose = errno === 'EMFILE' ? 'this process' : 'this machine'
+      const state = `${whose} has as many files open as it may (${errno})`
+      return new EnvironmentError('ERR_STORAGE_UNAVAILABLE', `${subject}: ${state}`, {
+        cause: error,
+        details,
+      })
+    }
     case 'EROFS':
     case 'EACCES':
     case 'EPERM': {

@@ -149,6 +149,7 @@ describe('POST /v1/auth/exchange', () => {
       })
       expect(grant).toMatchObject({
         id: 'new-1',
+        account: 'gh:acme/app/run/17',
         write: 'gh:acme/app:pr/7',
         repositories: { pull: [], push: [] },
         expiresAt: start / 1000 + 3600,

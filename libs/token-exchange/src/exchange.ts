@@ -89,7 +89,9 @@ async function handle(exchange: Exchange, options: ExchangeOptions, spent: Spent
   }
   const id = newId()
   const { ttl, ...claims } = mapped
-  const made = await mintToken(key, { ...claims, ttl, issuer, audience, id }, now)
+  // A job may come back as often as it likes: what it uses up under one token does not begin anew under the next.
+  const account = mapped.subject
+  const made = await mintToken(key, { ...claims, ttl, issuer, audience, id, account }, now)
   onExchange?.({ outcome: 'exchanged', id, subject: mapped.subject, write: mapped.write })
   const { subject, read, write = null, operations } = mapped
   const reply: ExchangeReply = {

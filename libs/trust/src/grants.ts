@@ -4,6 +4,11 @@ import type { Grant, Scope } from './types.ts'
 /** The scope of a server that asks nobody who they are. */
 export const localScope: Scope = parseScope('local:ref/main')
 
+/** What bytes, requests and uploads of a grant are counted by. No account is ever the id of another token. */
+export function accountOf({ id, account }: Grant): string {
+  return account === undefined ? id : `account ${account}`
+}
+
 /** What somebody may do who shows no token: nothing. */
 export const nobody: Grant = {
   authenticated: false,

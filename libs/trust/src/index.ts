@@ -16,7 +16,7 @@ export {
   verifyForScope,
 } from './envelope.ts'
 export { compileGlob, type Glob, matchesAny } from './glob.ts'
-export { localScope, loopbackGrant, nobody, publicGrant } from './grants.ts'
+export { accountOf, localScope, loopbackGrant, nobody, publicGrant } from './grants.ts'
 export {
   formatPublicKey,
   formatSigningKey,

@@ -26,6 +26,8 @@ export interface TokenClaims {
   readonly ttl: number
   /** The token's own id: revocation names it. */
   readonly id: string
+  /** Tokens of one account are counted together by quotas; undefined: each by itself. */
+  readonly account?: string | undefined
 }
 
 /** What a token must be to count. */
@@ -45,13 +47,13 @@ export type TokenVerdict =
 
 /**
  * Makes a token: an EdDSA JWT with the claims `iss`, `aud`, `sub`, `iat`, `nbf`, `exp`, `jti`, `v`, `read`, `write`, `ops`, `pull`,
- * `push` and `maxBytes`.
+ * `push`, `maxBytes` and `account`.
  *
  * @param now Unix ms
  */
 export async function mintToken(key: SigningKey, claims: TokenClaims, now: number): Promise<string> {
   const seconds = Math.floor(now / 1000)
-  const { read, write, repositories, maxBytes } = claims
+  const { read, write, repositories, maxBytes, account } = claims
   const { SignJWT } = await import('jose')
   return await new SignJWT({
     v: 1,
@@ -61,6 +63,7 @@ export async function mintToken(key: SigningKey, claims: TokenClaims, now: numbe
     pull: repositories.pull,
     push: repositories.push,
     ...(maxBytes === undefined ? {} : { maxBytes }),
+    ...(account === undefined ? {} : { account }),
   })
     .setProtectedHeader({ alg: 'EdDSA', kid: key.id, typ: tokenType })
     .setIssuer(claims.issuer)
@@ -113,11 +116,12 @@ export async function verifyToken(
 }
 
 function grantOf(payload: JWTPayload): Grant | undefined {
-  const { v, sub, jti, exp, read, write, ops, pull, push, maxBytes } = payload
+  const { v, sub, jti, exp, read, write, ops, pull, push, maxBytes, account } = payload
   if (v !== 1 || !isText(sub) || !isText(jti) || exp === undefined) return undefined
   if (!isListOf(read, isScopeValue) || !(write === undefined || isScopeValue(write))) return undefined
   if (!isListOf(ops, isOperation) || !isListOf(pull, isText) || !isListOf(push, isText)) return undefined
   if (maxBytes !== undefined && !isSize(maxBytes)) return undefined
+  if (account !== undefined && !isText(account)) return undefined
   return {
     authenticated: true,
     subject: sub,
@@ -128,6 +132,7 @@ function grantOf(payload: JWTPayload): Grant | undefined {
     maxBytes,
     expiresAt: exp,
     id: jti,
+    ...(account === undefined ? {} : { account }),
   }
 }
 

@@ -32,8 +32,13 @@ export interface Grant {
   readonly maxBytes: number | undefined
   /** Unix seconds; undefined for what does not end (anonymous access to a loopback server). */
   readonly expiresAt: number | undefined
-  /** The token's id (`jti`), for quotas and revocation. */
+  /** The token's id (`jti`), for revocation, and for quotas where there is no {@link account}. */
   readonly id: string
+  /**
+   * What it is counted by where that is not its id: whoever can get new tokens whenever they like is one for quotas under all of them.
+   * See `accountOf`.
+   */
+  readonly account?: string | undefined
 }
 
 /** What somebody wants to do to what. `hidden` things look as if they were not there. */

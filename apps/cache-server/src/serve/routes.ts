@@ -118,7 +118,7 @@ function assertFree(directory: string, minFree: number): void {
 }
 
 async function openRecords(
-  { store, trust, log, now }: RouteParts,
+  { store, trust, settings, log, now }: RouteParts,
   { repositories }: Distribution,
 ): Promise<RecordService> {
   return await openRecordService({
@@ -135,6 +135,7 @@ async function openRecords(
     get formerKeys() {
       return trust.signingKeys().slice(1)
     },
+    recordLimits: { all: settings['limits.records'], perScope: settings['limits.recordsPerScope'] },
     onRebuilt: (count, ms) => log.info({ records: count, ms }, 'The index of records was made anew'),
   })
 }

@@ -91,6 +91,8 @@ export const settingRows = {
   'limits.uploadsPerToken': always(whole(1), '256', 'The same of one token'),
   'limits.uploadAge': always(age, '24h', 'After which an upload that was left is forgotten'),
   'limits.minFree': always(size, '256m', 'How much of the disk stays free: uploads beyond are answered 507'),
+  'limits.records': always(whole(1), '1000000', 'Records of steps: new ones beyond are answered 507'),
+  'limits.recordsPerScope': always(whole(1), '200000', 'The same of one scope'),
 
   'quota.requestsPerSecond': always(whole(1), '2000', 'Requests a second of one token, in the long run'),
   'quota.burst': always(whole(1), '120000', 'How many of them may come at once'),

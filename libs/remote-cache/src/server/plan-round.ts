@@ -1,6 +1,15 @@
-import { maxKeys, type PlanInput, type PlanKnownInput, type PlanStep } from '@tsbuild/cache-protocol'
+import {
+  maxKeys,
+  maxPlanBytes,
+  type PlanInput,
+  type PlanKnownInput,
+  type PlanStep,
+} from '@tsbuild/cache-protocol'
 import type { Digest } from '@tsbuild/digest'
 import { definitionKey, type PlannedInput, type PlannedStep, type RecordedInput } from '@tsbuild/solver'
+
+/** Room for what a request has around its steps. */
+const frameBytes = 100
 
 /** What one request asks for. */
 export interface PlanRound {
@@ -28,6 +37,7 @@ export interface RoundState {
  */
 export function nextRound(steps: readonly PlannedStep[], { counts, known, asked }: RoundState): PlanRound {
   const places = new Map<Digest, number>()
+  let bytes = 0
   const round = { steps: [] as PlanStep[], planned: [] as PlannedStep[] }
   for (const step of steps) {
     const { vertex, kind, op } = step
@@ -43,7 +53,11 @@ export function nextRound(steps: readonly PlannedStep[], { counts, known, asked 
     }
     const sent = sentInputs(step.inputs, counts, places)
     if (sent === undefined || round.steps.length >= maxKeys) continue
-    places.set(vertex.digest, round.steps.push({ kind, op, inputs: sent }) - 1)
+    const wanted: PlanStep = { kind, op, inputs: sent }
+    bytes += Buffer.byteLength(JSON.stringify(wanted)) + 1
+    // The rest stands upon these, or is asked for in a round after this.
+    if (bytes > maxPlanBytes - frameBytes) break
+    places.set(vertex.digest, round.steps.push(wanted) - 1)
     round.planned.push(step)
   }
   return round

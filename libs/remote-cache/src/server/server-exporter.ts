@@ -150,6 +150,7 @@ class ServerExporter implements CacheExporter {
       if (outcome.outcome === 'missing') throw this.#failure('it does not keep the layers that it takes')
       if (outcome.outcome === 'forbidden' || outcome.outcome === 'invalid')
         throw this.#failure(outcome.reason)
+      if (outcome.outcome === 'full') throw this.#failure(`it is full: ${outcome.reason}`)
     }
     const stored = [...payloads, ...(isSent ? lacking : [])].filter((_, index) => {
       const outcome = all[index]?.outcome
