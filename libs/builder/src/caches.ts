@@ -19,6 +19,7 @@ import {
   type OpenTools,
   openCaches,
   openExports,
+  refuseTokenInClear,
   type SolvedLayer,
 } from '@tsbuild/remote-cache'
 import type { BlobRef, CachedLayerRef, LayerRef, Snapshotter } from '@tsbuild/snapshot'
@@ -73,12 +74,18 @@ interface CachesContext {
   readonly facts: () => BuildkitFacts | undefined
 }
 
-/** Opens the caches of a build. Nothing is asked before something is looked up. */
+/**
+ * Opens the caches of a build. Nothing is asked before something is looked up.
+ *
+ * @throws {UserError} `ERR_CACHE_SERVER_URL` where a token would be sent in clear: no fault of a cache that a build goes on without
+ */
 export function openBuildCaches(given: Omit<CachesContext, 'facts'>): BuildCaches {
   const { run, internal } = given
   let facts: BuildkitFacts | undefined
   const context = { ...given, facts: () => facts }
   const { machine, options } = run
+  for (const cache of [...(options.cacheFrom ?? []), ...(options.cacheTo ?? [])])
+    if (cache.type === 'server') refuseTokenInClear(cache, machine.network.insecureHosts ?? [])
   const warn = (message: string) => internal.warn({ rule: 'RemoteCache', message, source: null })
   const required = options.cacheRequired ?? false
   const caches = openCaches({

@@ -37,6 +37,8 @@ export interface ServerPlace {
   readonly identity?: CiIdentity | undefined
   /** Keys that may sign for scopes. Undefined: the server's own, as it was at the first contact. */
   readonly policy?: ServerKeys | undefined
+  /** A token may be shown to it over plain HTTP, though it is another machine. */
+  readonly insecure?: boolean | undefined
 }
 
 /** Who a CI job is, as its CI says it: an OIDC token, or where one is had. All of it is secret. */
@@ -182,7 +184,8 @@ export interface OpenTools {
   readonly builder: string
   /** How a cache-server is reached: as registries are. */
   readonly network?:
-    | (Pick<RegistryClientOptions, 'ca' | 'proxy'> & Partial<Pick<RegistryHosts, 'certificates'>>)
+    | (Pick<RegistryClientOptions, 'ca' | 'proxy' | 'insecureHosts'> &
+        Partial<Pick<RegistryHosts, 'certificates'>>)
     | undefined
   /** A file of the user's that remembers keys of cache-servers; undefined: every contact is the first one. */
   readonly knownServers?: string | undefined

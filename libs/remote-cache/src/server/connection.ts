@@ -19,6 +19,7 @@ import { readUnverified, type Scope } from '@tsbuild/trust'
 import type { OpenTools, ServerPlace } from '../types.ts'
 import { identityToken } from './ci-token.ts'
 import { loadTrust, type ServerTrust } from './server-trust.ts'
+import { refuseTokenInClear } from './token-in-clear.ts'
 
 /** How long a server may take to be reached, and to begin its answer: a look-up is worth no more. */
 const promptMs = 2000
@@ -73,6 +74,7 @@ class Connection implements ServerConnection {
     this.#place = place
     this.#tools = tools
     this.#url = serverUrl(place.url)
+    refuseTokenInClear(place, tools.network?.insecureHosts ?? [])
     const { ca, proxy, certificates = async () => undefined } = tools.network ?? {}
     const timeouts = { connectMs: promptMs, headersMs: promptMs }
     this.#transport = createTransport({ ca, proxy, certificates, timeouts })
