@@ -1,3 +1,5 @@
+import type { CacheSource, OpenTools } from '@tsbuild/remote-cache'
+import type { CacheStore } from '@tsbuild/solver'
 import { describe, expect, it } from 'vitest'
 import { openBuildCaches } from './caches.ts'
 
@@ -18,4 +20,26 @@ describe('openBuildCaches()', () => {
       await open(options, ['cache.lan:7070']).close()
     },
   )
+
+  it('gives all caches of a build the same memory of what servers said', async () => {
+    const given: OpenTools[] = []
+    const cacheOpeners = {
+      importer: async (_: CacheSource, tools: OpenTools) => {
+        given.push(tools)
+        return { name: 'c', plan: async () => [], close: async () => {} }
+      },
+    }
+    const options = { cacheFrom: [place, { ...place, url: 'http://cache.lan:7071' }] }
+    const { signal } = new AbortController()
+    const machine = { options: { cacheOpeners }, network: { insecureHosts: ['cache.lan'] }, now: () => 0 }
+    const internal = { run: (_: string, body: (vertex: string) => unknown) => body('v') }
+    const run = { machine, options, signal, events: () => {} }
+    const caches = openBuildCaches({ run, internal } as never)
+    const local = { load: () => undefined } as unknown as CacheStore
+    await caches.over(local, () => false).prepare?.([], signal)
+    expect(given.map(({ servers }) => servers !== undefined && servers === given[0]?.servers)).toEqual([
+      true,
+      true,
+    ])
+  })
 })

@@ -13,6 +13,7 @@ import {
   type CacheTarget,
   cacheName,
   cacheOpeners,
+  createServerAnswers,
   type Exports,
   type ExportTarget,
   inlineCacheMembers,
@@ -20,6 +21,7 @@ import {
   openCaches,
   openExports,
   refuseTokenInClear,
+  type ServerAnswers,
   type SolvedLayer,
 } from '@tsbuild/remote-cache'
 import type { BlobRef, CachedLayerRef, LayerRef, Snapshotter } from '@tsbuild/snapshot'
@@ -72,6 +74,7 @@ interface CachesContext {
   readonly run: BuildRun
   readonly internal: InternalVertices
   readonly facts: () => BuildkitFacts | undefined
+  readonly servers: ServerAnswers
 }
 
 /**
@@ -79,10 +82,10 @@ interface CachesContext {
  *
  * @throws {UserError} `ERR_CACHE_SERVER_URL` where a token would be sent in clear: no fault of a cache that a build goes on without
  */
-export function openBuildCaches(given: Omit<CachesContext, 'facts'>): BuildCaches {
+export function openBuildCaches(given: Omit<CachesContext, 'facts' | 'servers'>): BuildCaches {
   const { run, internal } = given
   let facts: BuildkitFacts | undefined
-  const context = { ...given, facts: () => facts }
+  const context = { ...given, facts: () => facts, servers: createServerAnswers() }
   const { machine, options } = run
   for (const cache of [...(options.cacheFrom ?? []), ...(options.cacheTo ?? [])])
     if (cache.type === 'server') refuseTokenInClear(cache, machine.network.insecureHosts ?? [])
@@ -121,12 +124,12 @@ function openersOf({ run }: CachesContext): CacheOpeners {
   return run.machine.options.cacheOpeners ?? cacheOpeners
 }
 
-function toolsOf({ run, internal, facts }: CachesContext, tell?: (line: string) => void): OpenTools {
+function toolsOf({ run, internal, facts, servers }: CachesContext, tell?: (line: string) => void): OpenTools {
   const { store, registry, now, network, options } = run.machine
   const warn = (message: string) => internal.warn({ rule: 'RemoteCache', message, source: null })
   const builder = `tsbuild/${options.version ?? 'unknown'}`
   const knownServers = options.knownCacheServers
-  return { store, registry, now, builder, buildkit: facts, network, knownServers, tell, warn }
+  return { store, registry, now, builder, buildkit: facts, network, knownServers, servers, tell, warn }
 }
 
 /** Opened at the first question: whoever cannot open it is treated like one that does not answer. */

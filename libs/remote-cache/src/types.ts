@@ -8,6 +8,7 @@ import type { RegistryClient, RegistryClientOptions, RegistryHosts } from '@tsbu
 import type { CachedLayerRef, LayerRef } from '@tsbuild/snapshot'
 import type { CacheRecord, PlannedStep, WantedRecord } from '@tsbuild/solver'
 import type { Store, StoredLayer } from '@tsbuild/store'
+import type { ServerAnswers } from './server/server-answers.ts'
 
 /** `--cache-from`. An image with an inline cache is of type `registry`. @see spec/interface.md 5.3 */
 export type CacheSource =
@@ -189,6 +190,8 @@ export interface OpenTools {
     | undefined
   /** A file of the user's that remembers keys of cache-servers; undefined: every contact is the first one. */
   readonly knownServers?: string | undefined
+  /** What cache-servers of this build said already; undefined: each cache asks for itself. */
+  readonly servers?: ServerAnswers | undefined
   /** Says a line about what is done. */
   readonly tell?: ((line: string) => void) | undefined
   /** Shows a warning about a cache that goes on being used. */
