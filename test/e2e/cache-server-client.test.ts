@@ -153,6 +153,8 @@ describe('a cache-server, as builds use it', () => {
       'POST /v1/missing 200',
       'POST /v1/records 200',
     ])
+    // What /v1/missing said is not asked again for each blob.
+    expect(sent.filter((request) => request.startsWith('HEAD'))).toEqual([])
     const agent = agentOf({ url: server.url })
     const found = await agent.find(planned)
     expect(namesOf(found)).toEqual(shown(names))
