@@ -8,6 +8,7 @@ import type { Vertex } from '@tsbuild/graph'
 import { type Route, sendJson } from '@tsbuild/http-server'
 import {
   cacheOpeners,
+  createServerAnswers,
   type ExportedStep,
   type ExportTools,
   type OpenTools,
@@ -152,6 +153,8 @@ describe('a cache-server, as builds use it', () => {
       'POST /v1/missing 200',
       'POST /v1/records 200',
     ])
+    // What /v1/missing said is not asked again for each blob.
+    expect(sent.filter((request) => request.startsWith('HEAD'))).toEqual([])
     const agent = agentOf({ url: server.url })
     const found = await agent.find(planned)
     expect(namesOf(found)).toEqual(shown(names))
@@ -162,6 +165,24 @@ describe('a cache-server, as builds use it', () => {
     const there = exported.map((step) => ({ ...step, isThere: true }))
     expect(await agent.export(there)).toMatchObject({ records: 0, sentBlobs: 0 })
     expect(server.requests()).toEqual([])
+  })
+
+  it('a build that reads and fills one server asks what it is once for each token', async () => {
+    const server = await start({ grants })
+    const { planned, exported } = chainOf(names)
+    const servers = createServerAnswers()
+    const capabilities = () => server.requests().filter((request) => request.includes('/v1/capabilities'))
+    const agent = agentOf(placeOf(server, 'main-token'), { servers })
+    expect(await agent.find(planned)).toEqual([])
+    expect(await agent.export(exported)).toMatchObject({ records: 5 })
+    expect(capabilities()).toEqual(['GET /v1/capabilities 200'])
+    const ofRequest = agentOf(placeOf(server, 'pr-token'), { servers })
+    expect(namesOf(await ofRequest.find(planned))).toEqual(shown(names))
+    expect(capabilities()).toEqual(['GET /v1/capabilities 200'])
+    const stranger = agentOf(placeOf(server, 'no-token'), { servers })
+    for (const _ of ['first', 'second'])
+      await expect(stranger.find(planned)).rejects.toMatchObject({ code: 'ERR_CACHE_SERVER' })
+    expect(capabilities()).toEqual(['GET /v1/capabilities 401', 'GET /v1/capabilities 401'])
   })
 
   it('what another agent sent is not sent again', async () => {

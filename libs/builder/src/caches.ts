@@ -13,12 +13,15 @@ import {
   type CacheTarget,
   cacheName,
   cacheOpeners,
+  createServerAnswers,
   type Exports,
   type ExportTarget,
   inlineCacheMembers,
   type OpenTools,
   openCaches,
   openExports,
+  refuseTokenInClear,
+  type ServerAnswers,
   type SolvedLayer,
 } from '@tsbuild/remote-cache'
 import type { BlobRef, CachedLayerRef, LayerRef, Snapshotter } from '@tsbuild/snapshot'
@@ -71,14 +74,21 @@ interface CachesContext {
   readonly run: BuildRun
   readonly internal: InternalVertices
   readonly facts: () => BuildkitFacts | undefined
+  readonly servers: ServerAnswers
 }
 
-/** Opens the caches of a build. Nothing is asked before something is looked up. */
-export function openBuildCaches(given: Omit<CachesContext, 'facts'>): BuildCaches {
+/**
+ * Opens the caches of a build. Nothing is asked before something is looked up.
+ *
+ * @throws {UserError} `ERR_CACHE_SERVER_URL` where a token would be sent in clear: no fault of a cache that a build goes on without
+ */
+export function openBuildCaches(given: Omit<CachesContext, 'facts' | 'servers'>): BuildCaches {
   const { run, internal } = given
   let facts: BuildkitFacts | undefined
-  const context = { ...given, facts: () => facts }
+  const context = { ...given, facts: () => facts, servers: createServerAnswers() }
   const { machine, options } = run
+  for (const cache of [...(options.cacheFrom ?? []), ...(options.cacheTo ?? [])])
+    if (cache.type === 'server') refuseTokenInClear(cache, machine.network.insecureHosts ?? [])
   const warn = (message: string) => internal.warn({ rule: 'RemoteCache', message, source: null })
   const required = options.cacheRequired ?? false
   const caches = openCaches({
@@ -114,12 +124,12 @@ function openersOf({ run }: CachesContext): CacheOpeners {
   return run.machine.options.cacheOpeners ?? cacheOpeners
 }
 
-function toolsOf({ run, internal, facts }: CachesContext, tell?: (line: string) => void): OpenTools {
+function toolsOf({ run, internal, facts, servers }: CachesContext, tell?: (line: string) => void): OpenTools {
   const { store, registry, now, network, options } = run.machine
   const warn = (message: string) => internal.warn({ rule: 'RemoteCache', message, source: null })
   const builder = `tsbuild/${options.version ?? 'unknown'}`
   const knownServers = options.knownCacheServers
-  return { store, registry, now, builder, buildkit: facts, network, knownServers, tell, warn }
+  return { store, registry, now, builder, buildkit: facts, network, knownServers, servers, tell, warn }
 }
 
 /** Opened at the first question: whoever cannot open it is treated like one that does not answer. */

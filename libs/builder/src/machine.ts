@@ -55,6 +55,7 @@ export async function openMachine(options: BuilderOptions): Promise<Machine> {
     network: {
       ca: options.trustCa ?? [],
       proxy: proxyOf(options),
+      insecureHosts: options.insecureRegistries ?? [],
       certificates: async (host) => (await options.registryHosts?.())?.certificates(host),
     },
     randomId,

@@ -126,7 +126,9 @@ export const errorCodes = {
   ERR_CACHE_SERVER: transient(
     'A cache-server does not answer, refuses, or answers something that makes no sense.',
   ),
-  ERR_CACHE_SERVER_URL: user('What should be the URL of a cache-server is none.'),
+  ERR_CACHE_SERVER_URL: user(
+    'What should be the URL of a cache-server is none, or a token would go to it in clear.',
+  ),
   ERR_CACHE_SERVER_KEY: environment('A cache-server signs with another key than at the first contact.'),
   ERR_CACHE_SCOPE: user('What should name a scope of a shared cache does not.'),
   ERR_CACHE_KEY: user('The key of a cache-server cannot be read or used.'),

@@ -77,6 +77,15 @@ describe('uploadBlob()', () => {
     expect(sent()).toBe(layer.length)
   })
 
+  it('does not ask for a blob that is said to be missing, which may be there by now all the same', async () => {
+    const { registry, client, reference, stored } = await setUp()
+    const options = { isMissing: true }
+    for (const _ of ['missing', 'there by now'])
+      expect(await client.uploadBlob(reference, descriptor, openLayer, options)).toBe('uploaded')
+    expect(registry.requests.filter(({ method }) => method === 'HEAD')).toEqual([])
+    expect(stored()).toBe(true)
+  })
+
   it('mounts the blob from another repository, and sends it where that does not work (REGF-08)', async () => {
     const { registry, client, reference, sent } = await setUp()
     registry.blobs.set(`base@${descriptor.digest}`, layer)

@@ -91,6 +91,8 @@ export interface TransferOptions extends CallOptions {
 export interface UploadOptions extends TransferOptions {
   /** Repositories of the same registry that probably have the blob: mounted from there instead of sent. */
   readonly mountFrom?: readonly string[] | undefined
+  /** The registry said just now that it lacks the blob: it is not asked again. Default false. */
+  readonly isMissing?: boolean | undefined
 }
 
 /** For {@link RegistryClient.referrers}. */

@@ -9,7 +9,7 @@ export async function uploadBlob(
   blob: LocalBlob,
   options: UploadOptions,
 ): Promise<UploadOutcome> {
-  if (await hasBlob(connection, blob, options)) return 'exists'
+  if (options.isMissing !== true && (await hasBlob(connection, blob, options))) return 'exists'
   let begun: string | undefined
   for (const repository of options.mountFrom ?? []) {
     const answer = await mountBlob(connection, blob, repository, options)

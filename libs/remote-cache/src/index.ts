@@ -4,6 +4,8 @@ export type { CacheIndex, IndexedStep } from './index-format/types.ts'
 export type { InlineLayer } from './inline/write-inline.ts'
 export { inlineCacheMembers } from './inline/write-inline.ts'
 export { cacheOpeners } from './openers.ts'
+export { createServerAnswers, type ServerAnswers } from './server/server-answers.ts'
+export { refuseTokenInClear } from './server/token-in-clear.ts'
 export type {
   Caches,
   CachesOptions,

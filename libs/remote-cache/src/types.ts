@@ -8,6 +8,7 @@ import type { RegistryClient, RegistryClientOptions, RegistryHosts } from '@tsbu
 import type { CachedLayerRef, LayerRef } from '@tsbuild/snapshot'
 import type { CacheRecord, PlannedStep, WantedRecord } from '@tsbuild/solver'
 import type { Store, StoredLayer } from '@tsbuild/store'
+import type { ServerAnswers } from './server/server-answers.ts'
 
 /** `--cache-from`. An image with an inline cache is of type `registry`. @see spec/interface.md 5.3 */
 export type CacheSource =
@@ -37,6 +38,8 @@ export interface ServerPlace {
   readonly identity?: CiIdentity | undefined
   /** Keys that may sign for scopes. Undefined: the server's own, as it was at the first contact. */
   readonly policy?: ServerKeys | undefined
+  /** A token may be shown to it over plain HTTP, though it is another machine. */
+  readonly insecure?: boolean | undefined
 }
 
 /** Who a CI job is, as its CI says it: an OIDC token, or where one is had. All of it is secret. */
@@ -182,10 +185,13 @@ export interface OpenTools {
   readonly builder: string
   /** How a cache-server is reached: as registries are. */
   readonly network?:
-    | (Pick<RegistryClientOptions, 'ca' | 'proxy'> & Partial<Pick<RegistryHosts, 'certificates'>>)
+    | (Pick<RegistryClientOptions, 'ca' | 'proxy' | 'insecureHosts'> &
+        Partial<Pick<RegistryHosts, 'certificates'>>)
     | undefined
   /** A file of the user's that remembers keys of cache-servers; undefined: every contact is the first one. */
   readonly knownServers?: string | undefined
+  /** What cache-servers of this build said already; undefined: each cache asks for itself. */
+  readonly servers?: ServerAnswers | undefined
   /** Says a line about what is done. */
   readonly tell?: ((line: string) => void) | undefined
   /** Shows a warning about a cache that goes on being used. */

@@ -83,6 +83,7 @@ function word<Word extends string>(
 const registry = ['registry'] as const
 const local = ['local'] as const
 const server = ['server'] as const
+const reached: readonly CacheType[] = ['registry', 'server']
 const written: readonly CacheType[] = ['registry', 'local']
 const sent: readonly CacheType[] = [...written, 'server']
 
@@ -92,7 +93,7 @@ const sent: readonly CacheType[] = [...written, 'server']
  */
 export const cacheAttributes: readonly CacheAttribute[] = [
   text('ref', { from: registry, to: registry }, (ref) => ({ ref })),
-  flag('registry.insecure', { from: registry, to: registry }, 'insecure'),
+  flag('registry.insecure', { from: reached, to: reached }, 'insecure'),
   text('src', { from: local }, (src) => ({ src })),
   text('dest', { to: local }, (dest) => ({ dest })),
   text('tag', { from: local, to: local }, (tag) => ({ tag })),

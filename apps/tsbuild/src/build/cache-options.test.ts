@@ -35,6 +35,10 @@ describe('parseCacheSource()', () => {
       `type=local,src=/c,tag=x,digest=sha256:${hex}`,
       [{ type: 'local', src: '/c', tag: 'x', digest: `sha256:${hex}` }],
     ],
+    [
+      'type=server,url=http://c:1,registry.insecure=true',
+      [{ type: 'server', url: 'http://c:1', insecure: true }],
+    ],
     ['type=server,url=http://127.0.0.1:1/', [{ type: 'server', url: 'http://127.0.0.1:1' }]],
     [
       'type=server,url=https://c/base,keys=k',

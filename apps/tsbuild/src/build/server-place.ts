@@ -14,10 +14,11 @@ import type { CacheFlag } from './cache-spec.ts'
  * @throws {UserError} `ERR_USAGE`
  */
 export function serverPlace(flag: CacheFlag, settings: CacheSettings, host: Host): ServerPlace {
-  const { keys } = settings
+  const { keys, insecure } = settings
   return {
     url: serverUrl(flag, settings),
     ...proof(flag, settings, host),
+    ...(insecure === undefined ? {} : { insecure }),
     ...(keys === undefined ? {} : { policy: { file: resolve(host.cwd, keys) } }),
   }
 }

@@ -106,12 +106,13 @@ export class BlobSender {
     }
   }
 
+  /** Of a blob that the server said to lack. */
   async #upload({ layer, open, places }: ExportableBlob, place: BlobPlace): Promise<void> {
     this.#signal.throwIfAborted()
     const { connection, repository, others } = place
     const mountFrom = places.includes(connection.name) ? others : []
     const reference = connection.reference(repository)
-    const options = { mountFrom, signal: this.#signal }
+    const options = { mountFrom, isMissing: true, signal: this.#signal }
     const outcome = await connection.registry.uploadBlob(reference, layer, open, options)
     if (outcome === 'uploaded') {
       this.counts.sentBlobs++

@@ -16,9 +16,11 @@ import type { ImageReference } from '@tsbuild/oci'
 import { createRegistryClient, noHosts, type RegistryClient } from '@tsbuild/registry'
 import { isRecord, parseJson, parseUrl } from '@tsbuild/shape'
 import { readUnverified, type Scope } from '@tsbuild/trust'
-import type { OpenTools, ServerPlace } from '../types.ts'
+import type { CiIdentity, OpenTools, ServerPlace } from '../types.ts'
 import { identityToken } from './ci-token.ts'
-import { loadTrust, type ServerTrust } from './server-trust.ts'
+import { createServerAnswers, type ServerAnswers } from './server-answers.ts'
+import { loadTrust, nameOf, type ServerTrust } from './server-trust.ts'
+import { refuseTokenInClear } from './token-in-clear.ts'
 
 /** How long a server may take to be reached, and to begin its answer: a look-up is worth no more. */
 const promptMs = 2000
@@ -40,7 +42,7 @@ export interface ServerCall {
 export interface ServerConnection {
   /** Its URL. */
   readonly name: string
-  /** What it says of itself and of the token, and whose signatures count; asked once. */
+  /** What it says of itself and of the token, and whose signatures count; asked once in a build. */
   trust(signal: AbortSignal): Promise<ServerTrust>
   /** @throws {EnvironmentError} `ERR_CACHE_SERVER` for whatever keeps an answer from coming, or is none */
   call(call: ServerCall): Promise<string>
@@ -65,6 +67,7 @@ class Connection implements ServerConnection {
   readonly #tools: OpenTools
   readonly #url: URL
   readonly #transport: Transport
+  readonly #answers: ServerAnswers
   #token: Promise<string | undefined> | undefined
   #trust: Promise<ServerTrust> | undefined
 
@@ -72,7 +75,9 @@ class Connection implements ServerConnection {
     this.name = place.url
     this.#place = place
     this.#tools = tools
+    this.#answers = tools.servers ?? createServerAnswers()
     this.#url = serverUrl(place.url)
+    refuseTokenInClear(place, tools.network?.insecureHosts ?? [])
     const { ca, proxy, certificates = async () => undefined } = tools.network ?? {}
     const timeouts = { connectMs: promptMs, headersMs: promptMs }
     this.#transport = createTransport({ ca, proxy, certificates, timeouts })
@@ -116,6 +121,12 @@ class Connection implements ServerConnection {
   }
 
   async #askTrust(signal: AbortSignal): Promise<ServerTrust> {
+    const token = await this.#tokenOf(signal)
+    const key = JSON.stringify([nameOf(this.#url), this.#place.policy?.file, token])
+    return await this.#answers.trusts.get(key, () => this.#newTrust(signal), signal)
+  }
+
+  async #newTrust(signal: AbortSignal): Promise<ServerTrust> {
     const written = await this.call({ method: 'GET', path: '/v1/capabilities', purpose: 'look up', signal })
     const capabilities: Capabilities | undefined = parseCapabilities(written)
     if (capabilities === undefined)
@@ -136,6 +147,7 @@ class Connection implements ServerConnection {
     const response = await this.#send(call, token)
     if (response.status !== 401 || token === undefined) return await this.#read(response)
     this.#token = undefined
+    this.#answers.tokens.forget(this.#identityKey)
     const another = await this.#tokenOf(call.signal)
     if (another === token) return await this.#read(response)
     await response.discard()
@@ -186,6 +198,14 @@ class Connection implements ServerConnection {
     const { token, identity } = this.#place
     if (token !== undefined) return await token()
     if (identity === undefined) return undefined
+    return await this.#answers.tokens.get(this.#identityKey, () => this.#exchange(identity, signal), signal)
+  }
+
+  get #identityKey(): string {
+    return JSON.stringify([nameOf(this.#url), this.#place.identity])
+  }
+
+  async #exchange(identity: CiIdentity, signal: AbortSignal): Promise<string> {
     const audience = `${this.#url.origin}${this.#base}`
     const proof = await identityToken(identity, audience, this.#transport, signal)
     const body = { token: proof }

@@ -44,6 +44,13 @@ const cut = (part: Buffer) =>
     })(),
   )
 
+/** Brings some bytes, and then neither more nor an end. */
+function stopping(part: Buffer): Readable {
+  const stream = new Readable({ read() {} })
+  if (part.length > 0) stream.push(part)
+  return stream
+}
+
 describe('fetchCached()', () => {
   it('takes up again where a connection broke', async () => {
     const store = await temporaryStore()
@@ -93,5 +100,45 @@ describe('fetchCached()', () => {
     const fetching = fetchCached({ store, importers: [broken] }, blobIn('broken'), signal)
     await expect(fetching).rejects.toMatchObject({ code: 'ERR_CACHE_LAYER' })
     expect(broken.offsets).toEqual([0])
+  })
+
+  it('takes up again once where bytes stop, from where they did', async () => {
+    const store = await temporaryStore()
+    const from = place('slow', (offset, request) =>
+      request === 1 ? stopping(bytes.subarray(0, 10_000)) : Readable.from([bytes.subarray(offset)]),
+    )
+    warnings.length = 0
+    await fetchCached({ store, importers: [from], stallMs: 20 }, blobIn('slow'), signal)
+    expect([from.offsets, warnings, from.guard.isAlive]).toEqual([[0, 10_000], [], true])
+    expect((await store.blobs.read(blobIn().digest)).equals(bytes)).toBe(true)
+  })
+
+  it('gives a cache up that stops again, or brings nothing: no later layer waits for it', async () => {
+    const opened: AbortSignal[] = []
+    const silent = place('silent', () => stopping(Buffer.alloc(0)))
+    const again = place('again', (offset) => stopping(bytes.subarray(offset, offset + 100)))
+    for (const [one, offsets] of [
+      [silent, [0]],
+      [again, [0, 100]],
+    ] as const) {
+      const store = await temporaryStore()
+      const { name, openBlob } = one.importer
+      const importer: CacheImporter = {
+        ...one.importer,
+        openBlob: (layer, blob, offset, aborted) => {
+          opened.push(aborted)
+          return openBlob(layer, blob, offset, aborted)
+        },
+      }
+      warnings.length = 0
+      const options = { store, importers: [{ ...one, importer }], stallMs: 20 }
+      for (const _ of ['first layer', 'next layer'])
+        await expect(fetchCached(options, blobIn(name), signal)).rejects.toMatchObject({
+          code: 'ERR_CACHE_LAYER',
+        })
+      expect(one.offsets, name).toEqual(offsets)
+      expect(warnings).toEqual([`Cache "${name}" is not used any further: no bytes came for 0.02 s`])
+    }
+    expect(opened.map(({ aborted }) => aborted)).toEqual([true, true, true])
   })
 })

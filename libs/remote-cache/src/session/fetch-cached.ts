@@ -7,14 +7,31 @@ import type { CachedBlobRef, FetchWatcher } from '@tsbuild/snapshot'
 import { onDisk, type Store } from '@tsbuild/store'
 import type { GuardedImporter } from './look-ups.ts'
 
-/** A cache that sends nothing of a layer for this long has lost it. */
+/** A cache that sends nothing of a layer for this long stalls. */
 export const stalledMs = 2000
 /** A connection that broke after it had brought something is opened again, so often. */
 const attempts = 4
+/** One that stalls after it had brought something may only be slow: it is opened again once for a layer. */
+const stalls = 1
 
-/** Brings the blob of a layer into the store from the first place that has it whole. */
+/** What layers are fetched with. */
+export interface FetchOptions {
+  readonly store: Store
+  /** In the order in which they are tried. */
+  readonly importers: readonly GuardedImporter[]
+  /** Default {@link stalledMs}. */
+  readonly stallMs?: number | undefined
+}
+
+/** A cache sent nothing for too long. */
+class Stall extends Error {}
+
+/**
+ * Brings the blob of a layer into the store from the first place that has it whole. A cache that stalls is not asked any more: the next
+ * layer would wait as long.
+ */
 export async function fetchCached(
-  { store, importers }: { readonly store: Store; readonly importers: readonly GuardedImporter[] },
+  { store, importers, stallMs = stalledMs }: FetchOptions,
   blob: CachedBlobRef,
   signal: AbortSignal,
   watcher?: FetchWatcher,
@@ -24,11 +41,12 @@ export async function fetchCached(
   let reason: unknown = new Error('none of the caches of this build has it')
   for (const place of has) {
     try {
-      await fetchFrom(store, place, blob, signal, watcher)
+      await fetchFrom(store, bytesOf(place, blob, { signal, stallMs }), blob, watcher)
       return
     } catch (error) {
       if (signal.aborted || isOfMachine(error)) throw error
-      place.guard.complain(error)
+      if (error instanceof Stall) place.guard.fail(error)
+      else place.guard.complain(error)
       reason = error
     }
   }
@@ -50,9 +68,8 @@ function isOfMachine(error: unknown): boolean {
 
 async function fetchFrom(
   store: Store,
-  place: GuardedImporter,
+  bytes: AsyncIterable<Buffer>,
   blob: CachedBlobRef,
-  signal: AbortSignal,
   watcher: FetchWatcher | undefined,
 ): Promise<void> {
   const { digest, size } = blob
@@ -62,7 +79,7 @@ async function fetchFrom(
     const hash = createHash('sha256')
     watcher?.begins(ingest.path)
     let position = 0
-    for await (const chunk of bytesOf(place, blob, signal)) {
+    for await (const chunk of bytes) {
       await onDisk('write', ingest.path, () => file.write(chunk, position))
       hash.update(chunk)
       position += chunk.byteLength
@@ -78,38 +95,43 @@ async function fetchFrom(
   }
 }
 
-/** The bytes of a blob from one cache, taken up again where a connection broke. */
-export async function* bytesOf(
+/** The bytes of a blob from one cache, taken up again where a connection broke or stalled. */
+async function* bytesOf(
   { importer }: GuardedImporter,
   blob: CachedBlobRef,
-  signal: AbortSignal,
-  from = 0,
+  { signal, stallMs }: { readonly signal: AbortSignal; readonly stallMs: number },
 ): AsyncGenerator<Buffer> {
   const { layer, kind: _, ...stored } = blob
-  let position = from
+  let position = 0
+  let stalled = 0
   for (let attempt = 1; position < blob.size; attempt++) {
     const before = position
+    const given = new AbortController()
     try {
-      const stream = await stalling(importer.openBlob(layer, stored, position, signal))
+      const opening = importer.openBlob(layer, stored, position, AbortSignal.any([signal, given.signal]))
+      const stream = await stalling(opening, stallMs)
       if (stream === undefined) throw new Error(`layer ${blob.digest} is not there any more`)
-      for await (const chunk of chunksOf(stream)) {
+      for await (const chunk of chunksOf(stream, stallMs)) {
         position += chunk.byteLength
         if (position > blob.size) throw new RangeError(`layer ${blob.digest} has more bytes there`)
         yield chunk
       }
       if (position < blob.size) throw new Error(`layer ${blob.digest} ends too early there`)
     } catch (error) {
+      if (error instanceof Stall) stalled++
+      // What did not come in time is not to come beside the next attempt.
+      given.abort()
       const isProgress = position > before && !(error instanceof RangeError)
-      if (signal.aborted || !isProgress || attempt >= attempts) throw error
+      if (signal.aborted || !isProgress || attempt >= attempts || stalled > stalls) throw error
     }
   }
 }
 
-async function* chunksOf(stream: Readable): AsyncGenerator<Buffer> {
+async function* chunksOf(stream: Readable, stallMs: number): AsyncGenerator<Buffer> {
   const iterator = stream[Symbol.asyncIterator]()
   try {
     for (;;) {
-      const { done, value } = await stalling(iterator.next())
+      const { done, value } = await stalling(iterator.next(), stallMs)
       if (done === true) return
       yield Buffer.isBuffer(value) ? value : Buffer.from(value)
     }
@@ -118,11 +140,11 @@ async function* chunksOf(stream: Readable): AsyncGenerator<Buffer> {
   }
 }
 
-/** @throws where nothing comes for too long */
-async function stalling<T>(coming: Promise<T>): Promise<T> {
+/** @throws {Stall} where nothing comes for too long */
+async function stalling<T>(coming: Promise<T>, stallMs: number): Promise<T> {
   coming.catch(() => {})
   return await new Promise<T>((resolve, reject) => {
-    const timer = setTimeout(() => reject(new Error(`no bytes came for ${stalledMs / 1000} s`)), stalledMs)
+    const timer = setTimeout(() => reject(new Stall(`no bytes came for ${stallMs / 1000} s`)), stallMs)
     coming.then(resolve, reject).finally(() => clearTimeout(timer))
   })
 }

@@ -9,6 +9,13 @@ export interface GuardOptions {
   readonly required: boolean
 }
 
+/** How long something may take, and what is said where it takes longer. */
+export interface TimeLimit {
+  /** None is left where it is 0 or less: nothing is begun then. */
+  readonly ms: number
+  readonly why: string
+}
+
 /**
  * One cache elsewhere, and whether it can still be counted on. The first failure is said once; then nobody asks it any more: a build
  * without its caches is slower, and no less right.
@@ -25,7 +32,7 @@ export interface Guard {
   ask<T>(
     body: (signal: AbortSignal) => Promise<T>,
     signal: AbortSignal,
-    limitMs: number,
+    limit: TimeLimit,
   ): Promise<T | undefined>
   /** Something is wrong that leaves the rest of the cache usable: said once. @throws {EnvironmentError} `ERR_CACHE` */
   complain(error: unknown): void
@@ -53,10 +60,10 @@ export function createGuard(name: string, direction: 'from' | 'to', { warn, requ
     get isAlive() {
       return isAlive
     },
-    async ask(body, signal, limitMs) {
+    async ask(body, signal, limit) {
       if (!isAlive) return undefined
       try {
-        return await within(body, signal, limitMs)
+        return await within(body, signal, limit)
       } catch (error) {
         if (signal.aborted) throw error
         fail(error)
@@ -81,20 +88,21 @@ function failureOf(direction: 'from' | 'to', name: string, reason: string, cause
 async function within<T>(
   body: (signal: AbortSignal) => Promise<T>,
   outer: AbortSignal,
-  limitMs: number,
+  { ms, why }: TimeLimit,
 ): Promise<T> {
   outer.throwIfAborted()
+  const slow = new EnvironmentError('ERR_CACHE', why)
+  if (ms <= 0) throw slow
   const late = new AbortController()
   const signal = AbortSignal.any([outer, late.signal])
   setMaxListeners(0, signal)
   const working = body(signal)
   working.catch(() => {})
   return await new Promise<T>((resolve, reject) => {
-    const slow = new EnvironmentError('ERR_CACHE', `it did not answer within ${limitMs / 1000} s`)
     const timer = setTimeout(() => {
       late.abort(slow)
       reject(slow)
-    }, limitMs)
+    }, ms)
     const onAbort = () => reject(outer.reason)
     outer.addEventListener('abort', onAbort, { once: true })
     const end = () => {

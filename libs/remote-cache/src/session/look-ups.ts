@@ -3,14 +3,20 @@ import { type CacheRecord, definitionKey, type PlannedStep, type WantedRecord } 
 import type { CacheImporter, FoundRecord } from '../types.ts'
 import type { Guard } from './guard.ts'
 import type { FoundRecords } from './merge-found.ts'
+import type { WaitBudget } from './wait-budget.ts'
 
-/** Look-ups take this long at most, all together, before a build goes on without. */
+/** A build waits this long at most for the look-ups of one cache, all together; then it goes on without it. */
 export const lookUpMs = 2000
 
 /** An importer and its guard. */
 export interface GuardedImporter {
   readonly importer: CacheImporter
   readonly guard: Guard
+}
+
+/** One that is asked what it has. */
+export interface AskedImporter extends GuardedImporter {
+  readonly budget: WaitBudget
 }
 
 /** The key of each step that follows from what is known, as a solver would make it. */
@@ -40,7 +46,7 @@ export function keysOf(
  * over, while anything new is found.
  */
 export async function planAll(
-  importers: readonly GuardedImporter[],
+  importers: readonly AskedImporter[],
   steps: readonly PlannedStep[],
   found: FoundRecords,
   {
@@ -60,16 +66,26 @@ export async function planAll(
     // Each round brought something; what the next one would bring is less and less.
     if (leftMs <= 0) return
     const answers = await Promise.all(
-      asked.map(({ importer, guard }) =>
-        guard.ask((aborted) => importer.plan(steps, known, aborted), signal, leftMs),
-      ),
+      asked.map((one) => look(one, (aborted) => one.importer.plan(steps, known, aborted), signal, leftMs)),
     )
     const news = asked.filter((_, index) => found.add(answers[index] ?? []))
-    asked = importers.filter(({ guard }, index) => {
-      const others = news.filter(({ importer }) => importer !== importers[index]?.importer)
-      return guard.isAlive && others.length > 0
+    asked = importers.filter(({ importer, guard, budget }) => {
+      const isNewsToIt = news.some((other) => other.importer !== importer)
+      return guard.isAlive && isNewsToIt && budget.leftMs() > 0
     })
   }
+}
+
+/** Asks a cache for as long as its budget lasts. @param mostMs where this one question may not take all of it */
+async function look<T>(
+  { guard, budget }: AskedImporter,
+  body: (signal: AbortSignal) => Promise<T>,
+  signal: AbortSignal,
+  mostMs = Number.POSITIVE_INFINITY,
+): Promise<T | undefined> {
+  const why = `it did not answer within ${budget.totalMs / 1000} s${budget.isBegun ? ', all look-ups together' : ''}`
+  const ms = Math.min(mostMs, budget.leftMs())
+  return await budget.count(() => guard.ask(body, signal, { ms, why }))
 }
 
 /** Looks keys up as they come: those that come at a time are one request. */
@@ -79,12 +95,12 @@ export interface LookUps {
 }
 
 /** Makes it over some caches. */
-export function createLookUps(importers: readonly GuardedImporter[], found: FoundRecords): LookUps {
+export function createLookUps(importers: readonly AskedImporter[], found: FoundRecords): LookUps {
   let batch: { readonly wanted: WantedRecord[]; readonly done: Promise<void> } | undefined
   const send = async (wanted: readonly WantedRecord[], signal: AbortSignal) => {
     const answers = await Promise.all(
-      importers.map(({ importer, guard }) =>
-        guard.ask<readonly FoundRecord[]>((aborted) => importer.find(wanted, aborted), signal, lookUpMs),
+      importers.map((one) =>
+        look<readonly FoundRecord[]>(one, (aborted) => one.importer.find(wanted, aborted), signal),
       ),
     )
     for (const records of answers) found.add(records ?? [])

@@ -5,8 +5,16 @@ import type { Store } from '@tsbuild/store'
 import type { CacheImporter } from '../types.ts'
 import { fetchCached, goneLayer } from './fetch-cached.ts'
 import { createGuard, type GuardOptions } from './guard.ts'
-import { createLookUps, type GuardedImporter, keysOf, planAll } from './look-ups.ts'
+import {
+  type AskedImporter,
+  createLookUps,
+  type GuardedImporter,
+  keysOf,
+  lookUpMs,
+  planAll,
+} from './look-ups.ts'
 import { cachedOf, createFoundRecords } from './merge-found.ts'
+import { createWaitBudget } from './wait-budget.ts'
 
 /** What the caches of a build work with. */
 export interface CachesOptions extends GuardOptions {
@@ -40,9 +48,10 @@ export interface Caches {
 /** Puts the caches of a build together. Nothing is asked before the solver asks. */
 export function openCaches(options: CachesOptions): Caches {
   const { store, now } = options
-  const importers: readonly GuardedImporter[] = options.importers.map((importer) => ({
+  const importers: readonly AskedImporter[] = options.importers.map((importer) => ({
     importer,
     guard: createGuard(importer.name, 'from', options),
+    budget: createWaitBudget(lookUpMs, now),
   }))
   const found = createFoundRecords()
   const lookUps = createLookUps(importers, found)
