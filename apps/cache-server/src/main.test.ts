@@ -54,14 +54,27 @@ describe('main()', () => {
   it('makes a token, says what is in it, and takes it back', async () => {
     const made = await run(['token', 'create', '--dir', 'd', '--scope', 'acme/app:pr/7', '--ttl', '1h'])
     expect(made).toMatchObject({ code: 0, out: expect.stringMatching(/^[\w-]+\.[\w-]+\.[\w-]+\n$/) })
+    expect(made.err).toContain('There was no key in ')
+    const again = await run(['token', 'create', '--dir', 'd', '--scope', 'acme/app:pr/7'])
+    expect(again.err).not.toContain('There was no key in ')
     const inspected = await run(['token', 'inspect', '--dir', 'd'], made.out)
     expect(inspected.code).toBe(0)
+    expect(inspected.out).toMatch(/^counts +yes$/m)
     expect(inspected.out).toMatch(/^read +acme\/app:pr\/7, acme\/app:ref\/main$/m)
     const revoked = await run(['token', 'revoke', '--dir', 'd', '-'], made.out)
     expect(made.err).toContain(revoked.out.trim())
     const after = await run(['token', 'inspect', '--dir', 'd'], made.out)
     expect(after.code).toBe(1)
     expect(after.out).toContain('was revoked')
+  })
+
+  it('says that a token has ended, and that there is none', async () => {
+    const { out } = await run(['token', 'create', '--dir', 'd', '--scope', 'a:ref/main', '--ttl', '1s'])
+    const later = memoryHost({ cwd: dir, stdin: out, now: () => Date.now() + 60_000 })
+    expect(await main(['token', 'inspect', '--dir', 'd'], later)).toBe(1)
+    expect(later.out()).toMatch(/^counts +no: it has ended$/m)
+    const none = await run(['token', 'inspect', '--dir', 'd'], '')
+    expect(none).toMatchObject({ code: 2, err: expect.stringContaining('there is none') })
   })
 
   it('does not believe the token of another server', async () => {

@@ -18,7 +18,7 @@ ${rows.map(([usage, summary]) => `  ${usage.padEnd(width)}${summary}`).join('\n'
 Examples:
   cache-server --dir /var/cache/tsbuild            for this machine alone
   cache-server --config /etc/tsbuild/cache.toml    as the file says
-  cache-server token create --dir /var/cache/tsbuild --write acme/app:ref/main
+  cache-server token create --dir /var/cache/tsbuild --scope acme/app:ref/main
 
 Environment: TSBUILD_CACHE_SERVER_CONFIG, and one variable for each setting.
 `

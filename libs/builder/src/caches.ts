@@ -17,6 +17,7 @@ import {
   type Exports,
   type ExportTarget,
   inlineCacheMembers,
+  keysOf,
   type OpenTools,
   openCaches,
   openExports,
@@ -158,7 +159,8 @@ function importerOf(context: CachesContext, source: CacheSource): CacheImporter 
       const shown = (said: typeof status) => {
         status = said
       }
-      return await showImport(context, given, { plan, shown }, signal)
+      const isWanted = () => [...keysOf(steps, known)].some((key) => known(key) === undefined)
+      return await showImport(context, given, { plan, isWanted, shown }, signal)
     },
     find: async (wanted, signal) => (await open()).find(wanted, signal),
     openBlob: async (layer, blob, offset, signal) => (await open()).openBlob(layer, blob, offset, signal),
@@ -172,8 +174,14 @@ async function showImport<T extends readonly unknown[]>(
   name: string,
   {
     plan,
+    isWanted,
     shown,
-  }: { readonly plan: () => Promise<T>; readonly shown: (status: (id: string) => void) => void },
+  }: {
+    readonly plan: () => Promise<T>
+    /** Whether anything is left to look for. */
+    readonly isWanted: () => boolean
+    readonly shown: (status: (id: string) => void) => void
+  },
   signal: AbortSignal,
 ): Promise<T> {
   const outcome = await internal.run(`importing cache from ${name}`, async (vertex) => {
@@ -190,7 +198,7 @@ async function showImport<T extends readonly unknown[]>(
     shown(status)
     try {
       const found = await Promise.race([plan(), whenAborted(signal)])
-      status(`${found.length} ${found.length === 1 ? 'step' : 'steps'} found`)
+      status(foundText(found.length, isWanted()))
       return { found }
     } catch (error) {
       status('not available')
@@ -199,6 +207,12 @@ async function showImport<T extends readonly unknown[]>(
   })
   if ('found' in outcome) return outcome.found
   throw outcome.error
+}
+
+/** A cache that had nothing to give is not one that was not asked. */
+function foundText(found: number, isWanted: boolean): string {
+  if (found === 0 && !isWanted) return 'nothing to look for'
+  return `${found} ${found === 1 ? 'step' : 'steps'} found`
 }
 
 function whenAborted(signal: AbortSignal): Promise<never> {

@@ -14,7 +14,7 @@ export type {
   ExportTarget,
   SolvedLayer,
 } from './session/index.ts'
-export { openCaches, openExports } from './session/index.ts'
+export { keysOf, openCaches, openExports } from './session/index.ts'
 export type {
   BuildkitFacts,
   CacheExporter,

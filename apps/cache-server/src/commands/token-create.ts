@@ -14,11 +14,15 @@ export async function run(argv: readonly string[], host: Host): Promise<number> 
   parseArguments(command, argv)
   const claims = claimsOf(command.opts<TokenFlags>(), randomUUID())
   const settings = await settingsOf(command, host)
-  const [key] = (await openKeyRing(directoryOf(settings))).keys
+  const dir = directoryOf(settings)
+  const { keys, isNew } = await openKeyRing(dir)
+  const [key] = keys
   const token = await mintToken(key, claims, host.now())
   host.stdout.write(`${token}\n`)
   const ends = new Date(host.now() + claims.ttl * 1000).toISOString()
   const { read, write = 'nothing', operations, id, subject } = claims
+  // Of a directory that was meant to be another one nobody would believe the token.
+  if (isNew) host.stderr.write(visible(`There was no key in ${dir}: a new one was made\n`))
   host.stderr.write(
     visible(
       `${subject}: ${operations.join(', ')}; writes ${write}; reads ${read.join(', ') || 'no scope'}\nEnds ${ends}; \`cache-server token revoke ${id}\` ends it before\n`,

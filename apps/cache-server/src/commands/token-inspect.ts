@@ -24,13 +24,18 @@ export async function run(argv: readonly string[], host: Host): Promise<number> 
   const isRevoked = (id: string) => revoked.some((one) => one.id === id)
   const verdict = await verifyToken(token, keys, { ...tokenParties, now: host.now(), isRevoked })
   const rows = Object.entries(claims).map(([name, value]) => [name, shown(name, value)])
-  host.stdout.write(visible(formatTable([...rows, ['counts', verdict.reason ?? 'yes']])))
+  host.stdout.write(visible(formatTable([...rows, ['counts', saidOf(verdict.reason)]])))
   return verdict.grant === undefined ? exitCodes.user : exitCodes.success
 }
 
 /** The text of `cache-server token inspect --help`. */
 export function help(): string {
   return helpText(inspectCommand())
+}
+
+function saidOf(reason: string | undefined): string {
+  if (reason === undefined) return 'yes'
+  return reason.startsWith('ERR_JWT_EXPIRED') ? 'no: it has ended' : `no: ${reason}`
 }
 
 function shown(name: string, value: unknown): string {

@@ -8,6 +8,8 @@ import { formatSigningKey, parseSigningKey, type SigningKey, signingKeyOf } from
 export interface KeyRing {
   /** Newest first: the first signs, each is believed. */
   readonly keys: readonly [SigningKey, ...SigningKey[]]
+  /** There was no key before. */
+  readonly isNew: boolean
 }
 
 const keyName = /^(\d{6})\.pem$/
@@ -21,12 +23,12 @@ const keyName = /^(\d{6})\.pem$/
  */
 export async function openKeyRing(dir: string): Promise<KeyRing> {
   const found = await readKeys(dir)
-  if (isSome(found)) return { keys: found }
-  await addKey(dir, 1)
+  if (isSome(found)) return { keys: found, isNew: false }
+  const isNew = await addKey(dir, 1)
   const made = await readKeys(dir)
   if (!isSome(made))
     throw new EnvironmentError('ERR_STORE_OPEN', `Cannot keep a key in "${dir}": it is gone again`)
-  return { keys: made }
+  return { keys: made, isNew }
 }
 
 /** Makes a new key, which signs from now on; those before are believed until they are removed. */

@@ -76,6 +76,9 @@ describe('parseCacheSource()', () => {
   it('proposes the name that was meant', () => {
     expect(hintsOf('type=registri,ref=x')).toEqual(['Did you mean `registry`?'])
     expect(hintsOf('type=registry,rf=x')).toEqual(['Did you mean `ref`?'])
+    expect(hintsOf('http://127.0.0.1:7070')).toEqual(['A cache-server is `type=server,url=URL`.'])
+    expect(hintsOf('./cache')).toEqual(['A directory is `type=local,src=DIR`.'])
+    expect(hintsOf('type=server,url=127.0.0.1:7070')).toEqual(['For example `url=http://127.0.0.1:7070`.'])
     expect(hintsOf('type=local,dest=x')).toEqual(['The directory that is read is `src`.'])
   })
 

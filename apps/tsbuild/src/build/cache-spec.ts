@@ -60,6 +60,13 @@ export class CacheFlag {
     return new UserError('ERR_USAGE', `Cannot parse ${this.#what()}: ${state}`, { hints })
   }
 
+  /** What is meant by a name of a cache that is no reference: the address of a server, or a directory. */
+  hintsOf(ref: string): readonly string[] {
+    if (/^https?:\/\//.test(ref)) return ['A cache-server is `type=server,url=URL`.']
+    if (!/^[./~]/.test(ref)) return []
+    return [`A directory is \`type=local,${this.#direction === 'from' ? 'src' : 'dest'}=DIR\`.`]
+  }
+
   #what(): string {
     const shown = this.#text.replace(/(\btoken\s*=\s*)[^,"]*/gi, '$1***').replace(/\/\/[^/,@]*@/g, '//***@')
     return `cache "${shown}"`
@@ -189,7 +196,9 @@ function refOf(flag: CacheFlag, { ref }: CacheSettings): string {
   try {
     return formatReference(withDefaultTag(parseReference(ref)))
   } catch (error) {
-    throw isBuildError(error) ? flag.wrong(`"${ref}" is no reference of a registry`) : error
+    throw isBuildError(error)
+      ? flag.wrong(`"${ref}" is no reference of a registry`, flag.hintsOf(ref))
+      : error
   }
 }
 

@@ -27,7 +27,7 @@ function serverUrl(flag: CacheFlag, { url }: CacheSettings): string {
   if (url === undefined) throw flag.wrong('type "server" needs url=URL')
   const parsed = parseUrl(url)
   if (parsed === undefined || !/^https?:$/.test(parsed.protocol))
-    throw flag.wrong('url begins with https:// or http://')
+    throw flag.wrong('url begins with https:// or http://', ['For example `url=http://127.0.0.1:7070`.'])
   if (parsed.username !== '' || parsed.password !== '')
     throw flag.wrong('url holds a user or a password', [
       'A token is given with token-file=FILE or oidc=github.',

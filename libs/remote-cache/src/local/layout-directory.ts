@@ -213,6 +213,7 @@ function blobName(digest: Digest): string {
 const reasons: ReadonlyMap<string, string> = new Map([
   ['EACCES', 'permission denied'],
   ['ENOTDIR', 'a part of its path is no directory'],
+  ['EEXIST', 'it is no directory'],
   ['EROFS', 'its file system is read-only'],
   ['ENOSPC', 'the disk is full'],
   ['EDQUOT', 'the quota of the disk is used up'],

@@ -26,6 +26,8 @@ export interface BlobsOptions {
   readonly snapshotter: Snapshotter
   /** Brings the blob of a layer that is elsewhere into the store. */
   readonly fetch: (layer: BlobRef, signal: AbortSignal) => Promise<void>
+  /** Of the build. Outputs wait for the same layers: a cache that is given up must not end the making of them. */
+  readonly signal: AbortSignal
 }
 
 /** Blobs of layers, for those who send them. */
@@ -40,7 +42,7 @@ export interface Blobs {
 }
 
 /** Gives blobs that the store has, and makes or fetches the others when they are asked for. */
-export function createBlobs({ store, snapshotter, fetch }: BlobsOptions): Blobs {
+export function createBlobs({ store, snapshotter, fetch, signal: building }: BlobsOptions): Blobs {
   const limit = pLimit(madeAtATime)
   const stored = (layer: StoredLayer): ExportableBlob => ({
     layer,
@@ -59,8 +61,8 @@ export function createBlobs({ store, snapshotter, fetch }: BlobsOptions): Blobs 
       ),
     places: blob.kind === 'image' ? [blob.reference] : blob.layer.places,
   })
-  const made = async (id: Parameters<Snapshotter['layerBlob']>[0], form: LayerForm, signal: AbortSignal) => {
-    const blob = await snapshotter.layerBlob(id, form, { signal })
+  const made = async (id: Parameters<Snapshotter['layerBlob']>[0], form: LayerForm) => {
+    const blob = await snapshotter.layerBlob(id, form, { signal: building })
     const { format, level } = form.compression
     const written = { format, level: format === 'none' ? 0 : level, clampMtime: form.clampMtime }
     return stored({ ...blob, form: written })
@@ -77,10 +79,10 @@ export function createBlobs({ store, snapshotter, fetch }: BlobsOptions): Blobs 
           const found = form === undefined ? blobToUnpack(layer) : blobInForm(layer, form, false)
           if (found !== undefined) return elsewhere(found, storedOf(found), signal)
           const id = await snapshotter.topmost({ layers: [...below, layer] }, signal)
-          return await made(id, form ?? usualForm, signal)
+          return await made(id, form ?? usualForm)
         }
         const known = form === undefined ? await storedInAnyForm(store, layer.id) : undefined
-        return known === undefined ? await made(layer.id, form ?? usualForm, signal) : stored(known)
+        return known === undefined ? await made(layer.id, form ?? usualForm) : stored(known)
       }),
   }
 }

@@ -57,7 +57,7 @@ describe('openExports()', () => {
       expect([new Set(cache.results.values()).size, cache.blobs.size, warnings]).toEqual([count, count, []])
       expect(lines[0]).toBe(`exporting cache to /${mode}`)
       expect(lines.at(-1)).toMatch(
-        new RegExp(`^${count} steps, ${count} layers sent \\(\\d+ bytes\\), 0 there already$`),
+        new RegExp(`^${count} steps, ${count} layers sent \\([\\d.]+ (bytes|KiB)\\), 0 there already$`),
       )
     }
   })

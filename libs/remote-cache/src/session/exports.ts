@@ -1,4 +1,5 @@
 import type { Digest } from '@tsbuild/digest'
+import { sizeText } from '@tsbuild/errors'
 import type { MergedGraph } from '@tsbuild/graph'
 import type { LayerRef } from '@tsbuild/snapshot'
 import type { CacheExporter, ExportedStep, ExportSummary, ExportTools } from '../types.ts'
@@ -169,7 +170,7 @@ async function finishOne(one: Export, finishing: Finishing): Promise<void> {
 }
 
 function summaryOf({ records, sentBlobs, sentBytes, skippedBlobs }: ExportSummary): string {
-  const sent = `${sentBlobs} ${sentBlobs === 1 ? 'layer' : 'layers'} sent (${sentBytes} bytes)`
+  const sent = `${sentBlobs} ${sentBlobs === 1 ? 'layer' : 'layers'} sent (${sizeText(sentBytes)})`
   return `${records} ${records === 1 ? 'step' : 'steps'}, ${sent}, ${skippedBlobs} there already`
 }
 

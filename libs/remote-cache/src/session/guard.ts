@@ -49,7 +49,9 @@ export function createGuard(name: string, direction: 'from' | 'to', { warn, requ
     if (required) throw failureOf(direction, name, reason, error)
     if (isSaid) return
     isSaid = true
-    warn(`${direction === 'from' ? 'Cache' : 'Cache export to'} "${redact(name)}" ${ending}: ${reason}`)
+    warn(
+      `${direction === 'from' ? 'Cache' : 'Cache export to'} "${redact(name)}" ${ending}: ${withHints(reason, error)}`,
+    )
   }
   const fail = (error: unknown) => {
     isAlive = false
@@ -77,11 +79,23 @@ export function createGuard(name: string, direction: 'from' | 'to', { warn, requ
 
 function failureOf(direction: 'from' | 'to', name: string, reason: string, cause: unknown) {
   const what = direction === 'from' ? 'use the cache' : 'export the cache to'
-  const hints = ['Without `--cache-required` the build goes on without it.']
+  const hints = [
+    ...hintsOf(cause).map((hint) => `${hint}.`),
+    'Without `--cache-required` the build goes on without it.',
+  ]
   return new EnvironmentError('ERR_CACHE', `Cannot ${what} "${redact(name)}": ${reason}`, {
     hints,
     cause: isBuildError(cause) ? cause : undefined,
   })
+}
+
+/** A warning is one line: what helps stands behind what happened. */
+function withHints(reason: string, error: unknown): string {
+  return [reason, ...hintsOf(error)].join('. ')
+}
+
+function hintsOf(error: unknown): readonly string[] {
+  return isBuildError(error) ? error.hints.map((hint) => redact(hint).replace(/\.$/, '')) : []
 }
 
 /** Whoever does not listen to the signal is not waited for either. */

@@ -1,4 +1,5 @@
 export type { Exports, ExportsOptions, ExportTarget, SolvedLayer } from './exports.ts'
 export { openExports } from './exports.ts'
+export { keysOf } from './look-ups.ts'
 export type { Caches, CachesOptions } from './open-caches.ts'
 export { openCaches } from './open-caches.ts'

@@ -199,6 +199,23 @@ describe('createGuard()', () => {
     ])
   })
 
+  it('says what helps, too', () => {
+    const error = new EnvironmentError('ERR_CACHE', 'it signs with another key', {
+      hints: ['Remove the entry.'],
+    })
+    const { guard, warnings } = guarded(createMemoryCache('c'))
+    guard.fail(error)
+    expect(warnings).toEqual([
+      'Cache "c" is not used any further: it signs with another key. Remove the entry',
+    ])
+    const needed = createGuard('c', 'from', { warn: () => {}, required: true })
+    expect(() => needed.fail(error)).toThrow(
+      expect.objectContaining({
+        hints: ['Remove the entry.', 'Without `--cache-required` the build goes on without it.'],
+      }),
+    )
+  })
+
   it('waits no longer than it may, also for what does not listen', async () => {
     const { guard, warnings } = guarded(createMemoryCache('slow'))
     expect(await guard.ask(() => new Promise(() => {}), signal, { ms: 1, why: 'it is slow' })).toBeUndefined()
