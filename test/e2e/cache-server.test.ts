@@ -339,7 +339,7 @@ describe('DISK-06', () => {
   it('a full disk is 507 with a code, reads go on, and so do writes when there is room again', async (context) => {
     needs(context, 'root', 'loop devices', 'program mkfs.ext4')
     disk = await makeDisk(join(folder, 'disk'), { megabytes: 24 })
-    const server = await start(join(disk.folder, 'cache'))
+    const server = await start(join(disk.folder, 'cache'), ['--limits-min-free', '0'])
     const [there, tooMuch] = [randomBytes(1_000_000), randomBytes(4_000_000)]
     expect((await putBlob(server.url, 'a/b', there)).status).toBe(201)
     disk.fillBytes(1_000_000)
