@@ -16,6 +16,7 @@ const nodeCodes = new Set([
   'ERR_TLS_CERT_ALTNAME_INVALID',
   // What a broken helper says in a test.
   'ERR_HTTP_REQUEST_TIMEOUT',
+  'ERR_JWT_EXPIRED',
   'ERR_BORED',
   // Made and caught inside of libs/registry; never shown.
   'ERR_INTERNAL_ADDRESS',

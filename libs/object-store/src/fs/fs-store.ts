@@ -3,7 +3,7 @@ import { type FileHandle, link, lstat, open, rename, rm, unlink, utimes } from '
 import { dirname } from 'node:path'
 import { Readable } from 'node:stream'
 import { setTimeout as delay } from 'node:timers/promises'
-import { EnvironmentError } from '@tsbuild/errors'
+import { EnvironmentError, isBuildError } from '@tsbuild/errors'
 import type { Locks } from '@tsbuild/store'
 import {
   boundsOf,
@@ -86,7 +86,7 @@ export class FsStore implements OpenObjectStore {
     ...[key, source, expected, options]: Parameters<ObjectStore['putIfAbsent']>
   ): Promise<boolean> {
     const path = this.#layout.object(key)
-    const staged = await this.#temporaries.stage(key, source, expected, options?.signal)
+    const staged = await this.#stage(key, source, expected, options)
     if (!isSourceFile(source)) return this.#nameAndForget(key, staged)
     try {
       return await this.#name(key, staged, path)
@@ -94,6 +94,19 @@ export class FsStore implements OpenObjectStore {
       if (!isElsewhere(error)) throw diskFailure(error, 'write object', path)
       const copy = await this.#temporaries.copy(key, source.path, expected, options?.signal)
       return this.#nameAndForget(key, copy)
+    }
+  }
+
+  /** What was deleted a moment ago still takes its room: who finds none waits for that. A stream can be read once only. */
+  async #stage(...[key, source, expected, options]: Parameters<ObjectStore['putIfAbsent']>): Promise<Staged> {
+    const stage = () => this.#temporaries.stage(key, source, expected, options?.signal)
+    try {
+      return await stage()
+    } catch (error) {
+      const isFull = isBuildError(error) && error.code === 'ERR_STORE_NO_SPACE'
+      if (!isFull || this.#resting.size === 0 || source instanceof Readable) throw error
+      await Promise.allSettled(this.#resting)
+      return await stage()
     }
   }
 
