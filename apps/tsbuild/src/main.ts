@@ -1,6 +1,5 @@
+import { classifyError, HelpRequested } from '@tsbuild/command-line'
 import { didYouMean, UserError } from '@tsbuild/errors'
-import { HelpRequested } from './argv/help-requested.ts'
-import { classifyError } from './classify-error.ts'
 import { type CommandRow, commands } from './commands.ts'
 import { exitCodeOf, exitCodes } from './exit-code.ts'
 import type { Host } from './host.ts'

@@ -1,10 +1,9 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { classifyError, excerpt } from '@tsbuild/command-line'
 import { EnvironmentError, InternalError, UserError } from '@tsbuild/errors'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { classifyError } from './classify-error.ts'
-import { excerpt } from './excerpt.ts'
 import { exitCodeOf } from './exit-code.ts'
 import { reportError } from './report-error.ts'
 

@@ -1,8 +1,7 @@
+import { goBooleans, keyValues } from '@tsbuild/command-line'
 import { Option } from 'commander'
 import { describe, expect, it } from 'vitest'
 import { splitCsv } from './csv.ts'
-import { goBooleans } from './go-booleans.ts'
-import { keyValues } from './values.ts'
 
 const usage = expect.objectContaining({ code: 'ERR_USAGE' })
 

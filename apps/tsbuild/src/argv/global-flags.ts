@@ -1,6 +1,6 @@
 import type { SpaceLimit } from '@tsbuild/builder'
+import { collect, oneOf } from '@tsbuild/command-line'
 import { type Command, Option } from 'commander'
-import { collect, oneOf } from './values.ts'
 
 /** What the flags of every command say. */
 export interface GlobalFlags {

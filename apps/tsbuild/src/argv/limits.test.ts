@@ -1,7 +1,7 @@
+import { parseSize } from '@tsbuild/command-line'
 import { Command } from 'commander'
 import { describe, expect, it } from 'vitest'
 import { limitOptions, parseLimits, parseShmSize, parseUlimits, ulimitOption } from './limits.ts'
-import { parseSize } from './sizes.ts'
 
 const gib = 1024 ** 3
 const usage = (message: RegExp) =>

@@ -1,8 +1,7 @@
 import type { StepLimits } from '@tsbuild/builder'
+import { badValue, collect, parseSize, parseWhole } from '@tsbuild/command-line'
 import { UserError } from '@tsbuild/errors'
 import { Option } from 'commander'
-import { badValue, parseSize, parseWhole } from './sizes.ts'
-import { collect } from './values.ts'
 
 /** The values of the flags that limit what processes use, as given. Names and forms are those of docker. */
 export interface LimitFlags {

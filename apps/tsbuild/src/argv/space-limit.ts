@@ -1,5 +1,5 @@
 import type { SpaceLimit } from '@tsbuild/builder'
-import { badValue, parseSize } from './sizes.ts'
+import { badValue, parseSize } from '@tsbuild/command-line'
 
 /**
  * Parses how much of a disk something may take: a size such as `100g`, a share of the file system such as `80%`, or `unlimited`.

@@ -1,8 +1,8 @@
 import { isIP } from 'node:net'
 import { posix, resolve } from 'node:path'
 import type { RunImageOptions, Volume } from '@tsbuild/builder'
+import { badValue, parseWhole } from '@tsbuild/command-line'
 import { UserError } from '@tsbuild/errors'
-import { badValue, parseWhole } from './sizes.ts'
 
 type Port = NonNullable<RunImageOptions['ports']>[number]
 

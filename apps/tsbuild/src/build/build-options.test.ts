@@ -1,6 +1,6 @@
+import { HelpRequested } from '@tsbuild/command-line'
 import { describe, expect, it } from 'vitest'
 import { parseArguments } from '../argv/command-line.ts'
-import { HelpRequested } from '../argv/help-requested.ts'
 import type { Host } from '../host.ts'
 import { memoryHost } from '../test-support/memory-host.ts'
 import { buildOptions } from './build-options.ts'

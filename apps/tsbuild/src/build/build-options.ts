@@ -1,7 +1,7 @@
 import type { BuildOptions, OutputSpec } from '@tsbuild/builder'
+import { keyValues } from '@tsbuild/command-line'
 import { UserError } from '@tsbuild/errors'
 import { splitCsv } from '../argv/csv.ts'
-import { keyValues } from '../argv/values.ts'
 import type { Host } from '../host.ts'
 import { parseAnnotation } from './annotations.ts'
 import { parseAttestations } from './attestations.ts'

@@ -1,4 +1,4 @@
-import { goBoolean } from '../argv/go-booleans.ts'
+import { goBoolean } from '@tsbuild/command-line'
 
 /** The caches that `type=` names, in the order of the documentation. */
 export const cacheTypes = ['registry', 'inline', 'local', 'server'] as const

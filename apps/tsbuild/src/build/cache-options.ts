@@ -1,6 +1,6 @@
 import type { BuildOptions, CacheTarget } from '@tsbuild/builder'
+import { goBoolean } from '@tsbuild/command-line'
 import { UserError } from '@tsbuild/errors'
-import { goBoolean } from '../argv/go-booleans.ts'
 import type { Host } from '../host.ts'
 import type { ConfigFile } from '../settings/config-file.ts'
 import { parseCacheSource, parseCacheTarget } from './cache-spec.ts'

@@ -1,8 +1,8 @@
 import type { BuildOptions } from '@tsbuild/builder'
+import { badValue, collect, keyValues, oneOf, parseDuration } from '@tsbuild/command-line'
 import { didYouMean, UserError } from '@tsbuild/errors'
 import { Option } from 'commander'
 import { splitCsv } from '../argv/csv.ts'
-import { parseDuration } from '../argv/duration.ts'
 import {
   type LimitFlags,
   limitOptions,
@@ -11,8 +11,6 @@ import {
   parseUlimits,
   ulimitOption,
 } from '../argv/limits.ts'
-import { badValue } from '../argv/sizes.ts'
-import { collect, keyValues, oneOf } from '../argv/values.ts'
 
 /** The flags that say how RUN steps run, as given. */
 export interface ExecutionFlags extends LimitFlags {

@@ -1,5 +1,5 @@
 import type { CompressionSpec, OutputSpec } from '@tsbuild/builder'
-import { goBoolean } from '../argv/go-booleans.ts'
+import { goBoolean } from '@tsbuild/command-line'
 
 /** The kinds of output that `type=` names, in the order of the documentation. */
 export const outputTypes = ['image', 'registry', 'oci', 'docker', 'local', 'tar', 'cacheonly'] as const

@@ -1,8 +1,7 @@
 import { stripVTControlCharacters } from 'node:util'
 import type { CheckReport, CheckWarning } from '@tsbuild/builder'
+import { excerpt, visible } from '@tsbuild/command-line'
 import { type BuildError, redact, type SourceRange } from '@tsbuild/errors'
-import { excerpt } from '../excerpt.ts'
-import { visible } from '../visible.ts'
 
 const rule = '-'.repeat(20)
 

@@ -1,4 +1,4 @@
-import { formatTable } from '../table.ts'
+import { formatTable } from '@tsbuild/command-line'
 import { jsonText } from './json.ts'
 
 /** What can be asked of a Dockerfile, under BuildKit's names. The flag takes them with `frontend.` and without it. */

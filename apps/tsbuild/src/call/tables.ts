@@ -1,7 +1,6 @@
 import { stripVTControlCharacters } from 'node:util'
 import type { OutlineReport, TargetsReport } from '@tsbuild/builder'
-import { formatTable } from '../table.ts'
-import { visible } from '../visible.ts'
+import { formatTable, visible } from '@tsbuild/command-line'
 
 /** The text of `--call=outline`: the target, then a table for arguments, secrets and ssh agents as far as there are any. */
 export function outlineText({ name, description, args, secrets, ssh }: OutlineReport): string {

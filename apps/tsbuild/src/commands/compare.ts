@@ -1,11 +1,10 @@
 import type { FieldDifference, FileDifference, ImageComparison, LayerComparison } from '@tsbuild/builder'
+import { oneOf, visible } from '@tsbuild/command-line'
 import { Command, Option } from 'commander'
 import { helpText, parseArguments } from '../argv/command-line.ts'
 import { addGlobalFlags, type GlobalFlags } from '../argv/global-flags.ts'
-import { oneOf } from '../argv/values.ts'
 import { exitCodes } from '../exit-code.ts'
 import type { Host } from '../host.ts'
-import { visible } from '../visible.ts'
 import { withBuilder } from '../with-builder.ts'
 
 interface CompareFlags extends GlobalFlags {

@@ -1,12 +1,10 @@
 import type { DiskUsageReport, SpaceItem } from '@tsbuild/builder'
+import { collect, formatAge, formatSize, formatTable, oneOf, shortId, visible } from '@tsbuild/command-line'
 import { Command, Option } from 'commander'
 import { helpText, parseArguments } from '../argv/command-line.ts'
 import { addGlobalFlags, type GlobalFlags } from '../argv/global-flags.ts'
-import { collect, oneOf } from '../argv/values.ts'
 import { exitCodes } from '../exit-code.ts'
 import type { Host } from '../host.ts'
-import { formatAge, formatSize, formatTable, shortId } from '../table.ts'
-import { visible } from '../visible.ts'
 import { withBuilder } from '../with-builder.ts'
 
 interface DuFlags extends GlobalFlags {

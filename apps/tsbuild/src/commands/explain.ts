@@ -1,13 +1,11 @@
 import type { ContextFile, ExplainedMiss, ExplainedTransfer, ExplainReport } from '@tsbuild/builder'
+import { formatAge, formatSize, formatTable, oneOf, visible } from '@tsbuild/command-line'
 import { Command, Option } from 'commander'
 import { helpText, parseArguments } from '../argv/command-line.ts'
 import { addGlobalFlags, type GlobalFlags } from '../argv/global-flags.ts'
-import { oneOf } from '../argv/values.ts'
 import { exitCodes } from '../exit-code.ts'
 import { formatDuration } from '../history/numbers.ts'
 import type { Host } from '../host.ts'
-import { formatAge, formatSize, formatTable } from '../table.ts'
-import { visible } from '../visible.ts'
 import { withBuilder } from '../with-builder.ts'
 
 interface ExplainFlags extends GlobalFlags {

@@ -1,13 +1,11 @@
 import type { ListedImage } from '@tsbuild/builder'
+import { collect, formatAge, formatSize, formatTable, oneOf, splitName, visible } from '@tsbuild/command-line'
 import { Command, Option } from 'commander'
 import { helpText, parseArguments } from '../argv/command-line.ts'
 import { addGlobalFlags, type GlobalFlags } from '../argv/global-flags.ts'
-import { collect, oneOf } from '../argv/values.ts'
 import { exitCodes } from '../exit-code.ts'
 import type { Host } from '../host.ts'
 import { isTemplate, parseTemplate } from '../images/template.ts'
-import { formatAge, formatSize, formatTable, splitName } from '../table.ts'
-import { visible } from '../visible.ts'
 import { withBuilder } from '../with-builder.ts'
 
 interface ImagesFlags extends GlobalFlags {

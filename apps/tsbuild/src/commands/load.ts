@@ -1,3 +1,4 @@
+import { splitName, visible } from '@tsbuild/command-line'
 import { UserError } from '@tsbuild/errors'
 import { Command } from 'commander'
 import { helpText, parseArguments } from '../argv/command-line.ts'
@@ -11,8 +12,6 @@ import {
   type TransferFlags,
 } from '../images/transfer-flags.ts'
 import { withTransfer } from '../images/with-transfer.ts'
-import { splitName } from '../table.ts'
-import { visible } from '../visible.ts'
 
 interface LoadFlags extends TransferFlags, PlatformFlags {
   readonly input?: string

@@ -1,15 +1,13 @@
 import { createInterface } from 'node:readline'
 import type { PrunedItem, PruneResult, SpaceLimit } from '@tsbuild/builder'
+import { collect, formatSize, oneOf, shortId, visible } from '@tsbuild/command-line'
 import { UserError } from '@tsbuild/errors'
 import { Command, Option } from 'commander'
 import { helpText, parseArguments } from '../argv/command-line.ts'
 import { addGlobalFlags, type GlobalFlags } from '../argv/global-flags.ts'
 import { spaceLimit } from '../argv/space-limit.ts'
-import { collect, oneOf } from '../argv/values.ts'
 import { exitCodes } from '../exit-code.ts'
 import type { Host } from '../host.ts'
-import { formatSize, shortId } from '../table.ts'
-import { visible } from '../visible.ts'
 import { withBuilder } from '../with-builder.ts'
 
 interface PruneFlags extends GlobalFlags {

@@ -1,3 +1,4 @@
+import { splitName } from '@tsbuild/command-line'
 import { UserError } from '@tsbuild/errors'
 import { Command } from 'commander'
 import { helpText, parseArguments } from '../argv/command-line.ts'
@@ -5,7 +6,6 @@ import { exitCodes } from '../exit-code.ts'
 import type { Host } from '../host.ts'
 import { addTransferFlags, type TransferFlags } from '../images/transfer-flags.ts'
 import { withTransfer } from '../images/with-transfer.ts'
-import { splitName } from '../table.ts'
 
 interface PushFlags extends TransferFlags {
   readonly allTags?: true

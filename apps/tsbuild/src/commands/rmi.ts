@@ -1,10 +1,9 @@
+import { splitName, visible } from '@tsbuild/command-line'
 import { Command } from 'commander'
 import { helpText, parseArguments } from '../argv/command-line.ts'
 import { addGlobalFlags, type GlobalFlags } from '../argv/global-flags.ts'
 import { exitCodes } from '../exit-code.ts'
 import type { Host } from '../host.ts'
-import { splitName } from '../table.ts'
-import { visible } from '../visible.ts'
 import { withBuilder } from '../with-builder.ts'
 
 interface RmiFlags extends GlobalFlags {

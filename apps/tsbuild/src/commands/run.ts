@@ -1,5 +1,6 @@
 import { readFile } from 'node:fs/promises'
 import { resolve } from 'node:path'
+import { collect, keyValues, oneOf, visible } from '@tsbuild/command-line'
 import { UserError } from '@tsbuild/errors'
 import { Command, Option } from 'commander'
 import { helpText, parseArguments } from '../argv/command-line.ts'
@@ -12,11 +13,9 @@ import {
   parseUlimits,
   ulimitOption,
 } from '../argv/limits.ts'
-import { collect, keyValues, oneOf } from '../argv/values.ts'
 import { parseEnvFile, parsePort, parseVolume } from '../argv/volumes.ts'
 import { entitlementOf } from '../build/execution-flags.ts'
 import type { Host } from '../host.ts'
-import { visible } from '../visible.ts'
 import { withProgram } from '../with-program.ts'
 
 interface RunFlags extends GlobalFlags, LimitFlags {

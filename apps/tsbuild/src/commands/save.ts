@@ -1,7 +1,7 @@
+import { oneOf } from '@tsbuild/command-line'
 import { UserError } from '@tsbuild/errors'
 import { Command, Option } from 'commander'
 import { helpText, parseArguments } from '../argv/command-line.ts'
-import { oneOf } from '../argv/values.ts'
 import { exitCodes } from '../exit-code.ts'
 import type { Host } from '../host.ts'
 import {

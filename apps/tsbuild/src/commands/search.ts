@@ -1,15 +1,13 @@
+import { collect, formatTable, keyValues, oneOf, visible } from '@tsbuild/command-line'
 import { isBuildError, UserError } from '@tsbuild/errors'
 import type { FoundRepository, RegistryClient, RegistryHosts } from '@tsbuild/registry'
 import { Command, Option } from 'commander'
 import { helpText, parseArguments } from '../argv/command-line.ts'
 import { addRegistryFlags, type RegistryFlags } from '../argv/global-flags.ts'
-import { collect, keyValues, oneOf } from '../argv/values.ts'
 import { exitCodes } from '../exit-code.ts'
 import type { Host } from '../host.ts'
 import { readConfigFile } from '../settings/config-file.ts'
 import { registryHosts } from '../settings/registry-hosts.ts'
-import { formatTable } from '../table.ts'
-import { visible } from '../visible.ts'
 import { withRegistry } from '../with-registry.ts'
 
 interface SearchFlags extends RegistryFlags {

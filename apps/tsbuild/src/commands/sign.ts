@@ -1,3 +1,4 @@
+import { visible } from '@tsbuild/command-line'
 import { Command } from 'commander'
 import { helpText, parseArguments } from '../argv/command-line.ts'
 import { addGlobalFlags, type GlobalFlags } from '../argv/global-flags.ts'
@@ -11,7 +12,6 @@ import {
   refuseLog,
 } from '../signatures/cosign-flags.ts'
 import { readKey } from '../signatures/read-key.ts'
-import { visible } from '../visible.ts'
 import { withBuilder } from '../with-builder.ts'
 
 interface SignFlags extends GlobalFlags, CosignFlags {

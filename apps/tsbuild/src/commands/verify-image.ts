@@ -1,8 +1,8 @@
 import type { VerifiedImageReport } from '@tsbuild/builder'
+import { oneOf, visible } from '@tsbuild/command-line'
 import { Command, Option } from 'commander'
 import { helpText, parseArguments } from '../argv/command-line.ts'
 import { addGlobalFlags, type GlobalFlags } from '../argv/global-flags.ts'
-import { oneOf } from '../argv/values.ts'
 import { exitCodes } from '../exit-code.ts'
 import type { Host } from '../host.ts'
 import {
@@ -12,7 +12,6 @@ import {
   readAnnotations,
 } from '../signatures/cosign-flags.ts'
 import { readKey } from '../signatures/read-key.ts'
-import { visible } from '../visible.ts'
 import { withBuilder } from '../with-builder.ts'
 
 interface VerifyImageFlags extends GlobalFlags, CosignFlags {

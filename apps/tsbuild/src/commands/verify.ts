@@ -1,14 +1,12 @@
 import { relative } from 'node:path'
 import type { Checked, Finding, VerifyReport } from '@tsbuild/builder'
+import { formatSize, oneOf, visible } from '@tsbuild/command-line'
 import { Command, Option } from 'commander'
 import { helpText, parseArguments } from '../argv/command-line.ts'
 import { addGlobalFlags, type GlobalFlags } from '../argv/global-flags.ts'
-import { oneOf } from '../argv/values.ts'
 import { exitCodes } from '../exit-code.ts'
 import type { Host } from '../host.ts'
 import { builderOptions } from '../settings/builder-options.ts'
-import { formatSize } from '../table.ts'
-import { visible } from '../visible.ts'
 
 interface VerifyFlags extends GlobalFlags {
   readonly repair?: true

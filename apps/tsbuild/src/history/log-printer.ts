@@ -1,6 +1,6 @@
 import { StringDecoder } from 'node:string_decoder'
 import type { LogChunk } from '@tsbuild/builder'
-import { visibleLog } from '../visible.ts'
+import { visibleLog } from '@tsbuild/command-line'
 
 /** Makes what is printed out of what a step wrote. */
 export interface LogPrinter {

@@ -1,7 +1,7 @@
 import type { Builder, RemovedBuild } from '@tsbuild/builder'
+import { parseAge } from '@tsbuild/command-line'
 import { UserError } from '@tsbuild/errors'
 import { Command } from 'commander'
-import { parseAge } from '../argv/age.ts'
 import { helpText, parseArguments } from '../argv/command-line.ts'
 import { addGlobalFlags, type GlobalFlags } from '../argv/global-flags.ts'
 import type { CommandModule } from '../commands.ts'

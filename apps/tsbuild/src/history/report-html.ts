@@ -1,5 +1,5 @@
 import type { BuildRecord, BuildStep } from '@tsbuild/builder'
-import { visible } from '../visible.ts'
+import { visible } from '@tsbuild/command-line'
 import { criticalPath } from './critical-path.ts'
 import { buildMs, countSteps, formatDuration, stepMs } from './numbers.ts'
 import { reportStyle } from './report-style.ts'

@@ -1,8 +1,7 @@
 import type { BuildFailure, BuildRecord, BuildStep } from '@tsbuild/builder'
+import { formatAge, formatTable, visible } from '@tsbuild/command-line'
 import { sizeText } from '@tsbuild/errors'
 import { formatBytes, formatSeconds, formatStatus } from '../progress/format.ts'
-import { formatAge, formatTable } from '../table.ts'
-import { visible } from '../visible.ts'
 import { buildMs, countSteps, formatDuration, stepMs } from './numbers.ts'
 
 /** A name is shown up to here; a heredoc has many lines. */

@@ -1,6 +1,5 @@
 import type { ImageReport, PlatformReport } from '@tsbuild/builder'
-import { formatAge, formatSize, formatTable } from '../table.ts'
-import { visible } from '../visible.ts'
+import { formatAge, formatSize, formatTable, visible } from '@tsbuild/command-line'
 
 /** An image for people: what it is, its layers with the instruction that made each, labels, and what is said about it. */
 export function inspectText(report: ImageReport, now: number): string {

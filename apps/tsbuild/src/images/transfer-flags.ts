@@ -1,6 +1,6 @@
+import { collect, oneOf } from '@tsbuild/command-line'
 import { type Command, Option } from 'commander'
 import { addGlobalFlags, type GlobalFlags } from '../argv/global-flags.ts'
-import { collect, oneOf } from '../argv/values.ts'
 import { type ProgressMode, progressModes } from '../progress/mode.ts'
 
 /** Flags of commands that move images. */

@@ -1,6 +1,6 @@
 import { StringDecoder } from 'node:string_decoder'
+import { visible, visibleLog } from '@tsbuild/command-line'
 import type { BuildEvent, Millis } from '@tsbuild/events'
-import { visible, visibleLog } from '../visible.ts'
 import type { Display } from './display.ts'
 import { formatOffset, formatSeconds, formatStatus } from './format.ts'
 import { savedNote, summaryOf } from './summary.ts'

@@ -1,6 +1,6 @@
+import { visible } from '@tsbuild/command-line'
 import { redact } from '@tsbuild/errors'
 import type { BuildEvent } from '@tsbuild/events'
-import { visible } from '../visible.ts'
 
 /**
  * The warnings of a build, each once, for after its progress; empty where there are none. Where lint has found something, the

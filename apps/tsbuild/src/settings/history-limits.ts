@@ -1,6 +1,5 @@
 import type { HistoryLimits } from '@tsbuild/builder'
-import { parseAge } from '../argv/age.ts'
-import { parseSize, parseWhole } from '../argv/sizes.ts'
+import { parseAge, parseSize, parseWhole } from '@tsbuild/command-line'
 import type { Host } from '../host.ts'
 import type { ConfigFile } from './config-file.ts'
 

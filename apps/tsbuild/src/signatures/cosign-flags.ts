@@ -1,6 +1,6 @@
+import { collect } from '@tsbuild/command-line'
 import { UserError } from '@tsbuild/errors'
 import { type Command, Option } from 'commander'
-import { collect } from '../argv/values.ts'
 
 /** What scripts written for cosign say and what is always so: nothing is sent to a log, and nobody is asked. */
 export interface CosignFlags {

@@ -1,1 +1,0 @@
-export { parseAge } from '@tsbuild/command-line'

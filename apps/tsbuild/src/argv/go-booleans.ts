@@ -1,1 +1,0 @@
-export { goBoolean, goBooleans } from '@tsbuild/command-line'

@@ -1,1 +1,0 @@
-export { HelpRequested } from '@tsbuild/command-line'

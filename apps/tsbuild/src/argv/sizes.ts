@@ -1,1 +1,0 @@
-export { badValue, parseSize, parseWhole } from '@tsbuild/command-line'

@@ -1,1 +1,0 @@
-export { collect, keyValues, oneOf } from '@tsbuild/command-line'

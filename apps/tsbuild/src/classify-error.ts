@@ -1,1 +1,0 @@
-export { classifyError } from '@tsbuild/command-line'

@@ -1,1 +1,0 @@
-export { formatAge, formatSize, formatTable, shortId, splitName } from '@tsbuild/command-line'

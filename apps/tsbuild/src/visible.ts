@@ -1,1 +1,0 @@
-export { visible, visibleLog } from '@tsbuild/command-line'
