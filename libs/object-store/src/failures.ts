@@ -1,13 +1,8 @@
 import { statfsSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { EnvironmentError, isBuildError, UserError } from '@tsbuild/errors'
+import { errnoOf } from '@tsbuild/store'
 import type { ByteRange, ObjectKey } from './types.ts'
-
-/** The errno name of a failed system call, for example `ENOENT`; undefined for other values. */
-export function errnoOf(error: unknown): string | undefined {
-  if (!(error instanceof Error) || !('code' in error) || !('syscall' in error)) return undefined
-  return typeof error.code === 'string' ? error.code : undefined
-}
 
 /**
  * The one place where a failed system call on a store becomes an error with a code: `ERR_STORE_NO_SPACE`, `ERR_PERMISSION`,

@@ -1,7 +1,8 @@
 import { constants } from 'node:fs'
 import { mkdir, open, rmdir } from 'node:fs/promises'
 import { dirname } from 'node:path'
-import { diskFailure, errnoOf } from '../failures.ts'
+import { errnoOf } from '@tsbuild/store'
+import { diskFailure } from '../failures.ts'
 
 /**
  * Makes a directory and those above it, where they are missing. Not by the runtime's own recursion, which says ENOTDIR where the disk is

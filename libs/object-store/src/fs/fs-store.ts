@@ -5,10 +5,10 @@ import { Readable } from 'node:stream'
 import { setTimeout as delay } from 'node:timers/promises'
 import { EnvironmentError, isBuildError } from '@tsbuild/errors'
 import type { Locks } from '@tsbuild/store'
+import { errnoOf } from '@tsbuild/store'
 import {
   boundsOf,
   diskFailure,
-  errnoOf,
   onDisk,
   storeIsClosed,
   throwIfCancelled,
