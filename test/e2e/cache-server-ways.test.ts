@@ -119,7 +119,8 @@ describe('cache-server over a registry', () => {
 describe('commands on a directory that is served', () => {
   it('count, collect and read again; a damaged object is named and taken away', async () => {
     const dir = join(folder, 'commands')
-    const server = await start(dir)
+    // Without its own scrubbing, which might be the first to find what is damaged here.
+    const server = await start(dir, ['--scrub-per-day', '0'])
     await pushRaw(server.host, 'team/app', '1', layers)
     const on = (name: string, ...args: readonly string[]) => run(cacheServer, [name, '--dir', dir, ...args])
     const stats = JSON.parse((await on('stats', '--format', 'json')).stdout)
