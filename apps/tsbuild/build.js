@@ -12,7 +12,7 @@ await bundleProgram({
   name: 'tsbuild',
   versionConstant: 'TSBUILD_VERSION',
   options: {
-    external: ['lmdb', 'fs-native-extensions'],
+    external: ['fs-native-extensions'],
     plugins: [{ name: 'parts-of-undici', setup: takePartsOfUndici }],
   },
 })
