@@ -1,5 +1,5 @@
 export { isBuildRunning } from './build-store.ts'
-export { errnoOf, onDisk, withStoreSpace } from './fs-failure.ts'
+export { diskFailure, errnoOf, onDisk, unlessErrno, withStoreSpace } from './fs-failure.ts'
 export { isSameForm, parseLayerInfo, parseStoredLayer, storedLayerJson } from './layer-info.ts'
 export type { CacheMountPaths, FailurePaths, SnapshotPaths, SourceId, SourcePaths } from './layout.ts'
 export { isBuildRef, isCacheMountNumber, isSnapshotId, isSourceId, Layout, layoutVersion } from './layout.ts'
