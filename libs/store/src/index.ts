@@ -10,6 +10,15 @@ export { type HeldRange, isRangeHeld, rangeOf, tryRangeLock } from './range-lock
 export type { Sealed } from './seal.ts'
 export { seal, unseal, unsealedText } from './seal.ts'
 export { isSessionAlive } from './session.ts'
+export type {
+  DraftCommitOptions,
+  LayerInfo,
+  SnapshotDraft,
+  SnapshotId,
+  SnapshotStore,
+  StoredForm,
+  StoredLayer,
+} from './snapshot-types.ts'
 export { parseSourcePointer } from './source-store.ts'
 export { isIndexFile } from './step-index.ts'
 export type { DescribeRecord, Eviction, IndexedRecord, StepIndex } from './step-index-types.ts'
@@ -20,13 +29,11 @@ export type {
   CacheMountName,
   CacheMountRequest,
   CacheMountStore,
-  DraftCommitOptions,
   FailureStore,
   FetchedSource,
   HeldBuild,
   Ingest,
   KeptFailure,
-  LayerInfo,
   LocalImages,
   LockHolder,
   LockOptions,
@@ -36,15 +43,10 @@ export type {
   RecordStore,
   RecordWrite,
   Removal,
-  SnapshotDraft,
-  SnapshotId,
-  SnapshotStore,
   SourceDraft,
   SourceStore,
   Store,
   StoredBuild,
-  StoredForm,
-  StoredLayer,
   StoreEntry,
   StoreEntryKind,
   StoreOptions,
