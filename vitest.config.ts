@@ -16,5 +16,6 @@ export default defineConfig({
     pool: 'threads',
     // Machines are shared: a limit is for what hangs.
     testTimeout: 30_000,
+    hookTimeout: 60_000,
   },
 })

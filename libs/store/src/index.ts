@@ -5,6 +5,7 @@ export type { CacheMountPaths, FailurePaths, SnapshotPaths, SourceId, SourcePath
 export { isBuildRef, isCacheMountNumber, isSnapshotId, isSourceId, Layout, layoutVersion } from './layout.ts'
 export { parseImageEntries, salvageImageList } from './local-images.ts'
 export { FileLocks } from './locks.ts'
+export { makeDirectories } from './make-directories.ts'
 export { openStore } from './open-store.ts'
 export { type HeldRange, isRangeHeld, rangeOf, tryRangeLock } from './range-lock.ts'
 export type { Sealed } from './seal.ts'
