@@ -28,4 +28,5 @@ export {
   distributionHeaders,
   distributionRoutes,
 } from './routes.ts'
+export { type SignIn, signInChallenge } from './sign-in.ts'
 export type { StagedContent, UploadPlace, Uploads } from './uploads.ts'

@@ -10,7 +10,7 @@ import {
   Quota,
   type RecordService,
 } from '@tsbuild/cache-service'
-import { type Distribution, distributionRoutes, parseContentDigest } from '@tsbuild/distribution'
+import { type Distribution, distributionRoutes, parseContentDigest, type SignIn } from '@tsbuild/distribution'
 import { EnvironmentError } from '@tsbuild/errors'
 import type { AccessEntry, Route } from '@tsbuild/http-server'
 import type { OpenObjectStore } from '@tsbuild/object-store'
@@ -20,6 +20,7 @@ import type { Settings } from '../settings/read-settings.ts'
 import { tokenParties } from '../tokens/claims.ts'
 import type { LiveTrust } from './live-trust.ts'
 import { proxyOf } from './proxy.ts'
+import { signInOf } from './sign-in.ts'
 
 /** What the routes of all libs are made with. */
 export interface RouteParts {
@@ -37,6 +38,8 @@ export interface Routes {
   readonly table: readonly Route[]
   readonly records: RecordService
   readonly metrics: Metrics
+  /** Undefined where nobody may read without a token. */
+  readonly signIn: SignIn | undefined
   /** To be told of each request that has ended. */
   onRequest(entry: AccessEntry): void
   /** What is done each minute. */
@@ -46,8 +49,9 @@ export interface Routes {
 
 /** Puts the routes of all libs together: `/v2` of distribution, `/v1` of cache-service and token-exchange, and those about health. */
 export async function routesOf(parts: RouteParts): Promise<Routes> {
-  const { settings, now } = parts
-  const distribution = openDistribution(parts)
+  const { settings, trust, now } = parts
+  const signIn = signInOf(settings, trust, now)
+  const distribution = openDistribution(parts, signIn)
   const records = await openRecords(parts, distribution)
   const metrics = createMetrics(records)
   const quota = new Quota(quotaOf(settings), now, records.tally)
@@ -61,6 +65,7 @@ export async function routesOf(parts: RouteParts): Promise<Routes> {
     table: quota.guard(table),
     records,
     metrics,
+    signIn,
     onRequest(entry) {
       metrics.onRequest(entry)
       quota.onRequest(entry)
@@ -83,10 +88,11 @@ function healthOf({ store, settings, now, isEnding }: RouteParts, { registry }: 
   })
 }
 
-function openDistribution({ store, settings, now }: RouteParts): Distribution {
+function openDistribution({ store, settings, now }: RouteParts, signIn: SignIn | undefined): Distribution {
   return distributionRoutes({
     store,
     now,
+    signIn,
     randomHex: (digits) =>
       randomBytes(Math.ceil(digits / 2))
         .toString('hex')
