@@ -1,4 +1,5 @@
 export { type Allowance, type DistributionLimits, defaultDistributionLimits } from './context.ts'
+export { createDiskRoom, type DiskRoom, type Reservation } from './disk-room.ts'
 export { type FileUploadsOptions, fileUploads, type UploadBounds } from './file-uploads.ts'
 export { type RepositoryRules, repositoryKeeper } from './keeper.ts'
 export {

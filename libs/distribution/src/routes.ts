@@ -16,6 +16,7 @@ import {
   type DistributionLimits,
   defaultDistributionLimits,
 } from './context.ts'
+import { boundlessRoom, type DiskRoom } from './disk-room.ts'
 import { fileUploads } from './file-uploads.ts'
 import { listReferrers, listRepositories, listTags } from './list-routes.ts'
 import { deleteManifest, getManifest, putManifest } from './manifest-routes.ts'
@@ -42,6 +43,8 @@ export interface DistributionOptions {
   readonly limits?: Partial<DistributionLimits> | undefined
   /** Default: what the token itself says, for each request anew. */
   readonly allowance?: Allowance | undefined
+  /** Default: as much as the disk takes. */
+  readonly room?: DiskRoom | undefined
   /** For a server that everybody may read from; undefined: `/v2/` asks for a token as every route does. */
   readonly signIn?: SignIn | undefined
 }
@@ -66,7 +69,9 @@ export function distributionRoutes(options: DistributionOptions): Distribution {
   const { store, now, randomHex, signIn } = options
   const limits = { ...defaultDistributionLimits, ...options.limits }
   const bounds = { perOwner: limits.uploadsPerToken, inAll: limits.uploads }
-  const uploads = fileUploads({ directory: join(store.scratch, 'uploads'), bounds, now, randomHex })
+  const directory = join(store.scratch, 'uploads')
+  const room = options.room ?? boundlessRoom
+  const uploads = fileUploads({ directory, bounds, room, now, randomHex })
   const repositories = new Repositories(store, now)
   const allowance = options.allowance ?? {
     left: (grant) => grant.maxBytes ?? Number.POSITIVE_INFINITY,

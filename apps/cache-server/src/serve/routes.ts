@@ -10,8 +10,13 @@ import {
   Quota,
   type RecordService,
 } from '@tsbuild/cache-service'
-import { type Distribution, distributionRoutes, parseContentDigest, type SignIn } from '@tsbuild/distribution'
-import { EnvironmentError } from '@tsbuild/errors'
+import {
+  createDiskRoom,
+  type Distribution,
+  distributionRoutes,
+  parseContentDigest,
+  type SignIn,
+} from '@tsbuild/distribution'
 import type { AccessEntry, Route } from '@tsbuild/http-server'
 import type { OpenObjectStore } from '@tsbuild/object-store'
 import type { Host } from '../host.ts'
@@ -89,6 +94,7 @@ function healthOf({ store, settings, now, isEnding }: RouteParts, { registry }: 
 }
 
 function openDistribution({ store, settings, now }: RouteParts, signIn: SignIn | undefined): Distribution {
+  const room = createDiskRoom(() => freeBytes(store.scratch), settings['limits.minFree'])
   return distributionRoutes({
     store,
     now,
@@ -102,9 +108,10 @@ function openDistribution({ store, settings, now }: RouteParts, signIn: SignIn |
       uploads: settings['limits.uploads'],
       uploadsPerToken: settings['limits.uploadsPerToken'],
     },
+    room,
     allowance: {
       left(grant) {
-        assertFree(store.scratch, settings['limits.minFree'])
+        room.reserve(0).release()
         return grant.maxBytes ?? Number.POSITIVE_INFINITY
       },
       sent() {},
@@ -112,15 +119,9 @@ function openDistribution({ store, settings, now }: RouteParts, signIn: SignIn |
   })
 }
 
-/** What is on its way is no object yet, and none of the collector's; but it fills the same disk. */
-function assertFree(directory: string, minFree: number): void {
+function freeBytes(directory: string): number {
   const { bavail, bsize } = statfsSync(directory)
-  if (bavail * bsize > minFree) return
-  throw new EnvironmentError(
-    'ERR_STORE_NO_SPACE',
-    `Cannot take an upload: no more than ${bavail * bsize} bytes are free, and ${minFree} are to stay so`,
-    { details: { freeBytes: bavail * bsize, minFree } },
-  )
+  return bavail * bsize
 }
 
 async function openRecords(
