@@ -1,62 +1,23 @@
-import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
-import { build, transform } from 'esbuild'
+import { bundleChunks } from '../../scripts/bundle-program.mjs'
 import { warmUp } from './warm-up.js'
 
-const here = (path) => fileURLToPath(new URL(path, import.meta.url))
-const manifest = JSON.parse(readFileSync(here('package.json'), 'utf8'))
-const target = 'node20'
-
-rmSync(here('dist/bundle'), { recursive: true, force: true })
-mkdirSync(here('dist/bundle'), { recursive: true })
-const { outputFiles } = await build({
-  entryPoints: { tsbuild: here('src/entry.ts'), 'dockerfile-ast': 'dockerfile-ast' },
-  outdir: here('dist/bundle'),
-  outExtension: { '.js': '.cjs' },
-  bundle: true,
-  // In chunks: a command reads and evaluates what it runs. esbuild splits ES modules only, so they become CommonJS afterwards.
-  format: 'esm',
-  splitting: true,
-  platform: 'node',
-  target,
-  sourcemap: 'inline',
-  sourcesContent: false,
-  write: false,
-  // Packages with native parts stay where npm put them.
-  external: ['lmdb', 'fs-native-extensions'],
-  // The sources, so that the bundle is never older than they are.
-  alias: Object.fromEntries(readdirSync(here('../../libs')).flatMap(sourcesOf)),
-  plugins: [
-    { name: 'parts-of-undici', setup: takePartsOfUndici },
-    { name: 'late-dockerfile-ast', setup: loadAstLate },
-    { name: 'llhttp-as-it-is', setup: keepParserAsItIs },
-  ],
-  define: { TSBUILD_VERSION: JSON.stringify(manifest.version), 'import.meta.url': 'bundleUrl' },
-  logLevel: 'warning',
+await bundleChunks({
+  app: import.meta.url,
+  name: 'tsbuild',
+  versionConstant: 'TSBUILD_VERSION',
+  entries: { 'dockerfile-ast': 'dockerfile-ast' },
+  options: {
+    external: ['fs-native-extensions'],
+    plugins: [
+      { name: 'parts-of-undici', setup: takePartsOfUndici },
+      { name: 'late-dockerfile-ast', setup: loadAstLate },
+      { name: 'llhttp-as-it-is', setup: keepParserAsItIs },
+    ],
+  },
 })
-await Promise.all(outputFiles.map(writeCommonJs))
 await warmUp()
-
-/** Writes a chunk as a CommonJS module: Node's loader of ES modules alone takes longer to start than all of a command. */
-async function writeCommonJs({ path, text }) {
-  const { code, map } = await transform(text, {
-    format: 'cjs',
-    platform: 'node',
-    target,
-    // What is imported dynamically comes by `require` too.
-    supported: { 'dynamic-import': false },
-    // Names stay: they are in stacks and in `error.name`.
-    minifyWhitespace: true,
-    minifySyntax: true,
-    sourcemap: 'external',
-    sourcesContent: false,
-    banner: /\bbundleUrl\b/.test(text)
-      ? "const bundleUrl=require('node:url').pathToFileURL(__filename).href;"
-      : '',
-  })
-  writeFileSync(path, code)
-  writeFileSync(`${path}.map`, map)
-}
 
 /**
  * libs/http needs its agents and a request. Its index also loads fetch, web sockets and cookies, and Node's own undici for their
@@ -65,7 +26,7 @@ async function writeCommonJs({ path, text }) {
 function takePartsOfUndici(builder) {
   builder.onResolve({ filter: /^undici$/ }, () => ({ path: 'undici', namespace: 'parts' }))
   builder.onLoad({ filter: /./, namespace: 'parts' }, () => ({
-    resolveDir: here('../../libs/http'),
+    resolveDir: fileURLToPath(new URL('../../libs/http', import.meta.url)),
     contents: `
       Object.assign(require('undici/lib/dispatcher/dispatcher').prototype, require('undici/lib/api'))
       exports.Agent = require('undici/lib/dispatcher/agent')
@@ -100,13 +61,4 @@ function keepParserAsItIs(builder) {
       }
       ${readFileSync(path, 'utf8')}`,
   }))
-}
-
-/** What a lib exports, as the sources that it is built from. */
-function sourcesOf(lib) {
-  const { exports } = JSON.parse(readFileSync(here(`../../libs/${lib}/package.json`), 'utf8'))
-  return Object.entries(exports).map(([path, { default: built }]) => [
-    `@tsbuild/${lib}${path.slice(1)}`,
-    here(`../../libs/${lib}/${built.replace('./dist/', 'src/').replace(/js$/, 'ts')}`),
-  ])
 }
