@@ -1,5 +1,6 @@
 // Makes the bundle of a program, for the build.js of each app.
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { build, transform } from 'esbuild'
 import { libSources } from './lib-sources.mjs'
@@ -28,23 +29,27 @@ export async function bundleProgram(program) {
  * become CommonJS afterwards, for Node's loader of ES modules alone takes longer to start than all of a command.
  *
  * @param program as of {@link bundleProgram}
- * @param entries further chunks by name, which are loaded by `require('./NAME.cjs')`
  */
-export async function bundleChunks({ entries, ...program }) {
+export async function bundleChunks(program) {
   const options = bundleOptions(program)
-  const { outputFiles } = await build({
+  const { outputFiles, metafile } = await build({
     ...options,
-    entryPoints: { ...options.entryPoints, ...entries },
     format: 'esm',
     splitting: true,
     sourcemap: 'inline',
     write: false,
+    metafile: true,
   })
   mkdirSync(options.outdir, { recursive: true })
-  await Promise.all(outputFiles.map(writeCommonJs))
+  const isWhole = ({ entryPoint }) => metafile.inputs[entryPoint]?.format === 'cjs'
+  const wholes = Object.entries(metafile.outputs).flatMap(([path, made]) =>
+    isWhole(made) ? [resolve(path)] : [],
+  )
+  await Promise.all(outputFiles.map((file) => writeCommonJs(file, wholes.includes(file.path))))
 }
 
-async function writeCommonJs({ path, text }) {
+/** @param isWhole it is a CommonJS module that is imported dynamically, of which the ES module exports no more than `default` */
+async function writeCommonJs({ path, text }, isWhole) {
   const { code, map } = await transform(text, {
     ...forNode,
     ...minified,
@@ -52,6 +57,7 @@ async function writeCommonJs({ path, text }) {
     // What is imported dynamically comes by `require` too.
     supported: { 'dynamic-import': false },
     banner: /\bbundleUrl\b/.test(text) ? bundleUrl : '',
+    footer: isWhole ? 'module.exports=module.exports.default;' : '',
   })
   writeFileSync(path, code)
   writeFileSync(`${path}.map`, map)

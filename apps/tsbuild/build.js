@@ -7,12 +7,10 @@ await bundleChunks({
   app: import.meta.url,
   name: 'tsbuild',
   versionConstant: 'TSBUILD_VERSION',
-  entries: { 'dockerfile-ast': 'dockerfile-ast' },
   options: {
     external: ['fs-native-extensions'],
     plugins: [
       { name: 'parts-of-undici', setup: takePartsOfUndici },
-      { name: 'late-dockerfile-ast', setup: loadAstLate },
       { name: 'llhttp-as-it-is', setup: keepParserAsItIs },
     ],
   },
@@ -33,13 +31,6 @@ function takePartsOfUndici(builder) {
       exports.Pool = require('undici/lib/dispatcher/pool')
       exports.EnvHttpProxyAgent = require('undici/lib/dispatcher/env-http-proxy-agent')`,
   }))
-}
-
-/** libs/dockerfile loads it where something is wrong with a Dockerfile: a chunk of its own. */
-function loadAstLate(builder) {
-  builder.onResolve({ filter: /^dockerfile-ast$/ }, ({ kind }) =>
-    kind === 'require-call' ? { path: './dockerfile-ast.cjs', external: true } : undefined,
-  )
 }
 
 /**
