@@ -29,8 +29,17 @@ pub(crate) struct Layer {
     pub(crate) target: String,
     pub(crate) lower: Vec<String>,
     pub(crate) stored: Stored,
-    /// Whether the content digest of the tree will be wanted.
+    /// What will be wanted of the tree.
+    pub(crate) wanted: Wanted,
+}
+
+/// What follows the unpacking, for which something can be done meanwhile.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Wanted {
+    /// The content digest.
     pub(crate) content: bool,
+    /// That it is durable.
+    pub(crate) sync: bool,
 }
 
 /// What fd 3 is said to be.
@@ -59,7 +68,7 @@ pub(crate) fn apply(layer: &Layer, marks: Marks) -> Fallible<(Outcome, Files)> {
     rustix::process::umask(rustix::fs::Mode::empty());
     let lower = lower::Lower::open(&layer.lower, marks)?;
     let target = target::Target::open(&layer.target, lower, marks)?;
-    let mut unpacker = unpack::Unpacker::new(target, copy_max(&layer.stored), layer.content);
+    let mut unpacker = unpack::Unpacker::new(target, copy_max(&layer.stored), layer.wanted);
     let mut source = Source::start(blob, &layer.stored)?;
     let entries = match unpack_all(&mut source, &mut unpacker, layer.stored.limits.max_entries) {
         Ok(entries) => entries,

@@ -131,7 +131,11 @@ fn act(request: Request, marks: Marks) -> Fallible<Reply> {
         ),
         Request::Apply { target, lower, compression, digest, size_bytes, diff_id, limits, finish } => {
             let stored = apply::Stored { compression, digest, size_bytes, diff_id, limits };
-            let layer = apply::Layer { target, lower, stored, content: finish.is_some_and(|finish| finish.content) };
+            let wanted = apply::Wanted {
+                content: finish.is_some_and(|finish| finish.content),
+                sync: finish.is_some_and(|finish| finish.sync),
+            };
+            let layer = apply::Layer { target, lower, stored, wanted };
             let (outcome, files) = apply::apply(&layer, marks)?;
             return finish::finish(Some(&layer.target), outcome, finish, files, marks);
         }

@@ -1,13 +1,14 @@
 //! Turns entries into files.
 
 use super::lower::Found;
-use super::metadata;
 use super::names::{self, Name, split};
 use super::target::{DIR, Replaced, Target, refused, stat};
+use super::{Wanted, metadata};
 use crate::content::Files;
 use crate::error::{Failure, Fallible};
 use crate::overlay::Marks;
 use crate::quote::quote;
+use crate::sys::files::start_write_back;
 use crate::tar::header::invalid;
 use crate::tar::reader::{Chunks, Reader};
 use crate::tar::{Entry, Kind, Time};
@@ -22,6 +23,8 @@ use std::rc::Rc;
 
 /// Runs of zeros of this size become holes.
 const HOLE: usize = 64 << 10;
+/// The disk begins with files of this size while others are made: few of them hold most of the bytes.
+const WRITE_BACK: u64 = 256 << 10;
 
 /// Applies entries one after the other.
 #[derive(Debug)]
@@ -31,13 +34,14 @@ pub(crate) struct Unpacker {
     copy_left: u64,
     /// What was written, where somebody asks for it.
     files: Option<Files>,
+    /// Whether the tree is synced in the end.
+    sync: bool,
 }
 
 impl Unpacker {
-    /// Starts with an empty tree. Hard links to files of the layers below may copy up `copy_max` bytes. With `content`, what
-    /// the files hold is remembered.
-    pub(crate) fn new(target: Target, copy_max: u64, content: bool) -> Self {
-        Self { target, copy_left: copy_max, files: content.then(Files::default) }
+    /// Starts with an empty tree. Hard links to files of the layers below may copy up `copy_max` bytes.
+    pub(crate) fn new(target: Target, copy_max: u64, wanted: Wanted) -> Self {
+        Self { target, copy_left: copy_max, files: wanted.content.then(Files::default), sync: wanted.sync }
     }
 
     /// Applies one entry; its content is read from `reader`.
@@ -111,6 +115,9 @@ impl Unpacker {
         let mut sha = self.files.is_some().then(Sha256::new);
         let hash = |piece: &[u8]| sha.iter_mut().for_each(|sha| sha.update(piece));
         write_content(&file, reader, entry.size, hash).map_err(|failure| in_file(failure, &entry.path))?;
+        if self.sync && entry.size >= WRITE_BACK {
+            start_write_back(file.as_fd(), 0, 0);
+        }
         let stat = metadata::set_open(file.as_fd(), entry)?;
         if let (Some(files), Some(sha)) = (&mut self.files, sha) {
             // From the kernel: a file system may have refused some.
