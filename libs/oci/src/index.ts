@@ -41,6 +41,7 @@ export { formatPackageUrl, imagePackageUrl } from './package-url.ts'
 export {
   compatiblePlatforms,
   formatPlatform,
+  formatPlatforms,
   hostPlatform,
   isAttestation,
   listPlatforms,
