@@ -1,5 +1,8 @@
 export type { Allowance, DistributionLimits } from './context.ts'
 export type { FileUploadsOptions, UploadBounds } from './file-uploads.ts'
+export { type Allowance, type DistributionLimits, defaultDistributionLimits } from './context.ts'
+export { createDiskRoom, type DiskRoom, type Reservation } from './disk-room.ts'
+export { type FileUploadsOptions, fileUploads, type UploadBounds } from './file-uploads.ts'
 export { type RepositoryRules, repositoryKeeper } from './keeper.ts'
 export {
   type BlobLink,
@@ -23,4 +26,5 @@ export {
   distributionHeaders,
   distributionRoutes,
 } from './routes.ts'
+export { type SignIn, signInChallenge } from './sign-in.ts'
 export type { StagedContent, UploadPlace, Uploads } from './uploads.ts'
