@@ -1,5 +1,3 @@
-export type { Allowance, DistributionLimits } from './context.ts'
-export type { FileUploadsOptions, UploadBounds } from './file-uploads.ts'
 export { type Allowance, type DistributionLimits, defaultDistributionLimits } from './context.ts'
 export { createDiskRoom, type DiskRoom, type Reservation } from './disk-room.ts'
 export { type FileUploadsOptions, fileUploads, type UploadBounds } from './file-uploads.ts'

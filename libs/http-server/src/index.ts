@@ -1,7 +1,6 @@
 export { type Headers, sendBytes, sendEmpty, sendJson } from './answer.ts'
 export { HttpError, isHttpError } from './failure.ts'
 export { refuse } from './permission.ts'
-export { createHttpServer, type HttpServer, type HttpServerOptions, type TlsFiles } from './server.ts'
 export {
   basicChallenge,
   createHttpServer,
