@@ -93,9 +93,6 @@ describe('cache-server', () => {
     const listed = await fetch(`${second.url}/v2/_catalog`)
     expect(await listed.json()).toEqual({ repositories: ['team/app', 'team/copy'] })
     expect(await status(`${second.url}/readyz`)).toBe(200)
-    expect(second.log().some(({ message, path }) => message === 'request' && path === '/v2/_catalog')).toBe(
-      false,
-    )
     await second.stop()
     expect(second.log()).toContainEqual(
       expect.objectContaining({ message: 'request', path: '/v2/_catalog', status: 200 }),

@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync } from 'node:fs'
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
@@ -112,6 +112,35 @@ describe('main()', () => {
   it('does not believe the token of another server', async () => {
     const { out } = await run(['token', 'create', '--dir', 'other', '--scope', 'a:ref/main'])
     expect((await run(['token', 'inspect', '--dir', 'd'], out)).code).toBe(1)
+  })
+
+  it('makes no cache in a directory of something else, and none where a command is about one', async () => {
+    mkdirSync(join(dir, 'project/src'), { recursive: true })
+    const refused = { code: 3, err: expect.stringContaining('it holds something else ("src")') }
+    for (const command of [
+      ['--dir', 'project'],
+      ['keys', 'rotate', '--dir', 'project'],
+    ])
+      expect(await run(command)).toMatchObject(refused)
+    for (const command of ['gc', 'scrub', 'stats'])
+      expect(await run([command, '--dir', 'missing/here'])).toMatchObject({
+        code: 3,
+        err: expect.stringContaining('there is no such directory'),
+      })
+    expect(readdirSync(join(dir, 'project'))).toEqual(['src'])
+    expect(existsSync(join(dir, 'missing'))).toBe(false)
+  })
+
+  it('ends where no directory can be made, and says where one is a file', async () => {
+    writeFileSync(join(dir, 'file'), '')
+    expect(await run(['--dir', 'file'])).toMatchObject({
+      code: 3,
+      err: expect.stringContaining('is no directory'),
+    })
+    expect(await run(['--dir', '/proc/tsbuild'])).toMatchObject({
+      code: 3,
+      err: expect.stringContaining('the file system takes none there'),
+    })
   })
 
   it('prints keys as lines of a keys file', async () => {

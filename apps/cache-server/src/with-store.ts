@@ -1,9 +1,9 @@
 import { randomBytes } from 'node:crypto'
 import { join } from 'node:path'
-import { EnvironmentError, UserError } from '@tsbuild/errors'
+import { UserError } from '@tsbuild/errors'
 import { type OpenObjectStore, openFsStore } from '@tsbuild/object-store'
-import { makeDirectories } from '@tsbuild/store'
 import type { Host } from './host.ts'
+import { assertServerDirectory, openServerDirectory } from './server-directory.ts'
 import type { Settings } from './settings/read-settings.ts'
 
 /** The directory of a server. @throws {UserError} `ERR_CONFIG` if nothing says which */
@@ -17,19 +17,14 @@ export function directoryOf({ dir }: Pick<Settings, 'dir'>): string {
 /**
  * Opens where the objects are, as the settings say; who calls closes it.
  *
- * @throws as the engines do, and {EnvironmentError} `ERR_STORE_OPEN` if the directory cannot be made
+ * @throws as the engines and {@link openServerDirectory} do
  */
 export async function openStore(
   settings: Settings,
   host: Pick<Host, 'now' | 'env'>,
 ): Promise<OpenObjectStore> {
   const dir = directoryOf(settings)
-  try {
-    await makeDirectories(dir, 0o700)
-  } catch (cause) {
-    const reason = cause instanceof Error ? cause.message : String(cause)
-    throw new EnvironmentError('ERR_STORE_OPEN', `Cannot make directory "${dir}": ${reason}`, { cause })
-  }
+  await openServerDirectory(dir)
   if (settings.engine === 'oci') {
     const { openOciObjects } = await import('./serve/open-oci.ts')
     return await openOciObjects(settings, dir, host)
@@ -42,12 +37,13 @@ export async function openStore(
   })
 }
 
-/** Opens the store for one command, and closes it whatever comes of it. */
+/** Opens the store that is there for one command, and closes it whatever comes of it. */
 export async function withStore<T>(
   settings: Settings,
   host: Pick<Host, 'now' | 'env'>,
   use: (store: OpenObjectStore) => Promise<T>,
 ): Promise<T> {
+  await assertServerDirectory(directoryOf(settings))
   const store = await openStore(settings, host)
   try {
     return await use(store)

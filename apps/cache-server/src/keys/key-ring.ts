@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { EnvironmentError, UserError } from '@tsbuild/errors'
 import { makeDirectories } from '@tsbuild/store'
 import { formatSigningKey, parseSigningKey, type SigningKey, signingKeyOf } from '@tsbuild/trust'
+import { openServerDirectory } from '../server-directory.ts'
 
 /** The server's own keys: they sign tokens and records. */
 export interface KeyRing {
@@ -93,6 +94,7 @@ async function readKey(path: string): Promise<SigningKey> {
 /** @returns false where there is a key of this number already */
 async function addKey(dir: string, number: number): Promise<boolean> {
   const folder = folderOf(dir)
+  await openServerDirectory(dir)
   const draft = join(folder, `.${randomBytes(8).toString('hex')}`)
   try {
     await makeDirectories(folder, 0o700)
