@@ -41,7 +41,7 @@ describe('packingOfBytes()', () => {
   })
 })
 
-describe('openArchiveFile(), when it is cancelled,', () => {
+describe('openArchiveFile()', () => {
   let folder: string
   let pipe: string
   beforeEach(() => {
@@ -63,14 +63,21 @@ describe('openArchiveFile(), when it is cancelled,', () => {
     writeOutput: () => Promise.reject(new Error('not wanted')),
   })
 
-  it('leaves a pipe that nobody writes to', async () => {
+  it('refuses a directory', async () => {
+    await expect(openArchiveFile(folder, optionsWith(new AbortController().signal))).rejects.toMatchObject({
+      code: 'ERR_ARCHIVE_INVALID',
+      message: `Cannot read ${folder}: it is a directory`,
+    })
+  })
+
+  it('leaves a pipe that nobody writes to, when it is cancelled', async () => {
     const controller = new AbortController()
     const outcome = openArchiveFile(pipe, optionsWith(controller.signal))
     controller.abort(new Error('enough'))
     await expect(outcome).rejects.toThrow('enough')
   })
 
-  it('leaves a pipe whose writer is silent, and a silent standard input', async () => {
+  it('leaves a pipe whose writer is silent, and a silent standard input, when it is cancelled', async () => {
     const writer = openSync(pipe, constants.O_RDWR)
     writeSync(writer, 'abc')
     for (const path of [pipe, '-']) {

@@ -46,7 +46,9 @@ export async function openArchiveFile(path: string, options: PlaceOptions): Prom
   }
   const input = path === '-' ? undefined : await openInput(path)
   try {
-    const plain = input !== undefined && (await input.stat()).isFile() && (await packingOf(input)) === 'none'
+    const found = await input?.stat()
+    if (found?.isDirectory() === true) throw invalidArchive(label, 'it is a directory')
+    const plain = input !== undefined && found?.isFile() === true && (await packingOf(input)) === 'none'
     if (input !== undefined && plain) return await indexed(label, input, async () => input.close(), options)
     const source = input?.createReadStream({ autoClose: false, start: 0 }) ?? options.stdin
     if (source === undefined)
