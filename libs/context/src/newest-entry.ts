@@ -1,6 +1,5 @@
 import { PassThrough } from 'node:stream'
 import type { Native, Root } from '@tsbuild/native'
-import { extract } from 'tar-stream'
 
 /**
  * When the newest file of a tree was made, in Unix seconds; undefined for a tree without files. Directories do not count:
@@ -13,6 +12,8 @@ export async function newestEntry(
   root: Root,
   signal: AbortSignal,
 ): Promise<number | undefined> {
+  // Few builds ask for it.
+  const { extract } = await import('tar-stream')
   const stream = new PassThrough()
   const entries = stream.pipe(extract())
   stream.once('error', (error) => entries.destroy(error))

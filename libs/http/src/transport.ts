@@ -1,7 +1,6 @@
 import { lookup as systemLookup } from 'node:dns'
 import type { LookupFunction } from 'node:net'
 import type { Readable } from 'node:stream'
-import { rootCertificates } from 'node:tls'
 import type { Dispatcher, Pool } from 'undici'
 import { isLoopbackHost } from './addresses.ts'
 import { errorCode } from './failures.ts'
@@ -147,7 +146,7 @@ async function createDispatcher(
   const general = options.ca ?? []
   const tls = {
     rejectUnauthorized: !insecure,
-    ...authorities([...general, ...(own?.ca ?? [])]),
+    ...(await authorities([...general, ...(own?.ca ?? [])])),
     ...(own?.client === undefined ? {} : { cert: own.client.certificate, key: own.client.key }),
   }
   const connect = {
@@ -160,14 +159,16 @@ async function createDispatcher(
   return new EnvHttpProxyAgent({
     // Who is excepted is decided already. An empty text keeps undici from reading the environment, which is the caller's.
     ...{ httpProxy: proxy, httpsProxy: proxy, noProxy: '' },
-    ...{ requestTls: tls, proxyTls: authorities(general), connect },
+    ...{ requestTls: tls, proxyTls: await authorities(general), connect },
     clientFactory: (origin, settings) => failingOnHangUp(new Pool(origin, { ...settings, headersTimeout })),
   })
 }
 
 /** Given authorities replace the built-in ones, so these are given too. */
-function authorities(ca: readonly string[]): { readonly ca?: string[] } {
-  return ca.length === 0 ? {} : { ca: [...rootCertificates, ...ca] }
+async function authorities(ca: readonly string[]): Promise<{ readonly ca?: string[] }> {
+  if (ca.length === 0) return {}
+  const { rootCertificates } = await import('node:tls')
+  return { ca: [...rootCertificates, ...ca] }
 }
 
 /** A proxy that closes the connection instead of opening a tunnel: undici would ask it again without end. */
