@@ -1,5 +1,11 @@
-import { describe, expect, it } from 'vitest'
-import { isTooMuch, packingOfBytes } from './archive-file.ts'
+import { execFileSync } from 'node:child_process'
+import { closeSync, constants, mkdtempSync, openSync, rmSync, writeSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { PassThrough } from 'node:stream'
+import type { Store } from '@tsbuild/store'
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { isTooMuch, openArchiveFile, packingOfBytes } from './archive-file.ts'
 import { makeTar } from './testing/make-tar.ts'
 
 describe('isTooMuch()', () => {
@@ -32,5 +38,54 @@ describe('packingOfBytes()', () => {
     expect(others).toEqual(['gzip', 'zstd', 'unknown', 'unknown', 'unknown', 'unknown'])
     old.write('7', 148)
     expect(packingOfBytes(old)).toBe('unknown')
+  })
+})
+
+describe('openArchiveFile()', () => {
+  let folder: string
+  let pipe: string
+  beforeEach(() => {
+    folder = mkdtempSync(join(tmpdir(), 'tsbuild-pipe-'))
+    pipe = join(folder, 'pipe')
+    execFileSync('mkfifo', [pipe])
+  })
+  afterEach(() => rmSync(folder, { recursive: true }))
+
+  const ingest = async () => ({ fd: -1, path: '', abort: async () => undefined })
+  const store = { blobs: { ingest } } as unknown as Store
+  const optionsWith = (signal: AbortSignal) => ({
+    store,
+    registry: () => Promise.reject(new Error('not wanted')) as never,
+    cwd: '/',
+    signal,
+    stdin: new PassThrough(),
+    stdout: new PassThrough(),
+    writeOutput: () => Promise.reject(new Error('not wanted')),
+  })
+
+  it('refuses a directory', async () => {
+    await expect(openArchiveFile(folder, optionsWith(new AbortController().signal))).rejects.toMatchObject({
+      code: 'ERR_ARCHIVE_INVALID',
+      message: `Cannot read ${folder}: it is a directory`,
+    })
+  })
+
+  it('leaves a pipe that nobody writes to, when it is cancelled', async () => {
+    const controller = new AbortController()
+    const outcome = openArchiveFile(pipe, optionsWith(controller.signal))
+    controller.abort(new Error('enough'))
+    await expect(outcome).rejects.toThrow('enough')
+  })
+
+  it('leaves a pipe whose writer is silent, and a silent standard input, when it is cancelled', async () => {
+    const writer = openSync(pipe, constants.O_RDWR)
+    writeSync(writer, 'abc')
+    for (const path of [pipe, '-']) {
+      const controller = new AbortController()
+      const outcome = openArchiveFile(path, optionsWith(controller.signal))
+      setImmediate(() => controller.abort(new Error('enough')))
+      await expect(outcome).rejects.toMatchObject({ name: expect.stringMatching(/^(?:Abort)?Error$/) })
+    }
+    closeSync(writer)
   })
 })

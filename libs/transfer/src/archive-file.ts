@@ -1,6 +1,6 @@
 import { constants } from 'node:fs'
-import { type FileHandle, open } from 'node:fs/promises'
-import { Readable, type Transform, Writable } from 'node:stream'
+import { type FileHandle, open, stat } from 'node:fs/promises'
+import { addAbortSignal, Readable, type Transform, Writable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import { createGunzip } from 'node:zlib'
 import { type EnvironmentError, isBuildError, UserError } from '@tsbuild/errors'
@@ -8,6 +8,7 @@ import { type ArchiveEntry, indexArchive, invalidArchive, maxDocumentBytes } fro
 import { fileSink } from '@tsbuild/registry'
 import { onDisk } from '@tsbuild/store'
 import { fileChunks } from './file-chunks.ts'
+import { openPipe } from './open-pipe.ts'
 import type { PlaceOptions } from './types.ts'
 import { createUnzstd } from './unzstd.ts'
 
@@ -40,9 +41,14 @@ export type Packing = 'none' | 'gzip' | 'zstd' | 'unknown'
  */
 export async function openArchiveFile(path: string, options: PlaceOptions): Promise<ArchiveFile> {
   const label = path === '-' ? 'standard input' : path
+  if (path !== '-' && (await isPipe(path))) {
+    return await spooled(label, await openPipe(path, options.signal), options)
+  }
   const input = path === '-' ? undefined : await openInput(path)
   try {
-    const plain = input !== undefined && (await input.stat()).isFile() && (await packingOf(input)) === 'none'
+    const found = await input?.stat()
+    if (found?.isDirectory() === true) throw invalidArchive(label, 'it is a directory')
+    const plain = input !== undefined && found?.isFile() === true && (await packingOf(input)) === 'none'
     if (input !== undefined && plain) return await indexed(label, input, async () => input.close(), options)
     const source = input?.createReadStream({ autoClose: false, start: 0 }) ?? options.stdin
     if (source === undefined)
@@ -52,6 +58,14 @@ export async function openArchiveFile(path: string, options: PlaceOptions): Prom
     await input?.close()
     throw error
   }
+}
+
+/** Whoever asks for a file that is not there hears of it when it is opened. */
+async function isPipe(path: string): Promise<boolean> {
+  return await stat(path).then(
+    (found) => found.isFIFO(),
+    () => false,
+  )
 }
 
 async function openInput(path: string): Promise<FileHandle> {
@@ -92,6 +106,8 @@ async function indexed(
 
 /** Into a file of the session, which nobody ever finds under a name. */
 async function spooled(label: string, source: Readable, options: PlaceOptions): Promise<ArchiveFile> {
+  // Also while it waits for the first byte.
+  if (options.signal !== undefined) addAbortSignal(options.signal, source)
   const ingest = await options.store.blobs.ingest()
   let file: FileHandle | undefined
   const close = async () => {
