@@ -1,8 +1,13 @@
-export { failureBody, type Headers, sendBytes, sendEmpty, sendFailure, sendJson } from './answer.ts'
-export { failureOf, HttpError, isHttpError } from './failure.ts'
-export { defaultLimits } from './limits.ts'
+export { type Headers, sendBytes, sendEmpty, sendJson } from './answer.ts'
+export { HttpError, isHttpError } from './failure.ts'
 export { refuse } from './permission.ts'
-export { createHttpServer, type HttpServer, type HttpServerOptions, type TlsFiles } from './server.ts'
+export {
+  basicChallenge,
+  createHttpServer,
+  type HttpServer,
+  type HttpServerOptions,
+  type TlsFiles,
+} from './server.ts'
 export { hasControl, printable } from './text.ts'
 export type {
   AccessEntry,

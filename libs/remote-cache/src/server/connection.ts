@@ -288,14 +288,18 @@ function hintsFor(status: number, { token, identity }: ServerPlace): readonly st
   if (status !== 401) return []
   return token === undefined && identity === undefined
     ? ['`token-file=FILE`, or TSBUILD_CACHE_TOKEN, shows a token.']
-    : ['The token may have ended, or be of another server.']
+    : token === undefined
+      ? ['The token may have ended, or be of another server.']
+      : [
+          'Another one is made by `cache-server token create` where the server runs; `token-file=FILE`, or TSBUILD_CACHE_TOKEN, shows it.',
+        ]
 }
 
 /**
  * The scopes that the token itself says too. Whoever answers in the place of a server has records with its signature, those of a pull
  * request among them: that their scope is read must not be their word.
  */
-export function withinToken(read: readonly Scope[], token: string | undefined): readonly Scope[] {
+function withinToken(read: readonly Scope[], token: string | undefined): readonly Scope[] {
   const claims = token === undefined ? undefined : readUnverified(token)
   if (claims === undefined) return read
   const own = Array.isArray(claims.read) ? claims.read : []
