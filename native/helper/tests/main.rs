@@ -32,3 +32,13 @@ mod sandbox;
 mod session;
 mod session_network;
 mod tar_support;
+
+#[test]
+fn every_file_of_this_folder_is_a_module_of_it() {
+    let own = include_str!("main.rs");
+    for entry in std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/tests")).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_stem().unwrap().to_str().unwrap();
+        assert!(name == "main" || own.contains(&format!("mod {name};\n")), "tests/main.rs lacks \"mod {name};\"");
+    }
+}
