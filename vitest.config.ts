@@ -1,3 +1,4 @@
+import { availableParallelism } from 'node:os'
 import { defineConfig } from 'vitest/config'
 import { libSources } from './scripts/lib-sources.mjs'
 
@@ -13,7 +14,10 @@ export default defineConfig({
     include: ['libs/**/*.test.ts', 'apps/**/*.test.ts', 'test/repo/**/*.test.ts'],
     exclude: ['**/node_modules/**', '**/dist/**'],
     isolate: false,
-    pool: 'threads',
+    // Processes, not threads: file descriptors and the four threads that wait for locks are a process's own.
+    pool: 'forks',
+    // vitest would leave one processor to itself, which is half of two; it has next to nothing to do.
+    maxWorkers: availableParallelism(),
     // Machines are shared: a limit is for what hangs.
     testTimeout: 30_000,
     hookTimeout: 60_000,

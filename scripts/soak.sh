@@ -11,9 +11,9 @@ minutes=${1:-10}
 [[ ! -d $HOME/.cargo/bin ]] || export PATH="$HOME/.cargo/bin:$PATH"
 (
   cd native/helper
-  TSBUILD_RACE_ROUNDS=2000 cargo test --release --test run_hostile run_wins_the_race
-  TSBUILD_RACE_ROUNDS=5000 cargo test --release --test run_mounts mnt_01
-  TSBUILD_TREE_DIFFS=5000 TSBUILD_TREE_DIFF_SEED=$((RANDOM << 15 | RANDOM)) cargo test --release --test layers layers_hold_exactly
+  TSBUILD_RACE_ROUNDS=2000 cargo test --release --test helper run_wins_the_race
+  TSBUILD_RACE_ROUNDS=5000 cargo test --release --test helper mnt_01
+  TSBUILD_TREE_DIFFS=5000 TSBUILD_TREE_DIFF_SEED=$((RANDOM << 15 | RANDOM)) cargo test --release --test helper layers_hold_exactly
 )
 TSBUILD_SOAK=1 npx vitest run --config vitest.e2e.config.ts test/e2e/hostile-races.test.ts test/e2e/cache-collecting.test.ts
 npx vitest run --config vitest.soak.config.ts

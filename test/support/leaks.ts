@@ -30,7 +30,8 @@ export function searchLeaks(value: string): LeakSearch {
     // Nothing sets the time of the last change of an inode to what it was.
     const identity = `${stat.dev}:${stat.ino}:${stat.size}:${stat.ctimeNs}`
     if (clean.has(identity)) return false
-    const bytes = readFileSync(path)
+    const bytes = unlessGone(() => readFileSync(path))
+    if (bytes === undefined) return false
     if (holds(bytes) || inflations(bytes).some(holds)) return true
     clean.add(identity)
     return false
@@ -39,10 +40,21 @@ export function searchLeaks(value: string): LeakSearch {
     const stat = lstatSync(path, { bigint: true, throwIfNoEntry: false })
     if (stat === undefined) return []
     if (holds(Buffer.from(path))) return [path]
-    if (stat.isDirectory()) return readdirSync(path).flatMap((name) => walk(join(path, name)))
+    if (stat.isDirectory())
+      return (unlessGone(() => readdirSync(path)) ?? []).flatMap((name) => walk(join(path, name)))
     return stat.isFile() && holdsIn(path, stat) ? [path] : []
   }
   return { find: (folders) => folders.flatMap(walk) }
+}
+
+/** Others work in the folders of the machine: what goes while it is looked at is not left. */
+function unlessGone<T>(read: () => T): T | undefined {
+  try {
+    return read()
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined
+    throw error
+  }
 }
 
 /**

@@ -2,6 +2,7 @@
 // Usage: node test/support/run-all.mjs [SUITE…]
 import { spawn } from 'node:child_process'
 import { createWriteStream, mkdirSync, readFileSync, rmSync } from 'node:fs'
+import { availableParallelism } from 'node:os'
 import { join, relative } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { parseCargoTest } from './parse-cargo-test.mjs'
@@ -27,7 +28,11 @@ const suites = [
   {
     name: 'rust',
     kind: 'cargo',
-    command: ['cargo', 'test', '--locked', '--no-fail-fast', '--', '--show-output'],
+    // One more at a time than there are processors: most of them wait for the helper and the disk.
+    command: [
+      ...['cargo', 'test', '--locked', '--no-fail-fast', '--'],
+      ...['--show-output', `--test-threads=${availableParallelism() + 1}`],
+    ],
     cwd: helper,
   },
   { name: 'conformance', kind: 'vitest', command: ['--config', 'vitest.conformance.config.ts'] },

@@ -36,14 +36,19 @@ afterEach(async () => {
 })
 afterAll(() => expect(cleanups).toEqual([]))
 
-async function setUp(options: RegistryClientOptions = {}, access?: FakeRegistryOptions['access']) {
+/** @param optionsOf of a client, given the port of the registry */
+async function setUp(
+  optionsOf: RegistryClientOptions | ((port: string) => RegistryClientOptions) = {},
+  access?: FakeRegistryOptions['access'],
+) {
   const registry: FakeRegistry = await startFakeRegistry({ tls, access })
   registry.manifests.set('app:1', { bytes: manifest, mediaType: mediaTypes.ociManifest })
   const lookup: RegistryClientOptions['lookup'] = (_name, { all }, callback) =>
     all === true ? callback(null, [{ address: '127.0.0.1', family: 4 }]) : callback(null, '127.0.0.1', 4)
+  const port = registry.host.split(':')[1] ?? ''
+  const options = typeof optionsOf === 'function' ? optionsOf(port) : optionsOf
   const client = createRegistryClient({ lookup, sleep: async () => undefined, ...options })
   cleanups.push(() => client.close(), registry.stop)
-  const port = registry.host.split(':')[1] ?? ''
   const pull = (host: string) => client.resolve(parseReference(`${host}:${port}/app:1`))
   return { registry, pull }
 }
@@ -69,7 +74,7 @@ describe('TLS', () => {
   })
 
   it('a registry that is declared insecure may prove nothing', async () => {
-    const { pull } = await setUp({ insecureHosts: [name] })
+    const { pull } = await setUp((port) => ({ insecureHosts: [`${name}:${port}`] }))
     expect((await pull(name)).bytes.equals(manifest)).toBe(true)
   })
 

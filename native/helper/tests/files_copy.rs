@@ -1,9 +1,7 @@
 //! `copy` through the built helper: the tables 3.1 to 3.3 of spec/dockerfile.md.
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
-mod files_support;
-
-use files_support::{
+use crate::files_support::{
     Bench, can_mount, copy_action, expect_error, expect_result, listing, mkdir_action, mkfile_action, plant, with,
 };
 use serde_json::{Value, json};
@@ -133,7 +131,7 @@ fn copy_merges_a_directory_through_a_symlink_below_the_destination() {
     chown(bench.path("lower/usr/bin"), Some(3), Some(4)).unwrap();
     let source = std::fs::File::open(bench.path("context/bin")).unwrap();
     source.set_modified(UNIX_EPOCH + Duration::from_secs(1_000)).unwrap();
-    let scanned = bench.scan(bench.directory(&[]), &files_support::selection(&["."]));
+    let scanned = bench.scan(bench.directory(&[]), &crate::files_support::selection(&["."]));
     let action = copy_action(bench.directory(&[]), &["."], "/");
     expect_result(bench.copy(&[with(action, "expect", scanned["selections"][0]["digest"].clone())]));
     assert_eq!(std::fs::metadata(bench.path("upper/usr/bin")).unwrap().mtime(), 1_000);
@@ -374,11 +372,11 @@ fn copy_accepts_the_digest_of_the_scan_and_refuses_another() {
         (bench.directory(&[]), vec!["*.txt", "dir"]),
         (bench.stage(), vec!["/"]),
     ] {
-        let scanned = bench.scan(tree.clone(), &files_support::selection(&sources));
+        let scanned = bench.scan(tree.clone(), &crate::files_support::selection(&sources));
         let action = with(copy_action(tree, &sources, "/d/"), "expect", scanned["selections"][0]["digest"].clone());
         expect_result(bench.copy(&[action]));
     }
-    let scanned = bench.scan(bench.directory(&[]), &files_support::selection(&["."]));
+    let scanned = bench.scan(bench.directory(&[]), &crate::files_support::selection(&["."]));
     let digest = scanned["selections"][0]["digest"].clone();
     let change: [&[&str]; 3] = [&["f a.txt Z"], &["f dir/new N"], &["d dir 755"]];
     for entries in change {
@@ -491,9 +489,9 @@ fn owners_are_looked_up_in_the_root_that_is_named() {
     let action = || with(copy_action(bench.directory(&[]), &["a"], "/d/"), "chown", json!("app"));
     let request =
         |owners: Value| json!({"op": "copy", "root": empty, "owners": owners, "actions": [action()], "finish": null});
-    expect_error(&files_support::call(&request(Value::Null)), "ERR_USER_NOT_FOUND");
+    expect_error(&crate::files_support::call(&request(Value::Null)), "ERR_USER_NOT_FOUND");
     let owners = json!({"lower": [bench.path("lower")], "upper": null, "work": null});
-    expect_result(files_support::call(&request(owners)));
+    expect_result(crate::files_support::call(&request(owners)));
     assert_eq!(listing(&bench.path("upper")), ["d d 755 100:101", "f d/a x 644 100:101"]);
     assert!(!bench.path("lower/d").exists(), "nothing is written where the names are looked up");
 }
@@ -507,7 +505,7 @@ fn export_writes_the_merged_tree_and_follows_no_link_of_the_destination() {
         Bench::new().lower(&["f a/x X", "f a/y Y 600", "l b a"]).context(&["f a/x old", "l a/y ../../host/canary"]);
     let root = json!({"lower": [bench.path("lower")], "upper": null, "work": null});
     let dest = json!({"kind": "directory", "path": bench.path("context")});
-    let reply = files_support::call(&json!({"op": "export", "root": root, "dest": dest}));
+    let reply = crate::files_support::call(&json!({"op": "export", "root": root, "dest": dest}));
     let result = expect_result(reply);
     assert_eq!((&result["files"], &result["bytes"]), (&json!(2), &json!(2)));
     let wanted = ["d a 755 0:0", "f a/x X 644 0:0", "f a/y Y 600 0:0", "l b a 0:0"];
@@ -515,26 +513,26 @@ fn export_writes_the_merged_tree_and_follows_no_link_of_the_destination() {
     bench.check_host();
     std::fs::remove_dir_all(bench.path("context/a")).unwrap();
     std::os::unix::fs::symlink(bench.path("host"), bench.path("context/a")).unwrap();
-    let reply = files_support::call(&json!({"op": "export", "root": root, "dest": dest}));
+    let reply = crate::files_support::call(&json!({"op": "export", "root": root, "dest": dest}));
     expect_error(&reply, "ERR_COPY_NOT_DIRECTORY");
     bench.check_host();
 }
 
 #[test]
 fn copy_works_in_a_user_namespace_of_one_id() {
-    if !files_support::can_mount_rootless() {
+    if !crate::files_support::can_mount_rootless() {
         return;
     }
     let bench = Bench::new().lower(LOWER).context(CONTEXT);
     let request = |action: Value| bench.copy_request(&[action]);
     let action = copy_action(bench.directory(&[]), &["dir"], "/existing/");
-    expect_result(files_support::call_rootless(&request(action.clone())));
+    expect_result(crate::files_support::call_rootless(&request(action.clone())));
     let mode = std::fs::metadata(bench.path("upper/existing/sub/y")).unwrap().permissions().mode();
     assert_eq!(mode & 0o7777, 0o644);
     let chown = with(action, "chown", json!("app"));
     let bench = Bench::new().lower(LOWER).context(CONTEXT);
     let request = |action: Value| bench.copy_request(&[action]);
-    expect_error(&files_support::call_rootless(&request(chown)), "ERR_ROOTLESS_IDMAP");
+    expect_error(&crate::files_support::call_rootless(&request(chown)), "ERR_ROOTLESS_IDMAP");
 }
 
 #[test]
@@ -547,7 +545,7 @@ fn finish_refuses_the_layer_of_a_huge_sparse_file() {
     let mut request = bench.copy_request(&[copy_action(bench.directory(&[]), &["small"], "/d/")]);
     request["finish"] = json!({"content": false, "layer": {"compression": {"format": "gzip", "level": 1}, "clampMtime": null}, "sync": false});
     let script = format!("exec \"$0\" 6>\"{}\"", bench.path("layer").display());
-    let (before, last) = files_support::call_in_shell(&script, &request);
+    let (before, last) = crate::files_support::call_in_shell(&script, &request);
     assert_eq!(before.last().unwrap()["event"], "result", "the copy itself is done");
     expect_error(&last, "ERR_LAYER_UNREPRESENTABLE");
 }
@@ -561,9 +559,9 @@ fn finish_tells_the_content_between_the_result_and_the_layer() {
     let mut request = bench.copy_request(&[copy_action(bench.directory(&[]), &["small"], "/d/")]);
     request["finish"] = json!({"content": true, "layer": {"compression": {"format": "none", "level": 0}, "clampMtime": null}, "sync": false});
     let script = format!("exec \"$0\" 6>\"{}\"", bench.path("layer").display());
-    let (before, last) = files_support::call_in_shell(&script, &request);
+    let (before, last) = crate::files_support::call_in_shell(&script, &request);
     let events: Vec<&str> = before.iter().chain([&last]).map(|reply| reply["event"].as_str().unwrap()).collect();
     assert_eq!(events, ["result", "content", "layer", "durable"]);
-    let alone = files_support::call(&json!({"op": "content", "trees": [bench.path("upper")]}));
+    let alone = crate::files_support::call(&json!({"op": "content", "trees": [bench.path("upper")]}));
     assert_eq!(expect_result(alone)["digests"], json!([before[1]["digest"]]));
 }

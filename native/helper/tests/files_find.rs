@@ -1,10 +1,8 @@
 //! `find` through the built helper, against trees that somebody else filled.
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
-mod files_support;
-
+use crate::files_support::{Bench, call, can_mount, expect_error, expect_result};
 use base64::Engine;
-use files_support::{Bench, call, can_mount, expect_error, expect_result};
 use serde_json::{Value, json};
 use std::os::unix::fs::PermissionsExt;
 

@@ -1,9 +1,7 @@
 //! Hostile contexts, images and requests: CPY-01, -02, -03, -04 and -11 of spec/security.md. The host never changes.
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
-mod files_support;
-
-use files_support::{
+use crate::files_support::{
     Bench, call, can_mount, copy_action, expect_error, listing, mkdir_action, mkfile_action, selection,
 };
 use serde_json::{Value, json};
@@ -44,7 +42,7 @@ fn scan_reads_nothing_outside_when_a_directory_becomes_a_link() {
     let bench = Bench::new().context(&["f d/canary inside", "f d/e/canary inside"]);
     while_swapping(&bench, || {
         let selections: Vec<Value> = ["d/canary", "d", "."].iter().map(|&source| selection(&[source])).collect();
-        let tree = files_support::with(bench.directory(&[]), "fingerprints", Value::Null);
+        let tree = crate::files_support::with(bench.directory(&[]), "fingerprints", Value::Null);
         let many: Vec<&Value> = (0..200).flat_map(|_| &selections).collect();
         for round in 0..25 {
             // Distinct selections, so that none is answered from an earlier one.
@@ -52,7 +50,7 @@ fn scan_reads_nothing_outside_when_a_directory_becomes_a_link() {
                 .iter()
                 .enumerate()
                 .map(|(at, selection)| {
-                    files_support::with((*selection).clone(), "exclude", json!([format!("none{round}-{at}")]))
+                    crate::files_support::with((*selection).clone(), "exclude", json!([format!("none{round}-{at}")]))
                 })
                 .collect();
             let request = json!({"op": "scan", "tree": tree, "selections": distinct, "manifest": false});
@@ -185,7 +183,8 @@ fn names_in_an_image_are_looked_up_in_regular_files_only() {
     ];
     for (what, entries) in kinds {
         let bench = Bench::new().lower(entries).context(&["f f x"]);
-        let action = files_support::with(copy_action(bench.directory(&[]), &["f"], "/d/"), "chown", json!("root"));
+        let action =
+            crate::files_support::with(copy_action(bench.directory(&[]), &["f"], "/d/"), "chown", json!("root"));
         let reply = bench.copy(&[action]);
         assert_eq!(reply["code"], "ERR_USER_NOT_FOUND", "{what} {reply}");
     }

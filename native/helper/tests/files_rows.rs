@@ -1,9 +1,7 @@
 //! The rows of tables 3.1 to 3.3 of spec/dockerfile.md that `files_copy.rs` does not have, each named after its row.
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
-mod files_support;
-
-use files_support::{
+use crate::files_support::{
     Bench, call_lines, can_mount, copy_action, expect_error, expect_result, listing, plant, selection, with,
 };
 use serde_json::{Value, json};

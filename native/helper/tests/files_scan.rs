@@ -1,9 +1,7 @@
 //! `scan` through the built helper: what is selected, what counts in a digest, what is read again.
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
-mod files_support;
-
-use files_support::{Bench, call, can_mount, expect_error, expect_result, plant, selection, settled, with};
+use crate::files_support::{Bench, call, can_mount, expect_error, expect_result, plant, selection, settled, with};
 use serde_json::{Value, json};
 use std::os::unix::fs::PermissionsExt;
 
@@ -384,10 +382,10 @@ fn scan_names_what_cannot_be_read() {
             std::fs::set_permissions(&path, PermissionsExt::from_mode(0o755)).unwrap();
         }
         let copy = bench.path("helper");
-        std::fs::copy(files_support::helper(), &copy).unwrap();
+        crate::program::place_helper(&copy);
         let tree = with(bench.directory(&[]), "fingerprints", Value::Null);
         let request = json!({"op": "scan", "tree": tree, "selections": [selection(&["."])], "manifest": false});
-        let reply = files_support::call_as_nobody(&copy, &request);
+        let reply = crate::files_support::call_as_nobody(&copy, &request);
         expect_error(&reply, "ERR_CONTEXT_UNREADABLE");
         assert!(reply["message"].as_str().unwrap().contains("secret"), "{reply}");
     } else {
@@ -441,7 +439,8 @@ fn scan_and_copy_see_one_tree_whatever_the_umask_of_the_checkout() {
         let mut copied = Vec::new();
         if can_mount() {
             let copy = |selection: &Value, dest: &str, digest: &str| {
-                let action = with(files_support::copy_action(tree.clone(), &[], dest), "selection", selection.clone());
+                let action =
+                    with(crate::files_support::copy_action(tree.clone(), &[], dest), "selection", selection.clone());
                 with(action, "expect", json!(digest))
             };
             let actions = [copy(&all, "/all/", &digests[0]), copy(&parents, "/parents/", &digests[1])];
@@ -509,7 +508,7 @@ fn scan_leaves_uncounted_what_the_copy_has_of_its_own() {
         }
         let selection = with(selection(&["/"]), "uncounted", uncounted);
         let digest = bench.scan(bench.stage(), &selection)["selections"][0]["digest"].clone();
-        let action = with(files_support::copy_action(bench.stage(), &[], "/d/"), "selection", selection.clone());
+        let action = with(crate::files_support::copy_action(bench.stage(), &[], "/d/"), "selection", selection.clone());
         let action = with(with(action, "chmod", json!("750")), "chown", json!("1:2"));
         expect_result(bench.copy(&[with(action, "expect", digest)]));
         assert_eq!(

@@ -1,8 +1,7 @@
 //! `probe`, `sync`, `remove` and `usage`.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
-mod sandbox;
-use sandbox::{As, Sandbox};
+use crate::sandbox::{As, Sandbox};
 use serde_json::json;
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};

@@ -1,9 +1,8 @@
 //! `merge`: a merged run of trees means the same as the run.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)]
 
-mod sandbox;
+use crate::sandbox::{As, Sandbox, every};
 use rustix::fs::{Mode, OFlags};
-use sandbox::{As, Sandbox, every};
 use serde_json::{Value, json};
 use std::fs;
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt, symlink};
@@ -136,7 +135,7 @@ fn merge_means_the_same_as_its_run_wherever_it_lies() {
 }
 
 fn count(dir: &Path, wanted: &dyn Fn(&Path) -> bool) -> usize {
-    sandbox::tree(dir).iter().filter(|path| wanted(&dir.join(path))).count()
+    crate::sandbox::tree(dir).iter().filter(|path| wanted(&dir.join(path))).count()
 }
 
 fn is_whiteout(path: &Path) -> bool {

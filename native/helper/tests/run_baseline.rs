@@ -1,8 +1,7 @@
 //! `run`: every value of the sandbox's baseline, read from inside a step, as root and as an ordinary user.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
 
-mod sandbox;
-use sandbox::{As, Sandbox, compile, every, tree};
+use crate::sandbox::{As, Sandbox, compile, every, tree};
 use serde_json::json;
 use std::fs;
 use std::os::unix::fs::symlink;

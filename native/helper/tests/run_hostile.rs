@@ -1,8 +1,7 @@
 //! `run`: images made to reach the host. The canary must stay what it is.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
-mod sandbox;
-use sandbox::{Sandbox, tree};
+use crate::sandbox::{Sandbox, tree};
 use serde_json::json;
 use std::fs;
 use std::os::unix::fs::{MetadataExt, symlink};

@@ -1,9 +1,8 @@
 //! `run`: what reaches the step's layer, and what must not.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
-mod sandbox;
+use crate::sandbox::{Sandbox, every, tree};
 use rustix::fs::FileType;
-use sandbox::{Sandbox, every, tree};
 use serde_json::json;
 use std::fs;
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt, symlink};
@@ -50,7 +49,7 @@ fn run_keeps_the_metadata_of_the_parents_of_mount_points() {
     let mut value = [0_u8; 16];
     for (name, wanted) in [("user.note", &b"kept"[..]), ("trusted.note", b"kept too")] {
         if !tmpfs_keeps(name) {
-            sandbox::skip_part(&format!("tmpfs of this kernel keeps no {name} attributes"));
+            crate::sandbox::skip_part(&format!("tmpfs of this kernel keeps no {name} attributes"));
             continue;
         }
         let length = rustix::fs::fgetxattr(&copied, name, &mut value).unwrap();
@@ -147,7 +146,7 @@ fn run_works_on_an_image_without_layers() {
     sandbox.fresh();
     let bin = sandbox.upper().join("bin");
     fs::create_dir(&bin).unwrap();
-    fs::copy(sandbox.image().join("bin/busybox"), bin.join("busybox")).unwrap();
+    crate::program::copy_program(sandbox.image().join("bin/busybox"), &bin.join("busybox"));
     let before = tree(&sandbox.upper());
     let mut request = sandbox.request(&["/bin/busybox", "ls", "/", "/etc"]);
     request["root"]["lower"] = json!([]);
@@ -261,7 +260,7 @@ fn run_removes_its_cgroup() {
         let fields: Vec<&str> = line.split(' ').collect();
         (fields[2] == "cgroup2").then(|| std::path::PathBuf::from(fields[1]))
     }) else {
-        return sandbox::skip("cgroup v2 is not mounted");
+        return crate::sandbox::skip("cgroup v2 is not mounted");
     };
     let id = format!("tsbuild-test-{}", std::process::id());
     let mut request = sandbox.shell("cat /proc/self/cgroup | grep ^0:");

@@ -1,8 +1,7 @@
 //! `run`: what the helper itself costs while a step runs.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
-mod sandbox;
-use sandbox::every;
+use crate::sandbox::every;
 use serde_json::{Value, json};
 use std::fs;
 use std::io::{BufRead, BufReader};

@@ -1,10 +1,9 @@
 //! `run`: the five kinds of mounts, as root and as an ordinary user.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
-mod sandbox;
+use crate::sandbox::{As, Sandbox, every, tree};
 use base64::Engine;
 use rustix::fs::{CWD, RenameFlags};
-use sandbox::{As, Sandbox, every, tree};
 use serde_json::{Value, json};
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};

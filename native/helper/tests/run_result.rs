@@ -1,8 +1,7 @@
 //! `run`: what a step gets and what it gives back.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
-mod sandbox;
-use sandbox::{Sandbox, every};
+use crate::sandbox::{Sandbox, every};
 use serde_json::json;
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
@@ -169,7 +168,7 @@ fn run_leaves_an_existing_working_directory_alone() {
     request["cwd"] = json!("/tmp");
     request["user"] = json!("app");
     assert_eq!(sandbox.run(request).ok(), "/tmp\n0:0 1777\n");
-    assert_eq!(sandbox::tree(&sandbox.upper()), Vec::<String>::new());
+    assert_eq!(crate::sandbox::tree(&sandbox.upper()), Vec::<String>::new());
 }
 
 #[test]

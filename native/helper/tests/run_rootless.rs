@@ -1,8 +1,7 @@
 //! `run` as an ordinary user, with and without subordinate ids.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
-mod sandbox;
-use sandbox::{As, Sandbox, tree};
+use crate::sandbox::{As, Sandbox, tree};
 use serde_json::json;
 use std::fs;
 use std::os::unix::fs::{FileTypeExt, MetadataExt, symlink};

@@ -1,8 +1,7 @@
 //! `run`: the walls around a step.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
-mod sandbox;
-use sandbox::{Sandbox, skip};
+use crate::sandbox::{Sandbox, skip};
 use serde_json::json;
 use std::fs;
 use std::process::Command;
@@ -182,7 +181,7 @@ fn run_shows_its_own_hosts_and_resolver() {
     assert!(done.stderr.contains("Read-only file system"), "{done:?}");
     fs::write(sandbox.image().join("etc/hosts"), "of the image").unwrap();
     assert_eq!(sandbox.sh("cat /etc/hosts").ok(), "127.0.0.1\tlocalhost buildsandbox\n");
-    assert_eq!(sandbox::tree(&sandbox.upper()), Vec::<String>::new());
+    assert_eq!(crate::sandbox::tree(&sandbox.upper()), Vec::<String>::new());
 }
 
 #[test]

@@ -1,8 +1,7 @@
 //! `run`: every system call, tried from inside a step, against the page that lists what a step may call.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
 
-mod sandbox;
-use sandbox::{compile, every};
+use crate::sandbox::{compile, every};
 use serde_json::json;
 use std::collections::BTreeMap;
 use std::fs;

@@ -1,8 +1,7 @@
 //! `run`: what a request may tighten or loosen: limits, privileges, a root that is read only.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
 
-mod sandbox;
-use sandbox::{As, Sandbox, compile, every, tree};
+use crate::sandbox::{As, Sandbox, compile, every, tree};
 use serde_json::{Value, json};
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -237,7 +236,7 @@ fn run_shows_an_insecure_step_its_own_cgroups_and_no_others() {
     let Some(sandbox) = Sandbox::root() else { return };
     let parent = Path::new("/sys/fs/cgroup/pids").join(format!("tsbuild-test-{}", std::process::id()));
     if fs::create_dir(&parent).is_err() {
-        return sandbox::skip_part("this machine has no cgroup of version 1 that could be shown");
+        return crate::sandbox::skip_part("this machine has no cgroup of version 1 that could be shown");
     }
     let script = "ls /sys/fs/cgroup; cat /sys/fs/cgroup/pids/cgroup.procs | wc -l; \
                   mkdir /sys/fs/cgroup/pids/inner && rmdir /sys/fs/cgroup/pids/inner && echo made";

@@ -1,11 +1,10 @@
 //! `run` with a terminal, driven from a second terminal as a user's would be.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
 
-mod sandbox;
+use crate::sandbox::{As, Done, Sandbox, tree};
 use rustix::fd::OwnedFd;
 use rustix::pty::OpenptFlags;
 use rustix::termios::{LocalModes, Winsize};
-use sandbox::{As, Done, Sandbox, tree};
 use serde_json::{Value, json};
 use std::fs::{self, File};
 use std::io::{Read, Write};

@@ -1,8 +1,7 @@
 //! `run`: certificates that only the step trusts.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
-mod sandbox;
-use sandbox::{Sandbox, every, tree};
+use crate::sandbox::{Sandbox, every, tree};
 use serde_json::json;
 use sha1::{Digest, Sha1};
 use std::fs;

@@ -1,8 +1,7 @@
 //! `run`: the forms of `USER`.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
-mod sandbox;
-use sandbox::{As, Sandbox, every};
+use crate::sandbox::{As, Sandbox, every};
 use serde_json::json;
 use std::fs;
 

@@ -1,9 +1,8 @@
 //! `run` with `userNamespace`: root's step has ids that nobody on the machine has, and its files those of the image.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
 
-mod sandbox;
+use crate::sandbox::{Sandbox, tree};
 use rustix::fs::{CWD, FileType, Mode, XattrFlags};
-use sandbox::{Sandbox, tree};
 use serde_json::{Value, json};
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt, chown, symlink};

@@ -1,7 +1,7 @@
 //! What entries become: owners, modes, times, links, and what was there before.
 
+use super::fixture::*;
 use crate::files_support::{call_rootless, can_mount_rootless, listing};
-use crate::fixture::*;
 use serde_json::json;
 use std::os::unix::fs::{MetadataExt, chown};
 

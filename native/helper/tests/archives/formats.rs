@@ -1,7 +1,7 @@
 //! What is an archive, and every form of one.
 
+use super::fixture::*;
 use crate::files_support::{Bench, selection, settled};
-use crate::fixture::*;
 use serde_json::{Value, json};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;

@@ -1,7 +1,7 @@
 //! Archives that try to get out, to lie or to exhaust: ADD either unpacks inside the destination or refuses.
 
+use super::fixture::*;
 use crate::files_support::listing;
-use crate::fixture::*;
 use std::collections::BTreeSet;
 
 /// What stands in the image beside the destination and must not change.

@@ -209,7 +209,7 @@ pub fn settled(bench: &Bench, selection: &Value) -> Value {
 }
 
 pub fn helper() -> &'static str {
-    env!("CARGO_BIN_EXE_tsbuild-helper")
+    crate::program::HELPER
 }
 
 /// Sends a request and gives the last line of the answer.

@@ -1,6 +1,6 @@
 //! Files, one after the other.
 
-use crate::fixture::*;
+use super::fixture::*;
 use serde_json::{Value, json};
 
 /// `aW5saW5lIA==` is "inline ".

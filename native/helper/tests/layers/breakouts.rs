@@ -1,6 +1,6 @@
 //! Archives that try to leave the root. Whatever they give, the host stays as it is.
 
-use crate::fixture::*;
+use super::fixture::*;
 
 /// Name, archive, expected code.
 type Case = (&'static str, Vec<Item>, &'static str);

@@ -1,7 +1,7 @@
 //! The oracle of all layers: random changes on an overlay and on a plain copy; the overlay's layer, applied to the same
 //! base, must give what the plain copy has (spec/reliability.md, FS-10).
 
-use crate::fixture::*;
+use super::fixture::*;
 
 /// `TSBUILD_TREE_DIFFS` sequences from `TSBUILD_TREE_DIFF_SEED` on. A failure prints its seed, and the fewest operations that
 /// still fail.
@@ -21,7 +21,7 @@ fn layers_hold_exactly_what_changed() {
         let work = place.text(&format!("work{first}"));
         std::fs::create_dir(&work).unwrap();
         std::process::Command::new("unshare")
-            .args(["--mount", "python3", "-B", tests, env!("CARGO_BIN_EXE_tsbuild-helper"), programs, &work])
+            .args(["--mount", "python3", "-B", tests, crate::program::HELPER, programs, &work])
             .args([first.to_string(), count.to_string()])
             .stdout(std::process::Stdio::piped())
             .stderr(std::process::Stdio::piped())

@@ -1,6 +1,6 @@
 //! Content digests of layers: equal exactly where steps above see the same, times left out.
 
-use crate::fixture::*;
+use super::fixture::*;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 

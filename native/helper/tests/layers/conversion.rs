@@ -1,6 +1,6 @@
 //! Layers in another compression, and how much memory compressing takes.
 
-use crate::fixture::*;
+use super::fixture::*;
 use serde_json::{Value, json};
 
 const FORMS: [(&str, u32); 5] = [("none", 0), ("gzip", 1), ("gzip", 6), ("zstd", 3), ("estargz", 6)];

@@ -50,7 +50,7 @@ pub fn envelope(envelope: &Value, bulk: &Path, prefix: &[&str]) -> Said {
         .args(["-c", "bulk=$1; shift; exec \"$@\" 3<>\"$bulk\"", "sh"])
         .arg(bulk)
         .args(prefix)
-        .arg(env!("CARGO_BIN_EXE_tsbuild-helper"))
+        .arg(crate::program::HELPER)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .spawn()

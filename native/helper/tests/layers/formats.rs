@@ -1,6 +1,6 @@
 //! The bytes that `diff` writes.
 
-use crate::fixture::*;
+use super::fixture::*;
 use serde_json::json;
 
 /// Some megabytes of text that compresses, the same on every machine.

@@ -1,6 +1,6 @@
 //! Headers that readers disagree about are refused; everything else is read as GNU tar and Python read it.
 
-use crate::fixture::*;
+use super::fixture::*;
 
 fn patched(item: &Item, at: usize, bytes: &[u8]) -> Vec<u8> {
     let mut out = item.bytes();

@@ -1,6 +1,6 @@
 //! The same as an ordinary user, in a user namespace with a single id.
 
-use crate::fixture::*;
+use super::fixture::*;
 use serde_json::{Value, json};
 use std::os::unix::fs::PermissionsExt;
 

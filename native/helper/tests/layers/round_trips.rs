@@ -1,6 +1,6 @@
 //! diff, apply and diff again give the same layer; GNU tar unpacks it to the same files (spec/reliability.md, theme J).
 
-use crate::fixture::*;
+use super::fixture::*;
 
 /// Every field of every file below a directory; hard links by their group.
 const SURVEY: &str = r#"

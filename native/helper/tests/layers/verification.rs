@@ -1,6 +1,6 @@
 //! Sizes, digests, compression formats and limits.
 
-use crate::fixture::*;
+use super::fixture::*;
 use serde_json::json;
 use std::io::{Seek, Write};
 

@@ -1,6 +1,6 @@
 //! What whiteouts hide. Checked in the merged file system, as overlayfs itself shows it.
 
-use crate::fixture::*;
+use super::fixture::*;
 
 fn below() -> Vec<Item> {
     vec![

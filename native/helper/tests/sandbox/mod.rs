@@ -3,6 +3,7 @@
 
 pub mod session;
 
+use crate::program::{copy_program, place_helper};
 use serde_json::{Value, json};
 use std::fs::{self, Permissions};
 use std::io::Write;
@@ -163,8 +164,7 @@ impl Sandbox {
         let dir = tempfile::tempdir().unwrap();
         fs::set_permissions(dir.path(), Permissions::from_mode(0o755)).unwrap();
         let helper = dir.path().join("tsbuild-helper");
-        // Outside of the build directory, which an ordinary user may not be able to enter.
-        fs::copy(env!("CARGO_BIN_EXE_tsbuild-helper"), &helper).unwrap();
+        place_helper(&helper);
         let sandbox = Self { dir, who, helper, owner, map };
         sandbox.give_one(sandbox.dir.path());
         sandbox.make_image(busybox);
@@ -177,7 +177,7 @@ impl Sandbox {
         for name in ["bin", "etc", "root", "home/app", "tmp"] {
             fs::create_dir_all(image.join(name)).unwrap();
         }
-        fs::copy(busybox, image.join("bin/busybox")).unwrap();
+        copy_program(busybox, &image.join("bin/busybox"));
         for applet in output(busybox, &["--list"]).unwrap().lines() {
             symlink("busybox", image.join("bin").join(applet)).or_else(ignore_existing).unwrap();
         }

@@ -11,7 +11,5 @@ mod formats;
 mod malformed;
 mod rootless;
 mod round_trips;
-#[path = "../tar_support/mod.rs"]
-mod tar_support;
 mod verification;
 mod whiteouts;

@@ -2,10 +2,6 @@
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 mod extraction;
-#[path = "../files_support/mod.rs"]
-mod files_support;
 mod fixture;
 mod formats;
 mod hostile;
-#[path = "../tar_support/mod.rs"]
-mod tar_support;
