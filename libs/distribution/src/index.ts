@@ -1,5 +1,3 @@
-export type { Allowance, DistributionLimits } from './context.ts'
-export type { FileUploadsOptions, UploadBounds } from './file-uploads.ts'
 export { type Allowance, type DistributionLimits, defaultDistributionLimits } from './context.ts'
 export { createDiskRoom, type DiskRoom, type Reservation } from './disk-room.ts'
 export { type FileUploadsOptions, fileUploads, type UploadBounds } from './file-uploads.ts'
@@ -10,15 +8,20 @@ export {
   contentKey,
   contentPrefix,
   type DistributionKey,
+  distributionPrefix,
   type ManifestLink,
+  manifestLinkKey,
   parseDistributionKey,
   type ReferrerDescriptor,
   type ReferrerEntry,
+  referrerKey,
+  repositoryKeys,
   type TagTarget,
+  tagKey,
 } from './layout.ts'
-export type { LiveRoots } from './live-keys.ts'
-export type { ManifestContent } from './manifest-content.ts'
-export { type ContentDigest, parseContentDigest } from './names.ts'
+export { type LiveRoots, liveKeys, repositoryNames } from './live-keys.ts'
+export { type ManifestContent, readManifest } from './manifest-content.ts'
+export { type ContentDigest, isRepositoryName, isTag, parseContentDigest } from './names.ts'
 export { promiseMs, Repositories, type StoredManifest, type StoredTag } from './repositories.ts'
 export {
   type Distribution,

@@ -1,7 +1,7 @@
-export { type Headers, sendBytes, sendEmpty, sendJson } from './answer.ts'
-export { HttpError, isHttpError } from './failure.ts'
+export { failureBody, type Headers, sendBytes, sendEmpty, sendFailure, sendJson } from './answer.ts'
+export { failureOf, HttpError, isHttpError } from './failure.ts'
+export { defaultLimits } from './limits.ts'
 export { refuse } from './permission.ts'
-export { createHttpServer, type HttpServer, type HttpServerOptions, type TlsFiles } from './server.ts'
 export {
   basicChallenge,
   createHttpServer,
