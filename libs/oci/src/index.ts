@@ -42,6 +42,7 @@ export { formatPackageUrl, imagePackageUrl } from './package-url.ts'
 export {
   compatiblePlatforms,
   formatPlatform,
+  formatPlatforms,
   hostPlatform,
   isAttestation,
   listPlatforms,
