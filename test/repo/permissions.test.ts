@@ -202,7 +202,7 @@ describe('permissions of a cache-server', () => {
     const table = `${lines.slice(1).join('\n')}\n`
     if (process.env.UPDATE_GOLDEN === '1') writeFileSync(golden, table)
     expect(table).toBe(readFileSync(golden, 'utf8'))
-  })
+  }, 120_000)
 
   it('has a line for every route, and none for others', () => {
     const written = readFileSync(golden, 'utf8')
