@@ -1,24 +1,13 @@
-import { readdirSync, readFileSync } from 'node:fs'
-import { fileURLToPath } from 'node:url'
 import { defineConfig } from 'vitest/config'
-
-const here = (path: string) => fileURLToPath(new URL(path, import.meta.url))
-
-/** What a lib exports, as the sources that it is built from. */
-function sourcesOf(lib: string) {
-  const { exports } = JSON.parse(readFileSync(here(`libs/${lib}/package.json`), 'utf8')) as {
-    exports: Record<string, { default: string }>
-  }
-  return Object.entries(exports).map(([path, { default: built }]) => ({
-    find: new RegExp(`^@tsbuild/${lib}${path.slice(1)}$`),
-    replacement: here(`libs/${lib}/${built.replace('./dist/', 'src/').replace(/js$/, 'ts')}`),
-  }))
-}
+import { libSources } from './scripts/lib-sources.mjs'
 
 export default defineConfig({
   resolve: {
     // Tests read the sources, so that they need no build and stack traces are exact.
-    alias: readdirSync(here('libs')).flatMap(sourcesOf),
+    alias: libSources().map(([specifier, source]) => ({
+      find: new RegExp(`^${specifier}$`),
+      replacement: source,
+    })),
   },
   test: {
     include: ['libs/**/*.test.ts', 'apps/**/*.test.ts', 'test/repo/**/*.test.ts'],
@@ -27,5 +16,6 @@ export default defineConfig({
     pool: 'threads',
     // Machines are shared: a limit is for what hangs.
     testTimeout: 30_000,
+    hookTimeout: 60_000,
   },
 })

@@ -1,46 +1,20 @@
-import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs'
+import { cpSync, existsSync, mkdirSync, readFileSync, rmSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { join, sep } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { build } from 'esbuild'
+import { bundleProgram } from '../../scripts/bundle-program.mjs'
 
 const here = (path) => fileURLToPath(new URL(path, import.meta.url))
 /** Packages with native parts: they stay as npm put them. */
 const external = ['fs-native-extensions']
-const manifest = JSON.parse(readFileSync(here('package.json'), 'utf8'))
 
-rmSync(here('dist/bundle'), { recursive: true, force: true })
-await build({
-  entryPoints: { 'cache-server': here('src/entry.ts') },
-  outdir: here('dist/bundle'),
-  outExtension: { '.js': '.cjs' },
-  bundle: true,
-  // One file: it can be copied into an image by itself, and what is imported dynamically is still evaluated only then.
-  format: 'cjs',
-  platform: 'node',
-  target: 'node20',
-  // Names stay: they are in stacks and in `error.name`.
-  minifyWhitespace: true,
-  minifySyntax: true,
-  sourcemap: 'external',
-  sourcesContent: false,
-  external,
-  // The sources, so that the bundle is never older than they are.
-  alias: Object.fromEntries(readdirSync(here('../../libs')).flatMap(sourcesOf)),
-  define: { CACHE_SERVER_VERSION: JSON.stringify(manifest.version), 'import.meta.url': 'bundleUrl' },
-  banner: { js: "const bundleUrl=require('node:url').pathToFileURL(__filename).href;" },
-  logLevel: 'warning',
+await bundleProgram({
+  app: import.meta.url,
+  name: 'cache-server',
+  versionConstant: 'CACHE_SERVER_VERSION',
+  options: { external },
 })
 assemble()
-
-/** What a lib exports, as the sources that it is built from. */
-function sourcesOf(lib) {
-  const { exports } = JSON.parse(readFileSync(here(`../../libs/${lib}/package.json`), 'utf8'))
-  return Object.entries(exports).map(([path, { default: built }]) => [
-    `@tsbuild/${lib}${path.slice(1)}`,
-    here(`../../libs/${lib}/${built.replace('./dist/', 'src/').replace(/js$/, 'ts')}`),
-  ])
-}
 
 /** Makes dist/program: the launcher, the bundle, and the packages that are not in it. It runs wherever it is copied to. */
 function assemble() {

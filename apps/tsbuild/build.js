@@ -1,36 +1,20 @@
 import { spawnSync } from 'node:child_process'
-import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { build } from 'esbuild'
+import { bundleProgram } from '../../scripts/bundle-program.mjs'
 
 const here = (path) => fileURLToPath(new URL(path, import.meta.url))
-const manifest = JSON.parse(readFileSync(here('package.json'), 'utf8'))
 
-rmSync(here('dist/bundle'), { recursive: true, force: true })
-await build({
-  entryPoints: { tsbuild: here('src/entry.ts') },
-  outdir: here('dist/bundle'),
-  outExtension: { '.js': '.cjs' },
-  bundle: true,
-  // One file: what is imported dynamically is still evaluated only then, and one file is found and read faster than many.
-  format: 'cjs',
-  platform: 'node',
-  target: 'node20',
-  // Names stay: they are in stacks and in `error.name`.
-  minifyWhitespace: true,
-  minifySyntax: true,
-  sourcemap: 'external',
-  sourcesContent: false,
-  // Packages with native parts stay where npm put them.
-  external: ['lmdb', 'fs-native-extensions'],
-  // The sources, so that the bundle is never older than they are.
-  alias: Object.fromEntries(readdirSync(here('../../libs')).flatMap(sourcesOf)),
-  plugins: [{ name: 'parts-of-undici', setup: takePartsOfUndici }],
-  define: { TSBUILD_VERSION: JSON.stringify(manifest.version), 'import.meta.url': 'bundleUrl' },
-  banner: { js: "const bundleUrl=require('node:url').pathToFileURL(__filename).href;" },
-  logLevel: 'warning',
+await bundleProgram({
+  app: import.meta.url,
+  name: 'tsbuild',
+  versionConstant: 'TSBUILD_VERSION',
+  options: {
+    external: ['fs-native-extensions'],
+    plugins: [{ name: 'parts-of-undici', setup: takePartsOfUndici }],
+  },
 })
 warmUp()
 
@@ -48,15 +32,6 @@ function takePartsOfUndici(builder) {
       exports.Pool = require('undici/lib/dispatcher/pool')
       exports.EnvHttpProxyAgent = require('undici/lib/dispatcher/env-http-proxy-agent')`,
   }))
-}
-
-/** What a lib exports, as the sources that it is built from. */
-function sourcesOf(lib) {
-  const { exports } = JSON.parse(readFileSync(here(`../../libs/${lib}/package.json`), 'utf8'))
-  return Object.entries(exports).map(([path, { default: built }]) => [
-    `@tsbuild/${lib}${path.slice(1)}`,
-    here(`../../libs/${lib}/${built.replace('./dist/', 'src/').replace(/js$/, 'ts')}`),
-  ])
 }
 
 /** Makes the code cache in a process that has just run commands: it holds the functions that were called. */

@@ -427,6 +427,29 @@ describe('trust', () => {
   )
 })
 
+describe('a cache-server of which nothing is wanted, by a build that fails without it', () => {
+  const nothing = async (place: ServerPlace) => {
+    const agent = agentOf(place, { required: true })
+    return await Promise.allSettled([agent.find([]), agent.export([])])
+  }
+  const failed = { status: 'rejected', reason: expect.objectContaining({ code: 'ERR_CACHE_SERVER' }) }
+
+  it('is asked once for each direction whether it knows the token, and by another build not at all', async () => {
+    const server = await start({ grants })
+    const outcomes = await nothing(placeOf(server, 'main-token'))
+    expect(outcomes.map(({ status }) => status)).toEqual(['fulfilled', 'fulfilled'])
+    expect(server.requests()).toEqual(['GET /v1/capabilities 200', 'GET /v1/capabilities 200'])
+    await agentOf(placeOf(server, 'no-token')).find([])
+    expect(server.requests()).toEqual([])
+  })
+
+  it('is an error where it refuses the token, and where it is not there', async () => {
+    const server = await start({ grants })
+    expect(await nothing(placeOf(server, 'no-token'))).toEqual([failed, failed])
+    expect(await nothing({ url: `${server.url}/elsewhere` })).toEqual([failed, failed])
+  })
+})
+
 describe('what is no cache-server', () => {
   it.each(['ftp://host', 'http://user:secret@host', 'nonsense', 'http://host?x=1'])(
     '%s is no URL of one',

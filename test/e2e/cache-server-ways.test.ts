@@ -201,8 +201,11 @@ describe('what is packaged', () => {
       'a:ref/main',
     ])
     expect(token).toMatchObject({ code: 0, stdout: expect.stringMatching(/^[\w-]+\.[\w-]+\.[\w-]+/) })
-    const script =
-      '/opt/cache-server/bin/cache-server.js --insecure & sleep 2; exec /opt/cache-server/bin/cache-server.js health'
+    const program = '/opt/cache-server/bin/cache-server.js'
+    const script = [
+      `${program} --insecure &`,
+      `for attempt in 1 2 3 4 5 6 7 8 9 10; do ${program} health && exit; sleep 1; done; exit 1`,
+    ].join('\n')
     const served = await tsbuild.run([
       'run',
       '--network',

@@ -1,4 +1,5 @@
 import { createHash, randomBytes } from 'node:crypto'
+import { once } from 'node:events'
 import { copyFileSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { type ClientRequest, request } from 'node:http'
 import { request as secureRequest } from 'node:https'
@@ -245,22 +246,23 @@ describe('TLS', () => {
 })
 
 describe('the end of a server', () => {
-  /** A request whose body has not ended. */
-  function halfARequest(place: URL, bytes: Buffer) {
-    const under = request(place, { method: 'PATCH', headers: { 'content-length': bytes.length } })
+  /** A request that the server has begun with, and whose body has not ended. */
+  async function halfARequest(place: URL, bytes: Buffer) {
+    const headers = { 'content-length': bytes.length, expect: '100-continue' }
+    const under = request(place, { method: 'PATCH', headers })
     const answer = new Promise<number | undefined>((resolve, reject) => {
       under.on('response', (response) => resolve(response.resume().statusCode)).on('error', reject)
     })
     // Some tests cut it off.
     answer.catch(() => {})
+    await once(under, 'continue')
     under.write(bytes.subarray(0, bytes.length / 2))
     return { answer, finish: () => under.end(bytes.subarray(bytes.length / 2)) }
   }
 
   it('waits for requests under way, and takes no others', async () => {
     const server = await start(dirOf('drain'))
-    const { answer, finish } = halfARequest(await beginUpload(server.url, 'a/b'), randomBytes(1024))
-    await new Promise((resolve) => setTimeout(resolve, 100))
+    const { answer, finish } = await halfARequest(await beginUpload(server.url, 'a/b'), randomBytes(1024))
     server.child.kill('SIGTERM')
     await server.saw('Ending within 30s')
     await expect(fetch(`${server.url}/healthz`)).rejects.toThrow()
@@ -271,15 +273,13 @@ describe('the end of a server', () => {
 
   it('comes after shutdownTimeout whatever is under way, and at once with the second signal', async () => {
     const bounded = await start(dirOf('bounded'), ['--shutdown-timeout', '300ms'])
-    halfARequest(await beginUpload(bounded.url, 'a/b'), randomBytes(1024))
-    await new Promise((resolve) => setTimeout(resolve, 100))
+    await halfARequest(await beginUpload(bounded.url, 'a/b'), randomBytes(1024))
     expect(await bounded.stop()).toBe(0)
     expect(bounded.log()).toContainEqual(
       expect.objectContaining({ message: 'Requests are cut off', requests: 1 }),
     )
     const twice = await start(dirOf('twice'))
-    halfARequest(await beginUpload(twice.url, 'a/b'), randomBytes(1024))
-    await new Promise((resolve) => setTimeout(resolve, 100))
+    await halfARequest(await beginUpload(twice.url, 'a/b'), randomBytes(1024))
     twice.child.kill('SIGTERM')
     await twice.saw('Ending within 30s')
     expect(await twice.stop()).toBe(143)

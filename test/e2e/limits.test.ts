@@ -176,8 +176,8 @@ describe('time', () => {
 
   it('--timeout ends a build, and names the step that was running', async () => {
     const { run, parent, leftovers } = project('timeout', 'echo finished > /first', 'sleep 98873')
-    const { code, stderr } = await run('--timeout', '3s')
-    expect(stderr).toContain('Cannot finish the build in 3s: still running: "[3/3] RUN sleep 98873"')
+    const { code, stderr } = await run('--timeout', '5s')
+    expect(stderr).toContain('Cannot finish the build in 5s: still running: "[3/3] RUN sleep 98873"')
     expect(stderr).toContain('[ERR_TIMEOUT]')
     expect(code).toBe(1)
     expect(findProcesses('sleep 98873')).toEqual([])

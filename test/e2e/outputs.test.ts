@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto'
 import { existsSync, mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs'
 import { createServer, request as forward } from 'node:http'
 import { connect, type Socket } from 'node:net'
@@ -448,6 +449,23 @@ describe('several outputs of one build', () => {
     if (text.toString('latin1') !== 'as it was') await raw(`oci-archive:${archive}`)
     expect(readdirSync(workspace.folder).filter((name) => name.includes('kept.tar'))).toEqual(['kept.tar'])
   })
+})
+
+describe('an output that fails at once', () => {
+  it.each(['type=local,dest=/proc/nowhere', 'type=oci,tar=false,dest=/proc/nowhere'])(
+    '(%s) leaves what the steps made for the next build',
+    async (output) => {
+      // Large enough to be written down still when the output has failed.
+      const from = workspace.context(`failing-${output.slice(5, 8)}`, {
+        Dockerfile: `FROM scratch\nLABEL output=${output.slice(5, 8)}\nCOPY file /file\n`,
+        file: randomBytes(30_000_000),
+      })
+      const outcome = await workspace.tsbuild.run(['-o', output, from])
+      expect([outcome.code, outcome.stderr]).toEqual([3, expect.stringContaining('Cannot write')])
+      const again = await workspace.tsbuild.run(['-o', `type=local,dest=${workspace.path('again')}`, from])
+      expect([again.code, again.stderr]).toEqual([0, expect.stringContaining('1 cached')])
+    },
+  )
 })
 
 describe('a directory with mode=delete', () => {

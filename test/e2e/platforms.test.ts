@@ -114,7 +114,7 @@ describe('a build for several platforms', () => {
     ])
     const index = await rawIndex(`oci-archive:${archive}`)
     expect(index.mediaType).toBe('application/vnd.oci.image.index.v1+json')
-    expect(platformsOf(index).map((one) => one.replace(/arm$/, 'arm/v7'))).toEqual(order)
+    expect(platformsOf(index)).toEqual(order)
     const said = JSON.parse(readFileSync(metadata, 'utf8'))
     expect(said['containerimage.descriptor'].mediaType).toBe(index.mediaType)
     expect(said).not.toHaveProperty('containerimage.config.digest')

@@ -235,6 +235,13 @@ describe('permissions of a cache-server', () => {
     }
   })
 
+  it('a server that everybody may read from has one route more, which is public and only reads', () => {
+    const names = new Set(closed.routes.map(nameOf))
+    const more = readable.routes.filter((route) => !names.has(nameOf(route)))
+    expect(more.map((route) => [nameOf(route), route.needs])).toEqual([['GET /v2/token', 'public']])
+    expect(readable.routes).toHaveLength(closed.routes.length + 1)
+  })
+
   it('CAC-05: no method of any path gives nobody a success, but for those that are public', async () => {
     const open = new Set(closed.routes.filter(({ needs }) => needs === 'public').map(nameOf))
     expect([...open].sort()).toEqual(['GET /healthz', 'GET /readyz', 'POST /v1/auth/exchange'])

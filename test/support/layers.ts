@@ -146,7 +146,7 @@ function checkReferences(project: Project): readonly string[] {
   ]
 }
 
-/** `@tsbuild/oci` of `@tsbuild/oci/x`, `lmdb` of `lmdb/open`. */
+/** `@tsbuild/oci` of `@tsbuild/oci/x`, `commander` of `commander/esm.mjs`. */
 function packageOf(specifier: string): string {
   return specifier
     .split('/')

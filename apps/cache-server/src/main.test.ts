@@ -68,6 +68,38 @@ describe('main()', () => {
     expect(after.out).toContain('was revoked')
   })
 
+  it.each([
+    ['a word', 'abc', 'expected a token, or the id of one'],
+    ['two parts', 'a.b', 'expected a token, or the id of one'],
+    ['a part of an id', '1b4e28ba-2fa1', 'expected a token, or the id of one'],
+  ])('takes nothing back for %s', async (_, shown, why) => {
+    expect(await run(['token', 'revoke', '--dir', 'd', shown])).toMatchObject({
+      code: 2,
+      err: expect.stringContaining(why),
+    })
+  })
+
+  it('takes back what has ended and what was taken back, and no token of another server', async () => {
+    const { out: token } = await run([
+      'token',
+      'create',
+      '--dir',
+      'd',
+      '--scope',
+      'a:ref/main',
+      '--ttl',
+      '1s',
+    ])
+    const later = () => memoryHost({ cwd: dir, stdin: token, now: () => Date.now() + 60_000 })
+    for (const host of [later(), later()]) expect(await main(['token', 'revoke', '--dir', 'd'], host)).toBe(0)
+    const id = '1b4e28ba-2fa1-11d2-883f-0016d3cca427'
+    expect(await run(['token', 'revoke', '--dir', 'd', id])).toMatchObject({ code: 0, out: `${id}\n` })
+    expect(await run(['token', 'revoke', '--dir', 'other', '-'], token)).toMatchObject({
+      code: 2,
+      err: expect.stringContaining('no key of this server signed it'),
+    })
+  })
+
   it('says that a token has ended, and that there is none', async () => {
     const { out } = await run(['token', 'create', '--dir', 'd', '--scope', 'a:ref/main', '--ttl', '1s'])
     const later = memoryHost({ cwd: dir, stdin: out, now: () => Date.now() + 60_000 })

@@ -1,4 +1,4 @@
-import { classifyError, exitCodeOf, exitCodes, HelpRequested } from '@tsbuild/command-line'
+import { runProgram } from '@tsbuild/command-line'
 import { didYouMean, UserError } from '@tsbuild/errors'
 import { type CommandRow, commands } from './commands.ts'
 import type { Host } from './host.ts'
@@ -12,44 +12,16 @@ import { version } from './version.ts'
  * @returns the exit code; never throws
  */
 export async function main(argv: readonly string[], host: Host): Promise<number> {
-  try {
-    return await dispatch(argv, host)
-  } catch (thrown) {
-    if (thrown instanceof HelpRequested) {
-      host.stdout.write(thrown.text)
-      return exitCodes.success
-    }
-    return await fail(classifyError(thrown), host)
-  }
+  const find = (words: readonly string[]): CommandRow => findCommand(words).row
+  return await runProgram({ name: 'cache-server', version, overview, debug: false, choose, find }, argv, host)
 }
 
-async function fail(error: unknown, host: Host): Promise<number> {
-  const { reportError } = await import('@tsbuild/command-line')
-  const options = { cwd: host.cwd, debug: false, program: 'cache-server', version: version() }
-  host.stderr.write(reportError(error, options))
-  return exitCodeOf(error)
-}
-
-async function dispatch(argv: readonly string[], host: Host): Promise<number> {
-  const [first, ...rest] = argv
-  switch (first) {
-    case '-v':
-    case '--version':
-    case 'version':
-      host.stdout.write(`cache-server ${version()}\n`)
-      return exitCodes.success
-    case '-h':
-    case '--help':
-    case 'help':
-      host.stdout.write(rest.length === 0 ? overview() : (await find(rest).row.load()).help())
-      return exitCodes.success
-    default: {
-      // `cache-server --dir DIR` serves.
-      if (first === undefined || first.startsWith('-')) return await run(serve(), argv, host)
-      const { row, words } = find(argv)
-      return await run(row, argv.slice(words), host)
-    }
-  }
+/** `cache-server --dir DIR` serves. */
+function choose(argv: readonly string[]) {
+  const [first] = argv
+  if (first === undefined || first.startsWith('-')) return { row: serve(), argv }
+  const { row, words } = findCommand(argv)
+  return { row, argv: argv.slice(words) }
 }
 
 function serve(): CommandRow {
@@ -58,12 +30,7 @@ function serve(): CommandRow {
   return row
 }
 
-async function run(row: CommandRow, argv: readonly string[], host: Host): Promise<number> {
-  const command = await row.load()
-  return await command.run(argv, host)
-}
-
-function find(argv: readonly string[]): { row: CommandRow; words: number } {
+function findCommand(argv: readonly string[]): { row: CommandRow; words: number } {
   for (const words of [2, 1]) {
     const row = commands.find(({ name }) => name === argv.slice(0, words).join(' '))
     if (row !== undefined) return { row, words }

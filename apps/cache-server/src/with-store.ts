@@ -1,8 +1,8 @@
 import { randomBytes } from 'node:crypto'
-import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { EnvironmentError, UserError } from '@tsbuild/errors'
 import { type OpenObjectStore, openFsStore } from '@tsbuild/object-store'
+import { makeDirectories } from '@tsbuild/store'
 import type { Host } from './host.ts'
 import type { Settings } from './settings/read-settings.ts'
 
@@ -25,7 +25,7 @@ export async function openStore(
 ): Promise<OpenObjectStore> {
   const dir = directoryOf(settings)
   try {
-    await mkdir(dir, { recursive: true, mode: 0o700 })
+    await makeDirectories(dir, 0o700)
   } catch (cause) {
     const reason = cause instanceof Error ? cause.message : String(cause)
     throw new EnvironmentError('ERR_STORE_OPEN', `Cannot make directory "${dir}": ${reason}`, { cause })

@@ -1,26 +1,11 @@
+import type { CommandModule as ModuleOf, CommandRow as RowOf } from '@tsbuild/command-line'
 import type { Host } from './host.ts'
 
 /** A command's module. */
-export interface CommandModule {
-  /**
-   * Runs the command.
-   *
-   * @param argv what follows the command's name
-   * @returns the exit code
-   */
-  readonly run: (argv: readonly string[], host: Host) => Promise<number>
-  /** The text of `--help`. */
-  readonly help: () => string
-}
+export type CommandModule = ModuleOf<Host>
 
 /** One row of the table of commands. */
-export interface CommandRow {
-  readonly name: string
-  readonly usage: string
-  readonly summary: string
-  /** Loads the command; only the one that runs is loaded. */
-  readonly load: () => Promise<CommandModule>
-}
+export type CommandRow = RowOf<Host>
 
 /** Every command, in the order of the overview. */
 export const commands: readonly CommandRow[] = [

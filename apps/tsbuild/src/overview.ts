@@ -1,19 +1,14 @@
+import { commandLines } from '@tsbuild/command-line'
 import { commands } from './commands.ts'
 
 /** The text of `tsbuild --help`. */
 export function overview(): string {
-  const rows = [
-    ...commands.map(({ usage, summary }) => [usage, summary] as const),
-    ['version', 'Print the version'] as const,
-    ['help [COMMAND]', 'Show this, or the flags of a command'] as const,
-  ]
-  const width = Math.max(...rows.map(([usage]) => usage.length)) + 2
   return `Usage: tsbuild [COMMAND] [flags]
 
 Builds OCI images from Dockerfiles, without a daemon.
 
 Commands:
-${rows.map(([usage, summary]) => `  ${usage.padEnd(width)}${summary}`).join('\n')}
+${commandLines(commands)}
 
 Examples:
   tsbuild -t app:1.0 .                      build the Dockerfile of this directory

@@ -31,7 +31,7 @@ import { selectSources } from './apt-sources.ts'
 import { withPlatformHints } from './foreign-platform.ts'
 import { imagesOf, nameForPlatform } from './local-image.ts'
 import type { Machine } from './machine.ts'
-import type { BootstrapOptions } from './types.ts'
+import type { BootstrapOptions } from './run-types.ts'
 
 /**
  * Makes a Debian image from the distribution's packages with mmdebstrap and the host's apt sources, and stores it under

@@ -3,7 +3,8 @@ import { durationText, redact } from '@tsbuild/errors'
 import type { Ulimit } from '@tsbuild/graph'
 import type { BuildRequest } from '@tsbuild/history'
 import { annotationText, outputText } from './output-text.ts'
-import type { BuildOptions, StepLimits } from './types.ts'
+import type { StepLimits } from './run-types.ts'
+import type { BuildOptions } from './types.ts'
 
 /** Longer values are cut: they are shown and not used again. In characters. */
 const longestValue = 1000

@@ -31,7 +31,11 @@ describe('openBuildCaches()', () => {
     }
     const options = { cacheFrom: [place, { ...place, url: 'http://cache.lan:7071' }] }
     const { signal } = new AbortController()
-    const machine = { options: { cacheOpeners }, network: { insecureHosts: ['cache.lan'] }, now: () => 0 }
+    const machine = {
+      options: { cacheOpeners },
+      network: { insecureHosts: ['cache.lan:7070', 'cache.lan:7071'] },
+      now: () => 0,
+    }
     const internal = { run: (_: string, body: (vertex: string) => unknown) => body('v') }
     const run = { machine, options, signal, events: () => {} }
     const caches = openBuildCaches({ run, internal } as never)

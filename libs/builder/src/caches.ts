@@ -130,7 +130,20 @@ function toolsOf({ run, internal, facts, servers }: CachesContext, tell?: (line:
   const warn = (message: string) => internal.warn({ rule: 'RemoteCache', message, source: null })
   const builder = `tsbuild/${options.version ?? 'unknown'}`
   const knownServers = options.knownCacheServers
-  return { store, registry, now, builder, buildkit: facts, network, knownServers, servers, tell, warn }
+  const required = run.options.cacheRequired
+  return {
+    store,
+    registry,
+    now,
+    builder,
+    buildkit: facts,
+    network,
+    knownServers,
+    servers,
+    required,
+    tell,
+    warn,
+  }
 }
 
 /** Opened at the first question: whoever cannot open it is treated like one that does not answer. */
@@ -290,7 +303,11 @@ function exportTargetOf(context: CachesContext, target: CacheTarget): ExportTarg
     name: cacheName(target),
     mode: target.mode ?? (target.type === 'server' ? 'max' : 'min'),
     ignoreError: target.ignoreError ?? false,
-    open: (tools) => openersOf(context).exporter(target, toolsOf(context), tools),
+    open: (using) => {
+      const tools = toolsOf(context)
+      const required = tools.required === true && target.ignoreError !== true
+      return openersOf(context).exporter(target, { ...tools, required }, using)
+    },
   }
 }
 

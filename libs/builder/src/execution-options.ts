@@ -1,7 +1,8 @@
 import { totalmem } from 'node:os'
 import type { ExecutorOptions } from '@tsbuild/executor'
 import { type Limits, noLimits } from '@tsbuild/native'
-import type { BuildOptions, StepLimits } from './types.ts'
+import type { StepLimits } from './run-types.ts'
+import type { BuildOptions } from './types.ts'
 
 /** The part of a caller's options that says how processes run. */
 export type ExecutionOptions = Pick<

@@ -72,6 +72,14 @@ export type {
   TarOutput,
 } from './output-types.ts'
 export type {
+  BootstrapOptions,
+  FailedStep,
+  RunImageOptions,
+  ShellOptions,
+  StepLimits,
+  Volume,
+} from './run-types.ts'
+export type {
   AttestImageOptions,
   KeyText,
   SignatureCalls,
@@ -91,7 +99,6 @@ export type {
   SpaceLimits,
 } from './space-types.ts'
 export type {
-  BootstrapOptions,
   Builder,
   BuilderOptions,
   BuildHandle,
@@ -105,17 +112,12 @@ export type {
   CheckReport,
   CheckWarning,
   DoctorReport,
-  FailedStep,
   LocalImage,
   OutlineReport,
   OutputEntitlement,
   RemovedBuild,
   ReportSource,
-  RunImageOptions,
-  ShellOptions,
   SshSource,
-  StepLimits,
   TargetsReport,
   VerifyOptions,
-  Volume,
 } from './types.ts'

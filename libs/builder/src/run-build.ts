@@ -212,8 +212,10 @@ async function solveAndWrite(
   // They come from the build arguments, whatever the platform is.
   const proxyEnv = definition.images[0]?.proxyEnv ?? []
   const executor = executorOf(run, proxyEnv, internal)
+  let written: Promise<unknown> | undefined
   try {
     const solution = await solveGraph(solving, definition, executor, exports)
+    written = solution.durable.catch(() => {})
     // Nothing runs any more: what the steps shared ends while the outputs are written.
     solution.durable.then(() => executor.close()).catch(() => {})
     const platforms = definition.images.map((frontend, index) => {
@@ -235,15 +237,17 @@ async function solveAndWrite(
       cached: cachedLayers,
       configMembers,
     }
-    const written = await writeOutputs(parts)
+    const outputs = await writeOutputs(parts)
     const provenances = await attestations?.provenances()
     await solution.durable
     await exporting
     await solution.keepFound()
     const { cached, executed } = solution
     const steps = { total: cached + executed, cached, executed }
-    return { ref: run.ref, ...written, tags, provenances, steps }
+    return { ref: run.ref, ...outputs, tags, provenances, steps }
   } finally {
+    // An output may fail first: a step that is written down while the store closes would be found later without its files.
+    await written
     await executor.close()
   }
 }

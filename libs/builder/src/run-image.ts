@@ -9,7 +9,7 @@ import { withPlatformHints } from './foreign-platform.ts'
 import type { Machine } from './machine.ts'
 import { parseExtraHosts } from './parse-extra-hosts.ts'
 import { tryPorts } from './published-ports.ts'
-import type { RunImageOptions, Volume } from './types.ts'
+import type { RunImageOptions, Volume } from './run-types.ts'
 
 /** What a program may take to end after SIGTERM, as long as `docker stop` gives. */
 const stopGraceMs = 10_000

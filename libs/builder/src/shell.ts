@@ -15,9 +15,9 @@ import type { KeptFailure } from '@tsbuild/store'
 import { executionOptions } from './execution-options.ts'
 import { withPlatformHints } from './foreign-platform.ts'
 import type { Machine } from './machine.ts'
+import type { FailedStep, ShellOptions } from './run-types.ts'
 import { createSecretSource } from './secret-source.ts'
 import { type SshAgents, withSshAgents } from './ssh.ts'
-import type { FailedStep, ShellOptions } from './types.ts'
 
 /** The failed steps that are kept, newest first. What cannot be read is passed over. */
 export function failedSteps({ store }: Machine): readonly FailedStep[] {

@@ -42,6 +42,8 @@ export interface DistributionContext {
   readonly uploads: Uploads
   readonly limits: DistributionLimits
   readonly allowance: Allowance
+  /** Whether `/v2/` refuses who shows no token, although everybody may read. */
+  readonly asksForToken: boolean
   /** Repositories in which this process saw a blob last, by digest: guesses, for mounts that do not say from where. */
   readonly seenIn: SeenIn
 }

@@ -6,10 +6,11 @@ import { Readable } from 'node:stream'
 import { EnvironmentError, type ErrorCode } from '@tsbuild/errors'
 import { HttpError, isHttpError } from '@tsbuild/http-server'
 import { objectOf, parseJson, text } from '@tsbuild/shape'
+import type { DiskRoom } from './disk-room.ts'
 import { digestInvalid, uploadUnknown } from './failures.ts'
 import { Memory } from './memory.ts'
 import type { ContentDigest } from './names.ts'
-import { receiveInto } from './receive.ts'
+import { type Received, receiveInto } from './receive.ts'
 import type { StagedContent, UploadPlace, Uploads } from './uploads.ts'
 
 /** How many uploads may be under way. */
@@ -23,6 +24,7 @@ export interface FileUploadsOptions {
   /** Made where it is missing; on the file system of the objects, so that a file can become one. */
   readonly directory: string
   readonly bounds: UploadBounds
+  readonly room: DiskRoom
   /** Unix ms. */
   readonly now: () => number
   /** Lowercase hex digits, as many, that nobody guesses. */
@@ -76,14 +78,14 @@ class FileUploads implements Uploads {
     return sizeOf(await this.#parts(await this.#open(place)))
   }
 
-  async append(place: UploadPlace, at: number, body: Readable): Promise<number> {
+  async append(place: UploadPlace, at: number, body: Readable, announced?: number): Promise<number> {
     const folder = await this.#open(place).catch((error) => {
       body.destroy()
       throw error
     })
     const temporary = join(folder, `.${this.#options.randomHex(16)}`)
     try {
-      const { size, sha256, failure } = await this.#onDisk(() => receiveInto(temporary, body, false))
+      const { size, sha256, failure } = await this.#receive(temporary, body, announced)
       // What is too long altogether is not worth keeping.
       if (size > 0 && !(isHttpError(failure) && failure.status === 413)) {
         await this.#name(temporary, folder, at)
@@ -94,6 +96,20 @@ class FileUploads implements Uploads {
     } finally {
       // On a disk that is full as well: what was written until then would keep it full.
       await rm(temporary, { force: true })
+    }
+  }
+
+  /** With room for what is announced, and for more only while there is some. */
+  async #receive(path: string, body: Readable, announced = 0, alsoSha512 = false): Promise<Received> {
+    try {
+      const room = this.#options.room.reserve(announced)
+      try {
+        return await this.#onDisk(() => receiveInto(path, body, room, alsoSha512))
+      } finally {
+        room.release()
+      }
+    } finally {
+      body.destroy()
     }
   }
 
@@ -143,28 +159,35 @@ class FileUploads implements Uploads {
       return { path: partPath(claimed, 0), size: only.size, sha256: hash }
     }
     const whole = Readable.from(concatenate(parts.map(({ at }) => partPath(claimed, at))))
-    return this.#staged(wholePath(claimed), digest, whole)
+    // The parts are there until it is content.
+    return this.#staged(wholePath(claimed), digest, whole, sizeOf(parts))
   }
 
   async receive(
     digest: ContentDigest,
     body: Readable,
     store: (content: StagedContent) => Promise<void>,
+    announced?: number,
   ): Promise<void> {
     const path = join(this.#options.directory, `one-${this.#options.randomHex(32)}`)
     try {
       await this.#list()
-      await store(await this.#staged(path, digest, body))
+      await store(await this.#staged(path, digest, body, announced))
     } finally {
       body.destroy()
       await rm(path, { force: true })
     }
   }
 
-  async #staged(path: string, digest: ContentDigest, body: Readable): Promise<StagedContent> {
+  async #staged(
+    path: string,
+    digest: ContentDigest,
+    body: Readable,
+    announced: number | undefined,
+  ): Promise<StagedContent> {
     await rm(path, { force: true })
     const isLong = digest.algorithm === 'sha512'
-    const { size, sha256, sha512, failure } = await this.#onDisk(() => receiveInto(path, body, isLong))
+    const { size, sha256, sha512, failure } = await this.#receive(path, body, announced, isLong)
     if (failure !== undefined) throw failure
     const hex = sha256.digest('hex')
     if ((sha512 === undefined ? hex : sha512.digest('hex')) !== digest.hex) throw otherDigest()

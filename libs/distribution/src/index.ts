@@ -1,4 +1,5 @@
 export { type Allowance, type DistributionLimits, defaultDistributionLimits } from './context.ts'
+export { createDiskRoom, type DiskRoom, type Reservation } from './disk-room.ts'
 export { type FileUploadsOptions, fileUploads, type UploadBounds } from './file-uploads.ts'
 export { type RepositoryRules, repositoryKeeper } from './keeper.ts'
 export {
@@ -28,4 +29,5 @@ export {
   distributionHeaders,
   distributionRoutes,
 } from './routes.ts'
+export { type SignIn, signInChallenge } from './sign-in.ts'
 export type { StagedContent, UploadPlace, Uploads } from './uploads.ts'

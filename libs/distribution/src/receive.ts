@@ -1,6 +1,7 @@
 import { createHash, type Hash } from 'node:crypto'
 import { type FileHandle, open } from 'node:fs/promises'
 import type { Readable } from 'node:stream'
+import type { Reservation } from './disk-room.ts'
 
 /** What was received into a file. */
 export interface Received {
@@ -18,12 +19,17 @@ const batchBytes = 512 * 1024
  * Writes a body into a new file and hashes it on the way. Not synced: whoever makes it content does that.
  *
  * @returns also where the body failed, with what came until then
- * @throws where the file cannot be written
+ * @throws where the file cannot be written, or there is no room for it
  */
-export async function receiveInto(path: string, body: Readable, alsoSha512: boolean): Promise<Received> {
+export async function receiveInto(
+  path: string,
+  body: Readable,
+  room: Reservation,
+  alsoSha512: boolean,
+): Promise<Received> {
   const sha256 = createHash('sha256')
   const sha512 = alsoSha512 ? createHash('sha512') : undefined
-  const batch = new Batch(await open(path, 'wx', 0o600))
+  const batch = new Batch(await open(path, 'wx', 0o600), room)
   let failure: unknown
   try {
     try {
@@ -52,11 +58,13 @@ class Batch {
   readonly file: FileHandle
   size = 0
   failed = false
+  readonly #room: Reservation
   #parts: Buffer[] = []
   #bytes = 0
 
-  constructor(file: FileHandle) {
+  constructor(file: FileHandle, room: Reservation) {
     this.file = file
+    this.#room = room
   }
 
   async add(part: Buffer): Promise<void> {
@@ -73,6 +81,7 @@ class Batch {
       while (parts.length > 0) {
         const { bytesWritten } = await this.file.writev(parts)
         this.size += bytesWritten
+        this.#room.wrote(bytesWritten)
         parts = without(parts, bytesWritten)
       }
     } catch (error) {

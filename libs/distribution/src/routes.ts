@@ -16,11 +16,13 @@ import {
   type DistributionLimits,
   defaultDistributionLimits,
 } from './context.ts'
+import { boundlessRoom, type DiskRoom } from './disk-room.ts'
 import { fileUploads } from './file-uploads.ts'
 import { listReferrers, listRepositories, listTags } from './list-routes.ts'
 import { deleteManifest, getManifest, putManifest } from './manifest-routes.ts'
 import { isRepositoryName } from './names.ts'
 import { Repositories } from './repositories.ts'
+import { askForToken, type SignIn, tokenRoute } from './sign-in.ts'
 import {
   appendToUpload,
   beginUpload,
@@ -41,6 +43,10 @@ export interface DistributionOptions {
   readonly limits?: Partial<DistributionLimits> | undefined
   /** Default: what the token itself says, for each request anew. */
   readonly allowance?: Allowance | undefined
+  /** Default: as much as the disk takes. */
+  readonly room?: DiskRoom | undefined
+  /** For a server that everybody may read from; undefined: `/v2/` asks for a token as every route does. */
+  readonly signIn?: SignIn | undefined
 }
 
 /** The OCI distribution API. */
@@ -60,17 +66,21 @@ export const distributionHeaders = { 'Docker-Distribution-Api-Version': 'registr
  * @see https://github.com/opencontainers/distribution-spec/blob/v1.1.1/spec.md
  */
 export function distributionRoutes(options: DistributionOptions): Distribution {
-  const { store, now, randomHex } = options
+  const { store, now, randomHex, signIn } = options
   const limits = { ...defaultDistributionLimits, ...options.limits }
   const bounds = { perOwner: limits.uploadsPerToken, inAll: limits.uploads }
-  const uploads = fileUploads({ directory: join(store.scratch, 'uploads'), bounds, now, randomHex })
+  const directory = join(store.scratch, 'uploads')
+  const room = options.room ?? boundlessRoom
+  const uploads = fileUploads({ directory, bounds, room, now, randomHex })
   const repositories = new Repositories(store, now)
   const allowance = options.allowance ?? {
     left: (grant) => grant.maxBytes ?? Number.POSITIVE_INFINITY,
     sent() {},
   }
-  const context = { repositories, uploads, limits, allowance, seenIn: rememberSeen(10_000) }
-  return { routes: table.map((line) => routeOf(context, line)), uploads, repositories }
+  const asksForToken = signIn !== undefined
+  const context = { repositories, uploads, limits, allowance, asksForToken, seenIn: rememberSeen(10_000) }
+  const routes = table.map((line) => routeOf(context, line))
+  return { routes: signIn === undefined ? routes : [...routes, tokenRoute(signIn)], uploads, repositories }
 }
 
 type Handler = (context: DistributionContext, exchange: Exchange) => Promise<void>
@@ -78,7 +88,7 @@ type Line = readonly [Method, string, Need, Handler]
 
 /** Who may push may not delete: except what is no content yet. */
 const table: readonly Line[] = [
-  ['GET', '/v2/', 'any', async (_context, { response }) => sendJson(response, 200, {})],
+  ['GET', '/v2/', 'any', sayVersion],
   ['GET', '/v2/_catalog', 'any', listRepositories],
   ['GET', '/v2/{name...}/blobs/{digest}', 'pull', getBlob],
   ['DELETE', '/v2/{name...}/blobs/{digest}', 'delete', deleteBlob],
@@ -97,6 +107,11 @@ const table: readonly Line[] = [
 function routeOf(context: DistributionContext, [method, path, needs, handle]: Line): Route {
   const target = path.includes('{name...}') ? repositoryTarget : serverTarget
   return { method, path, needs, target, handle: (exchange) => handle(context, exchange) }
+}
+
+async function sayVersion({ asksForToken }: DistributionContext, exchange: Exchange): Promise<void> {
+  if (asksForToken) askForToken(exchange)
+  sendJson(exchange.response, 200, {})
 }
 
 function repositoryTarget({ name = '' }: Params): Target | undefined {

@@ -20,10 +20,15 @@ export async function beginUpload(context: DistributionContext, exchange: Exchan
   if (given !== undefined && mount === undefined) {
     const digest = digestFrom(given)
     const body = exchange.body(bodyBound(context, grant, context.limits.blobBytes))
-    await context.uploads.receive(digest, body, async (content) => {
-      await keep(context, exchange, digest, content)
-      context.allowance.sent(grant, content.size)
-    })
+    await context.uploads.receive(
+      digest,
+      body,
+      async (content) => {
+        await keep(context, exchange, digest, content)
+        context.allowance.sent(grant, content.size)
+      },
+      announcedBy(exchange),
+    )
     return sendCreated(exchange, digest)
   }
   const id = await context.uploads.begin(repository, accountOf(grant))
@@ -88,7 +93,7 @@ async function append(context: DistributionContext, exchange: Exchange): Promise
       throw new HttpError(416, 'BLOB_UPLOAD_INVALID', 'the part does not begin where the upload ends')
     }
     const body = exchange.body(bodyBound(context, grant, limits.blobBytes - size))
-    const grown = await uploads.append(place, size, body)
+    const grown = await uploads.append(place, size, body, announcedBy(exchange))
     allowance.sent(grant, grown - size)
     return grown
   } catch (error) {
@@ -97,6 +102,12 @@ async function append(context: DistributionContext, exchange: Exchange): Promise
     const headers = uploadHeaders(exchange, place.id, await uploads.size(place))
     throw new HttpError(416, error.code, error.message, { headers })
   }
+}
+
+/** How long the body is said to be. */
+function announcedBy({ request }: Exchange): number | undefined {
+  const { 'content-length': length } = request.headers
+  return length === undefined ? undefined : Number(length)
 }
 
 /** `Content-Range: 0-99`, without a unit, as the specification has it; one with a unit is understood as well. */

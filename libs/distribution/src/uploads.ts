@@ -35,10 +35,11 @@ export interface Uploads {
   /**
    * Appends a part. What came before a body broke off is kept, and can be gone on from.
    * @param at where it begins
+   * @param announced how long it is said to be, in bytes; undefined where nothing is said
    * @returns how many bytes there are now
    * @throws {HttpError} 416 where that is not the end; and as `body` fails
    */
-  append(place: UploadPlace, at: number, body: Readable): Promise<number>
+  append(place: UploadPlace, at: number, body: Readable, announced?: number): Promise<number>
   /**
    * Ends an upload: what was sent goes to `store` if its digest is that. Of two calls at one moment one finds no upload.
    * Where `store` rejects the upload is there again; where the digest is another it is gone.
@@ -54,6 +55,7 @@ export interface Uploads {
     digest: ContentDigest,
     body: Readable,
     store: (content: StagedContent) => Promise<void>,
+    announced?: number,
   ): Promise<void>
   cancel(place: UploadPlace): Promise<void>
   /**

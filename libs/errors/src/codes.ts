@@ -148,7 +148,9 @@ export const errorCodes = {
   ERR_STORE_CORRUPT: environment('A file of the store is damaged.'),
   ERR_STORE_NO_SPACE: environment('The disk is full.'),
   ERR_STORE_IO: environment('A system call on a file of the store failed.'),
-  ERR_STORAGE_UNAVAILABLE: transient('Where a cache-server keeps its objects cannot be reached now.'),
+  ERR_STORAGE_UNAVAILABLE: transient(
+    'Where a cache-server keeps its objects cannot be reached now, or too many files are open to reach the store.',
+  ),
   ERR_OBJECT_KEY: user('The name of an object is malformed.'),
   ERR_OBJECT_TOO_LARGE: user('A value is larger than what can be replaced in one step.'),
   ERR_RANGE: user('A range of bytes begins behind the end of what it is of.'),

@@ -1,9 +1,10 @@
-import { lstat, mkdir, unlink, utimes } from 'node:fs/promises'
+import { lstat, unlink, utimes } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Writable } from 'node:stream'
 import { EnvironmentError, isBuildError } from '@tsbuild/errors'
 import type { FileAction, Selection, Tree } from '@tsbuild/native'
 import type { Filesystem } from '@tsbuild/snapshot'
+import { makeDirectories } from '@tsbuild/store'
 import { refuseConflicts } from './file-conflicts.ts'
 import { mirrorDirectory } from './mirror-directory.ts'
 import type { ExportContext, ExporterOptions } from './types.ts'
@@ -79,7 +80,7 @@ async function writeParts(
 
 /** An earlier result may have left a symlink where the directory of a platform belongs: nobody may be led out by it. */
 async function clearWay(dest: string, place: string): Promise<void> {
-  await mkdir(dest, { recursive: true })
+  await makeDirectories(dest)
   const stats = await lstat(place).catch((error) => {
     if (error.code === 'ENOENT') return undefined
     throw error

@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import { mkdir, readdir, rename, rm, rmdir } from 'node:fs/promises'
 import { join } from 'node:path'
+import { makeDirectories } from '@tsbuild/store'
 
 /**
  * Makes a directory hold what `fill` writes and nothing else. What was there stays until all is written; the directory itself stays
@@ -9,7 +10,7 @@ import { join } from 'node:path'
  * @param fill writes to the empty directory that it is given
  */
 export async function mirrorDirectory(dest: string, fill: (fresh: string) => Promise<void>): Promise<void> {
-  await mkdir(dest, { recursive: true })
+  await makeDirectories(dest)
   // Within it: only so it is on the same file system, whatever is mounted there.
   const draft = join(dest, `.tsbuild-${randomBytes(6).toString('hex')}.tmp`)
   await mkdir(draft)

@@ -2,7 +2,13 @@ export { failureBody, type Headers, sendBytes, sendEmpty, sendFailure, sendJson 
 export { failureOf, HttpError, isHttpError } from './failure.ts'
 export { defaultLimits } from './limits.ts'
 export { refuse } from './permission.ts'
-export { createHttpServer, type HttpServer, type HttpServerOptions, type TlsFiles } from './server.ts'
+export {
+  basicChallenge,
+  createHttpServer,
+  type HttpServer,
+  type HttpServerOptions,
+  type TlsFiles,
+} from './server.ts'
 export { hasControl, printable } from './text.ts'
 export type {
   AccessEntry,

@@ -7,8 +7,6 @@ import type { Authenticate, Decide, Params, Route } from './types.ts'
 export interface Permission {
   readonly authenticate: Authenticate
   readonly decide: Decide
-  /** Values of `WWW-Authenticate`, in the order in which clients should try them. */
-  readonly challenges: readonly string[]
 }
 
 /**

@@ -104,7 +104,7 @@ describe('createHttpServer() asks for permission', () => {
     let decision: 'allowed' | 'hidden' | 'forbidden' | 'unauthenticated' = 'hidden'
     const { port } = await start({
       routes: [needing('delete', repository)],
-      challenges: ['Bearer realm="x"', 'Basic realm="y"'],
+      challenges: ({ url }) => [`Bearer realm="${url}"`, 'Basic realm="y"'],
       decide: (...all) => {
         asked.push(all)
         return decision
@@ -120,7 +120,7 @@ describe('createHttpServer() asks for permission', () => {
     decision = 'unauthenticated'
     const unauthenticated = await fetch(url(port, '/r/a'))
     expect(unauthenticated.status).toBe(401)
-    expect(unauthenticated.headers.get('www-authenticate')).toBe('Bearer realm="x", Basic realm="y"')
+    expect(unauthenticated.headers.get('www-authenticate')).toBe('Bearer realm="/r/a", Basic realm="y"')
     expect(asked[0]).toEqual([somebody, 'delete', { kind: 'repository', name: 'a' }])
   })
 

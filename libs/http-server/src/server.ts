@@ -24,8 +24,8 @@ export interface HttpServerOptions {
   readonly routes: readonly Route[]
   readonly authenticate: Authenticate
   readonly decide: Decide
-  /** Values of `WWW-Authenticate` in answers 401. Default: Basic. */
-  readonly challenges?: readonly string[] | undefined
+  /** Values of `WWW-Authenticate` in answers 401, in the order in which clients should try them. Default: Basic. */
+  readonly challenges?: ((request: IncomingMessage) => readonly string[]) | undefined
   readonly limits?: Partial<ServerLimits> | undefined
   /** What comes before every path, as `/cache`. Default: nothing. */
   readonly base?: string | undefined
@@ -83,8 +83,8 @@ class Core {
   constructor(options: HttpServerOptions) {
     this.#options = options
     this.#limits = { ...defaultLimits, ...options.limits }
-    const { authenticate, decide, challenges = ['Basic realm="tsbuild cache"'] } = options
-    this.#permission = { authenticate, decide, challenges }
+    const { authenticate, decide } = options
+    this.#permission = { authenticate, decide }
     this.#find = createRouter(options.routes)
     this.#base = (options.base ?? '').split('/').slice(1)
     this.#hosts = options.hosts === undefined ? undefined : new Set(options.hosts)
@@ -236,7 +236,8 @@ class Core {
     one.failure = failure
     if (failure.status === 500 && !signal.aborted) this.#options.onError?.(error, one.entry())
     if (response.destroyed || request.socket.destroyed) return
-    if (failure.status === 401) response.setHeader('WWW-Authenticate', [...this.#permission.challenges])
+    const { challenges = () => [basicChallenge] } = this.#options
+    if (failure.status === 401) response.setHeader('WWW-Authenticate', [...challenges(request)])
     const unread = one.hasBody && !request.complete
     if (unread || failure.status === 503) response.setHeader('Connection', 'close')
     if (!unread || response.headersSent) return sendFailure(response, failure)
@@ -284,6 +285,9 @@ class Core {
     clearTimeout(timer)
   }
 }
+
+/** What asks for a token as the password of anybody. */
+export const basicChallenge = 'Basic realm="tsbuild cache"'
 
 const retry = { 'Retry-After': '1' }
 const busy = new HttpError(503, 'UNAVAILABLE', 'the server is busy', { headers: retry })

@@ -31,26 +31,18 @@ export type {
   IdMap,
   IdRange,
   Interpreter,
-  Limits,
   Missing,
-  Mount,
   Outcome,
   OutcomeOf,
-  Port,
   Reply,
   Request,
   Root,
-  RunRequest,
   Selected,
   Selection,
-  SessionCgroup,
-  SessionNetwork,
-  SessionRequest,
   SubordinateRange,
   Tree,
-  Ulimit,
 } from './protocol.ts'
-export { noLimits, protocolVersion } from './protocol.ts'
+export { protocolVersion } from './protocol.ts'
 export type {
   ApplyLimits,
   ApplyRequest,
@@ -62,3 +54,14 @@ export type {
   LayerFormat,
   Part,
 } from './protocol-layers.ts'
+export type {
+  Limits,
+  Mount,
+  Port,
+  RunRequest,
+  SessionCgroup,
+  SessionNetwork,
+  SessionRequest,
+  Ulimit,
+} from './protocol-run.ts'
+export { noLimits } from './protocol-run.ts'

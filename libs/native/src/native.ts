@@ -3,18 +3,9 @@ import { pipeline } from 'node:stream/promises'
 import { InternalError } from '@tsbuild/errors'
 import { type CallOptions, call, type HelperTarget } from './call.ts'
 import { type FoundFiles, find, type Wanted } from './find.ts'
-import type {
-  FileAction,
-  Finish,
-  OutcomeOf,
-  Root,
-  RunRequest,
-  Selection,
-  SessionCgroup,
-  SessionRequest,
-  Tree,
-} from './protocol.ts'
+import type { FileAction, Finish, OutcomeOf, Root, Selection, Tree } from './protocol.ts'
 import type { ApplyRequest, ConvertRequest, DiffRequest, Part } from './protocol-layers.ts'
+import type { RunRequest, SessionCgroup, SessionRequest } from './protocol-run.ts'
 import { run } from './run.ts'
 import { startSession } from './session.ts'
 import { startStaged } from './staged.ts'

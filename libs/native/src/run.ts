@@ -2,7 +2,8 @@ import type { ChildProcess } from 'node:child_process'
 import type { Readable } from 'node:stream'
 import type { CallOptions, HelperTarget } from './call.ts'
 import { cancellable, type RunOptions, type RunOutput, type RunSignal, type Staged } from './native.ts'
-import type { Reply, RunRequest } from './protocol.ts'
+import type { Reply } from './protocol.ts'
+import type { RunRequest } from './protocol-run.ts'
 import { startStaged } from './staged.ts'
 
 /** See `Native.run`. */

@@ -3,7 +3,8 @@ import { closeSync, openSync } from 'node:fs'
 import { EnvironmentError, UserError } from '@tsbuild/errors'
 import { type HelperTarget, start } from './call.ts'
 import type { Connection, NativeSession, SessionParts } from './native.ts'
-import type { Reply, SessionRequest } from './protocol.ts'
+import type { Reply } from './protocol.ts'
+import type { SessionRequest } from './protocol-run.ts'
 
 /** How long a session may take to kill what is left in it, before it is killed itself. */
 const endMs = 5000

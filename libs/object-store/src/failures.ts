@@ -1,97 +1,16 @@
-import { statfsSync } from 'node:fs'
-import { dirname } from 'node:path'
-import { EnvironmentError, isBuildError, UserError } from '@tsbuild/errors'
-import { errnoOf } from '@tsbuild/store'
+import { EnvironmentError, UserError } from '@tsbuild/errors'
+import { diskFailure } from '@tsbuild/store'
 import type { ByteRange, ObjectKey } from './types.ts'
 
-/**
- * The one place where a failed system call on a store becomes an error with a code: `ERR_STORE_NO_SPACE`, `ERR_PERMISSION`,
- * `ERR_STORAGE_UNAVAILABLE` where there are too many open files,
- * else `ERR_STORE_IO`. Errors with a code of ours, and values that are no failed system call, come back as they are.
- *
- * @param action what was tried, as a verb with its object: `write object`
- */
-export function diskFailure(error: unknown, action: string, path: string): unknown {
-  const errno = errnoOf(error)
-  if (isBuildError(error) || errno === undefined) return error
-  const subject = `Cannot ${action} ${JSON.stringify(path)}`
-  const details = { path, errno }
-  switch (errno) {
-    case 'ENOSPC':
-    case 'EDQUOT':
-    case 'EFBIG':
-      return noSpace(error, errno, subject, path)
-    case 'EMFILE':
-    case 'ENFILE': {
-      // Passes: files are closed when other requests end.
-      const whose = errno === 'EMFILE' ? 'this process' : 'this machine'
-      const state = `${whose} has as many files open as it may (${errno})`
-      return new EnvironmentError('ERR_STORAGE_UNAVAILABLE', `${subject}: ${state}`, {
-        cause: error,
-        details,
-      })
-    }
-    case 'EROFS':
-    case 'EACCES':
-    case 'EPERM': {
-      const state =
-        errno === 'EROFS' ? 'the file system is mounted read-only' : `access is refused (${errno})`
-      return new EnvironmentError('ERR_PERMISSION', `${subject}: ${state}`, { cause: error, details })
-    }
-    default: {
-      const why = error instanceof Error ? error.message : String(error)
-      return new EnvironmentError('ERR_STORE_IO', `${subject}: ${why}`, { cause: error, details })
-    }
-  }
-}
+export { diskFailure, unlessErrno } from '@tsbuild/store'
 
-/** Runs `body`; a failed system call in it leaves as {@link diskFailure}. */
+/** Runs `body`; a failed system call in it leaves as `diskFailure` of `@tsbuild/store`. */
 export async function onDisk<T>(action: string, path: string, body: () => Promise<T>): Promise<T> {
   try {
     return await body()
   } catch (error) {
     throw diskFailure(error, action, path)
   }
-}
-
-/** Runs `body` and gives undefined where it fails with one of the named errors. */
-export async function unlessErrno<T>(
-  errnos: readonly string[],
-  body: () => Promise<T>,
-): Promise<T | undefined> {
-  try {
-    return await body()
-  } catch (error) {
-    if (errnos.includes(errnoOf(error) ?? '')) return undefined
-    throw error
-  }
-}
-
-function noSpace(cause: unknown, errno: string, subject: string, path: string): EnvironmentError {
-  const free = freeSpace(path)
-  const room = free === undefined ? '' : `, ${free.bytes} bytes and ${free.inodes} inodes are free`
-  const state =
-    errno === 'ENOSPC'
-      ? 'the file system is full'
-      : errno === 'EDQUOT'
-        ? 'the disk quota is used up'
-        : 'the file would be larger than the limit for one file'
-  return new EnvironmentError('ERR_STORE_NO_SPACE', `${subject}: ${state}${room}`, {
-    cause,
-    details: { path, errno, freeBytes: free?.bytes, freeInodes: free?.inodes },
-  })
-}
-
-function freeSpace(path: string): { readonly bytes: number; readonly inodes: number } | undefined {
-  for (const candidate of [path, dirname(path), dirname(dirname(path))]) {
-    try {
-      const { bavail, bsize, ffree } = statfsSync(candidate)
-      return { bytes: bavail * bsize, inodes: ffree }
-    } catch {
-      // What could not be made has a parent on the same file system.
-    }
-  }
-  return undefined
 }
 
 /** @throws {UserError} `ERR_CANCELLED` where the signal has fired */

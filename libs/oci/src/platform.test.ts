@@ -8,6 +8,7 @@ import {
   type Index,
   listPlatforms,
   mediaTypes,
+  normalizePlatform,
   parsePlatform,
   samePlatform,
   selectPlatform,
@@ -39,7 +40,10 @@ describe('platforms', () => {
     ['linux/armhf', 'linux/arm/v7'],
     ['linux/armel', 'linux/arm/v6'],
     ['linux/arm/7', 'linux/arm/v7'],
+    ['linux/armhf/v6', 'linux/arm/v7'],
+    ['linux/i386/v2', 'linux/386'],
     ['macos/arm64', 'darwin/arm64'],
+    ['Aarch64', 'linux/arm64'],
     ['linux', 'linux/s390x'],
     ['riscv64', 'linux/riscv64'],
   ])('parsePlatform() reads %s as %s', (text, formatted) => {
@@ -61,6 +65,25 @@ describe('platforms', () => {
     expect(() => parsePlatform(text)).toThrow(expect.objectContaining({ code: 'ERR_PLATFORM_INVALID' }))
   })
 
+  it.each(['linxu', 'arm65', 'all'])(
+    'parsePlatform() takes %s neither for a system nor for a processor',
+    (text) => {
+      expect(() => parsePlatform(text, hostPlatform('x64'))).toThrow(
+        expect.objectContaining({ message: expect.stringContaining('neither a system nor an architecture') }),
+      )
+    },
+  )
+
+  it.each([
+    ['linux/arm', 'linux/arm/v7'],
+    ['linux/arm64/v8', 'linux/arm64'],
+    ['linux/amd64/v1', 'linux/amd64'],
+    ['linux/arm/v6', 'linux/arm/v6'],
+    ['linux/arm64/v9', 'linux/arm64/v9'],
+  ])('normalizePlatform() makes %s %s, as BuildKit does with --platform', (text, normal) => {
+    expect(formatPlatform(normalizePlatform(parsePlatform(text)))).toBe(normal)
+  })
+
   it('hostPlatform() refuses a processor without an OCI name', () => {
     expect(formatPlatform(hostPlatform('x64'))).toBe('linux/amd64')
     expect(() => hostPlatform('toString')).toThrow(expect.objectContaining({ code: 'ERR_PLATFORM_INVALID' }))
@@ -72,6 +95,12 @@ describe('platforms', () => {
     ['linux/arm', 'linux/arm/v7 linux/arm/v6 linux/arm/v5'],
     ['linux/arm/v6', 'linux/arm/v6 linux/arm/v5'],
     ['linux/arm64', 'linux/arm64 linux/arm/v8 linux/arm/v7 linux/arm/v6 linux/arm/v5'],
+    ['linux/arm64/v8.1', 'linux/arm64/v8.1 linux/arm64 linux/arm/v8 linux/arm/v7 linux/arm/v6 linux/arm/v5'],
+    [
+      'linux/arm64/v9',
+      'linux/arm64/v9 linux/arm64/v8.5 linux/arm64/v8.4 linux/arm64/v8.3 linux/arm64/v8.2 linux/arm64/v8.1 ' +
+        'linux/arm64 linux/arm/v8 linux/arm/v7 linux/arm/v6 linux/arm/v5',
+    ],
     ['linux/ppc64le', 'linux/ppc64le'],
   ])('compatiblePlatforms() of %s are %s', (wanted, compatible) => {
     expect(compatiblePlatforms(parsePlatform(wanted)).map(formatPlatform).join(' ')).toBe(compatible)

@@ -2,10 +2,23 @@ import { UserError } from '@tsbuild/errors'
 import type { Descriptor, Index, Platform } from './types.ts'
 
 const part = /^[A-Za-z0-9_][A-Za-z0-9_.-]*$/
-const knownSystems = new Set(['linux', 'darwin', 'windows', 'freebsd', 'netbsd', 'openbsd', 'wasi', 'wasip1'])
+/** Those of Go's ports: what stands alone has to be one of them. */
+const knownSystems = new Set(
+  (
+    'aix android darwin dragonfly freebsd hurd illumos ios js linux nacl netbsd openbsd plan9 solaris wasi wasip1 ' +
+    'windows zos'
+  ).split(' '),
+)
+const knownArchitectures = new Set(
+  (
+    '386 amd64 amd64p32 arm arm64 arm64be armbe loong64 mips mips64 mips64le mips64p32 mips64p32le mipsle ppc ' +
+    'ppc64 ppc64le riscv riscv64 s390 s390x sparc sparc64 wasm'
+  ).split(' '),
+)
 
+/** A variant that an alias has is that of the alias, whatever is written behind it. */
 const architectureAliases: ReadonlyMap<string, readonly [architecture: string, variant?: string]> = new Map([
-  ['i386', ['386']],
+  ['i386', ['386', '']],
   ['x86_64', ['amd64']],
   ['x86-64', ['amd64']],
   ['aarch64', ['arm64']],
@@ -26,7 +39,8 @@ const nodeArchitectures: ReadonlyMap<string, string> = new Map([
 ])
 
 /**
- * Parses a platform as users write it: `linux/arm64`, `linux/arm/v7`, `linux`, `arm64`.
+ * Parses a platform as users write it: `linux/arm64`, `linux/arm/v7`, `linux`, `arm64`. What the usual variant is stays as it
+ * was written: see {@link normalizePlatform}.
  *
  * @param host gives what is left out
  * @throws {UserError} `ERR_PLATFORM_INVALID`
@@ -44,7 +58,9 @@ export function parsePlatform(text: string, host?: Platform): Platform {
     return { ...host, os: systemName(first) }
   }
   if (host === undefined) throw invalidPlatform(text, 'expected a system before the architecture')
-  return withArchitecture(host.os, first, undefined)
+  const platform = withArchitecture(host.os, first, undefined)
+  if (knownArchitectures.has(platform.architecture)) return platform
+  throw invalidPlatform(text, 'it is neither a system nor an architecture that is known')
 }
 
 /** The text form: `os/architecture` and the variant where there is one. */
@@ -72,7 +88,7 @@ export function normalizePlatform(platform: Platform): Platform {
 
 /**
  * Every platform whose images run where `wanted` is asked for, best first: an arm/v7 machine runs v6 and v5, an
- * amd64/v3 one v2, plain amd64 and 386.
+ * amd64/v3 one v2, plain amd64 and 386, an arm64/v9 one v8.5 and what is below.
  *
  * @see https://github.com/containerd/platforms, `Only`
  */
@@ -85,7 +101,7 @@ export function compatiblePlatforms(wanted: Platform): readonly Platform[] {
   if (architecture === 'amd64') return [...of('amd64', versionsDown(variant ?? 'v1', 1)), ...of('386', [''])]
   if (architecture === 'arm') return of('arm', versionsDown(variant ?? 'v7', 5))
   if (architecture === 'arm64') {
-    return [...of('arm64', versionsDown(variant ?? 'v8', 8)), ...of('arm', versionsDown('v8', 5))]
+    return [...of('arm64', arm64Versions(variant ?? 'v8')), ...of('arm', versionsDown('v8', 5))]
   }
   return of(architecture, [variant ?? ''])
 }
@@ -151,7 +167,7 @@ function canonicalArchitecture(
 ): readonly [architecture: string, variant: string | undefined] {
   const lower = written.toLowerCase()
   const [architecture, impliedVariant] = architectureAliases.get(lower) ?? [lower]
-  const lowerVariant = (writtenVariant ?? impliedVariant ?? '').toLowerCase()
+  const lowerVariant = (impliedVariant ?? writtenVariant ?? '').toLowerCase()
   const variant = /^[0-9]/.test(lowerVariant) ? `v${lowerVariant}` : lowerVariant
   if (architecture === 'amd64')
     return [architecture, variant === 'v1' || variant === '' ? undefined : variant]
@@ -168,6 +184,18 @@ function versionsDown(variant: string, lowest: number): readonly string[] {
   const highest = Number(match[1])
   if (highest < lowest) return [variant]
   return Array.from({ length: highest - lowest + 1 }, (_, index) => `v${highest - index}`)
+}
+
+/** As {@link versionsDown} with minor versions. Version 9.0 is a version 8.5 with more, and 9.x an 8.(x+5). */
+function arm64Versions(variant: string): readonly string[] {
+  const match = /^v([89])(?:\.([0-9]))?$/.exec(variant)
+  if (match === null) return [variant]
+  const minor = Number(match[2] ?? 0)
+  const below = (major: 8 | 9, from: number) =>
+    Array.from({ length: from + 1 }, (_, index) =>
+      index === from ? `v${major}` : `v${major}.${from - index}`,
+    )
+  return match[1] === '9' ? [...below(9, minor), ...below(8, minor + 5)] : below(8, minor)
 }
 
 function systemName(text: string): string {

@@ -1,8 +1,9 @@
+import { isIP } from 'node:net'
 import { UserError } from '@tsbuild/errors'
 import type { MirrorRule } from '@tsbuild/registry'
 import { parseJson } from '@tsbuild/shape'
-import { readMirrorUrl } from './location.ts'
-import { type ConfigNode, checkLength, child, entries, textOf, textsOf, wrongConfig } from './read-value.ts'
+import { isHost, readMirrorUrl } from './location.ts'
+import { type ConfigNode, checkLength, child, entries, textOf, wrongConfig } from './read-value.ts'
 import type { RegistryConfig } from './types.ts'
 
 /**
@@ -20,10 +21,7 @@ export function parseDockerDaemon(text: string, file: string): RegistryConfig {
     throw new UserError('ERR_CONFIG', `Cannot parse configuration "${file}": it is not JSON`)
   const document = { file, path: '', value }
   const mirrors = entries(child(document, 'registry-mirrors')).map(readMirror)
-  // Docker takes hosts with a scheme as well, and says that they should have none.
-  const insecure = textsOf(child(document, 'insecure-registries')).map((one) =>
-    one.replace(/^https?:\/\//, '').replace(/\/+$/, ''),
-  )
+  const insecure = entries(child(document, 'insecure-registries')).map(readInsecure)
   const hub = { prefix: 'docker.io', location: undefined, trust: 'verified', blocked: false } as const
   return {
     rules: mirrors.length === 0 ? [] : [{ ...hub, mirrors, file }],
@@ -31,6 +29,21 @@ export function parseDockerDaemon(text: string, file: string): RegistryConfig {
     searchIn: undefined,
     files: [],
   }
+}
+
+/** Docker takes hosts with a scheme as well, says that they should have none, and does not start for what is neither host nor network. */
+function readInsecure(node: ConfigNode): string {
+  const text = (textOf(node) ?? '').replace(/^https?:\/\//i, '').replace(/\/+$/, '')
+  if (isHost(text) || isIP(text) !== 0 || isNetwork(text)) return text
+  throw wrongConfig(
+    node,
+    `is ${JSON.stringify(text.slice(0, 200))}, expected host[:port] or a network such as 10.0.0.0/8`,
+  )
+}
+
+function isNetwork(text: string): boolean {
+  const [, address = '', bits = ''] = /^(.+)\/(\d{1,3})$/.exec(text) ?? []
+  return isIP(address) !== 0 && Number(bits) <= (isIP(address) === 6 ? 128 : 32)
 }
 
 function readMirror(node: ConfigNode): MirrorRule {

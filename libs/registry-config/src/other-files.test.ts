@@ -45,6 +45,11 @@ describe('parseDockerDaemon()', () => {
     ['{"registry-mirrors":["https://m.example/?q"]}', 'query'],
     ['{"registry-mirrors":[1]}', 'is no text'],
     ['{"insecure-registries":[{}]}', 'is no text'],
+    ['{"insecure-registries":[""]}', 'expected host'],
+    ['{"insecure-registries":["ftp://a.io"]}', 'expected host'],
+    ['{"insecure-registries":["a.io/path"]}', 'expected host'],
+    ['{"insecure-registries":["10.0.0.0/33"]}', 'expected host'],
+    ['{"insecure-registries":["a.io:99999"]}', 'expected host'],
   ])('refuses %s naming the file', (text, why) => {
     expect(() => parseDockerDaemon(text, file)).toThrow(
       expect.objectContaining({

@@ -78,13 +78,17 @@ describe('parseRegistriesConf()', () => {
   })
 
   it('reads the first version', () => {
-    const text = `[registries.search]\nregistries = ['a.io']\n[registries.insecure]\nregistries = ['b.io']
-[registries.block]\nregistries = ['c.io/x']`
+    const text = `[registries.search]\nregistries = ['a.io']\n[registries.insecure]\nregistries = ['b.io', 'd.io/y']
+[registries.block]\nregistries = ['c.io/x', 'd.io/y']`
     expect(parseRegistriesConf(text, file)).toEqual({
       searchIn: ['a.io'],
-      insecure: ['b.io'],
+      insecure: [],
       files: [],
-      rules: [{ ...rule, prefix: 'c.io/x', blocked: true }],
+      rules: [
+        { ...rule, prefix: 'c.io/x', blocked: true },
+        { ...rule, prefix: 'd.io/y', blocked: true, trust: 'insecure' },
+        { ...rule, prefix: 'b.io', trust: 'insecure' },
+      ],
     })
   })
 

@@ -84,13 +84,15 @@ function readVersion1(node: ConfigNode): RegistryConfig {
     const table = child(node, name)
     return table.value === undefined ? [] : textsOf(child(table, 'registries'))
   }
-  const rules = list('block').map((prefix) => ({
-    prefix: checkPrefix(node, prefix),
+  const blocked = new Set(list('block').map((prefix) => checkPrefix(node, prefix)))
+  const insecure = new Set(list('insecure').map((prefix) => checkPrefix(node, prefix)))
+  const rules = [...new Set([...blocked, ...insecure])].map((prefix) => ({
+    prefix,
     location: undefined,
     mirrors: [],
-    trust: 'verified' as const,
-    blocked: true,
+    trust: insecure.has(prefix) ? ('insecure' as const) : ('verified' as const),
+    blocked: blocked.has(prefix),
     file: node.file,
   }))
-  return { rules, insecure: list('insecure'), searchIn: list('search'), files: [] }
+  return { rules, insecure: [], searchIn: list('search'), files: [] }
 }

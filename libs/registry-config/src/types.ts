@@ -13,7 +13,7 @@ export interface HostFiles {
 /** What one configuration file says about registries. */
 export interface RegistryConfig {
   readonly rules: readonly RegistryRule[]
-  /** Hosts with or without a port, and networks such as `10.0.0.0/8`. */
+  /** `host[:port]`, which is for that port alone, and networks such as `10.0.0.0/8`. */
   readonly insecure: readonly string[]
   /** Undefined where the file does not say. */
   readonly searchIn: readonly string[] | undefined

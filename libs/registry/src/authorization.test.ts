@@ -359,6 +359,7 @@ describe('plain HTTP', () => {
       expect(endpoint).toMatchObject(declared)
       expect(endpoint.origin.protocol).toBe('https:')
     }
+    expect(endpointOf('a.example:5000', ['a.example']).plain).toBe(false)
     expect(endpointOf('a.example', [], 'unverified')).toMatchObject({
       plain: false,
       insecure: true,

@@ -24,7 +24,7 @@ export const searchHost = 'index.docker.io'
  * Finds the endpoint of a registry. This machine is spoken to in plain HTTP first, for who runs a registry here has no
  * certificate as a rule; other hosts that may speak plain HTTP are spoken to in HTTPS first, for it is the better of the two.
  *
- * @param insecureHosts `host` for any port, or `host:port`
+ * @param insecureHosts as `registry`: `host` is not `host:5000`
  * @param trust what configuration says about the host besides
  * @throws {UserError} `ERR_REFERENCE_INVALID` if it is none that an address can be made of: a port of 99999
  */
@@ -38,7 +38,7 @@ export function endpointOf(
     throw new UserError('ERR_REFERENCE_INVALID', `Cannot ask registry "${registry}": it is no host`)
   }
   const https = new URL(`https://${host}`)
-  const listed = insecureHosts.includes(registry) || insecureHosts.includes(https.hostname)
+  const listed = insecureHosts.includes(registry)
   const loopback = isLoopbackHost(https.hostname)
   const plain = listed || trust === 'insecure' || loopback
   const origin = loopback ? new URL(`http://${host}`) : https

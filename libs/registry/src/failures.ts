@@ -26,7 +26,9 @@ export function networkFailure(error: unknown, purpose: Purpose): BuildError | T
     case 'plain':
       return new EnvironmentError('ERR_REGISTRY_TLS', `${cannot} ${purpose.host} does not speak HTTPS`, {
         cause: error,
-        hints: [`If ${purpose.host} is a registry in plain HTTP that you trust, declare it insecure.`],
+        hints: [
+          `If ${purpose.host} is a registry in plain HTTP that you trust, declare it insecure: \`--insecure-registry ${purpose.host}\`.`,
+        ],
       })
     case 'certificate':
       return new EnvironmentError(

@@ -40,7 +40,7 @@ export interface HostCertificates {
 export interface RegistryHosts {
   /** Of those that match, the one with the longest prefix counts, of equal ones the first. */
   readonly rules: readonly RegistryRule[]
-  /** Hosts with or without a port, and networks as `10.0.0.0/8`, that are trusted as `insecure`. */
+  /** Registries as names have them (`host` is not `host:5000`), and networks as `10.0.0.0/8`, that are trusted as `insecure`. */
   readonly insecure: readonly string[]
   /** Where names without a registry are searched for, see `tsbuild search`. */
   readonly searchIn: readonly string[]

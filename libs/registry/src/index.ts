@@ -28,3 +28,5 @@ export type {
   UploadOptions,
   UploadOutcome,
 } from './types.ts'
+export type { TagRound, TagUpdate, UpdateClock } from './update-tag.ts'
+export { maxUpdateRounds, updateTag } from './update-tag.ts'

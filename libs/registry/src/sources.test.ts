@@ -118,6 +118,16 @@ describe('pullSources()', () => {
     await expect(registryTrust(hosts, 'bad.io', never)).rejects.toMatchObject(blocked)
   })
 
+  it('blocks every port of a host, and no other port of a host with one', async () => {
+    const hosts = hostsOf([
+      ruleOf({ prefix: 'bad.io', blocked: true }),
+      ruleOf({ prefix: 'half.io:1', blocked: true }),
+    ])
+    await expect(registryTrust(hosts, 'bad.io:443', never)).rejects.toMatchObject({ code: 'ERR_CONFIG' })
+    expect(await registryTrust(hosts, 'half.io', never)).toBe('verified')
+    expect(await registryTrust(hosts, 'half.io:2', never)).toBe('verified')
+  })
+
   it.each(['Nowhere Land', 'x.test/UPPER', '-x.test', 'x.test/..', ''])(
     'names the file whose location is %j',
     async (location) => {
@@ -152,7 +162,11 @@ describe('trust', () => {
 
   it.each([
     ['plain.test', 'insecure'],
-    ['plain.test:5000', 'insecure'],
+    ['plain.test:5000', 'verified'],
+    ['plain.test:443', 'verified'],
+    ['[fe80::5]', 'insecure'],
+    ['[fe80::6]', 'insecure'],
+    ['[fe80::5]:5000', 'verified'],
     ['port.test:5000', 'insecure'],
     ['port.test', 'verified'],
     ['10.9.9.9:5000', 'insecure'],
@@ -162,7 +176,16 @@ describe('trust', () => {
     ['half.test', 'verified'],
     ['nowhere.test', 'verified'],
   ] as const)('of %s is %s', async (registry, trust) => {
-    const listed = ['plain.test', 'port.test:5000', '10.0.0.0/8', 'fd00::/8', 'bad/99', '1.2.3.4/33']
+    const listed = [
+      'plain.test',
+      'port.test:5000',
+      'fe80::5',
+      '[fe80::6]',
+      '10.0.0.0/8',
+      'fd00::/8',
+      'bad/99',
+      '1.2.3.4/33',
+    ]
     expect(await registryTrust(hostsOf([], listed), registry, resolve)).toBe(trust)
   })
 

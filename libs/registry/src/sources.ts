@@ -82,7 +82,7 @@ interface Match {
 function findRule(rules: readonly RegistryRule[], reference: ImageReference): Match | undefined {
   let best: Match | undefined
   for (const rule of rules) {
-    const length = matchedLength(rule.prefix, reference)
+    const length = matchedLength(rule, reference)
     if (length === undefined) continue
     // A pattern stands for more of the name than it has letters: what is written out is nearer.
     if (best === undefined || rule.prefix.length > best.rule.prefix.length) best = { rule, length }
@@ -90,9 +90,13 @@ function findRule(rules: readonly RegistryRule[], reference: ImageReference): Ma
   return best
 }
 
-/** The prefix ends where a part of the name ends. `example.com` is not `example.com:5000`, which is another registry. */
-function matchedLength(prefix: string, reference: ImageReference): number | undefined {
+/**
+ * The prefix ends where a part of the name ends. `example.com` is not `example.com:5000`, which is another registry; but who
+ * blocks a host means all of it, and `example.com:443` is the same in other words.
+ */
+function matchedLength({ prefix, blocked }: RegistryRule, reference: ImageReference): number | undefined {
   const { registry } = reference
+  if (blocked && registry.replace(/:\d+$/, '') === prefix) return registry.length
   if (prefix.startsWith('*.')) {
     const host = registry.replace(/:\d+$/, '')
     return host.length > prefix.length - 1 && host.endsWith(prefix.slice(1)) ? registry.length : undefined
@@ -146,10 +150,9 @@ async function trustOf(
   resolve: Resolve,
 ): Promise<Trust> {
   if (said === 'insecure' || hosts.insecure.length === 0) return said
+  // Another port is another registry, as for Docker.
+  if (hosts.insecure.some((listed) => listed === registry || `[${listed}]` === registry)) return 'insecure'
   const hostname = withoutBrackets(registry.replace(/:\d+$/, ''))
-  if (hosts.insecure.some((listed) => listed === registry || withoutBrackets(listed) === hostname)) {
-    return 'insecure'
-  }
   const networks = networksOf(hosts.insecure)
   if (networks === undefined) return said
   const addresses = isIP(hostname) === 0 ? await resolve(hostname) : [hostname]

@@ -25,7 +25,7 @@ export interface RegistryClientOptions {
   readonly credentials?: CredentialProvider | undefined
   /** Certificate authorities besides the system's, PEM texts. */
   readonly ca?: readonly string[] | undefined
-  /** `host` or `host:port` of registries that may be spoken to in plain HTTP, or with a certificate that proves nothing. */
+  /** Registries as names have them (`host` is not `host:5000`) that may be spoken to in plain HTTP, or with a certificate that proves nothing. */
   readonly insecureHosts?: readonly string[] | undefined
   /** Hosts of token servers that may see the credentials though they are on another site than their registry. */
   readonly trustedRealms?: readonly string[] | undefined

@@ -192,6 +192,8 @@ export interface OpenTools {
   readonly knownServers?: string | undefined
   /** What cache-servers of this build said already; undefined: each cache asks for itself. */
   readonly servers?: ServerAnswers | undefined
+  /** The build fails without this cache: that it answers is found out also where nothing is wanted of it. */
+  readonly required?: boolean | undefined
   /** Says a line about what is done. */
   readonly tell?: ((line: string) => void) | undefined
   /** Shows a warning about a cache that goes on being used. */

@@ -77,8 +77,8 @@ export async function listAttached(
 }
 
 /**
- * Puts a signature or an attestation beside an image, after those that are there. Of two that are put under the tag at the
- * same moment one may be lost: registries have no lock. Referrers have no such race.
+ * Puts a signature or an attestation beside an image, after those that are there. Of several that are put at the same moment none
+ * is lost: see `updateTag()` of `@tsbuild/registry`.
  *
  * @returns where it is now
  */
@@ -98,11 +98,10 @@ export async function attach(
   const blob = await place.putBlob({ registry, repository }, blobTypes[kind], bytes)
   const layer = { mediaType: blobTypes[kind], digest: blob.digest, size: blob.size, annotations }
   if (referrers) {
-    const made = await putManifest(place, { registry, repository }, [layer], {
-      kind,
-      subject: image.descriptor,
-    })
-    return { registry, repository, digest: made.digest }
+    const subject = image.descriptor
+    const made = await makeManifest(place, { registry, repository }, [layer], { kind, subject })
+    const { digest: at } = await place.putManifest({ registry, repository }, made.mediaType, made.bytes)
+    return { registry, repository, digest: at }
   }
   const tag = attachedTag(image.reference, digest, kind)
   await attachAll(place, tag, [layer])
@@ -118,21 +117,33 @@ export async function layersUnder(
   return existing === undefined ? [] : parsed(existing).layers
 }
 
-/** Adds blobs, which are there, to those under a tag of cosign's. */
+/** Adds blobs, which the place has, to those under a tag of cosign's; what is there already is not repeated. */
 export async function attachAll(
   place: WritableSignaturePlace,
   tag: ImageReference,
   layers: readonly Descriptor[],
 ): Promise<void> {
-  await putManifest(place, tag, [...(await layersUnder(place, tag)), ...layers], undefined)
+  await place.updateManifest(tag, async (existing) => {
+    const there = existing === undefined ? [] : parsed(existing).layers
+    const known = new Set(there.map(identityOf))
+    const missing = layers.filter((layer) => !known.has(identityOf(layer)))
+    if (missing.length === 0) return undefined
+    return await makeManifest(place, tag, [...there, ...missing], undefined)
+  })
 }
 
-async function putManifest(
+/** Of two signatures for the same words only what stands on the descriptor differs. */
+export function identityOf({ digest, annotations = {} }: Descriptor): string {
+  return JSON.stringify([digest, Object.entries(annotations).sort()])
+}
+
+/** Puts the config of a manifest, and makes the manifest. */
+async function makeManifest(
   place: WritableSignaturePlace,
   target: ImageReference,
   layers: readonly Descriptor[],
   artifact: { readonly kind: AttachedKind; readonly subject: Descriptor } | undefined,
-): Promise<Descriptor> {
+): Promise<{ readonly mediaType: string; readonly bytes: Uint8Array }> {
   // Cosign's own form: a config of an image that is none, with the blobs for its layers.
   const type = artifact === undefined ? mediaTypes.ociConfig : artifactTypeOf(artifact.kind)
   const config = await place.putBlob(target, type, configOf(layers.map(({ digest }) => digest)))
@@ -144,7 +155,7 @@ async function putManifest(
     ...(artifact === undefined ? {} : { subject: { mediaType, digest, size } }),
     annotations: {},
   }
-  return await place.putManifest(target, mediaTypes.ociManifest, serializeManifest(manifest))
+  return { mediaType: mediaTypes.ociManifest, bytes: serializeManifest(manifest) }
 }
 
 function configOf(digests: readonly Digest[]): Buffer {

@@ -1,7 +1,7 @@
 import type { Digest } from '@tsbuild/digest'
 import { UserError } from '@tsbuild/errors'
 import { type Descriptor, formatReference, type ImageReference } from '@tsbuild/oci'
-import { attachAll, attachedTag, layersUnder } from './attached.ts'
+import { attachAll, attachedTag, identityOf, layersUnder } from './attached.ts'
 import type { SignaturePlace, WritableSignaturePlace } from './types.ts'
 import { mostEnvelopeBytes } from './verify-attestation.ts'
 
@@ -42,9 +42,4 @@ function assertSmall(tag: ImageReference, layers: readonly Descriptor[]): void {
     'ERR_SIGNATURE_INVALID',
     `Cannot copy "${formatReference(tag)}": ${large.digest} has ${large.size} bytes, and no signature has`,
   )
-}
-
-/** Of two signatures for the same words only what stands on the descriptor differs. */
-function identityOf({ digest, annotations = {} }: Descriptor): string {
-  return JSON.stringify([digest, Object.entries(annotations).sort()])
 }

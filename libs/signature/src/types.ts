@@ -36,7 +36,18 @@ export interface WritableSignaturePlace extends SignaturePlace {
     mediaType: string,
     bytes: Uint8Array,
   ) => Promise<Descriptor>
+  /**
+   * Changes what a tag means, so that what others put under it at the same moment is not lost.
+   *
+   * @param change gives the manifest that the tag is to mean, undefined where it does already; called again for what others wrote
+   */
+  readonly updateManifest: (tag: ImageReference, change: TagChange) => Promise<void>
 }
+
+/** From what is under a tag to what is to be there. */
+export type TagChange = (
+  existing: StoredManifest | undefined,
+) => Promise<{ readonly mediaType: string; readonly bytes: Uint8Array } | undefined>
 
 /** How something is signed. */
 export interface SignOptions {

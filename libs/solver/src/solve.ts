@@ -60,7 +60,7 @@ export async function solve<R>(options: SolveOptions<R>): Promise<Solution<R>> {
     await lookAgain(run, [...states.values()])
     const resolved = await Promise.all(targets.map((target) => target?.resolved))
     // A commit that fails must not count as unhandled while an exporter is still at work.
-    const durable = Promise.all(run.commits).then(() => undefined)
+    const durable = allEnded(run.commits)
     durable.catch(() => {})
     const results = resolved.map((target) => target?.result)
     const steps = () => solvedSteps(run, [...states.values()])
@@ -96,6 +96,12 @@ function createStates<R>(run: Run<R>): ReadonlyMap<Digest, State<R>> {
 function roleOf<R>({ kind }: SolverOp<R>) {
   if (kind === 'step') return {}
   return kind === 'view' ? ({ view: true, role: 'view' } as const) : ({ role: 'source' } as const)
+}
+
+/** Ends when none is under way any more. @throws the first failure */
+async function allEnded(commits: readonly Promise<void>[]): Promise<void> {
+  await Promise.allSettled(commits)
+  await Promise.all(commits)
 }
 
 /** After a failure: waits until nothing runs any more. */

@@ -7,7 +7,7 @@ import { pipeline } from 'node:stream/promises'
 import { type Digest, digestBytes, digestFromHex, digestHex, verifyingStream } from '@tsbuild/digest'
 import { EnvironmentError, UserError } from '@tsbuild/errors'
 import { type Disk, removeFile } from './disk.ts'
-import { errnoOf, onDisk, onDiskSync, unlessErrno } from './fs-failure.ts'
+import { errnoOf, onDisk, onDiskSync, unlessErrnoSync } from './fs-failure.ts'
 import type { Layout } from './layout.ts'
 import { readVerified } from './read-verified.ts'
 import type { Session } from './session.ts'
@@ -135,7 +135,7 @@ export class DirectoryBlobStore implements BlobStore {
 
   #link(temporary: string, digest: Digest, size: number): void {
     const path = this.#layout.blob(digest)
-    const linked = () => unlessErrno(['EEXIST'], () => linkSync(temporary, path) ?? true)
+    const linked = () => unlessErrnoSync(['EEXIST'], () => linkSync(temporary, path) ?? true)
     if (linked() || this.#sizeOf(digest) === size) return
     // What has the name has another size, so it is damaged: the good bytes take its place.
     this.#moveAway(digest)
@@ -198,7 +198,7 @@ export class DirectoryBlobStore implements BlobStore {
     const path = this.#layout.blob(digest)
     const target = join(this.#layout.quarantine, `${digestHex(digest)}-${this.#randomId()}`)
     return onDiskSync('move', path, () =>
-      unlessErrno(['ENOENT'], () => {
+      unlessErrnoSync(['ENOENT'], () => {
         renameSync(path, target)
         return target
       }),

@@ -2,7 +2,7 @@ import { mkdirSync, readdirSync, renameSync, type Stats, statSync } from 'node:f
 import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { InternalError } from '@tsbuild/errors'
-import { onDiskSync, unlessErrno } from './fs-failure.ts'
+import { onDiskSync, unlessErrnoSync } from './fs-failure.ts'
 import { isBuildRef, type Layout, shortHash } from './layout.ts'
 import { type HeldRange, isRangeHeld, type RangeAccess, rangeOf, tryRangeLock } from './range-lock.ts'
 import type { Session } from './session.ts'
@@ -47,7 +47,8 @@ export class DirectoryBuildStore implements BuildStore {
   list(): readonly StoredBuild[] {
     const { builds } = this.#layout
     const names =
-      onDiskSync('read', builds, () => unlessErrno(['ENOENT', 'ENOTDIR'], () => readdirSync(builds))) ?? []
+      onDiskSync('read', builds, () => unlessErrnoSync(['ENOENT', 'ENOTDIR'], () => readdirSync(builds))) ??
+      []
     const stored = names.filter(isBuildRef).flatMap((ref) => {
       const stats = lookUp(this.#layout.build(ref))
       return stats === undefined ? [] : [{ ref, changedMs: stats.mtimeMs }]
@@ -81,7 +82,7 @@ export class DirectoryBuildStore implements BuildStore {
         scratch ??= this.#session.scratch()
         const [from, to] = [this.#layout.build(ref), join(scratch, ref)]
         const moved = onDiskSync('remove', from, () =>
-          unlessErrno(['ENOENT'], () => renameSync(from, to) ?? true),
+          unlessErrnoSync(['ENOENT'], () => renameSync(from, to) ?? true),
         )
         return moved === true ? 'removed' : 'gone'
       } finally {
@@ -119,7 +120,7 @@ export function buildRange(ref: string): number {
 }
 
 function lookUp(path: string): Stats | undefined {
-  return onDiskSync('look up', path, () => unlessErrno(['ENOENT', 'ENOTDIR'], () => statSync(path)))
+  return onDiskSync('look up', path, () => unlessErrnoSync(['ENOENT', 'ENOTDIR'], () => statSync(path)))
 }
 
 /** As {@link BuildStore.isRunning}: those who read share its byte. Writes nothing. */
@@ -131,6 +132,6 @@ export function isBuildRunning({ locks }: Layout, ref: string): boolean {
 function sizeOf(path: string): number {
   const own = statSync(path, { throwIfNoEntry: false })
   if (own === undefined) return 0
-  const names = own.isDirectory() ? (unlessErrno(['ENOENT'], () => readdirSync(path)) ?? []) : []
+  const names = own.isDirectory() ? (unlessErrnoSync(['ENOENT'], () => readdirSync(path)) ?? []) : []
   return names.reduce((sum, name) => sum + sizeOf(join(path, name)), own.blocks * blockBytes)
 }

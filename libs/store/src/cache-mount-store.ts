@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { digestHex, digestKey } from '@tsbuild/digest'
 import { isObject } from './descriptor-json.ts'
 import { type Disk, readSmallFile, removeFile } from './disk.ts'
-import { onDisk, onDiskSync, unlessErrno } from './fs-failure.ts'
+import { onDisk, onDiskSync, unlessErrnoSync } from './fs-failure.ts'
 import { type CacheMountPaths, isCacheMountNumber, type Layout, shortHash } from './layout.ts'
 import { acquireRange } from './locks.ts'
 import { type HeldRange, type RangeAccess, rangeOf, tryRangeLock } from './range-lock.ts'
@@ -244,7 +244,7 @@ export class DirectoryCacheMountStore implements CacheMountStore {
 
   #numbers(name: string): readonly number[] {
     const path = this.#parts.layout.cacheMounts(name)
-    const entries = onDiskSync('read', path, () => unlessErrno(['ENOENT'], () => readdirSync(path))) ?? []
+    const entries = onDiskSync('read', path, () => unlessErrnoSync(['ENOENT'], () => readdirSync(path))) ?? []
     return entries
       .filter(isCacheMountNumber)
       .map(Number)

@@ -2,7 +2,7 @@ import { chmodSync, existsSync, linkSync, mkdirSync, readdirSync, statSync, writ
 import { dirname, isAbsolute } from 'node:path'
 import { EnvironmentError } from '@tsbuild/errors'
 import { type Disk, readSmallFile, removeFile } from './disk.ts'
-import { errnoOf, onDisk, onDiskSync, unlessErrno } from './fs-failure.ts'
+import { errnoOf, onDisk, onDiskSync, unlessErrnoSync } from './fs-failure.ts'
 import { type Layout, layoutVersion } from './layout.ts'
 import { emptyIndex } from './local-images.ts'
 import type { Session } from './session.ts'
@@ -36,7 +36,7 @@ export async function ensureLayout(layout: Layout, disk: Disk, session: Session)
 function assertOurs({ root, v1 }: Layout): void {
   const user = process.geteuid?.()
   const owner = onDiskSync('open store', root, () =>
-    unlessErrno(['ENOENT', 'ENOTDIR'], () => statSync(v1).uid),
+    unlessErrnoSync(['ENOENT', 'ENOTDIR'], () => statSync(v1).uid),
   )
   if (user === undefined || owner === undefined || owner === user) return
   throw cannotOpen(root, `it belongs to user ${owner}, and this is user ${user}`, [
@@ -47,7 +47,8 @@ function assertOurs({ root, v1 }: Layout): void {
 /** Any number of processes may do this at once; what is there already stays. */
 async function create(layout: Layout, disk: Disk, session: Session): Promise<void> {
   const { root } = layout
-  if (unlessErrno(['ENOTDIR'], () => makeRoot(root)) !== true) throw cannotOpen(root, 'it is not a directory')
+  if (unlessErrnoSync(['ENOTDIR'], () => makeRoot(root)) !== true)
+    throw cannotOpen(root, 'it is not a directory')
   // Another process may have finished since the version was looked for.
   const others = readdirSync(root).filter((name) => !harmless.has(name))
   const newer = others.find((name) => /^v\d+$/.test(name))
@@ -77,7 +78,7 @@ function makeRoot(path: string): boolean {
     const errno = errnoOf(error)
     if (errno === 'ENOENT' && !existsSync(dirname(path))) {
       makeRoot(dirname(path))
-      unlessErrno(['EEXIST'], () => mkdirSync(path, 0o700))
+      unlessErrnoSync(['EEXIST'], () => mkdirSync(path, 0o700))
     } else if (errno !== 'EEXIST') throw error
   }
   return statSync(path).isDirectory()
@@ -88,7 +89,7 @@ function writeIfMissing(session: Session, path: string, text: string): void {
   const temporary = session.temporaryFile()
   try {
     writeFileSync(temporary, text, { flag: 'wx', mode: 0o600 })
-    unlessErrno(['EEXIST'], () => linkSync(temporary, path))
+    unlessErrnoSync(['EEXIST'], () => linkSync(temporary, path))
   } finally {
     removeFile(temporary)
   }

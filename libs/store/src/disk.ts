@@ -9,7 +9,7 @@ import {
   unlinkSync,
 } from 'node:fs'
 import { type FileHandle, open } from 'node:fs/promises'
-import { onDisk, unlessErrno } from './fs-failure.ts'
+import { onDisk, unlessErrnoSync } from './fs-failure.ts'
 import type { StoreOptions } from './types.ts'
 
 /** What makes bytes and names survive a power cut; every method does nothing where durability is `none`. */
@@ -104,7 +104,7 @@ export function readSmallFile(path: string): Buffer | undefined {
 
 /** As {@link readSmallFile}, with the time of its last change, without another look at the path. */
 export function readDated(path: string): { readonly bytes: Buffer; readonly mtimeMs: number } | undefined {
-  return unlessErrno(['ENOENT', 'ELOOP', 'EISDIR', 'ENXIO', 'ENOTDIR'], () => {
+  return unlessErrnoSync(['ENOENT', 'ELOOP', 'EISDIR', 'ENXIO', 'ENOTDIR'], () => {
     const fd = openSync(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK)
     try {
       const { mtimeMs } = fstatSync(fd)
@@ -120,7 +120,7 @@ export function readDated(path: string): { readonly bytes: Buffer; readonly mtim
  * there by damage is moved to `aside` first.
  */
 export function renameOver(temporary: string, path: string, aside: () => string): void {
-  const isDirectory = unlessErrno(['EISDIR'], () => renameSync(temporary, path) ?? true) === undefined
+  const isDirectory = unlessErrnoSync(['EISDIR'], () => renameSync(temporary, path) ?? true) === undefined
   if (!isDirectory) return
   renameSync(path, aside())
   renameSync(temporary, path)
@@ -128,10 +128,10 @@ export function renameOver(temporary: string, path: string, aside: () => string)
 
 /** Removes a file, if it is there. */
 export function removeFile(path: string): void {
-  unlessErrno(['ENOENT'], () => unlinkSync(path))
+  unlessErrnoSync(['ENOENT'], () => unlinkSync(path))
 }
 
 /** Makes one directory. @returns whether it was not there before */
 export function makeDirectory(path: string): boolean {
-  return unlessErrno(['EEXIST'], () => mkdirSync(path, 0o700) ?? true) ?? false
+  return unlessErrnoSync(['EEXIST'], () => mkdirSync(path, 0o700) ?? true) ?? false
 }

@@ -3,10 +3,10 @@ import { digestHex, parseDigest } from '@tsbuild/digest'
 import { describe, expect, it } from 'vitest'
 import { Layout } from './layout.ts'
 import { openStore } from './open-store.ts'
+import type { SnapshotId } from './snapshot-types.ts'
 import { canTrace, readTrace, traced } from './testing/strace.ts'
 import { storeOptions, temporaryDirectory } from './testing/temporary-store.ts'
 import { writerProcesses } from './testing/writer-process.ts'
-import type { SnapshotId } from './types.ts'
 
 const spawnWriter = writerProcesses()
 

@@ -1,7 +1,7 @@
 import { mkdirSync, readdirSync, renameSync, statSync, utimesSync, writeFileSync } from 'node:fs'
 import { basename, join } from 'node:path'
 import { readSmallFile } from './disk.ts'
-import { onDiskSync, unlessErrno } from './fs-failure.ts'
+import { onDiskSync, unlessErrnoSync } from './fs-failure.ts'
 import { isBuildRef, type Layout, shortHash } from './layout.ts'
 import { type HeldRange, type RangeAccess, rangeOf, tryRangeLock } from './range-lock.ts'
 import { seal, unsealedText } from './seal.ts'
@@ -68,7 +68,7 @@ export class DirectoryFailureStore implements FailureStore {
       writeFileSync(marker, seal(ref, text), { flag: 'wx', mode: 0o600 })
       // The order of failures is that of these times.
       utimesSync(marker, options.now() / 1000, options.now() / 1000)
-      return unlessErrno(['EEXIST', 'ENOTEMPTY'], () => renameSync(directory, target) ?? true) ?? false
+      return unlessErrnoSync(['EEXIST', 'ENOTEMPTY'], () => renameSync(directory, target) ?? true) ?? false
     })
     if (taken) {
       // Best effort: it is kept, and the next one tries again.
@@ -113,7 +113,7 @@ export class DirectoryFailureStore implements FailureStore {
   #entries(): readonly Entry[] {
     const { layout } = this.#parts
     const names = onDiskSync('read', layout.failures, () =>
-      unlessErrno(['ENOENT'], () => readdirSync(layout.failures)),
+      unlessErrnoSync(['ENOENT'], () => readdirSync(layout.failures)),
     )
     const entries = (names ?? []).filter(isBuildRef).map((ref): Entry => {
       const { marker } = layout.failure(ref)

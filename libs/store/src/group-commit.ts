@@ -6,7 +6,8 @@ import { onDiskSync, storeFailure } from './fs-failure.ts'
 import type { Layout, SourceId } from './layout.ts'
 import { seal } from './seal.ts'
 import type { Session } from './session.ts'
-import type { RecordWrite, SnapshotId } from './types.ts'
+import type { SnapshotId } from './snapshot-types.ts'
+import type { RecordWrite } from './types.ts'
 
 /** What becomes durable and visible together. */
 export interface CommitJob {

@@ -1,7 +1,7 @@
 import { isDigest, parseDiffId } from '@tsbuild/digest'
 import { count, isRecord, parseJson } from '@tsbuild/shape'
 import { readDescriptor, writeDescriptor } from './descriptor-json.ts'
-import type { LayerInfo, StoredForm, StoredLayer } from './types.ts'
+import type { LayerInfo, StoredForm, StoredLayer } from './snapshot-types.ts'
 
 /** What is known of a snapshot's layer, with what is known newly: a blob takes the place of another one of the same form. */
 export function mergeLayers(known: LayerInfo | undefined, added: LayerInfo): LayerInfo {

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto'
 import { join } from 'node:path'
 import { type Digest, digestHex } from '@tsbuild/digest'
-import type { SnapshotId } from './types.ts'
+import type { SnapshotId } from './snapshot-types.ts'
 
 /** The layout that this program reads and writes: the content of `<root>/version`. */
 export const layoutVersion = '1'

@@ -13,7 +13,7 @@ import {
 } from 'node:fs'
 import { dirname } from 'node:path'
 import { removeFile } from './disk.ts'
-import { unlessErrno } from './fs-failure.ts'
+import { unlessErrnoSync } from './fs-failure.ts'
 import type { Session } from './session.ts'
 
 /** What a {@link LineLog} is made with. */
@@ -100,7 +100,7 @@ export class LineLog {
   /** @returns undefined for a damaged file */
   #read(): Map<string, string[]> | undefined {
     const { path, format } = this.#options
-    const stat = unlessErrno(['ENOTDIR'], () => lstatSync(path, { throwIfNoEntry: false }))
+    const stat = unlessErrnoSync(['ENOTDIR'], () => lstatSync(path, { throwIfNoEntry: false }))
     if (stat === undefined) return new Map()
     if (!stat.isFile()) return undefined
     const { ino: inode, size } = stat
@@ -133,7 +133,7 @@ export class LineLog {
   #open(path: string): number {
     const flags = constants.O_RDWR | constants.O_APPEND | constants.O_CREAT
     const open = () => openSync(path, flags | neverElsewhere, 0o600)
-    const fd = unlessErrno(['ENOENT', ...notAFile], open)
+    const fd = unlessErrnoSync(['ENOENT', ...notAFile], open)
     if (fd !== undefined && fstatSync(fd).isFile()) return fd
     if (fd !== undefined) closeSync(fd)
     clearTheWay(path)
@@ -166,7 +166,7 @@ function readFrom(
   path: string,
   offset: number,
 ): { readonly inode: number; readonly bytes: Buffer } | undefined {
-  return unlessErrno(['ENOENT', ...notAFile], () => {
+  return unlessErrnoSync(['ENOENT', ...notAFile], () => {
     const fd = openSync(path, constants.O_RDONLY | neverElsewhere)
     try {
       const { ino: inode, size } = fstatSync(fd)

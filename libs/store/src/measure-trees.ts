@@ -1,6 +1,6 @@
 import { lstatSync, readdirSync, type Stats } from 'node:fs'
 import { join } from 'node:path'
-import { onDiskSync, unlessErrno } from './fs-failure.ts'
+import { onDiskSync, unlessErrnoSync } from './fs-failure.ts'
 
 /**
  * The bytes that trees take on disk: allocated blocks, a file with several names once for all trees together, 0 for what is gone.
@@ -38,5 +38,5 @@ function statOf(path: string): Stats | undefined {
 }
 
 function entriesOf(path: string): readonly string[] {
-  return onDiskSync('read', path, () => unlessErrno(['ENOENT', 'ENOTDIR'], () => readdirSync(path))) ?? []
+  return onDiskSync('read', path, () => unlessErrnoSync(['ENOENT', 'ENOTDIR'], () => readdirSync(path))) ?? []
 }

@@ -1,7 +1,7 @@
 import { closeSync, constants, openSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { dirname, join } from 'node:path'
-import { errnoOf, onDiskSync, unlessErrno } from './fs-failure.ts'
+import { errnoOf, onDiskSync, unlessErrnoSync } from './fs-failure.ts'
 
 /** A held lock. */
 export interface HeldRange {
@@ -48,7 +48,10 @@ export function tryRangeLock(
 function openLocks(path: string, access: RangeAccess): number | undefined {
   const writable = () => openSync(path, constants.O_RDWR | constants.O_CREAT, 0o600)
   if (access === 'exclusive') return writable()
-  return unlessErrno(['EROFS'], writable) ?? unlessErrno(['ENOENT'], () => openSync(path, constants.O_RDONLY))
+  return (
+    unlessErrnoSync(['EROFS'], writable) ??
+    unlessErrnoSync(['ENOENT'], () => openSync(path, constants.O_RDONLY))
+  )
 }
 
 /**
@@ -100,7 +103,7 @@ export class SharedRanges {
  */
 export function isRangeHeld(path: string, offset: number): boolean {
   return onDiskSync('look at lock', path, () => {
-    const fd = unlessErrno(['ENOENT'], () => openSync(path, constants.O_RDONLY | constants.O_NONBLOCK))
+    const fd = unlessErrnoSync(['ENOENT'], () => openSync(path, constants.O_RDONLY | constants.O_NONBLOCK))
     if (fd === undefined) return false
     try {
       loaded ??= loadCalls()

@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto'
 import { linkSync, renameSync } from 'node:fs'
 import { open } from 'node:fs/promises'
 import { type Disk, readSmallFile, removeFile } from './disk.ts'
-import { onDisk, unlessErrno } from './fs-failure.ts'
+import { onDisk, unlessErrnoSync } from './fs-failure.ts'
 import type { Layout } from './layout.ts'
 import type { Session } from './session.ts'
 
@@ -26,7 +26,7 @@ export async function readSecretKey(layout: Layout, disk: Disk, session: Session
     } finally {
       await file.close()
     }
-    if (unlessErrno(['EEXIST'], () => linkSync(temporary, path) ?? true) === true) removeFile(temporary)
+    if (unlessErrnoSync(['EEXIST'], () => linkSync(temporary, path) ?? true) === true) removeFile(temporary)
     // What stands there is no key: a power cut left it, or another hand.
     else if (whole(path) === undefined) renameSync(temporary, path)
     else removeFile(temporary)

@@ -2,10 +2,11 @@ import { existsSync, mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:
 import { join } from 'node:path'
 import { InternalError } from '@tsbuild/errors'
 import { makeDirectory, removeFile } from './disk.ts'
-import { onDisk, onDiskSync, unlessErrno } from './fs-failure.ts'
+import { onDisk, onDiskSync, unlessErrnoSync } from './fs-failure.ts'
 import { isSnapshotId, isSourceId, type Layout, type SourceId } from './layout.ts'
 import { type HeldRange, isRangeHeld, rangeOf, tryRangeLock } from './range-lock.ts'
-import type { SnapshotId, StoreOptions } from './types.ts'
+import type { SnapshotId } from './snapshot-types.ts'
+import type { StoreOptions } from './types.ts'
 
 const draftPrefix = 'draft-'
 const sourcePrefix = 'source-'
@@ -153,7 +154,7 @@ async function clearSession(
   removeTrees: StoreOptions['removeTrees'],
 ): Promise<void> {
   await onDisk('clear', directory, async () => {
-    const names = unlessErrno(['ENOENT'], () => readdirSync(directory)) ?? []
+    const names = unlessErrnoSync(['ENOENT'], () => readdirSync(directory)) ?? []
     const withoutPrefix = (prefix: string) =>
       names.filter((name) => name.startsWith(prefix)).map((name) => name.slice(prefix.length))
     const drafts = [

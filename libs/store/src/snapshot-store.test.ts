@@ -3,8 +3,8 @@ import { join } from 'node:path'
 import { type Digest, digestBytes, parseDiffId } from '@tsbuild/digest'
 import { describe, expect, it } from 'vitest'
 import { isSnapshotId } from './layout.ts'
+import type { StoredForm } from './snapshot-types.ts'
 import { temporaryStore } from './testing/temporary-store.ts'
-import type { StoredForm } from './types.ts'
 
 const diffId = parseDiffId(digestBytes('tar'))
 const form = (format: string, level = 6, clampMtime: number | null = null) => ({ format, level, clampMtime })

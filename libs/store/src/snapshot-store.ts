@@ -12,13 +12,11 @@ import type { Session } from './session.ts'
 import type {
   DraftCommitOptions,
   LayerInfo,
-  Locks,
-  RecordWrite,
   SnapshotDraft,
   SnapshotId,
   SnapshotStore,
-  StoreOptions,
-} from './types.ts'
+} from './snapshot-types.ts'
+import type { Locks, RecordWrite, StoreOptions } from './types.ts'
 import type { Uses } from './uses.ts'
 
 /** What the snapshot store works with. */

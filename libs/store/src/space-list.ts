@@ -1,7 +1,7 @@
 import { lstatSync, readdirSync, type Stats } from 'node:fs'
 import { basename, join, relative } from 'node:path'
 import { readSmallFile } from './disk.ts'
-import { onDiskSync, unlessErrno } from './fs-failure.ts'
+import { onDiskSync, unlessErrnoSync } from './fs-failure.ts'
 import { isBuildRef, isCacheMountNumber, isSnapshotId, isSourceId, type Layout } from './layout.ts'
 import { unsealedText } from './seal.ts'
 import type { StoreEntry, StoreEntryKind } from './types.ts'
@@ -191,13 +191,14 @@ function textOf(path: string, name: string): string | undefined {
 
 function names(directory: string): readonly string[] {
   return (
-    onDiskSync('read', directory, () => unlessErrno(['ENOENT', 'ENOTDIR'], () => readdirSync(directory))) ??
-    []
+    onDiskSync('read', directory, () =>
+      unlessErrnoSync(['ENOENT', 'ENOTDIR'], () => readdirSync(directory)),
+    ) ?? []
   )
 }
 
 function stat(path: string): Stats | undefined {
   return onDiskSync('look up', path, () =>
-    unlessErrno(['ENOTDIR'], () => lstatSync(path, { throwIfNoEntry: false })),
+    unlessErrnoSync(['ENOTDIR'], () => lstatSync(path, { throwIfNoEntry: false })),
   )
 }

@@ -15,8 +15,9 @@ import { digestBytes, digestHex } from '@tsbuild/digest'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { openStore } from './open-store.ts'
 import { rangeOf, tryRangeLock } from './range-lock.ts'
+import type { SnapshotDraft } from './snapshot-types.ts'
 import { storeOptions, temporaryStore } from './testing/temporary-store.ts'
-import type { SnapshotDraft, Store, StoreEntry, StoreEntryKind } from './types.ts'
+import type { Store, StoreEntry, StoreEntryKind } from './types.ts'
 
 const key = digestBytes('key')
 const now = 1_700_000_000_000

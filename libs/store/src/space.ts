@@ -4,7 +4,7 @@ import { buildRange, type DirectoryBuildStore } from './build-store.ts'
 import { cacheMountRange, type DirectoryCacheMountStore } from './cache-mount-store.ts'
 import { readSmallFile } from './disk.ts'
 import type { DirectoryFailureStore } from './failure-store.ts'
-import { onDiskSync, unlessErrno } from './fs-failure.ts'
+import { onDiskSync, unlessErrnoSync } from './fs-failure.ts'
 import { heldOffsets } from './held-ranges.ts'
 import { type Layout, shortHash } from './layout.ts'
 import { measureTrees } from './measure-trees.ts'
@@ -54,7 +54,7 @@ export class DirectoryStoreSpace implements StoreSpace {
       scratch ??= session.scratch()
       const target = join(scratch, String(index))
       const moved = onDiskSync('remove', path, () =>
-        unlessErrno(['ENOENT'], () => {
+        unlessErrnoSync(['ENOENT'], () => {
           renameSync(path, target)
           return true
         }),
@@ -222,7 +222,7 @@ function whileHeld(lock: HeldRange | undefined, body: () => Removal): Removal {
 
 function unlinked(path: string): Removal {
   const removed = onDiskSync('remove', path, () =>
-    unlessErrno(['ENOENT'], () => {
+    unlessErrnoSync(['ENOENT'], () => {
       unlinkSync(path)
       return true
     }),

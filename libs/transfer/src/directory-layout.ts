@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import { createWriteStream } from 'node:fs'
-import { mkdir, open, readdir, realpath, rename, rm, writeFile } from 'node:fs/promises'
+import { open, readdir, realpath, rename, rm, writeFile } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
 import { Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
@@ -15,6 +15,7 @@ import {
   serializeIndex,
 } from '@tsbuild/oci'
 import { fileSink } from '@tsbuild/registry'
+import { makeDirectories } from '@tsbuild/store'
 import { counting } from './counting.ts'
 import { fileChunks } from './file-chunks.ts'
 import { openLayoutFile, readLayoutFile } from './layout-files.ts'
@@ -74,7 +75,7 @@ export async function openDirectoryTarget(
 ): Promise<ImageTarget> {
   const isNew = await isFree(path)
   const root = isNew ? join(dirname(path), `.${basename(path)}.${randomBytes(6).toString('hex')}.tmp`) : path
-  await onOutput(path, () => mkdir(join(root, 'blobs/sha256'), { recursive: true }))
+  await onOutput(path, () => makeDirectories(join(root, 'blobs/sha256')))
   await assertNoLinks(root)
   const entries: Descriptor[] = []
   return {

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto'
 import { nobody } from './grants.ts'
-import { maxTokenLength, type TokenRules, type TokenVerdict, verifyToken } from './token.ts'
+import { maxTokenLength, revoked, type TokenRules, type TokenVerdict, verifyToken } from './token.ts'
 import type { Grant, TrustedKey } from './types.ts'
 
 /** What an `Authorization` header holds. */
@@ -57,7 +57,7 @@ export function createAuthenticator(options: AuthenticatorOptions): Authenticate
     const name = createHash('sha256').update(token).digest('base64')
     const known = remembered.get(name)
     if (known?.expiresAt !== undefined && known.expiresAt * 1000 > now)
-      return isRevoked?.(known.id) === true ? { reason: `${known.id} was revoked` } : { grant: known }
+      return isRevoked?.(known.id) === true ? revoked(known) : { grant: known }
     remembered.delete(name)
     const verdict = await verifyToken(token, keys, { issuer, audience, now, isRevoked })
     // Where the keys were changed while it was verified, it is verified by them the next time.

@@ -192,7 +192,10 @@ describe('verifyToken()', () => {
   it('refuses a token that was taken back', async () => {
     const token = await mintToken(key, claims, now)
     const isRevoked = (id: string): boolean => id === 'id-1'
-    expect((await verifyToken(token, [key], { ...rules, isRevoked })).reason).toBe('id-1 was revoked')
+    expect(await verifyToken(token, [key], { ...rules, isRevoked })).toEqual({
+      reason: 'id-1 was revoked',
+      told: 'the token was taken back',
+    })
   })
 })
 
@@ -281,6 +284,14 @@ describe('createAuthenticator()', () => {
     expect(await isGood()).toBe(true)
     time += 3_606_000
     expect(await isGood()).toBe(false)
+  })
+
+  it('tells that a token ended only who has one that a key had signed', async () => {
+    const authenticate = open({ now: () => now + 3_606_000 })
+    const told = async (signer: SigningKey) =>
+      (await authenticate(`Bearer ${await mintToken(signer, claims, now)}`)).told
+    expect(await told(key)).toBe(`the token ended at ${new Date((seconds + 3600) * 1000).toISOString()}`)
+    expect(await told(other)).toBeUndefined()
   })
 
   it('is bounded: thousands of tokens, and each still good', async () => {

@@ -1,5 +1,5 @@
 import { isRecord } from '@tsbuild/shape'
-import type { JWTPayload } from 'jose'
+import type { errors as JoseErrors, JWTPayload } from 'jose'
 import { publicKeyObject } from './key.ts'
 import { isScope } from './scope.ts'
 import type { Grant, Operation, Scope, SigningKey, TrustedKey } from './types.ts'
@@ -40,10 +40,13 @@ export interface TokenRules {
   readonly isRevoked?: ((id: string) => boolean) | undefined
 }
 
-/** A grant, or why there is none: for the server's log only, never for the caller. */
+/**
+ * A grant, or why there is none. `reason` is for the server's log only; `told` may be said to the caller: it is there only where one of the
+ * keys had signed the token, which ended since.
+ */
 export type TokenVerdict =
-  | { readonly grant: Grant; readonly reason?: undefined }
-  | { readonly grant?: undefined; readonly reason: string }
+  | { readonly grant: Grant; readonly reason?: undefined; readonly told?: undefined }
+  | { readonly grant?: undefined; readonly reason: string; readonly told?: string | undefined }
 
 /**
  * Makes a token: an EdDSA JWT with the claims `iss`, `aud`, `sub`, `iat`, `nbf`, `exp`, `jti`, `v`, `read`, `write`, `ops`, `pull`,
@@ -108,11 +111,22 @@ export async function verifyToken(
     )
     const grant = grantOf(payload)
     if (grant === undefined) return { reason: 'the claims make no sense' }
-    return isRevoked?.(grant.id) === true ? { reason: `${grant.id} was revoked` } : { grant }
+    return isRevoked?.(grant.id) === true ? revoked(grant) : { grant }
   } catch (error) {
+    if (error instanceof errors.JWTExpired) return expired(error)
     if (error instanceof errors.JOSEError) return { reason: `${error.code}: ${error.message}` }
     throw error
   }
+}
+
+/** Of a token whose signature counts. */
+export function revoked({ id }: Pick<Grant, 'id'>): TokenVerdict {
+  return { reason: `${id} was revoked`, told: 'the token was taken back' }
+}
+
+/** Times are looked at after the signature. */
+function expired({ code, message, payload: { exp = 0 } }: JoseErrors.JWTExpired): TokenVerdict {
+  return { reason: `${code}: ${message}`, told: `the token ended at ${new Date(exp * 1000).toISOString()}` }
 }
 
 function grantOf(payload: JWTPayload): Grant | undefined {

@@ -1,8 +1,9 @@
 // Builds every positive case of the corpus with the peers as well and compares. Usage: see main.ts.
-import { mkdirSync, readdirSync } from 'node:fs'
+import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { build } from 'esbuild'
+import { libSources } from '../../../scripts/lib-sources.mjs'
 
 const root = fileURLToPath(new URL('../../..', import.meta.url))
 const outdir = join(root, '.tsbuild-dev', 'peers')
@@ -16,10 +17,8 @@ await build({
   target: 'node20',
   sourcemap: 'inline',
   // Packages with native parts stay where npm put them.
-  external: ['lmdb', 'fs-native-extensions'],
-  alias: Object.fromEntries(
-    readdirSync(join(root, 'libs')).map((lib) => [`@tsbuild/${lib}`, join(root, `libs/${lib}/src/index.ts`)]),
-  ),
+  external: ['fs-native-extensions'],
+  alias: Object.fromEntries(libSources()),
   define: { 'import.meta.url': 'bundleUrl' },
   // Sources find the repository from their own place.
   banner: {

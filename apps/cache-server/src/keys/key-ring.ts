@@ -1,7 +1,8 @@
 import { randomBytes } from 'node:crypto'
-import { link, mkdir, open, readdir, readFile, rm, stat } from 'node:fs/promises'
+import { link, open, readdir, readFile, rm, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { EnvironmentError, UserError } from '@tsbuild/errors'
+import { makeDirectories } from '@tsbuild/store'
 import { formatSigningKey, parseSigningKey, type SigningKey, signingKeyOf } from '@tsbuild/trust'
 
 /** The server's own keys: they sign tokens and records. */
@@ -94,7 +95,7 @@ async function addKey(dir: string, number: number): Promise<boolean> {
   const folder = folderOf(dir)
   const draft = join(folder, `.${randomBytes(8).toString('hex')}`)
   try {
-    await mkdir(folder, { recursive: true, mode: 0o700 })
+    await makeDirectories(folder, 0o700)
     await writeDurably(draft, formatSigningKey(signingKeyOf(randomBytes(32))))
     // Never replaces, unlike rename.
     await link(draft, pathOf(dir, number))

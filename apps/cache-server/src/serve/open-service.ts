@@ -4,15 +4,7 @@ import { distributionHeaders } from '@tsbuild/distribution'
 import { type AccessEntry, HttpError, type HttpServerOptions } from '@tsbuild/http-server'
 import type { OpenObjectStore } from '@tsbuild/object-store'
 import { parseUrl } from '@tsbuild/shape'
-import {
-  createAuthenticator,
-  decide,
-  type Grant,
-  loopbackGrant,
-  nobody,
-  parseScope,
-  publicGrant,
-} from '@tsbuild/trust'
+import { createAuthenticator, decide, loopbackGrant, nobody } from '@tsbuild/trust'
 import type { Host } from '../host.ts'
 import type { Log } from '../log/log.ts'
 import { formatAddress } from '../settings/address.ts'
@@ -22,6 +14,7 @@ import { tokenParties } from '../tokens/claims.ts'
 import { directoryOf, openStore } from '../with-store.ts'
 import { type LiveTrust, openLiveTrust } from './live-trust.ts'
 import { type Routes, routesOf } from './routes.ts'
+import { challengesOf, readerGrant } from './sign-in.ts'
 import { createUpkeep, startUpkeep } from './upkeep.ts'
 
 /** Everything behind the sockets. */
@@ -125,7 +118,7 @@ async function httpOptions(
     keys: () => trust.keys(),
     isRevoked: (id) => trust.isRevoked(id),
     now: host.now,
-    anonymous: isOpen ? loopbackGrant : strangers(settings),
+    anonymous: isOpen ? loopbackGrant : settings.publicRead === true ? readerGrant(settings) : nobody,
   })
   return {
     routes: routes.table,
@@ -134,8 +127,9 @@ async function httpOptions(
       const verdict = await verify(request.headers.authorization)
       if (verdict.grant !== undefined) return verdict.grant
       log.info({ remote: request.socket.remoteAddress, reason: verdict.reason }, 'A token was refused')
-      throw new HttpError(401, 'UNAUTHORIZED', 'the token is not valid')
+      throw new HttpError(401, 'UNAUTHORIZED', verdict.told ?? 'the token is not valid')
     },
+    ...(routes.signIn === undefined ? {} : { challenges: challengesOf(settings) }),
     headers: distributionHeaders,
     limits: limitsOf(settings),
     base: settings.basePath,
@@ -155,13 +149,6 @@ async function httpOptions(
         'A request failed, and nobody expected it',
       ),
   }
-}
-
-/** Who shows no token to a server that wants one. */
-function strangers(settings: Settings): Grant {
-  return settings.publicRead === true
-    ? publicGrant(settings.publicReadScopes.map(parseScope), ['**'])
-    : nobody
 }
 
 /**

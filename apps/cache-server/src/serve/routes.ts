@@ -10,8 +10,13 @@ import {
   Quota,
   type RecordService,
 } from '@tsbuild/cache-service'
-import { type Distribution, distributionRoutes, parseContentDigest } from '@tsbuild/distribution'
-import { EnvironmentError } from '@tsbuild/errors'
+import {
+  createDiskRoom,
+  type Distribution,
+  distributionRoutes,
+  parseContentDigest,
+  type SignIn,
+} from '@tsbuild/distribution'
 import type { AccessEntry, Route } from '@tsbuild/http-server'
 import type { OpenObjectStore } from '@tsbuild/object-store'
 import type { Host } from '../host.ts'
@@ -20,6 +25,7 @@ import type { Settings } from '../settings/read-settings.ts'
 import { tokenParties } from '../tokens/claims.ts'
 import type { LiveTrust } from './live-trust.ts'
 import { proxyOf } from './proxy.ts'
+import { signInOf } from './sign-in.ts'
 
 /** What the routes of all libs are made with. */
 export interface RouteParts {
@@ -37,6 +43,8 @@ export interface Routes {
   readonly table: readonly Route[]
   readonly records: RecordService
   readonly metrics: Metrics
+  /** Undefined where nobody may read without a token. */
+  readonly signIn: SignIn | undefined
   /** To be told of each request that has ended. */
   onRequest(entry: AccessEntry): void
   /** What is done each minute. */
@@ -46,8 +54,9 @@ export interface Routes {
 
 /** Puts the routes of all libs together: `/v2` of distribution, `/v1` of cache-service and token-exchange, and those about health. */
 export async function routesOf(parts: RouteParts): Promise<Routes> {
-  const { settings, now } = parts
-  const distribution = openDistribution(parts)
+  const { settings, trust, now } = parts
+  const signIn = signInOf(settings, trust, now)
+  const distribution = openDistribution(parts, signIn)
   const records = await openRecords(parts, distribution)
   const metrics = createMetrics(records)
   const quota = new Quota(quotaOf(settings), now, records.tally)
@@ -61,6 +70,7 @@ export async function routesOf(parts: RouteParts): Promise<Routes> {
     table: quota.guard(table),
     records,
     metrics,
+    signIn,
     onRequest(entry) {
       metrics.onRequest(entry)
       quota.onRequest(entry)
@@ -83,10 +93,12 @@ function healthOf({ store, settings, now, isEnding }: RouteParts, { registry }: 
   })
 }
 
-function openDistribution({ store, settings, now }: RouteParts): Distribution {
+function openDistribution({ store, settings, now }: RouteParts, signIn: SignIn | undefined): Distribution {
+  const room = createDiskRoom(() => freeBytes(store.scratch), settings['limits.minFree'])
   return distributionRoutes({
     store,
     now,
+    signIn,
     randomHex: (digits) =>
       randomBytes(Math.ceil(digits / 2))
         .toString('hex')
@@ -96,9 +108,10 @@ function openDistribution({ store, settings, now }: RouteParts): Distribution {
       uploads: settings['limits.uploads'],
       uploadsPerToken: settings['limits.uploadsPerToken'],
     },
+    room,
     allowance: {
       left(grant) {
-        assertFree(store.scratch, settings['limits.minFree'])
+        room.reserve(0).release()
         return grant.maxBytes ?? Number.POSITIVE_INFINITY
       },
       sent() {},
@@ -106,15 +119,9 @@ function openDistribution({ store, settings, now }: RouteParts): Distribution {
   })
 }
 
-/** What is on its way is no object yet, and none of the collector's; but it fills the same disk. */
-function assertFree(directory: string, minFree: number): void {
+function freeBytes(directory: string): number {
   const { bavail, bsize } = statfsSync(directory)
-  if (bavail * bsize > minFree) return
-  throw new EnvironmentError(
-    'ERR_STORE_NO_SPACE',
-    `Cannot take an upload: no more than ${bavail * bsize} bytes are free, and ${minFree} are to stay so`,
-    { details: { freeBytes: bavail * bsize, minFree } },
-  )
+  return bavail * bsize
 }
 
 async function openRecords(

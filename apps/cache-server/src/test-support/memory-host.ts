@@ -1,4 +1,5 @@
-import { Readable, Writable } from 'node:stream'
+import { Readable } from 'node:stream'
+import { textStream } from '@tsbuild/command-line/testing'
 import type { Host, Signal } from '../host.ts'
 
 /** A host whose streams are texts, for unit tests. */
@@ -45,16 +46,4 @@ export function memoryHost(options: MemoryHostOptions = {}): MemoryHost {
     },
     exits,
   }
-}
-
-function textStream(): [Writable, () => string] {
-  const parts: string[] = []
-  const stream = new Writable({
-    decodeStrings: false,
-    write(part, _encoding, done) {
-      parts.push(String(part))
-      done()
-    },
-  })
-  return [stream, () => parts.join('')]
 }

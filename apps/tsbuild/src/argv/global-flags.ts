@@ -1,6 +1,7 @@
 import type { SpaceLimit } from '@tsbuild/builder'
 import { collect, oneOf } from '@tsbuild/command-line'
 import { type Command, Option } from 'commander'
+import { parseRegistryName } from '../registry-name.ts'
 
 /** What the flags of every command say. */
 export interface GlobalFlags {
@@ -37,9 +38,10 @@ const trustFlags = (): readonly Option[] => [
     '--trust-ca <file>',
     'PEM certificates to trust in downloads and RUN steps, or `host`; repeatable',
   ).argParser(collect),
-  new Option('--insecure-registry <host>', 'A registry to reach over plain HTTP; repeatable').argParser(
-    collect,
-  ),
+  new Option(
+    '--insecure-registry <host[:port]>',
+    'A registry to reach over plain HTTP, or with any certificate; repeatable',
+  ).argParser((value, previous) => collect(parseRegistryName(value), previous)),
 ]
 
 const debugFlag = () => new Option('-D, --debug', 'Show stacks of errors')

@@ -4,6 +4,7 @@ import { parseAge, parseSize } from '@tsbuild/command-line'
 import { didYouMean, isBuildError, UserError } from '@tsbuild/errors'
 import { parseSpaceLimit } from '../argv/space-limit.ts'
 import type { Host } from '../host.ts'
+import { parseRegistryName } from '../registry-name.ts'
 import { configFolder, readIfThere } from './read-if-there.ts'
 
 /** What `config.json` may set; flags and environment win over it. */
@@ -96,18 +97,24 @@ function checkSetting(path: string, key: string, value: unknown): unknown {
       if (typeof value === 'number' && Number.isSafeInteger(value) && value >= 0) return value
       throw wrong(path, 'key "historyBuilds" is a whole number from 0 on')
     case 'historyAge':
-      if (typeof value === 'string') return checked(path, key, () => parseAge(key, value), value)
+      if (typeof value === 'string') {
+        checked(path, key, (text) => parseAge(key, text), value)
+        return value
+      }
       throw wrong(path, 'key "historyAge" is an age such as "30d"')
     case 'historySize':
-      if (typeof value === 'string') return checked(path, key, () => parseSize(key, value), value)
+      if (typeof value === 'string') {
+        checked(path, key, (text) => parseSize(key, text), value)
+        return value
+      }
       throw wrong(path, 'key "historySize" is a size such as "1g"')
-    case 'trustCa':
     case 'insecureRegistries':
+      return texts(path, key, value).map((one) => checked(path, key, parseRegistryName, one))
+    case 'trustCa':
     case 'trustedRealms':
     case 'cacheFrom':
     case 'cacheTo':
-      if (Array.isArray(value) && value.every((one) => typeof one === 'string')) return value
-      throw wrong(path, `key "${key}" is a list of strings`)
+      return texts(path, key, value)
     case 'cacheRequired':
       if (typeof value === 'boolean') return value
       throw wrong(path, 'key "cacheRequired" is true or false')
@@ -122,14 +129,18 @@ function checkSetting(path: string, key: string, value: unknown): unknown {
   }
 }
 
+function texts(path: string, key: string, value: unknown): readonly string[] {
+  if (Array.isArray(value) && value.every((one) => typeof one === 'string')) return value
+  throw wrong(path, `key "${key}" is a list of strings`)
+}
+
 /** What is wrong in a file is no mistake of the command line. */
-function checked(path: string, key: string, parse: () => unknown, value: string): string {
+function checked<T>(path: string, key: string, parse: (text: string) => T, text: string): T {
   try {
-    parse()
+    return parse(text)
   } catch {
-    throw wrong(path, `key "${key}" cannot be "${value}"`)
+    throw wrong(path, `key "${key}" cannot be "${text}"`)
   }
-  return value
 }
 
 function checkSpace(path: string, key: string, value: unknown): SpaceLimit {

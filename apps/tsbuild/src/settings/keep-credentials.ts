@@ -1,6 +1,7 @@
 import { UserError } from '@tsbuild/errors'
 import type { Credentials } from '@tsbuild/registry'
 import type { Host } from '../host.ts'
+import { withFileTurn } from './file-turn.ts'
 import { readIfThere } from './read-if-there.ts'
 import { credentialFiles } from './registry-credentials.ts'
 import { writePrivateFile } from './write-private-file.ts'
@@ -17,7 +18,7 @@ export interface Kept {
 
 /**
  * Keeps credentials for a registry, or forgets them, as `docker login` does: in the helper that the configuration names for
- * the registry, else in the configuration.
+ * the registry, else in the configuration. Of several that do so at the same moment none is lost.
  *
  * @param credentials undefined to forget
  * @throws {UserError} `ERR_CONFIG` if nothing says where the configuration is, or it is none
@@ -33,8 +34,15 @@ export async function keepCredentials(
     throw new UserError('ERR_CONFIG', 'Cannot keep credentials: neither HOME nor DOCKER_CONFIG is set')
   }
   const { editDockerConfig, tellCredentialHelper } = await import('@tsbuild/registry')
-  const { text, helper, known } = editDockerConfig(await readIfThere(path), registry, credentials, path)
+  const edit = async () => editDockerConfig(await readIfThere(path), registry, credentials, path)
+  const { text, helper, known } = await edit()
   if (helper !== undefined) await tellCredentialHelper(helper.name, helper.server, credentials)
-  if (text !== undefined) await writePrivateFile(path, text)
+  if (text !== undefined) {
+    // Another login may have written it since.
+    await withFileTurn(path, async () => {
+      const { text: now } = await edit()
+      if (now !== undefined) await writePrivateFile(path, now)
+    })
+  }
   return { path, helper: helper?.name, known }
 }

@@ -168,6 +168,7 @@ describe('parseConfigFile()', () => {
     '{"root":"relative"}',
     '{"trustCa":"x"}',
     '{"insecureRegistries":[1]}',
+    '{"insecureRegistries":["10.0.0.0/8"]}',
     '{"durability":"some"}',
     '{"maxUsedSpace":100}',
     '{"maxUsedSpace":"much"}',

@@ -1,7 +1,8 @@
 import { randomBytes } from 'node:crypto'
-import { mkdir, open, readlink, realpath, rename, rm } from 'node:fs/promises'
+import { open, readlink, realpath, rename, rm } from 'node:fs/promises'
 import { dirname, resolve } from 'node:path'
 import { EnvironmentError } from '@tsbuild/errors'
+import { makeDirectories } from '@tsbuild/store'
 
 /**
  * Replaces a text file in one step; nobody but its owner can read it, before, then or afterwards. A symlink stays, and what it leads to is replaced.
@@ -10,7 +11,7 @@ import { EnvironmentError } from '@tsbuild/errors'
  */
 export async function writePrivateFile(path: string, text: string): Promise<void> {
   try {
-    await mkdir(dirname(path), { recursive: true, mode: 0o700 })
+    await makeDirectories(dirname(path), 0o700)
     const target = await realpath(path).catch(() => linkTarget(path))
     const draft = `${target}.${randomBytes(6).toString('hex')}`
     try {

@@ -1,5 +1,6 @@
-import { Readable, Writable } from 'node:stream'
+import { Readable } from 'node:stream'
 import type { Builder, BuilderOptions } from '@tsbuild/builder'
+import { textStream } from '@tsbuild/command-line/testing'
 import type { Host } from '../host.ts'
 
 /** A host whose streams are texts, for unit tests. */
@@ -119,16 +120,4 @@ function memoryBuilder(methods: Partial<Builder>): Builder {
     close: async () => {},
     ...methods,
   }
-}
-
-function textStream(): [Writable, () => string] {
-  const parts: string[] = []
-  const stream = new Writable({
-    decodeStrings: false,
-    write(part, _encoding, done) {
-      parts.push(String(part))
-      done()
-    },
-  })
-  return [stream, () => parts.join('')]
 }

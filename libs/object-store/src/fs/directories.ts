@@ -1,27 +1,8 @@
 import { constants } from 'node:fs'
-import { mkdir, open, rmdir } from 'node:fs/promises'
+import { open, rmdir } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { errnoOf } from '@tsbuild/store'
 import { diskFailure } from '../failures.ts'
-
-/**
- * Makes a directory and those above it, where they are missing. Not by the runtime's own recursion, which says ENOTDIR where the disk is
- * full.
- */
-export async function makeDirectories(path: string): Promise<void> {
-  // Whoever removes what is empty may be faster than the second try.
-  for (let attempt = 1; ; attempt += 1) {
-    try {
-      await mkdir(path, 0o700)
-      return
-    } catch (error) {
-      const errno = errnoOf(error)
-      if (errno === 'EEXIST') return
-      if (errno !== 'ENOENT' || path === dirname(path) || attempt === 100) throw error
-      await makeDirectories(dirname(path))
-    }
-  }
-}
 
 /** Directories that are remembered to be durable; more are forgotten, oldest first, and synced again. */
 const mostKnown = 100_000

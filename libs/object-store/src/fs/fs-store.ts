@@ -5,7 +5,7 @@ import { Readable } from 'node:stream'
 import { setTimeout as delay } from 'node:timers/promises'
 import { EnvironmentError, isBuildError } from '@tsbuild/errors'
 import type { Locks } from '@tsbuild/store'
-import { errnoOf } from '@tsbuild/store'
+import { errnoOf, makeDirectories } from '@tsbuild/store'
 import {
   boundsOf,
   diskFailure,
@@ -19,7 +19,7 @@ import { parseObjectKey, parseObjectPrefix } from '../object-key.ts'
 import type { ObjectBody, ObjectInfo, ObjectKey, ObjectStore, OpenObjectStore } from '../types.ts'
 import { maxCasBytes } from '../types.ts'
 import { destroySource, isSourceFile } from '../verify.ts'
-import { type Directories, makeDirectories } from './directories.ts'
+import type { Directories } from './directories.ts'
 import type { FsLayout } from './layout.ts'
 import { walk } from './list.ts'
 import { isElsewhere, type Staged, secondsOf, type Temporaries, versionOf } from './temporaries.ts'
@@ -139,7 +139,7 @@ export class FsStore implements OpenObjectStore {
         if (errno !== 'ENOENT') throw error
         // The directory is not there yet, or was removed because it was empty.
         await lstat(from)
-        await makeDirectories(dirname(path))
+        await makeDirectories(dirname(path), 0o700)
       }
     }
   }

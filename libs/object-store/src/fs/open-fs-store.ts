@@ -2,10 +2,10 @@ import { constants, readFileSync } from 'node:fs'
 import { chmod, link, open, readdir, rm, stat } from 'node:fs/promises'
 import { dirname, isAbsolute, join } from 'node:path'
 import { EnvironmentError } from '@tsbuild/errors'
-import { FileLocks } from '@tsbuild/store'
+import { FileLocks, makeDirectories } from '@tsbuild/store'
 import { onDisk, unlessErrno } from '../failures.ts'
 import type { OpenObjectStore } from '../types.ts'
-import { Directories, makeDirectories } from './directories.ts'
+import { Directories } from './directories.ts'
 import { FsStore } from './fs-store.ts'
 import { FsLayout, formatVersion } from './layout.ts'
 import { openTemporaries } from './temporaries.ts'
@@ -53,8 +53,8 @@ async function ensureLayout(layout: FsLayout, { randomId, durability }: FsStoreO
   if (!isAbsolute(root) || root.includes('\0')) throw cannotOpen(root, 'expected an absolute path')
   if (isMade(layout)) return assertOurs(root)
   await onDisk('make object store', root, async () => {
-    await makeDirectories(root)
-    if (!(await stat(root)).isDirectory()) throw cannotOpen(root, 'it is not a directory')
+    const isThere = await unlessErrno(['EEXIST'], () => makeDirectories(root, 0o700).then(() => true))
+    if (isThere === undefined) throw cannotOpen(root, 'it is not a directory')
     await assertOurs(root)
     const others = (await readdir(root)).filter((name) => !harmless.has(name) && name !== 'version')
     const other = others[0]
@@ -62,7 +62,7 @@ async function ensureLayout(layout: FsLayout, { randomId, durability }: FsStoreO
       throw cannotOpen(root, `it is not empty (${JSON.stringify(other)}) and is no object store`)
     await chmod(root, 0o700)
     for (const path of [layout.objects, layout.temporary, layout.scratch, layout.locks])
-      await makeDirectories(path)
+      await makeDirectories(path, 0o700)
     const draft = join(dirname(layout.temporary), `version-${randomId()}`)
     const file = await open(draft, 'wx', 0o600)
     try {

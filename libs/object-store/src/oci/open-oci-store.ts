@@ -1,9 +1,8 @@
 import { join } from 'node:path'
 import type { ImageReference } from '@tsbuild/oci'
 import type { RegistryClient } from '@tsbuild/registry'
-import { FileLocks } from '@tsbuild/store'
+import { FileLocks, makeDirectories } from '@tsbuild/store'
 import { onDisk } from '../failures.ts'
-import { makeDirectories } from '../fs/directories.ts'
 import { FsLayout } from '../fs/layout.ts'
 import { openTemporaries } from '../fs/temporaries.ts'
 import type { OpenObjectStore } from '../types.ts'
@@ -34,7 +33,7 @@ export async function openOciStore(options: OciStoreOptions): Promise<OpenObject
   const { local, now, randomId } = options
   const layout = new FsLayout(local)
   await onDisk('make directory', local, async () => {
-    for (const path of [layout.temporary, layout.scratch, layout.locks]) await makeDirectories(path)
+    for (const path of [layout.temporary, layout.scratch, layout.locks]) await makeDirectories(path, 0o700)
   })
   const temporaries = await openTemporaries(layout, { now, randomId, durability: 'none' })
   const locks = new FileLocks(join(layout.locks, 'keys'))

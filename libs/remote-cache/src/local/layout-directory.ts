@@ -2,7 +2,6 @@ import { randomBytes } from 'node:crypto'
 import { constants, createWriteStream } from 'node:fs'
 import {
   type FileHandle,
-  mkdir,
   open,
   readdir,
   readlink,
@@ -25,6 +24,7 @@ import {
   readLayoutIndex,
   serializeIndex,
 } from '@tsbuild/oci'
+import { makeDirectories } from '@tsbuild/store'
 
 /**
  * The files of an OCI layout. It may come from an archive: no link is followed below its root, and nothing waits for a pipe.
@@ -41,14 +41,14 @@ export class LayoutDirectory {
   /** Makes what is missing. @throws {UserError} `ERR_ARCHIVE_INVALID` for a directory that holds something else */
   async create(): Promise<void> {
     await this.#onDisk(async () => {
-      await mkdir(this.#root, { recursive: true })
+      await makeDirectories(this.#root)
       const names = (await readdir(this.#root)).filter((name) => !name.startsWith('.'))
       if (names.length > 0 && !names.includes('blobs') && !names.includes('oci-layout'))
         throw new UserError(
           'ERR_ARCHIVE_INVALID',
           `Cannot write cache "${this.#root}": the directory holds something else`,
         )
-      await mkdir(join(this.#root, folder), { recursive: true })
+      await makeDirectories(join(this.#root, folder))
       const [real, wanted] = [
         await realpath(join(this.#root, folder)),
         join(await realpath(this.#root), folder),

@@ -3,8 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { digestHex } from '@tsbuild/digest'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import { createIndexExporter } from '../index-format/exporter.ts'
-import { emptyIndex } from '../index-format/types.ts'
+import { exportBuild, exporterOf } from '../testing/export-build.ts'
 import { type SampleBuild, sampleBuild } from '../testing/sample-build.ts'
 import { localImporter, localPlace } from './local-cache.ts'
 
@@ -24,16 +23,7 @@ interface Options {
 
 async function exportTo(build: SampleBuild, options: Options = {}, now = 1_000) {
   const place = localPlace({ dest, ...options, now: () => now })
-  const buildkitPart = async () => emptyIndex.buildkit
-  const exporter = createIndexExporter({
-    place,
-    target: {},
-    tools: build.tools,
-    buildkitPart,
-    now: () => now,
-  })
-  for (const step of build.steps) exporter.add(step)
-  return await exporter.finish({ graph: { vertices: [], targets: [] }, steps: build.steps })
+  return await exportBuild(build, place, { now: () => now })
 }
 
 async function foundIn(names: readonly string[], tag?: string): Promise<readonly string[]> {
@@ -64,17 +54,8 @@ describe('a cache in a directory', () => {
   it('leaves what was there where an export is killed before its end', async () => {
     await exportTo(sampleBuild(['a']))
     const before = await readFile(join(dest, 'index.json'), 'utf8')
-    const build = sampleBuild(['b'])
-    const place = localPlace({ dest, now: () => 2_000 })
-    const buildkitPart = async () => emptyIndex.buildkit
-    const exporter = createIndexExporter({
-      place,
-      target: {},
-      tools: build.tools,
-      buildkitPart,
-      now: () => 2_000,
-    })
-    for (const step of build.steps) exporter.add(step)
+    const now = () => 2_000
+    const exporter = exporterOf(sampleBuild(['b']), localPlace({ dest, now }), { now })
     await exporter.abort()
     expect(await readFile(join(dest, 'index.json'), 'utf8')).toBe(before)
     expect(await foundIn(['a'])).toEqual(['a'])

@@ -12,8 +12,7 @@ import {
   startFakeRegistry,
 } from '@tsbuild/registry/testing'
 import { afterEach, describe, expect, it } from 'vitest'
-import { createIndexExporter } from '../index-format/exporter.ts'
-import { emptyIndex } from '../index-format/types.ts'
+import { exportBuild } from '../testing/export-build.ts'
 import { type SampleBuild, sampleBuild } from '../testing/sample-build.ts'
 import type { CacheTarget } from '../types.ts'
 import { registryImporter, registryPlace } from './registry-cache.ts'
@@ -45,11 +44,8 @@ async function exportTo(
   const pause = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms / 10))
   const clock = now === null ? systemClock : { now: () => now, random: Math.random, sleep: pause }
   const place = registryPlace(() => client, ref, { clock, status: build.tools.status })
-  const buildkitPart = async () => emptyIndex.buildkit
   const target = { type: 'registry' as const, ref, ...options }
-  const exporter = createIndexExporter({ place, target, tools: build.tools, buildkitPart, now: clock.now })
-  for (const step of build.steps) exporter.add(step)
-  return await exporter.finish({ graph: { vertices: [], targets: [] }, steps: build.steps })
+  return await exportBuild(build, place, { target, now: clock.now })
 }
 
 async function foundIn(ref: string, names: readonly string[]): Promise<readonly string[]> {

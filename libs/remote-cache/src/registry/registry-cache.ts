@@ -6,7 +6,7 @@ import type { CachePlace } from '../index-format/cache-place.ts'
 import { createIndexImporter } from '../index-format/importer.ts'
 import type { CacheImporter, ExportableBlob, OpenTools } from '../types.ts'
 import { isNotFound, readCache, readUnderTag, type UnderTag } from './read-cache.ts'
-import { type TagUpdate, updateTag } from './update-tag.ts'
+import { type CacheTagUpdate, updateCacheTag } from './update-cache-tag.ts'
 
 /** Imports from a tag of a registry: a cache, or an image with one in it. */
 export function registryImporter(
@@ -35,7 +35,7 @@ export function registryImporter(
 export function registryPlace(
   client: () => RegistryClient,
   ref: string,
-  { clock, status }: Pick<TagUpdate, 'clock' | 'status'>,
+  { clock, status }: Pick<CacheTagUpdate, 'clock' | 'status'>,
 ): CachePlace {
   const reference = parseReference(ref)
   const name = formatReference(reference)
@@ -44,7 +44,7 @@ export function registryPlace(
     const outcome = await client().uploadBlob(reference, layer, open, options)
     return outcome === 'uploaded' ? 'sent' : outcome
   }
-  const putConfig: TagUpdate['putConfig'] = async ({ descriptor, bytes }, signal) => {
+  const putConfig: CacheTagUpdate['putConfig'] = async ({ descriptor, bytes }, signal) => {
     const open = (offset: number) => Readable.from([bytes.subarray(offset)])
     await client().uploadBlob(reference, descriptor, open, { signal })
   }
@@ -60,12 +60,12 @@ export function registryPlace(
     update: async (change, signal) => {
       const update = { client: client(), reference, change, putConfig, clock, status, signal }
       try {
-        return await updateTag(update)
+        return await updateCacheTag(update)
       } catch (error) {
         if (!isBlobUnknown(error)) throw error
         // Its garbage was collected after it had said that a blob is there: what is missing by now is sent, once.
         for (const blob of used.values()) await put(blob, signal)
-        return await updateTag(update)
+        return await updateCacheTag(update)
       }
     },
   }

@@ -288,7 +288,11 @@ function hintsFor(status: number, { token, identity }: ServerPlace): readonly st
   if (status !== 401) return []
   return token === undefined && identity === undefined
     ? ['`token-file=FILE`, or TSBUILD_CACHE_TOKEN, shows a token.']
-    : ['The token may have ended, or be of another server.']
+    : token === undefined
+      ? ['The token may have ended, or be of another server.']
+      : [
+          'Another one is made by `cache-server token create` where the server runs; `token-file=FILE`, or TSBUILD_CACHE_TOKEN, shows it.',
+        ]
 }
 
 /**

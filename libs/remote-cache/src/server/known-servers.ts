@@ -1,8 +1,9 @@
 import { randomBytes } from 'node:crypto'
-import { mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
+import { readFile, rename, rm, writeFile } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { UserError } from '@tsbuild/errors'
 import { count, isRecord, listOf, objectOf, oneOf, parseJson, text } from '@tsbuild/shape'
+import { makeDirectories } from '@tsbuild/store'
 
 /** What is remembered of a server. */
 export interface KnownServer {
@@ -43,7 +44,7 @@ export async function rememberServer(file: string, url: string, server: KnownSer
   const servers = { ...(await readKnownServers(file)), [url]: server }
   const next = `${file}.${randomBytes(8).toString('hex')}`
   try {
-    await mkdir(dirname(file), { recursive: true, mode: 0o700 })
+    await makeDirectories(dirname(file), 0o700)
     await writeFile(next, `${JSON.stringify({ v: 1, servers }, undefined, 2)}\n`, { flag: 'wx', mode: 0o600 })
     await rename(next, file)
   } catch (cause) {

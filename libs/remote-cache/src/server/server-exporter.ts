@@ -30,7 +30,7 @@ type ServerTarget = Extract<CacheTarget, { type: 'server' }>
 
 /**
  * Exports to a cache-server: layers while later steps run, as many as its scope lacks, and the records at the end, in one request. Of steps that
- * were found there nothing is sent and nothing is asked.
+ * were found there nothing is sent, and nothing is asked unless the build fails without the server.
  */
 export function openServerExporter(
   target: ServerTarget,
@@ -75,6 +75,7 @@ class ServerExporter implements CacheExporter {
     const wanted = steps.filter((step) => this.#isWanted(step))
     for (const step of wanted) this.add(step)
     try {
+      if (this.#tools.required === true) await this.#place(this.#signal)
       const records = await this.#store(await this.#settled(wanted))
       return { records, ...this.#blobs.counts }
     } finally {

@@ -45,6 +45,16 @@ class ServerImporter implements CacheImporter {
     known: (key: Digest) => CacheRecord | undefined,
     signal: AbortSignal,
   ): Promise<readonly FoundRecord[]> {
+    const checked = this.#tools.required === true ? this.#connection.trust(signal) : undefined
+    const [found] = await Promise.all([this.#planRounds(steps, known, signal), checked])
+    return found
+  }
+
+  async #planRounds(
+    steps: readonly PlannedStep[],
+    known: (key: Digest) => CacheRecord | undefined,
+    signal: AbortSignal,
+  ): Promise<readonly FoundRecord[]> {
     const found = new Map<Digest, FoundRecord>()
     const counts: Counts = new Map()
     const outputOf = (key: Digest) => (known(key) ?? found.get(key)?.record)?.outputKey

@@ -12,6 +12,7 @@ describe('refuseTokenInClear()', () => {
     [{ url: 'http://cache.lan:7070/base', identity }, []],
     [{ url: 'http://10.0.0.1', token }, ['10.0.0.1:7070', '10.0.0.2']],
     [{ url: 'http://127.0.0.1.example', token, insecure: false }, []],
+    [{ url: 'http://cache.lan:7070', token }, ['cache.lan']],
   ])('refuses %j', (place, insecureHosts) => {
     expect(() => refuseTokenInClear(place, insecureHosts)).toThrow(
       expect.objectContaining({
@@ -30,7 +31,7 @@ describe('refuseTokenInClear()', () => {
     [{ url: 'http://localhost', identity }, []],
     [{ url: 'http://cache.lan:7070', token, insecure: true }, []],
     [{ url: 'http://cache.lan:7070', token }, ['cache.lan:7070']],
-    [{ url: 'http://cache.lan:7070', token }, ['cache.lan']],
+    [{ url: 'http://cache.lan', token }, ['cache.lan']],
     [{ url: 'http://cache.lan', token }, ['cache.lan:80']],
   ])('takes %j', (place, insecureHosts) => {
     expect(() => refuseTokenInClear(place, insecureHosts)).not.toThrow()
@@ -42,7 +43,7 @@ describe('refuseTokenInClear()', () => {
     const refused = { code: 'ERR_CACHE_SERVER_URL' }
     await expect(openers.importer(place, tools)).rejects.toMatchObject(refused)
     await expect(openers.exporter(place, tools, {} as never)).rejects.toMatchObject(refused)
-    const declared = { network: { insecureHosts: ['cache.lan'] } } as unknown as OpenTools
+    const declared = { network: { insecureHosts: ['cache.lan:7070'] } } as unknown as OpenTools
     await (await openers.importer(place, declared)).close()
   })
 })

@@ -7,7 +7,7 @@ import type { ServerPlace } from '../types.ts'
  * Refuses to show a token, or what is exchanged for one, where everybody on the way can read it: over plain HTTP to another machine that
  * nobody declared insecure.
  *
- * @param insecureHosts `host` for any port, or `host:port`
+ * @param insecureHosts `host:port`, or `host` for port 80
  * @throws {UserError} `ERR_CACHE_SERVER_URL`
  */
 export function refuseTokenInClear(
@@ -16,9 +16,9 @@ export function refuseTokenInClear(
 ): void {
   const parsed = parseUrl(url)
   if (parsed?.protocol !== 'http:' || (token === undefined && identity === undefined)) return
-  const { hostname, port } = parsed
+  const { host, hostname, port } = parsed
   const withPort = `${hostname}:${port === '' ? '80' : port}`
-  const isDeclared = insecureHosts.includes(hostname) || insecureHosts.includes(withPort)
+  const isDeclared = insecureHosts.includes(host) || insecureHosts.includes(withPort)
   if (insecure === true || isDeclared || isLoopbackHost(hostname)) return
   throw new UserError(
     'ERR_CACHE_SERVER_URL',

@@ -4,9 +4,8 @@ import { type Fault, fault, type Misdeed, startFakeRegistry } from '@tsbuild/reg
 import type { CacheStore } from '@tsbuild/solver'
 import type { Store } from '@tsbuild/store'
 import { afterEach, describe, expect, it } from 'vitest'
-import { createIndexExporter } from '../index-format/exporter.ts'
-import { emptyIndex } from '../index-format/types.ts'
 import { registryImporter, registryPlace } from '../registry/registry-cache.ts'
+import { exportBuild } from '../testing/export-build.ts'
 import { sampleBuild } from '../testing/sample-build.ts'
 import { createGuard } from './guard.ts'
 import { openCaches } from './open-caches.ts'
@@ -82,16 +81,7 @@ async function setUp() {
     const build = sampleBuild(names)
     const clock = { now: () => 1_000, random: () => 0, sleep: async () => {} }
     const place = registryPlace(() => client, ref, { clock, status: () => {} })
-    const buildkitPart = async () => emptyIndex.buildkit
-    const exporter = createIndexExporter({
-      place,
-      target: {},
-      tools: build.tools,
-      buildkitPart,
-      now: () => 1_000,
-    })
-    for (const step of build.steps) exporter.add(step)
-    await exporter.finish({ graph: { vertices: [], targets: [] }, steps: build.steps })
+    await exportBuild(build, place)
   }
   const lookUp = async (required: boolean) => {
     const warnings: string[] = []

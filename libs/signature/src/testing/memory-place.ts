@@ -62,6 +62,10 @@ export function memoryPlace(): MemoryPlace {
       if (tag !== undefined) manifests.set(formatReference({ registry, repository, tag }), Buffer.from(bytes))
       return { mediaType, digest, size: bytes.length }
     },
+    async updateManifest(tag, change) {
+      const wanted = await change(await place.resolve(tag))
+      if (wanted !== undefined) await place.putManifest(tag, wanted.mediaType, wanted.bytes)
+    },
     async putImage(reference, text) {
       const config = await place.putBlob(
         reference,

@@ -1,10 +1,8 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { classifyError, excerpt } from '@tsbuild/command-line'
 import { EnvironmentError, InternalError, UserError } from '@tsbuild/errors'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { exitCodeOf } from './exit-code.ts'
 import { reportError } from './report-error.ts'
 
 let cwd = ''
@@ -24,7 +22,8 @@ const at = (startLine: number, endLine = startLine, file = 'Dockerfile') => ({
   endLine,
   endColumn: 4,
 })
-const report = (error: unknown, debug = false): string => reportError(error, { cwd, debug, version: '1.2.3' })
+const report = (error: unknown, debug = false): string =>
+  reportError(error, { cwd, debug, program: 'tsbuild', version: '1.2.3' })
 
 describe('reportError()', () => {
   it('shows what, where with the lines, and what to try', () => {
@@ -120,66 +119,5 @@ Caused by: the disk is gone
     const error = new UserError('ERR_USAGE', 'x')
     expect(report(error)).not.toContain('    at ')
     expect(report(error, true)).toContain('    at ')
-  })
-})
-
-describe('excerpt()', () => {
-  it('shows the lines of each of two texts', () => {
-    const first = excerpt('one\n', at(1))
-    expect(excerpt('two\n', at(1))).toEqual(['   1 | >>> two'])
-    expect(excerpt('one\n', at(1))).toEqual(first)
-  })
-
-  const text = Array.from({ length: 30 }, (_, index) => `line ${index + 1}`).join('\n')
-
-  it('marks every line of the range and cuts a long one', () => {
-    expect(excerpt(text, at(2, 3)).map((line) => line.slice(0, 10))).toEqual([
-      '   1 |    ',
-      '   2 | >>>',
-      '   3 | >>>',
-      '   4 |    ',
-      '   5 |    ',
-    ])
-    const long = excerpt(text, at(1, 20))
-    expect(long).toHaveLength(13)
-    expect(long.at(-1)).toBe('     | >>> … 8 more lines')
-  })
-
-  it('shows nothing where the text has no such line, or is not there', () => {
-    expect(excerpt('a\n', at(2))).toEqual([])
-    expect(excerpt('a\n', at(0))).toEqual([])
-    expect(excerpt(undefined, at(1))).toEqual([])
-    expect(excerpt('a', at(1, 9))).toEqual(['   1 | >>> a'])
-  })
-})
-
-describe('classifyError()', () => {
-  it.each([
-    [Object.assign(new Error('x'), { code: 'ENOSPC' }), 'ERR_STORE_NO_SPACE', 3],
-    [Object.assign(new Error('x'), { code: 'EACCES' }), 'ERR_PERMISSION', 3],
-    [new DOMException('x', 'AbortError'), 'ERR_CANCELLED', 130],
-  ])('gives %s the code %s', (error, code, exit) => {
-    expect(classifyError(error)).toMatchObject({ code })
-    expect(exitCodeOf(classifyError(error))).toBe(exit)
-  })
-
-  it('returns as they are what has a code and what can only be a bug', () => {
-    for (const error of [new UserError('ERR_USAGE', 'x'), new TypeError('x'), 'text']) {
-      expect(classifyError(error)).toBe(error)
-    }
-  })
-})
-
-describe('exitCodeOf()', () => {
-  it.each([
-    [new UserError('ERR_STEP_FAILED', 'x'), 1],
-    [new UserError('ERR_UNSUPPORTED', 'x'), 1],
-    [new UserError('ERR_USAGE', 'x'), 2],
-    [new EnvironmentError('ERR_STORE_OPEN', 'x'), 3],
-    [new InternalError('ERR_INTERNAL', 'x'), 70],
-    [new TypeError('x'), 70],
-    [new UserError('ERR_CANCELLED', 'x'), 130],
-  ])('gives %s the code %i', (error, code) => {
-    expect(exitCodeOf(error)).toBe(code)
   })
 })

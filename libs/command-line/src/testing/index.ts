@@ -1,0 +1,1 @@
+export { textStream } from './text-stream.ts'
