@@ -1,22 +1,23 @@
-import { spawnSync } from 'node:child_process'
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
-import { bundleProgram } from '../../scripts/bundle-program.mjs'
+import { bundleChunks } from '../../scripts/bundle-program.mjs'
+import { warmUp } from './warm-up.js'
 
-const here = (path) => fileURLToPath(new URL(path, import.meta.url))
-
-await bundleProgram({
+await bundleChunks({
   app: import.meta.url,
   name: 'tsbuild',
   versionConstant: 'TSBUILD_VERSION',
+  entries: { 'dockerfile-ast': 'dockerfile-ast' },
   options: {
     external: ['fs-native-extensions'],
-    plugins: [{ name: 'parts-of-undici', setup: takePartsOfUndici }],
+    plugins: [
+      { name: 'parts-of-undici', setup: takePartsOfUndici },
+      { name: 'late-dockerfile-ast', setup: loadAstLate },
+      { name: 'llhttp-as-it-is', setup: keepParserAsItIs },
+    ],
   },
 })
-warmUp()
+await warmUp()
 
 /**
  * libs/http needs its agents and a request. Its index also loads fetch, web sockets and cookies, and Node's own undici for their
@@ -25,7 +26,7 @@ warmUp()
 function takePartsOfUndici(builder) {
   builder.onResolve({ filter: /^undici$/ }, () => ({ path: 'undici', namespace: 'parts' }))
   builder.onLoad({ filter: /./, namespace: 'parts' }, () => ({
-    resolveDir: here('../../libs/http'),
+    resolveDir: fileURLToPath(new URL('../../libs/http', import.meta.url)),
     contents: `
       Object.assign(require('undici/lib/dispatcher/dispatcher').prototype, require('undici/lib/api'))
       exports.Agent = require('undici/lib/dispatcher/agent')
@@ -34,19 +35,30 @@ function takePartsOfUndici(builder) {
   }))
 }
 
-/** Makes the code cache in a process that has just run commands: it holds the functions that were called. */
-function warmUp() {
-  const scratch = mkdtempSync(join(tmpdir(), 'tsbuild-warm-up-'))
-  try {
-    writeFileSync(join(scratch, 'Dockerfile'), 'FROM scratch AS a\nARG B=1\nENV C=$B\nCOPY Dockerfile /x\n')
-    const env = { PATH: process.env.PATH, HOME: scratch, TSBUILD_ROOT: join(scratch, 'store') }
-    const made = spawnSync(process.execPath, [here('make-code-cache.cjs')], {
-      cwd: scratch,
-      env,
-      encoding: 'utf8',
-    })
-    if (made.status !== 0) throw new Error(`Cannot make the code cache: ${made.stderr}`)
-  } finally {
-    rmSync(scratch, { recursive: true, force: true })
-  }
+/** libs/dockerfile loads it where something is wrong with a Dockerfile: a chunk of its own. */
+function loadAstLate(builder) {
+  builder.onResolve({ filter: /^dockerfile-ast$/ }, ({ kind }) =>
+    kind === 'require-call' ? { path: './dockerfile-ast.cjs', external: true } : undefined,
+  )
+}
+
+/**
+ * undici parses answers in WebAssembly. V8 counts how often a function runs by the lengths of its backward jumps, and the parser
+ * is one large loop over the characters: the first answer makes it hot, and TurboFan then compiles for 100 ms of processor time,
+ * half of a build that finds everything in a cache-server. The baseline code is good for thousands of answers, and of a body the
+ * parser sees no more than its length. So the parser's budget is a thousand times V8's; what else is WebAssembly keeps it.
+ *
+ * The budget is read when a module is made, which undici does right after it has loaded the bytes. V8 has no call to read a flag,
+ * and code caches are made for the flags of a process, so exactly the default must come back: where it is not known nothing is changed.
+ */
+function keepParserAsItIs(builder) {
+  builder.onLoad({ filter: /\/undici\/lib\/llhttp\/llhttp(_simd)?-wasm\.js$/ }, ({ path }) => ({
+    contents: `
+      if (process.versions.v8.startsWith('11.3.')) {
+        const { setFlagsFromString } = require('node:v8')
+        setFlagsFromString('--wasm-tiering-budget=1800000000')
+        queueMicrotask(() => setFlagsFromString('--wasm-tiering-budget=1800000'))
+      }
+      ${readFileSync(path, 'utf8')}`,
+  }))
 }

@@ -1,28 +1,18 @@
-// Started by build.js in a scratch directory with a Dockerfile: runs some commands and keeps what V8 compiled for them.
+// Started by warm-up.js in a scratch directory: runs commands and keeps what V8 compiled for them.
 const { writeFileSync } = require('node:fs')
 const { Writable } = require('node:stream')
-const { codeCache, loadBundle } = require('./bin/load-bundle.js')
+const { loadBundle } = require('./bin/load-bundle.js')
 
-const build = ['-t', 'a', '.']
-const lines = [
-  build,
-  build,
-  ['-o', 'type=oci,dest=a.tar', '.'],
-  ['images'],
-  ['run'],
-  ['build', '--help'],
-  ['--unknown'],
-]
+const [, , lines] = process.argv
 
-async function warmUp() {
-  const { exports, script } = loadBundle()
+async function makeCodeCaches() {
+  const { exports, scripts } = loadBundle()
   const silent = () => new Writable({ write: (_chunk, _encoding, done) => done() })
-  // A build without a helper ends early; the cache then lacks what comes after, and that is all.
-  for (const line of lines) {
+  for (const line of JSON.parse(lines)) {
     await exports.main(line, { ...exports.processHost(), stdout: silent(), stderr: silent() })
   }
-  writeFileSync(codeCache, script.createCachedData())
+  for (const [path, script] of scripts) writeFileSync(`${path}.v8`, script.createCachedData())
   process.exit()
 }
 
-void warmUp()
+void makeCodeCaches()

@@ -458,7 +458,7 @@ describe('an output that fails at once', () => {
       // Large enough to be written down still when the output has failed.
       const from = workspace.context(`failing-${output.slice(5, 8)}`, {
         Dockerfile: `FROM scratch\nLABEL output=${output.slice(5, 8)}\nCOPY file /file\n`,
-        file: randomBytes(30_000_000),
+        file: randomBytes(15_000_000).toString('hex'),
       })
       const outcome = await workspace.tsbuild.run(['-o', output, from])
       expect([outcome.code, outcome.stderr]).toEqual([3, expect.stringContaining('Cannot write')])

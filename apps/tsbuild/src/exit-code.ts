@@ -1,7 +1,5 @@
 import { exitCodes as ofEvery } from '@tsbuild/command-line'
 
-export { exitCodeOf } from '@tsbuild/command-line'
-
 /** How the command ends. `tsbuild run` passes the program's own code through instead of 0. */
 export const exitCodes = {
   ...ofEvery,

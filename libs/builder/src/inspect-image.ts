@@ -2,10 +2,12 @@ import { isBuildError, UserError } from '@tsbuild/errors'
 import {
   type Descriptor,
   formatPlatform,
+  formatPlatforms,
   hostPlatform,
   type Index,
   isAttestation,
   isIndexType,
+  listPlatforms,
   type Platform,
   parseImageConfig,
   parseIndex,
@@ -111,12 +113,9 @@ async function choose(
     const entry = selectPlatform(index, wanted) ?? (platform === undefined ? images[0] : undefined)
     if (entry === undefined) {
       if (platform === undefined) return undefined
-      const offered = images.flatMap((each) =>
-        each.platform === undefined ? [] : [formatPlatform(each.platform)],
-      )
       throw new UserError(
         'ERR_IMAGE_NOT_FOUND',
-        `Cannot use image "${source.label}": it is not made for ${formatPlatform(platform)}, only for ${offered.join(', ')}`,
+        `Cannot use image "${source.label}": it is not made for ${formatPlatform(platform)}, only for ${formatPlatforms(listPlatforms(index))}`,
       )
     }
     if ((await source.has?.(entry)) === false && platform === undefined) return undefined

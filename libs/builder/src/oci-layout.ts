@@ -1,14 +1,12 @@
-import { constants } from 'node:fs'
-import { open } from 'node:fs/promises'
 import { join } from 'node:path'
 import { openInside } from '@tsbuild/context'
 import { UserError } from '@tsbuild/errors'
 import {
   type Descriptor,
   findInLayout,
-  maxDocumentBytes,
   type Platform,
   readDocument,
+  readLayoutFile,
   readLayoutIndex,
   selectPlatform,
 } from '@tsbuild/oci'
@@ -49,7 +47,7 @@ export async function findLayoutImage(
   { path, tag, digest }: LayoutReference,
   platform: Platform,
 ): Promise<Descriptor> {
-  const index = await readLayoutIndex((name) => readLayoutFile(path, name))
+  const index = await readLayoutIndex((name) => layoutFile(path, name))
   if (digest !== undefined) return findInLayout(index, { digest })
   if (tag !== undefined) return findInLayout(index, { name: tag })
   if (index.manifests.length === 1) return findInLayout(index, {})
@@ -99,24 +97,9 @@ async function missingBlob<T>(
   }
 }
 
-/** A link is not followed: the layout may come from an archive. */
-async function readLayoutFile(path: string, name: string): Promise<Uint8Array> {
-  const flags = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK
-  try {
-    const file = await open(join(path, name), flags)
-    try {
-      const stats = await file.stat()
-      if (stats.isFile() && stats.size <= maxDocumentBytes) return await file.readFile()
-    } finally {
-      await file.close()
-    }
-  } catch (cause) {
-    const code = cause instanceof Error && 'code' in cause ? cause.code : undefined
-    const isMissing = code === 'ENOENT' || code === 'ENOTDIR'
-    const why = isMissing ? `there is no ${name}` : `${name} cannot be read (${String(code)})`
-    const message = `Cannot use the OCI layout "${path}": ${why}`
-    throw new UserError(isMissing ? 'ERR_CONTEXT_NOT_FOUND' : 'ERR_ARCHIVE_INVALID', message, { cause })
-  }
-  const message = `Cannot use the OCI layout "${path}": ${name} is no file of at most ${maxDocumentBytes} bytes`
-  throw new UserError('ERR_ARCHIVE_INVALID', message)
+async function layoutFile(path: string, name: string): Promise<Uint8Array> {
+  const subject = `Cannot use the OCI layout "${path}"`
+  const bytes = await readLayoutFile(path, name, subject)
+  if (bytes === undefined) throw new UserError('ERR_CONTEXT_NOT_FOUND', `${subject}: there is no ${name}`)
+  return bytes
 }

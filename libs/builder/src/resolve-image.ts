@@ -4,6 +4,7 @@ import {
   type Descriptor,
   familiarName,
   formatPlatform,
+  formatPlatforms,
   formatReference,
   hostPlatform,
   type ImageReference,
@@ -120,7 +121,7 @@ function ofOtherPlatform(
 ): unknown {
   const codes = ['ERR_IMAGE_NOT_FOUND', 'ERR_REGISTRY_UNREACHABLE']
   if (!isBuildError(error) || !codes.includes(error.code)) return error
-  const offered = platforms.map(formatPlatform).join(', ')
+  const offered = formatPlatforms(platforms)
   const message = `Cannot use image "${formatReference(reference)}" for ${formatPlatform(wanted)}: the local image is for ${offered}, and no registry gave another`
   return new UserError('ERR_IMAGE_NOT_FOUND', message, {
     cause: error,
@@ -179,7 +180,7 @@ async function describe(
     const index = parseIndex(bytes, descriptor.mediaType)
     const chosen = selectPlatform(index, platform)
     if (chosen === undefined) {
-      const offered = listPlatforms(index).map(formatPlatform).join(', ')
+      const offered = formatPlatforms(listPlatforms(index))
       const message = `Cannot use image "${reference}": it is not made for ${formatPlatform(platform)}, only for ${offered}`
       throw new UserError('ERR_IMAGE_NOT_FOUND', message)
     }

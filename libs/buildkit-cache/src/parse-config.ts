@@ -130,7 +130,7 @@ function readLayer(
 }
 
 /** What a descriptor's annotations say of a layer at a place. */
-export function placedLayer(blob: Digest, parent: number, descriptor: Descriptor | undefined): PlacedLayer {
+function placedLayer(blob: Digest, parent: number, descriptor: Descriptor | undefined): PlacedLayer {
   const diffId = descriptor?.annotations?.['containerd.io/uncompressed']
   return {
     blob,

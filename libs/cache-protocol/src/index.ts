@@ -3,7 +3,6 @@ export {
   maxDigestListBytes,
   maxDigests,
   maxKeys,
-  maxPayloadBytes,
   maxPlanBytes,
   maxPutBytes,
   maxPutRecords,
@@ -22,15 +21,7 @@ export {
 } from './messages.ts'
 export { type EvaluatedStep, evaluatePlan, evaluatePlanSliced } from './plan.ts'
 export { parsePlan } from './plan-message.ts'
-export {
-  decodePayload,
-  encodePayload,
-  encodeRecord,
-  isSameResult,
-  parseRecord,
-  readRecord,
-  readResult,
-} from './record.ts'
+export { decodePayload, encodePayload, encodeRecord, isSameResult, parseRecord } from './record.ts'
 export type {
   Capabilities,
   LookupReply,

@@ -8,20 +8,15 @@ export {
   contentKey,
   contentPrefix,
   type DistributionKey,
-  distributionPrefix,
   type ManifestLink,
-  manifestLinkKey,
   parseDistributionKey,
   type ReferrerDescriptor,
   type ReferrerEntry,
-  referrerKey,
-  repositoryKeys,
   type TagTarget,
-  tagKey,
 } from './layout.ts'
-export { type LiveRoots, liveKeys, repositoryNames } from './live-keys.ts'
-export { type ManifestContent, readManifest } from './manifest-content.ts'
-export { type ContentDigest, isRepositoryName, isTag, parseContentDigest } from './names.ts'
+export type { LiveRoots } from './live-keys.ts'
+export type { ManifestContent } from './manifest-content.ts'
+export { type ContentDigest, parseContentDigest } from './names.ts'
 export { promiseMs, Repositories, type StoredManifest, type StoredTag } from './repositories.ts'
 export {
   type Distribution,

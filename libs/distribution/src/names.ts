@@ -20,7 +20,7 @@ const component = '[a-z0-9]+(?:(?:\\.|_|__|-+)[a-z0-9]+)*'
 const nameForm = new RegExp(`^${component}(?:/${component})*$`)
 
 /** The longest name of a repository, in characters: with it a key of every kind stays below 512. */
-export const maxNameLength = 255
+const maxNameLength = 255
 
 /**
  * Whether a text is the name of a repository. A component is at most 200 characters long.

@@ -11,6 +11,6 @@ export type {
   TransferOutcome,
   VertexRole,
 } from './events.ts'
-export { ndjsonFormat, toNdjson } from './ndjson.ts'
+export { toNdjson } from './ndjson.ts'
 export { createRawJsonWriter, toRawWarning } from './raw-json.ts'
 export { teeSinks } from './tee-sinks.ts'

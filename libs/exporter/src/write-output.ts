@@ -1,11 +1,11 @@
-import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
 import { createWriteStream } from 'node:fs'
-import { type FileHandle, open, realpath, rename, rm, stat } from 'node:fs/promises'
-import { basename, dirname, join } from 'node:path'
+import { type FileHandle, open, realpath, stat } from 'node:fs/promises'
+import { dirname } from 'node:path'
 import type { Writable } from 'node:stream'
 import { finished } from 'node:stream/promises'
-import { EnvironmentError, isBuildError } from '@tsbuild/errors'
+import { EnvironmentError } from '@tsbuild/errors'
+import { outputFailure, replaceBy } from '@tsbuild/store'
 
 /**
  * Gives `write` a stream to a file or to a caller's own stream. A file appears under its name only when it is complete and
@@ -118,19 +118,6 @@ async function replaceFileBy(
   )
 }
 
-/** Gives `make` a name beside a file; what it makes there, durable, takes the file's place. */
-async function replaceBy(path: string, make: (temporary: string) => Promise<void>): Promise<void> {
-  const temporary = join(dirname(path), `.${basename(path)}.${randomBytes(6).toString('hex')}.tmp`)
-  try {
-    await make(temporary)
-    await rename(temporary, path)
-    await syncDirectory(dirname(path))
-  } catch (error) {
-    await rm(temporary, { force: true })
-    throw error
-  }
-}
-
 /** Ends in any case with the file closed. */
 async function writeStream(out: Writable, write: (out: Writable) => Promise<void>): Promise<void> {
   const done = finished(out)
@@ -146,32 +133,7 @@ async function writeStream(out: Writable, write: (out: Writable) => Promise<void
   }
 }
 
-async function syncDirectory(path: string): Promise<void> {
-  const directory = await open(path, 'r')
-  try {
-    await directory.sync()
-  } finally {
-    await directory.close()
-  }
-}
-
-const reasons: ReadonlyMap<unknown, string> = new Map([
-  ['EACCES', 'permission denied'],
-  ['EISDIR', 'it is a directory, a file is wanted'],
-  ['ENOENT', 'its directory does not exist'],
-  ['ENOTDIR', 'a part of its path is no directory'],
-  ['EPIPE', 'whoever was reading it has gone'],
-  ['EROFS', 'its file system is read-only'],
-])
-
-/** Explains a failure to write an output file; errors of our own pass through. */
+/** Explains a failure to write an output; errors of our own pass through. */
 export function outputError(dest: string, error: unknown): unknown {
-  if (isBuildError(error) || !(error instanceof Error) || !('code' in error)) return error
-  if (error.code === 'ENOSPC' || error.code === 'EDQUOT') {
-    return new EnvironmentError('ERR_STORE_NO_SPACE', `Cannot write "${dest}": the disk is full`, {
-      cause: error,
-    })
-  }
-  const reason = reasons.get(error.code) ?? error.message
-  return new EnvironmentError('ERR_OUTPUT', `Cannot write "${dest}": ${reason}`, { cause: error })
+  return outputFailure(error, `Cannot write "${dest}"`)
 }

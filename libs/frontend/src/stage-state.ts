@@ -17,7 +17,7 @@ import type { StageBuilder } from './stage-builder.ts'
 import type { FrontendOptions, HistoryDraft } from './types.ts'
 
 /** `PATH` of an image that sets none. */
-export const defaultPath = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin'
+const defaultPath = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin'
 
 /** A stage while its instructions are applied. */
 export interface StageState {

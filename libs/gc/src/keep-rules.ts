@@ -36,7 +36,7 @@ export function keptBy(policy: PrunePolicy, facts: RuleFacts, index: number): Re
 }
 
 /** Of a policy, with what its filter says. */
-export function keptForMs({ olderThanMs, filter }: PrunePolicy): number {
+function keptForMs({ olderThanMs, filter }: PrunePolicy): number {
   return Math.max(olderThanMs ?? 0, filter?.olderThanMs ?? 0)
 }
 

@@ -57,7 +57,7 @@ export async function prune(store: PruneStore, options: PruneOptions): Promise<P
 }
 
 /** As {@link prune}, for who holds the lock `prune` of the store. */
-export async function pruneAlone(store: PruneStore, options: PruneOptions): Promise<PruneReport> {
+async function pruneAlone(store: PruneStore, options: PruneOptions): Promise<PruneReport> {
   return await pruneInventory(store, await takeInventory(store, options.now()), options)
 }
 

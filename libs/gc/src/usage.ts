@@ -57,7 +57,7 @@ export async function diskUsage(
 }
 
 /** As {@link diskUsage}, of an inventory. */
-export function usageOf(
+function usageOf(
   inventory: Inventory,
   {
     now,

@@ -13,6 +13,9 @@ export interface BodyRules {
   readonly count: (bytes: number) => void
 }
 
+/** Parts, of at most 64 KiB each, that lie ready while the client is let send. */
+const mostReady = 8
+
 /**
  * The body of a request under limits. A stream of its own: Node's ends the connection when it is destroyed, and then no answer
  * could say why.
@@ -30,7 +33,8 @@ export class LimitedBody extends Readable {
   #begun = false
 
   constructor(request: IncomingMessage, response: ServerResponse, rules: BodyRules) {
-    super({ highWaterMark: 256 * 1024 })
+    // Part by part: a stream of bytes copies what lies ready into one piece whenever it is read.
+    super({ objectMode: true, highWaterMark: mostReady })
     this.#request = request
     this.#response = response
     this.#rules = rules

@@ -1,6 +1,5 @@
-export { failureBody, type Headers, sendBytes, sendEmpty, sendFailure, sendJson } from './answer.ts'
-export { failureOf, HttpError, isHttpError } from './failure.ts'
-export { defaultLimits } from './limits.ts'
+export { type Headers, sendBytes, sendEmpty, sendJson } from './answer.ts'
+export { HttpError, isHttpError } from './failure.ts'
 export { refuse } from './permission.ts'
 export {
   basicChallenge,

@@ -42,7 +42,6 @@ export type {
   SubordinateRange,
   Tree,
 } from './protocol.ts'
-export { protocolVersion } from './protocol.ts'
 export type {
   ApplyLimits,
   ApplyRequest,

@@ -1,6 +1,7 @@
-import type { Duplex, Readable, Writable } from 'node:stream'
+import type { Readable, Writable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import { InternalError } from '@tsbuild/errors'
+import { applied, apply } from './apply.ts'
 import { type CallOptions, call, type HelperTarget } from './call.ts'
 import { type FoundFiles, find, type Wanted } from './find.ts'
 import type { FileAction, Finish, OutcomeOf, Root, Selection, Tree } from './protocol.ts'
@@ -27,6 +28,14 @@ export interface Native {
   find(tree: Tree, wanted: Wanted, options?: Cancellable): Promise<FoundFiles>
   /** Unpacks the layer that an open file has from its current position on, or that a stream gives; the stream is ended in any case. */
   apply(layer: ApplyRequest, from: number | Readable, options?: Cancellable): Promise<OutcomeOf<'apply'>>
+  /**
+   * As `apply`; what `finish` asks for follows the outcome. The signal ends it only until then: somebody may use the tree.
+   */
+  applyStaged(
+    layer: ApplyRequest,
+    from: number | Readable,
+    options: Cancellable & { readonly finish: Finish },
+  ): Staged<'apply'>
   /**
    * Writes the parts to `fd`, one after the other, at its position; files are copied by the kernel where it can, and verified
    * meanwhile.
@@ -124,8 +133,11 @@ export interface Cancellable {
   readonly onWarning?: ((message: string) => void) | undefined
 }
 
+/** The operations that change a snapshot. */
+export type Changing = 'apply' | 'copy' | 'run'
+
 /** An operation that changed a snapshot: what it made can be used before it is durable. */
-export interface Staged<O extends 'copy' | 'run'> {
+export interface Staged<O extends Changing> {
   readonly outcome: Promise<OutcomeOf<O>>
   /**
    * Resolves before `finished`, to the content digest of what the snapshot holds now but for times; not parsed yet. Undefined
@@ -216,7 +228,8 @@ export function createNative(target: HelperTarget): Native {
     copy: (root, actions, options) => copy(target, root, actions, options),
     read: (tree, paths, options) => read(target, tree, paths, options),
     find: (tree, wanted, options) => find(target, tree, wanted, cancellable(options)),
-    apply: (layer, from, options) => apply(target, layer, from, options),
+    apply: (layer, from, options) => applied(apply(target, layer, from, options)),
+    applyStaged: (layer, from, options) => apply(target, layer, from, options),
     diff: (request, fd, options) =>
       call(target, { op: 'diff', ...request }, { ...cancellable(options), extraFds: [fd] }),
     convert: (request, { from, to }, options) =>
@@ -283,32 +296,6 @@ function splitManifests(bytes: Buffer): Map<string, Buffer> {
     at = stop
   }
   return manifests
-}
-
-async function apply(
-  target: HelperTarget,
-  layer: ApplyRequest,
-  from: number | Readable,
-  options: Cancellable | undefined,
-): Promise<OutcomeOf<'apply'>> {
-  const request = { op: 'apply', ...layer } as const
-  if (typeof from === 'number')
-    return await call(target, request, { ...cancellable(options), extraFds: [from] })
-  try {
-    return await call(target, request, {
-      ...cancellable(options),
-      extraFds: ['pipe'],
-      onProcess: (child) => {
-        const pipe = child.stdio[3] as Duplex
-        // Nothing comes back; unread, its end would never be seen.
-        pipe.resume()
-        // A source that fails ends the pipe, and the helper misses the rest; a helper that fails reads no further.
-        pipeline(from, pipe).catch(() => {})
-      },
-    })
-  } finally {
-    from.destroy()
-  }
 }
 
 async function exportTar(

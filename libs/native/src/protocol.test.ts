@@ -109,8 +109,8 @@ function perform(native: Native, { request, joinUserNamespace }: Envelope, out: 
       return native.find(tree, wanted)
     }
     case 'apply': {
-      const { op: _op, ...layer } = request
-      return native.apply(layer, 1)
+      const { op: _op, finish, ...layer } = request
+      return finish === null ? native.apply(layer, 1) : native.applyStaged(layer, 1, { finish }).finished
     }
     case 'diff': {
       const { op: _op, ...layer } = request

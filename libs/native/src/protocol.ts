@@ -126,7 +126,8 @@ export type Request =
       readonly maxBytes: number
     }
   | FindRequest
-  | ({ readonly op: 'apply' } & ApplyRequest)
+  /** What follows the result is told of the tree that was made; no layer is written. */
+  | ({ readonly op: 'apply'; readonly finish: Finish | null } & ApplyRequest)
   | ({ readonly op: 'diff' } & DiffRequest)
   /** fd 3 is read and verified, fd 4 written. */
   | ({ readonly op: 'convert' } & ConvertRequest)

@@ -1,10 +1,10 @@
 import { InternalError } from '@tsbuild/errors'
 import { type CallOptions, type HelperTarget, start } from './call.ts'
-import type { Staged, WrittenLayer } from './native.ts'
+import type { Changing, Staged, WrittenLayer } from './native.ts'
 import type { Finish, OutcomeOf, Reply, Request } from './protocol.ts'
 
 /** Starts an operation that changes a snapshot; what follows its outcome is checked against what it was asked for. */
-export function startStaged<O extends 'copy' | 'run'>(
+export function startStaged<O extends Changing>(
   target: HelperTarget,
   request: Request & { readonly op: O; readonly finish: Finish | null },
   options: CallOptions,
@@ -28,7 +28,7 @@ export function startStaged<O extends 'copy' | 'run'>(
 
 /** @throws {InternalError} `ERR_HELPER_PROTOCOL` unless everything was done that should follow the outcome */
 function writtenLayer(
-  outcome: OutcomeOf<'copy' | 'run'>,
+  outcome: OutcomeOf<Changing>,
   replies: readonly Reply[],
   finish: Finish | null,
 ): WrittenLayer | undefined {

@@ -1,5 +1,4 @@
 export { type FsStoreOptions, openFsStore } from './fs/open-fs-store.ts'
-export { isObjectKey, parseObjectKey, parseObjectPrefix } from './object-key.ts'
 export { type OciStoreOptions, openOciStore } from './oci/open-oci-store.ts'
 export type {
   ByteRange,
@@ -12,4 +11,3 @@ export type {
   PutExpectation,
   StoreCallOptions,
 } from './types.ts'
-export { maxCasBytes } from './types.ts'

@@ -64,7 +64,7 @@ export function descriptorToJson(descriptor: Descriptor): object {
 }
 
 /** The wire form of a platform. */
-export function platformToJson(platform: Platform): object {
+function platformToJson(platform: Platform): object {
   return {
     architecture: platform.architecture,
     os: platform.os,

@@ -20,6 +20,7 @@ export type { RegisteredInterpreter } from './interpreters.ts'
 export { interpreterOf, platformsOf } from './interpreters.ts'
 export { invalidDocument, maxDocumentBytes, parseJsonObject } from './json-document.ts'
 export { findInLayout, readLayoutIndex } from './layout.ts'
+export { openLayoutFile, readLayoutFile } from './layout-files.ts'
 export type { ManifestOrIndex } from './manifest.ts'
 export {
   parseIndex,
@@ -41,6 +42,7 @@ export { formatPackageUrl, imagePackageUrl } from './package-url.ts'
 export {
   compatiblePlatforms,
   formatPlatform,
+  formatPlatforms,
   hostPlatform,
   isAttestation,
   listPlatforms,

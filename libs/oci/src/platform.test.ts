@@ -4,6 +4,7 @@ import {
   compatiblePlatforms,
   type Descriptor,
   formatPlatform,
+  formatPlatforms,
   hostPlatform,
   type Index,
   listPlatforms,
@@ -82,6 +83,12 @@ describe('platforms', () => {
     ['linux/arm64/v9', 'linux/arm64/v9'],
   ])('normalizePlatform() makes %s %s, as BuildKit does with --platform', (text, normal) => {
     expect(formatPlatform(normalizePlatform(parsePlatform(text)))).toBe(normal)
+  })
+
+  it('formatPlatforms() shows the first of very many', () => {
+    const many = Array.from({ length: 22 }, (_, index) => ({ os: 'linux', architecture: `a${index}` }))
+    expect(formatPlatforms(many)).toMatch(/^linux\/a0, .*, linux\/a19 and 2 others$/)
+    expect(formatPlatforms(many.slice(20))).toBe('linux/a20, linux/a21')
   })
 
   it('hostPlatform() refuses a processor without an OCI name', () => {

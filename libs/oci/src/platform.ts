@@ -1,6 +1,8 @@
 import { UserError } from '@tsbuild/errors'
 import type { Descriptor, Index, Platform } from './types.ts'
 
+/** No real image is for as many. */
+const mostShown = 20
 const part = /^[A-Za-z0-9_][A-Za-z0-9_.-]*$/
 /** Those of Go's ports: what stands alone has to be one of them. */
 const knownSystems = new Set(
@@ -67,6 +69,13 @@ export function parsePlatform(text: string, host?: Platform): Platform {
 export function formatPlatform(platform: Platform): string {
   const { os, architecture, variant } = platform
   return variant === undefined ? `${os}/${architecture}` : `${os}/${architecture}/${variant}`
+}
+
+/** Platforms for a message; of very many the first ones. */
+export function formatPlatforms(platforms: readonly Platform[]): string {
+  const shown = platforms.slice(0, mostShown).map(formatPlatform).join(', ')
+  const left = platforms.length - mostShown
+  return left > 0 ? `${shown} and ${left} others` : shown
 }
 
 /**

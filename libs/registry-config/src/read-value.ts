@@ -2,7 +2,7 @@ import { UserError } from '@tsbuild/errors'
 import { isRecord } from '@tsbuild/shape'
 
 /** The largest configuration file that is read. */
-export const maxConfigBytes = 1024 * 1024
+const maxConfigBytes = 1024 * 1024
 
 /** A value of a configuration file, and where in it it is. */
 export interface ConfigNode {

@@ -129,8 +129,10 @@ function chooseMethod(
   const bearer = challenges.find((challenge) => challenge.scheme === 'bearer')
   const realm = bearer?.parameters.get('realm')
   if (bearer !== undefined && realm !== undefined) {
-    if (parseUrl(realm) === undefined) throw refused(purpose, 'its token server has no valid address')
-    return { type: 'bearer', realm: new URL(realm), service: bearer.parameters.get('service') }
+    const url = parseUrl(realm)
+    if (url === undefined || !/^https?:$/.test(url.protocol))
+      throw refused(purpose, 'its token server has no valid address')
+    return { type: 'bearer', realm: url, service: bearer.parameters.get('service') }
   }
   if (!challenges.some((challenge) => challenge.scheme === 'basic')) {
     throw refused(purpose, 'it wants to know who asks in a way that tsbuild does not know')

@@ -78,7 +78,7 @@ export async function readErrorAnswer(
   response: HttpResponse,
   hide: (text: string) => string,
 ): Promise<ErrorAnswer> {
-  const body = await readBody(response, shownBodyBytes).then(
+  const body = await readBody(response, shownBodyBytes, { what: 'read an error', host: '' }).then(
     (bytes) => bytes.toString(),
     () => '',
   )
@@ -150,19 +150,18 @@ export function interrupted(purpose: Purpose, sent: string): TransientFailure {
   )
 }
 
-/** @throws {EnvironmentError} `ERR_REGISTRY_RESPONSE` if it is longer than `maxBytes` */
-export async function readBody(response: HttpResponse, maxBytes: number): Promise<Buffer> {
+/** @throws {EnvironmentError} `ERR_REGISTRY_RESPONSE` if it is longer than `maxBytes`, or announced to be */
+export async function readBody(response: HttpResponse, maxBytes: number, purpose: Purpose): Promise<Buffer> {
+  const tooLong = () => {
+    response.body.destroy()
+    return nonsense(purpose, `with more than ${maxBytes} bytes`)
+  }
+  if (Number(response.header('content-length') ?? 0) > maxBytes) throw tooLong()
   const chunks: Buffer[] = []
   let length = 0
   for await (const chunk of response.body) {
     length += chunk.length
-    if (length > maxBytes) {
-      response.body.destroy()
-      throw new EnvironmentError(
-        'ERR_REGISTRY_RESPONSE',
-        `Cannot read an answer: it is longer than ${maxBytes} bytes`,
-      )
-    }
+    if (length > maxBytes) throw tooLong()
     chunks.push(chunk)
   }
   return Buffer.concat(chunks)

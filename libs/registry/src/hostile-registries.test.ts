@@ -118,6 +118,16 @@ describe('REG-01: the realm of a token server', () => {
   })
 })
 
+it.each(['file:///etc/passwd', 'data:,x', 'ftp://good.example/token', 'nothing'])(
+  'REG-02: %s is the address of no token server',
+  async (realm) => {
+    await expect(answerChallenge('good.example', realm)).rejects.toMatchObject({
+      code: 'ERR_REGISTRY_AUTH',
+      message: expect.stringContaining('its token server has no valid address'),
+    })
+  },
+)
+
 it('REG-02: a token server that redirects is not followed', async () => {
   const canary = await start()
   const registry = await start({ access: { type: 'bearer', user, tokens: new Set() } })

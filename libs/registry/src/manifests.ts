@@ -177,7 +177,7 @@ async function readManifest(
   reference: ImageReference,
   purpose: Purpose,
 ): Promise<ResolvedManifest> {
-  const bytes = await readBody(response, maxDocumentBytes)
+  const bytes = await readBody(response, maxDocumentBytes, purpose)
   const announcedLength = response.header('content-length')
   if (announcedLength !== undefined && Number(announcedLength) !== bytes.length) {
     throw nonsense(purpose, `${bytes.length} bytes after announcing ${announcedLength}`)

@@ -73,6 +73,31 @@ describe('listTags() and listRepositories()', () => {
     },
   )
 
+  it('take a page of more names than a call has arguments', async () => {
+    const registry = await start([])
+    const tags = Array.from({ length: 200_000 }, () => 't')
+    registry.fault({
+      path: /tags/,
+      act: ({ response }) => reply(response, 200, {}, JSON.stringify({ name: 'app', tags })),
+    })
+    expect(await newClient().listTags(parseReference(`${registry.host}/app`))).toHaveLength(200_000)
+  })
+
+  it('refuse what is announced to be too long before they read it, and say whose answer it was', async () => {
+    const registry = await start([])
+    registry.fault({
+      path: /tags/,
+      act: ({ response }) => {
+        response.writeHead(200, { 'content-length': String(2 ** 43) })
+        response.write('{')
+      },
+    })
+    await expect(newClient().listTags(parseReference(`${registry.host}/app`))).rejects.toMatchObject({
+      code: 'ERR_REGISTRY_RESPONSE',
+      message: `Cannot list the tags of ${registry.host}/app: ${registry.host} answers with more than 16777216 bytes`,
+    })
+  })
+
   it('say what the registry does not have', async () => {
     const registry = await start(['app:1'])
     await expect(newClient().listTags(parseReference(`${registry.host}/missing`))).rejects.toMatchObject({

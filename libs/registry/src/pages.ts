@@ -64,7 +64,8 @@ async function readNames(
 ): Promise<readonly string[]> {
   const names: string[] = []
   for await (const page of readPages(connection, list, options)) {
-    names.push(...namesOf(page.bytes, list))
+    // A page may have more names than a call can have arguments.
+    for (const name of namesOf(page.bytes, list)) names.push(name)
     if (names.length > maxNames) throw nonsense(list.purpose, `with more than ${maxNames} names`)
   }
   return names
@@ -127,7 +128,7 @@ export async function* readPages(
         await response.discard()
         throw refused
       }
-      return { bytes: await readBody(response, maxPageBytes), header: response.header }
+      return { bytes: await readBody(response, maxPageBytes, purpose), header: response.header }
     })
     yield page
     const link = nextLink(page.header('link'))

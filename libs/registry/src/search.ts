@@ -50,7 +50,7 @@ export async function searchIndex(
       signal,
     })
     if (response.status !== 200) throw await connection.failure(response, purpose)
-    return readResults(await readBody(response, maxAnswerBytes), purpose)
+    return readResults(await readBody(response, maxAnswerBytes, purpose), purpose)
   })
   return found.slice(0, limit)
 }

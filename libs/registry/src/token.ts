@@ -59,7 +59,7 @@ export async function fetchToken(
     }),
     { ...call, purpose },
   )
-  const parsed = parseToken(await readBody(response, maxTokenResponseBytes))
+  const parsed = parseToken(await readBody(response, maxTokenResponseBytes, purpose))
   if (parsed === undefined) throw nonsense(purpose, 'without a token')
   const lifetimeMs = parsed.lifetimeMs ?? defaultLifetimeMs
   const margin = Math.min(safetyMarginMs, lifetimeMs / 2)

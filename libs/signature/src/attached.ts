@@ -36,7 +36,7 @@ export function attachedTag(image: ImageReference, digest: Digest, kind: Attache
 }
 
 /** The media type by which a registry finds the referrers of a kind. */
-export function artifactTypeOf(kind: AttachedKind): string {
+function artifactTypeOf(kind: AttachedKind): string {
   return `application/vnd.dev.cosign.artifact.${kind}.v1+json`
 }
 

@@ -3,7 +3,7 @@ import { open } from 'node:fs/promises'
 import { Readable } from 'node:stream'
 import { type Digest, parseDigest } from '@tsbuild/digest'
 import { InternalError, isBuildError } from '@tsbuild/errors'
-import type { Native } from '@tsbuild/native'
+import type { Native, Staged } from '@tsbuild/native'
 import type { SnapshotId, Store, StoredLayer } from '@tsbuild/store'
 import { blobToUnpack, type CachedLayers, preferStored } from './cached-layers.ts'
 import type { GrowingBlob } from './growing-blob.ts'
@@ -38,10 +38,19 @@ export interface LowerDirectoriesOptions {
 export interface LowerDirectories {
   /** The trees of a file system, topmost first, as few of them as there are by now. */
   (filesystem: Filesystem, signal: AbortSignal): Promise<readonly string[]>
+  /** The same before all of them are durable. */
+  early(filesystem: Filesystem, signal: AbortSignal): Promise<EarlyDirectories>
   /** The snapshots of its layers, lowest first. */
   stack(filesystem: Filesystem, signal: AbortSignal): Promise<readonly SnapshotId[]>
   /** See {@link Snapshotter.unpackedAs}. */
   unpackedAs(layer: CachedLayerRef): SnapshotId | undefined
+}
+
+/** See {@link LowerDirectories.early}. */
+export interface EarlyDirectories {
+  readonly lower: readonly string[]
+  /** Resolves when all are durable, before which nothing made upon them may be. Its rejection need not be handled. */
+  readonly committed: Promise<void>
 }
 
 /**
@@ -99,25 +108,37 @@ export function createLowerDirectories(options: LowerDirectoriesOptions, runs: M
       if (commits.push(committed) > uncommitted) await commits.shift()
       stack.push(id)
     }
-    await Promise.all(commits)
     return stack
   }
-  const unpackAll = async ({ layers }: Filesystem, signal: AbortSignal) => {
+  const begin = async ({ layers }: Filesystem, signal: AbortSignal) => {
     const commits: Promise<void>[] = []
     const failed = new AbortController()
     try {
       fetchAhead(layers, signal, failed)
-      return await stackOf(layers, commits, signal)
+      const stack = await stackOf(layers, commits, signal)
+      const committed = Promise.all(commits).then(() => {})
+      committed.catch(() => {})
+      return { stack, committed }
     } catch (error) {
       failed.abort()
-      // A layer that could not be made durable is gone, and what was to be unpacked upon it failed for that.
+      // A layer that could not be made durable is the reason why what was to be unpacked upon it failed.
       const ended = await Promise.allSettled(commits)
       throw ended.find((one) => one.status === 'rejected')?.reason ?? error
     }
   }
+  const unpackAll = async (filesystem: Filesystem, signal: AbortSignal) => {
+    const { stack, committed } = await begin(filesystem, signal)
+    await committed
+    return stack
+  }
   const lowers = async (filesystem: Filesystem, signal: AbortSignal) =>
     await paths(await unpackAll(filesystem, signal), signal)
+  const early = async (filesystem: Filesystem, signal: AbortSignal) => {
+    const { stack, committed } = await begin(filesystem, signal)
+    return { lower: await paths(stack, signal), committed }
+  }
   return Object.assign(lowers, {
+    early,
     stack: unpackAll,
     unpackedAs: (layer: CachedLayerRef) => unpackedAs.get(layer),
   })
@@ -244,26 +265,29 @@ async function unpackFrom(
   signal: AbortSignal,
 ): Promise<Unpacked> {
   const draft = await store.snapshots.draft()
-  const orReleased = async (work: Promise<void>) => {
-    try {
-      await work
-    } catch (error) {
-      await draft.release()
-      throw error
-    }
-  }
-  const apply = async () => {
-    const source = fetching?.growing
-    await applyLayer({ store, native, source }, layer, { target: draft.upper, lower: await lower() }, signal)
+  const source = fetching?.growing
+  let ended: Promise<unknown> = Promise.resolve()
+  try {
+    const trees = { target: draft.upper, lower: await lower() }
+    const applying = await startApply({ store, native, source }, layer, trees, signal)
+    ended = applying.finished
+    await applying.outcome
     await fetching?.done
+    const record = unpackedRecord(place.key, draft.id, layer.diffId)
+    const content = contentOf(applying)
+    content.catch(() => {})
+    const known = { layer: { blobs: [storedBlob(layer)] }, content, synced: true }
+    // The tree of one that fails ends with the session: somebody may have it mounted by then.
+    const committed = draft.commit([record], known)
+    // Whoever uses the layer waits for it too, but maybe not before it fails.
+    committed.catch(() => {})
+    return { id: draft.id, committed }
+  } catch (error) {
+    // Nothing may work in it any more.
+    await ended.catch(() => {})
+    await draft.release()
+    throw error
   }
-  await orReleased(apply())
-  const record = unpackedRecord(place.key, draft.id, layer.diffId)
-  const content = contentOf(native, draft.upper, signal)
-  const committed = orReleased(draft.commit([record], { layer: { blobs: [storedBlob(layer)] }, content }))
-  // Whoever uses the layer waits for it too, but maybe not before it fails.
-  committed.catch(() => {})
-  return { id: draft.id, committed }
 }
 
 /** As what the layer of an image was written, nobody knows. */
@@ -274,14 +298,11 @@ function storedBlob(layer: BlobRef): StoredLayer {
   return { diffId, mediaType, digest, size, ...(annotations === undefined ? {} : { annotations }), form }
 }
 
-/** For `tsbuild verify` alone, so it is found out while the build goes on, and a layer without it is one all the same. */
-async function contentOf(native: Native, tree: string, signal: AbortSignal): Promise<Digest | undefined> {
-  try {
-    const [content] = await native.content([tree], { signal })
-    return content === undefined ? undefined : parseDigest(content)
-  } catch {
-    return undefined
-  }
+/** Known when the tree is durable. */
+async function contentOf({ content, finished }: Staged<'apply'>): Promise<Digest | undefined> {
+  await finished
+  const digest = await content
+  return digest === undefined ? undefined : parseDigest(digest)
 }
 
 /** Where the bytes of a layer are read: a blob that still grows, else the one in the store. */
@@ -291,22 +312,23 @@ interface LayerSource {
   readonly source: GrowingBlob | undefined
 }
 
-async function applyLayer(
+/** Unpacks a layer; when the tree is whole, its content is digested and it is made durable, in the same process. */
+async function startApply(
   { store, native, source }: LayerSource,
   layer: BlobRef,
   trees: { readonly target: string; readonly lower: readonly string[] },
   signal: AbortSignal,
-): Promise<void> {
+): Promise<Staged<'apply'>> {
   const { digest, size: sizeBytes, diffId } = layer
   const compression = layerFormat(layer.mediaType)
   const request = { ...trees, compression, digest, sizeBytes, diffId, limits: layerLimits }
-  if (source !== undefined) {
-    await native.apply(request, Readable.from(source.read(), { objectMode: false }), { signal })
-    return
-  }
+  const options = { signal, finish: { content: true, layer: null, sync: store.durable } }
+  if (source !== undefined)
+    return native.applyStaged(request, Readable.from(source.read(), { objectMode: false }), options)
   const file = await open(store.blobs.path(digest), 'r')
   try {
-    await native.apply(request, file.fd, { signal })
+    // The helper has it for itself from its start on.
+    return native.applyStaged(request, file.fd, options)
   } finally {
     await file.close()
   }

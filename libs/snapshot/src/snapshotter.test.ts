@@ -17,6 +17,7 @@ const gzip = { compression: { format: 'gzip', level: 6 }, clampMtime: null } as 
 /** Both as root's layers of an image, lowest first. */
 const [lower, upper] = [layerOf('etc', 'lower'), layerOf('motd', 'upper')]
 const base = { layers: [lower, upper] }
+const mkdir = { kind: 'mkdir', path: '/app', mode: 0o755, owner: null, mtime: null } as const
 
 let store: Store
 let fetched: string[]
@@ -36,9 +37,9 @@ function counting(native: Native) {
   const diffed: string[] = []
   const counted: Native = {
     ...native,
-    apply: (layer, fd, options) => {
+    applyStaged: (layer, fd, options) => {
       applied.push(layer.digest)
-      return native.apply(layer, fd, options)
+      return native.applyStaged(layer, fd, options)
     },
     diff: (request, fd, options) => {
       diffed.push(request.upper)
@@ -52,7 +53,7 @@ function counting(native: Native) {
 const nothing = { content: Promise.resolve(undefined), finished: Promise.resolve(undefined) }
 const fail = () => Promise.reject(new Error('not to be called'))
 /** For tests that reach no helper. */
-const noHelper = { apply: fail, diff: fail } as Partial<Native> as Native
+const noHelper = { diff: fail } as Partial<Native> as Native
 
 /** Directories of snapshots, committed or not. */
 const snapshotNames = () => readdirSync(join(store.root, 'v1/snapshots'))
@@ -107,8 +108,6 @@ describe('Snapshotter.prepare()', () => {
 })
 
 describe('PreparedSnapshot', () => {
-  const mkdir = { kind: 'mkdir', path: '/app', mode: 0o755, owner: null, mtime: null } as const
-
   it('has the layer of a step without a second pass, when it is committed', async (test) => {
     const { native, diffed } = counting(realHelper(test))
     const snapshotter = createSnapshotter({ store, native, fetch })
@@ -256,30 +255,74 @@ describe('Snapshotter.view()', () => {
     expect(await native.content([tree ?? ''])).toEqual([content])
   })
 
-  it('gives no layers before all are durable, and unpacks again what could not be made so', async (test) => {
-    const native = realHelper(test)
-    const failure = new Error('the disk is full')
-    let full = true
+  /** The store, whose commits of layers wait for `go`; what was committed. */
+  function slowStore(go: () => Promise<void>) {
     const committed: string[] = []
     const draft = async () => {
       const own = await store.snapshots.draft()
       const commit: typeof own.commit = async (records, options) => {
-        if (full) throw failure
-        await new Promise((resolve) => setTimeout(resolve, 100))
+        await go()
         await own.commit(records, options)
         committed.push(own.id)
       }
-      return { ...own, id: own.id, upper: own.upper, release: () => own.release(), commit }
+      return { ...own, id: own.id, upper: own.upper, work: own.work, release: () => own.release(), commit }
     }
     const snapshots = new Proxy(store.snapshots, {
       get: (target, name) => (name === 'draft' ? draft : Reflect.get(target, name).bind(target)),
     })
-    const snapshotter = createSnapshotter({ store: { ...store, snapshots }, native, fetch })
+    return { slow: { ...store, snapshots }, committed }
+  }
+
+  it('gives no layers before all are durable, and unpacks again what could not be made so', async (test) => {
+    const native = realHelper(test)
+    const failure = new Error('the disk is full')
+    let full = true
+    const { slow, committed } = slowStore(async () => {
+      if (full) throw failure
+      await new Promise((resolve) => setTimeout(resolve, 100))
+    })
+    const snapshotter = createSnapshotter({ store: slow, native, fetch })
     await expect(snapshotter.view(base, signal)).rejects.toBe(failure)
-    await expect.poll(snapshotNames).toEqual([])
     full = false
     expect((await snapshotter.view(base, signal)).lower).toHaveLength(2)
     expect(committed).toHaveLength(2)
+    // What was not committed ends with the session.
+    await store.close()
+    expect(snapshotNames().toSorted()).toEqual(committed.toSorted())
+  })
+
+  it('lets a step begin before the layers below it are durable, and commits it after them', async (test) => {
+    const native = realHelper(test)
+    let go = () => {}
+    const gate = new Promise<void>((resolve) => {
+      go = resolve
+    })
+    let gated = true
+    const { slow, committed } = slowStore(async () => {
+      if (gated) await gate
+    })
+    const snapshotter = createSnapshotter({ store: slow, native, fetch })
+    const step = await snapshotter.prepare(base, signal)
+    expect(step.root.lower.map((tree) => readdirSync(tree).length)).toEqual([1, 1])
+    expect(committed).toEqual([])
+    gated = false
+    const done = step.commit([], native.copy(step.root, [mkdir], step.finishing))
+    go()
+    await done
+    expect(committed).toHaveLength(3)
+    expect(committed.at(-1)).toBe(step.id)
+  })
+
+  it('commits no step upon a layer that could not be made durable', async (test) => {
+    const native = realHelper(test)
+    const failure = new Error('the disk is full')
+    const { slow, committed } = slowStore(() => Promise.reject(failure))
+    const snapshotter = createSnapshotter({ store: slow, native, fetch })
+    const step = await snapshotter.prepare({ layers: [lower] }, signal)
+    // Its tree stays as long as somebody may have it mounted.
+    expect(readFileSync(join(step.root.lower[0] ?? '', 'etc'), 'utf8')).toBe('lower')
+    await expect(step.commit([], nothing)).rejects.toBe(failure)
+    expect(committed).toEqual([])
   })
 
   it('does not give up the unpacking of one caller when another one is cancelled', async (test) => {

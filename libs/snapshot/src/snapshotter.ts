@@ -8,7 +8,7 @@ import { makeLayerBlob } from './layer-blob.ts'
 import { createLayerFetches, type FetchLayer } from './layer-fetches.ts'
 import { type LayerBlob, layerBlobOf, storedForm, storedLayer } from './layer-format.ts'
 import type { CachedLayerRef, Filesystem, ImageLayerRef } from './layers.ts'
-import { createLowerDirectories } from './lower-directories.ts'
+import { createLowerDirectories, type EarlyDirectories } from './lower-directories.ts'
 import { memoised } from './memoised.ts'
 import { createMergedRuns, type MergingLimits } from './merged-runs.ts'
 import { chainKey, unpackedRecord, unpackedSnapshot } from './unpacked-places.ts'
@@ -31,7 +31,7 @@ export interface PreparedSnapshot {
   readonly root: Root
   /** For the operation of {@link Native} that changes it. */
   readonly finishing: Pick<Finishing, 'finish' | 'layerFd'>
-  /** Makes the snapshot, its layer and its records durable. */
+  /** Makes the snapshot, its layer and its records durable, once what it stands upon is. */
   commit(records: readonly RecordWrite[], following: Following): Promise<void>
   /** Keeps it as a failure; see `SnapshotDraft.keep`. @returns whether it was kept; deleted otherwise */
   keep(ref: string, text: string): Promise<boolean>
@@ -97,8 +97,7 @@ export function createSnapshotter(options: SnapshotterOptions): Snapshotter {
   const lowers = createLowerDirectories({ ...options, fetches }, runs)
   return {
     async prepare(base, signal, layer) {
-      const lower = await lowers(base, signal)
-      const prepared = await prepareSnapshot(options.store, lower, layer)
+      const prepared = await prepareSnapshot(options.store, await lowers.early(base, signal), layer)
       if (layer !== undefined) {
         const key = blobKey(prepared.id, layer)
         // Kept also where it fails: the snapshot is not committed then, and nothing may be made of its tree.
@@ -152,7 +151,7 @@ function blobKey(id: string, form: LayerForm): string {
 
 async function prepareSnapshot(
   store: Store,
-  lower: readonly string[],
+  { lower, committed }: EarlyDirectories,
   layer: LayerForm | undefined,
 ): Promise<PreparedSnapshot & { readonly blob: Promise<LayerBlob> }> {
   const ingest = layer === undefined ? undefined : await store.blobs.ingest()
@@ -184,6 +183,7 @@ async function prepareSnapshot(
     async commit(records, following) {
       try {
         const written = await following.finished
+        await committed
         const made =
           written === undefined || layer === undefined
             ? undefined

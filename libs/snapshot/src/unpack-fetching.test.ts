@@ -62,11 +62,11 @@ function fetching(
 /** The helper, and from what each layer was unpacked. */
 function watching(native: Native) {
   const sources: string[] = []
-  const apply: Native['apply'] = (request, from, options) => {
+  const applyStaged: Native['applyStaged'] = (request, from, options) => {
     sources.push(typeof from === 'number' ? 'store' : 'fetch')
-    return native.apply(request, from, options)
+    return native.applyStaged(request, from, options)
   }
-  return { native: { ...native, apply }, sources }
+  return { native: { ...native, applyStaged }, sources }
 }
 
 const snapshotNames = () => readdirSync(join(store.root, 'v1/snapshots'))

@@ -9,6 +9,7 @@ import {
   unlinkSync,
 } from 'node:fs'
 import { type FileHandle, open } from 'node:fs/promises'
+import { syncDirectory } from './durable-files.ts'
 import { onDisk, unlessErrnoSync } from './fs-failure.ts'
 import type { StoreOptions } from './types.ts'
 
@@ -40,7 +41,9 @@ export class Disk {
   /** The names in directories; each is synced once. */
   async syncDirectories(paths: Iterable<string>): Promise<void> {
     if (!this.#full) return
-    await Promise.all([...new Set(paths)].map(syncDirectory))
+    await Promise.all(
+      [...new Set(paths)].map((path) => onDisk('make durable', path, () => syncDirectory(path))),
+    )
   }
 
   /**
@@ -79,17 +82,6 @@ async function syncPath(path: string): Promise<void> {
       await file.sync()
     } finally {
       await file.close()
-    }
-  })
-}
-
-async function syncDirectory(path: string): Promise<void> {
-  await onDisk('make durable', path, async () => {
-    const directory = await open(path, constants.O_RDONLY | constants.O_DIRECTORY)
-    try {
-      await directory.sync()
-    } finally {
-      await directory.close()
     }
   })
 }

@@ -5,20 +5,21 @@ import { basename, dirname, join } from 'node:path'
 import { Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import { verifyingStream } from '@tsbuild/digest'
-import { EnvironmentError, isBuildError, UserError } from '@tsbuild/errors'
+import { UserError } from '@tsbuild/errors'
 import {
   type Descriptor,
   type Index,
   mediaTypes,
   namedDescriptors,
+  openLayoutFile,
+  readLayoutFile,
   readLayoutIndex,
   serializeIndex,
 } from '@tsbuild/oci'
 import { fileSink } from '@tsbuild/registry'
-import { makeDirectories } from '@tsbuild/store'
+import { errnoOf, makeDirectories, outputFailure, replaceBy, syncDirectory } from '@tsbuild/store'
 import { counting } from './counting.ts'
 import { fileChunks } from './file-chunks.ts'
-import { openLayoutFile, readLayoutFile } from './layout-files.ts'
 import { blobName, type LayoutFiles, type LayoutImage, openLayoutSource } from './layout-source.ts'
 import type { BlobSource, ImageSource, ImageTarget, PlaceOptions, PutOptions } from './types.ts'
 
@@ -210,15 +211,7 @@ async function writeBlob(
 }
 
 async function replace(root: string, name: string, content: string | Buffer): Promise<void> {
-  const temporary = join(root, `.${name}.${randomBytes(8).toString('hex')}.tmp`)
-  try {
-    await writeFile(temporary, content, { flag: 'wx', flush: true })
-    await rename(temporary, join(root, name))
-    await syncDirectory(root)
-  } catch (error) {
-    await rm(temporary, { force: true })
-    throw error
-  }
+  await replaceBy(join(root, name), (temporary) => writeFile(temporary, content, { flag: 'wx', flush: true }))
 }
 
 /** An empty directory in the place gives way to a rename; one that was filled meanwhile does not. */
@@ -227,38 +220,11 @@ async function settle(root: string, path: string): Promise<void> {
   await syncDirectory(dirname(path))
 }
 
-async function syncDirectory(path: string): Promise<void> {
-  const directory = await open(path, 'r')
-  try {
-    await directory.sync()
-  } finally {
-    await directory.close()
-  }
-}
-
-const reasons: ReadonlyMap<unknown, string> = new Map([
-  ['EACCES', 'permission denied'],
-  ['ENOENT', 'its directory does not exist'],
-  ['ENOTDIR', 'a part of its path is no directory'],
-  ['ENOTEMPTY', 'it was filled meanwhile'],
-  ['EROFS', 'its file system is read-only'],
-])
-
 /** Failures of the disk, in words. @throws {EnvironmentError} `ERR_OUTPUT`, `ERR_STORE_NO_SPACE` */
 async function onOutput<T>(path: string, work: () => Promise<T>): Promise<T> {
   try {
     return await work()
   } catch (error) {
-    if (isBuildError(error) || !(error instanceof Error) || !('syscall' in error)) throw error
-    const code = 'code' in error ? error.code : undefined
-    if (code === 'ENOSPC' || code === 'EDQUOT')
-      throw new EnvironmentError('ERR_STORE_NO_SPACE', `Cannot write "${path}": the disk is full`, {
-        cause: error,
-      })
-    throw new EnvironmentError(
-      'ERR_OUTPUT',
-      `Cannot write "${path}": ${reasons.get(code) ?? error.message}`,
-      { cause: error },
-    )
+    throw errnoOf(error) === undefined ? error : outputFailure(error, `Cannot write "${path}"`)
   }
 }

@@ -2,7 +2,7 @@ import { type Digest, digestBytes } from '@tsbuild/digest'
 import { UserError } from '@tsbuild/errors'
 import {
   type Descriptor,
-  formatPlatform,
+  formatPlatforms,
   type Index,
   invalidDocument,
   isAttestation,
@@ -235,9 +235,8 @@ function notFor(source: ImageSource, platforms: readonly Platform[], index: Inde
 }
 
 function imageFor(source: ImageSource, wanted: readonly Platform[], offered: readonly Platform[]): UserError {
-  const of = (list: readonly Platform[]) => list.map(formatPlatform).join(', ')
   return new UserError(
     'ERR_IMAGE_NOT_FOUND',
-    `Cannot use image "${source.label}": it is not made for ${of(wanted)}, only for ${of(offered)}`,
+    `Cannot use image "${source.label}": it is not made for ${formatPlatforms(wanted)}, only for ${formatPlatforms(offered)}`,
   )
 }

@@ -12,6 +12,7 @@ pub(crate) mod source;
 mod target;
 mod unpack;
 
+use crate::content::Files;
 use crate::error::{Failure, Fallible};
 use crate::overlay::Marks;
 use crate::protocol::{ApplyLimits, LayerFormat, Outcome};
@@ -28,6 +29,17 @@ pub(crate) struct Layer {
     pub(crate) target: String,
     pub(crate) lower: Vec<String>,
     pub(crate) stored: Stored,
+    /// What will be wanted of the tree.
+    pub(crate) wanted: Wanted,
+}
+
+/// What follows the unpacking, for which something can be done meanwhile.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Wanted {
+    /// The content digest.
+    pub(crate) content: bool,
+    /// That it is durable.
+    pub(crate) sync: bool,
 }
 
 /// What fd 3 is said to be.
@@ -40,7 +52,7 @@ pub(crate) struct Stored {
     pub(crate) limits: ApplyLimits,
 }
 
-/// Unpacks and verifies the layer on fd 3.
+/// Unpacks and verifies the layer on fd 3. Gives what its content digest needs, where that will be wanted.
 ///
 /// On failure `target` is left half made; the caller removes it.
 ///
@@ -49,20 +61,22 @@ pub(crate) struct Stored {
 /// this order), `ERR_LAYER_INVALID`, `ERR_LAYER_TRUNCATED`, `ERR_LAYER_ESCAPE`, `ERR_LAYER_WHITEOUT`,
 /// `ERR_LAYER_RESERVED`, `ERR_LAYER_BOMB`, `ERR_LAYER_DEVICE_ROOTLESS`. The machine: `ERR_STORE_NO_SPACE`,
 /// `ERR_ROOTLESS_IDMAP` and failed calls.
-pub(crate) fn apply(layer: &Layer, marks: Marks) -> Fallible<Outcome> {
+pub(crate) fn apply(layer: &Layer, marks: Marks) -> Fallible<(Outcome, Files)> {
     // First, so that fd 3 cannot be a descriptor of our own.
     let blob = crate::sys::layers::bulk()?;
+    // Files have the mode of their entry from the start; nothing of the store can be reached by others.
+    rustix::process::umask(rustix::fs::Mode::empty());
     let lower = lower::Lower::open(&layer.lower, marks)?;
-    let mut unpacker =
-        unpack::Unpacker::new(target::Target::open(&layer.target, lower, marks)?, copy_max(&layer.stored));
+    let target = target::Target::open(&layer.target, lower, marks)?;
+    let mut unpacker = unpack::Unpacker::new(target, copy_max(&layer.stored), layer.wanted);
     let mut source = Source::start(blob, &layer.stored)?;
     let entries = match unpack_all(&mut source, &mut unpacker, layer.stored.limits.max_entries) {
         Ok(entries) => entries,
         Err(failure) => return Err(source.blame(failure, &layer.stored)),
     };
-    unpacker.finish()?;
+    let files = unpacker.finish()?;
     let tar = source.verify(&layer.stored)?;
-    Ok(Outcome::Apply { unpacked_bytes: tar.bytes(), diff_id: tar.digest(), entries })
+    Ok((Outcome::Apply { unpacked_bytes: tar.bytes(), diff_id: tar.digest(), entries }, files))
 }
 
 /// What hard links may copy up: as much as the layer could have held itself.

@@ -10,6 +10,7 @@ use crate::progress::Progress;
 use crate::protocol::{Outcome, Part};
 use crate::quote::quote;
 use crate::stages::SMALL;
+use crate::sys::files::start_write_back;
 use base64::Engine as _;
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fd::{AsFd, OwnedFd};
@@ -19,8 +20,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 /// A larger piece belongs into a file.
 const INLINE_MAX: usize = 64 << 10;
-/// Bytes that one call copies at most, so that there is progress to tell.
-const STEP: u64 = 64 << 20;
+/// Bytes that one call copies at most, so that there is progress to tell and the disk has something to write meanwhile.
+const STEP: u64 = 8 << 20;
 /// Read at once where the kernel copies nothing by itself.
 const BUFFER: usize = 256 << 10;
 
@@ -159,7 +160,11 @@ impl Output {
             match self.copy(&file, left.min(STEP), path)? {
                 // It was cut off meanwhile.
                 0 => return Err(mismatch(path, size - left, size)),
-                count => left = left.saturating_sub(count),
+                count => {
+                    left = left.saturating_sub(count);
+                    // Our caller syncs the file.
+                    start_write_back(self.fd.as_fd(), self.bytes - count, count);
+                }
             }
         }
         Ok(())

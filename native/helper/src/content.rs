@@ -2,6 +2,7 @@
 //!
 //! docs/dev/cache-keys.md, "Content digests of layers", gives the encoding.
 
+mod files;
 mod line;
 mod read;
 
@@ -13,6 +14,7 @@ use crate::digest::Tally;
 use crate::error::{Failure, Fallible};
 use crate::overlay::Marks;
 use crate::protocol::Outcome;
+pub(crate) use files::Files;
 use line::Line;
 use read::{Found, Item, Reader};
 use rustix::fd::{AsFd, OwnedFd};
@@ -32,16 +34,16 @@ const BATCH: usize = 256;
 /// # Errors
 /// See [`digest`].
 pub(crate) fn digests(trees: &[String], marks: Marks) -> Fallible<Outcome> {
-    let digests = trees.iter().map(|tree| digest(tree, marks)).collect::<Fallible<Vec<_>>>()?;
+    let digests = trees.iter().map(|tree| digest(tree, Files::default(), marks)).collect::<Fallible<Vec<_>>>()?;
     Ok(Outcome::Content { digests })
 }
 
-/// Digests the tree of one layer; `None` for what no layer can hold: too long names, names of whiteouts, more than 64 GiB.
+/// Digests the tree of one layer, without reading again what `files` knows; `None` for what no layer can hold: too long names, names of whiteouts, more than 64 GiB.
 ///
 /// # Errors
 /// Failed calls; `ERR_HELPER_INTERNAL` for a tree that changes.
-pub(crate) fn digest(upper: &str, marks: Marks) -> Fallible<Option<String>> {
-    match Walker::new(upper, marks).and_then(Walker::run) {
+pub(crate) fn digest(upper: &str, files: Files, marks: Marks) -> Fallible<Option<String>> {
+    match Walker::new(upper, files, marks).and_then(Walker::run) {
         Ok(digest) => Ok(Some(digest)),
         Err(failure) if failure.code == limits::UNREPRESENTABLE => Ok(None),
         Err(failure) => Err(failure),
@@ -67,13 +69,13 @@ struct Walker {
 }
 
 impl Walker {
-    fn new(upper: &str, marks: Marks) -> Fallible<Self> {
+    fn new(upper: &str, files: Files, marks: Marks) -> Fallible<Self> {
         let root = descent::open_root(upper)?;
         let mut manifest = Tally::default();
         manifest.update(VERSION);
         manifest.update(&root_line(&root, upper)?);
         let descent = Descent::new(root)?;
-        let (batch, reader, links) = (Vec::with_capacity(BATCH), Reader::default(), HashMap::new());
+        let (batch, reader, links) = (Vec::with_capacity(BATCH), Reader::new(files), HashMap::new());
         Ok(Self { descent, opaque: opaque_name(marks), batch, reader, links, manifest })
     }
 

@@ -1,7 +1,7 @@
 //! SHA-256 as the OCI spec writes it.
 
 use crate::error::{Failure, Fallible};
-use crate::sys::files::begin_write_back;
+use crate::sys::files::start_write_back;
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::io::Errno;
 use sha2::Digest as _;
@@ -52,7 +52,7 @@ impl WriteBack {
     pub(crate) fn wrote(&mut self, fd: BorrowedFd<'_>, total: u64) {
         if total - self.begun >= WRITE_BACK {
             self.begun = total;
-            begin_write_back(fd);
+            start_write_back(fd, 0, 0);
         }
     }
 }

@@ -114,11 +114,11 @@ fn act(request: Request, marks: Marks) -> Fallible<Reply> {
     let outcome = match request {
         Request::Copy { root, owners, actions, finish } => {
             let outcome = copy::copy(&root, owners.as_ref(), &actions, marks)?;
-            return finish::finish(&root, outcome, finish, marks);
+            return finish::finish(root.upper.as_deref(), outcome, finish, content::Files::default(), marks);
         }
         Request::Run(run) => {
             let outcome = run::run(&run, marks)?;
-            return finish::finish(&run.root, outcome, run.finish, marks);
+            return finish::finish(run.root.upper.as_deref(), outcome, run.finish, content::Files::default(), marks);
         }
         Request::Session(session) => session::session(&session),
         Request::Probe {} => probe::probe(),
@@ -129,9 +129,15 @@ fn act(request: Request, marks: Marks) -> Fallible<Reply> {
             &find::Wanted { patterns: &patterns, sections: &sections, max_files, max_section_bytes },
             marks,
         ),
-        Request::Apply { target, lower, compression, digest, size_bytes, diff_id, limits } => {
+        Request::Apply { target, lower, compression, digest, size_bytes, diff_id, limits, finish } => {
             let stored = apply::Stored { compression, digest, size_bytes, diff_id, limits };
-            apply::apply(&apply::Layer { target, lower, stored }, marks)
+            let wanted = apply::Wanted {
+                content: finish.is_some_and(|finish| finish.content),
+                sync: finish.is_some_and(|finish| finish.sync),
+            };
+            let layer = apply::Layer { target, lower, stored, wanted };
+            let (outcome, files) = apply::apply(&layer, marks)?;
+            return finish::finish(Some(&layer.target), outcome, finish, files, marks);
         }
         Request::Diff { upper, form } => diff::diff(&upper, form, marks),
         Request::Convert { from, digest, size_bytes, diff_id, to, limits } => {

@@ -161,6 +161,9 @@ pub(crate) enum Request {
         diff_id: Option<String>,
         /// Refuses larger layers.
         limits: ApplyLimits,
+        /// What follows the result, without a layer: that is what was read.
+        #[serde(deserialize_with = "given")]
+        finish: Option<Finish>,
     },
     /// Writes the tree of one layer to fd 3 as a deterministic layer.
     #[serde(rename_all = "camelCase")]

@@ -63,7 +63,7 @@ function scalar(file: string, key: SettingKey, value: unknown): string {
 }
 
 /** The error for a configuration file. */
-export function wrong(file: string, state: string, hints: readonly string[] = []): UserError {
+function wrong(file: string, state: string, hints: readonly string[] = []): UserError {
   return new UserError('ERR_CONFIG', `Cannot use configuration "${file}": ${state}`, { hints })
 }
 

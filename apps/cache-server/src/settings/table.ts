@@ -46,7 +46,7 @@ const always = <T>(form: Form<T>, fallback: string, summary: string): Always<T> 
  * Every setting there is, in the order of the reference: `gc.maxSize` is `maxSize` in the section `gc` of the file, the variable
  * `TSBUILD_CACHE_SERVER_GC_MAX_SIZE` and the flag `--gc-max-size`. A test compares docs/reference/cache-server.md with it.
  */
-export const settingRows = {
+const settingRows = {
   dir: setting(path, 'Where everything is kept; made where it is not there'),
   listen: always(list(address), '127.0.0.1:7070', 'Where to listen: `HOST:PORT` or `unix:/path`; repeatable'),
   publicUrl: setting(httpUrl, 'What clients call this server, where that is not its address: behind a proxy'),

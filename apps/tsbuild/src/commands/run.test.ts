@@ -1,8 +1,9 @@
 import { readFile } from 'node:fs/promises'
 import type { RunImageOptions } from '@tsbuild/builder'
+import { UserError } from '@tsbuild/errors'
 import { describe, expect, it } from 'vitest'
 import { main } from '../main.ts'
-import { type MemoryHostOptions, memoryHost } from '../test-support/memory-host.ts'
+import { type MemoryHost, type MemoryHostOptions, memoryHost } from '../test-support/memory-host.ts'
 import { help } from './run.ts'
 
 /** Runs the command; what the builder was asked. */
@@ -18,6 +19,56 @@ async function asked(argv: readonly string[], options: MemoryHostOptions = {}) {
 }
 
 describe('main() run', () => {
+  it("passes what follows IMAGE to the program, and the program's exit code through", async () => {
+    const calls: RunImageOptions[] = []
+    const runImage = async (options: RunImageOptions): Promise<number> => {
+      calls.push(options)
+      return 42
+    }
+    const machine = memoryHost({ builder: { runImage }, env: { HOME: '/work dir', KNOWN: '1' } })
+    const argv = [
+      'run',
+      '-e',
+      'A=b',
+      '--env',
+      'KNOWN',
+      '-u',
+      '1:2',
+      '-w',
+      '/srv',
+      '--rm',
+      'app',
+      'sh',
+      '-c',
+      '--root',
+    ]
+    expect(await main(argv, machine)).toBe(42)
+    expect(calls).toMatchObject([
+      {
+        image: 'app',
+        args: ['sh', '-c', '--root'],
+        env: { A: 'b', KNOWN: '1' },
+        user: '1:2',
+        workdir: '/srv',
+        signal: expect.any(AbortSignal),
+      },
+    ])
+    expect(await main(['run', '--entrypoint', '', 'app'], machine)).toBe(42)
+    expect(calls[1]).toMatchObject({ entrypoint: [] })
+  })
+
+  it('aborts the program at the first signal and leaves at the second', async () => {
+    const runImage = async ({ signal }: RunImageOptions): Promise<number> => {
+      machine.signal()
+      expect(signal?.aborted).toBe(true)
+      machine.signal()
+      throw new UserError('ERR_CANCELLED', 'The program was cancelled')
+    }
+    const machine: MemoryHost = memoryHost({ builder: { runImage }, env: { HOME: '/work dir' } })
+    expect(await main(['run', 'app'], machine)).toBe(130)
+    expect(machine.exits).toEqual([130])
+  })
+
   it('reads no standard input without -i', async () => {
     expect((await asked(['app'])).calls[0]).toMatchObject({ stdio: [null, 1, 2], terminal: false })
     expect((await asked(['-i', 'app'])).calls[0]).toMatchObject({ stdio: [0, 1, 2], terminal: false })

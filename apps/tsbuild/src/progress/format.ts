@@ -15,7 +15,7 @@ export function formatBytes(bytes: number): string {
 }
 
 /** `1.50kB / 3.00kB`, `1.50kB` where the total is not known, empty where nothing is. */
-export function formatTransfer(current: number, total: number | null): string {
+function formatTransfer(current: number, total: number | null): string {
   if (total !== null && total > 0) return `${formatBytes(current)} / ${formatBytes(total)}`
   return current > 0 ? formatBytes(current) : ''
 }

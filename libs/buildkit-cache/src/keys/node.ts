@@ -37,7 +37,7 @@ export interface ContentSelector {
 }
 
 /** Names a result: the digest of the key of what made it, and which of its outputs it is. */
-export function resultKey(digest: Digest, output = 0): Digest {
+function resultKey(digest: Digest, output = 0): Digest {
   return digestBytes(`${digest}@${output}`)
 }
 

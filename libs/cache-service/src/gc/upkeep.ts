@@ -34,6 +34,21 @@ export interface UpkeepWork {
   readonly targets: readonly ScrubTarget[]
 }
 
+/** A run of the collector that had its turn. In ms. */
+export interface UpkeepRun {
+  /** Unix. */
+  readonly endedMs: number
+  readonly tookMs: number
+}
+
+/** How many runs of the collector were done, left to another process that was at it, and failed; and runs of the scrubber that failed. */
+export interface UpkeepRuns {
+  readonly collected: number
+  readonly elsewhere: number
+  readonly failed: number
+  readonly scrubFailed: number
+}
+
 /** However full it is: a run right after one that found nothing finds nothing. */
 const leastPauseMs = 10_000
 /** The first run, which finds out how much there is. */
@@ -51,7 +66,9 @@ export class Upkeep {
   #running: Promise<void> | undefined
   #ranAt = Number.NEGATIVE_INFINITY
   #last: CollectReport | undefined
+  #lastRun: UpkeepRun | undefined
   readonly #totals = { evicted: 0, expired: 0, swept: 0, sweptBytes: 0 }
+  readonly #runs = { collected: 0, elsewhere: 0, failed: 0, scrubFailed: 0 }
 
   constructor(options: UpkeepOptions) {
     this.#options = options
@@ -67,6 +84,16 @@ export class Upkeep {
   /** What went since this process started. */
   get totals(): Readonly<Pick<CollectReport, 'evicted' | 'expired' | 'swept' | 'sweptBytes'>> {
     return { ...this.#totals }
+  }
+
+  /** When this process collected last; undefined before the first time. */
+  get lastRun(): UpkeepRun | undefined {
+    return this.#lastRun
+  }
+
+  /** What runs of this process came to. */
+  get runs(): UpkeepRuns {
+    return { ...this.#runs }
   }
 
   get scrubbed(): ScrubCounts {
@@ -133,8 +160,13 @@ export class Upkeep {
       const most = maxBytes(leftBytes)
       this.room.measured(leftBytes, most === undefined ? undefined : spaceLimits(most))
     }
-    if (!report.hadTurn) return
+    if (!report.hadTurn) {
+      this.#runs.elsewhere += 1
+      return
+    }
     this.#last = report
+    this.#runs.collected += 1
+    this.#lastRun = { endedMs: now(), tookMs: now() - begunMs }
     for (const count of ['evicted', 'expired', 'swept', 'sweptBytes'] as const)
       this.#totals[count] += report[count]
     onCollected?.(report, now() - begunMs)
@@ -144,7 +176,9 @@ export class Upkeep {
     try {
       await body()
     } catch (error) {
-      if (!this.#ending.signal.aborted) this.#options.onFailure?.(what, error)
+      if (this.#ending.signal.aborted) return
+      this.#runs[what === 'collect' ? 'failed' : 'scrubFailed'] += 1
+      this.#options.onFailure?.(what, error)
     }
   }
 }

@@ -20,7 +20,7 @@ export function placeOf(name: string): StepPlace {
 }
 
 /** How an instruction begins: `RUN`. */
-export function instructionOf(text: string): string {
+function instructionOf(text: string): string {
   return /^[A-Za-z]+/.exec(text)?.[0].toUpperCase() ?? ''
 }
 

@@ -44,7 +44,7 @@ export function countOf(difference: Difference): number {
 }
 
 /** What a difference comes from. */
-export function codeOf(difference: Difference): MissCode {
+function codeOf(difference: Difference): MissCode {
   switch (difference.kind) {
     case 'arg':
     case 'env':
@@ -103,7 +103,7 @@ function imageWords({ role, before, after }: Difference & { readonly kind: 'imag
 }
 
 /** Without Docker's registry and folder, as people write it. */
-export function familiar({ reference, manifest }: ImageName): string {
+function familiar({ reference, manifest }: ImageName): string {
   const name = reference.replace(/^docker\.io\/(?:library\/(?=[^/]*$))?/, '')
   return name === '' ? manifest.slice(0, 'sha256:'.length + 12) : name
 }

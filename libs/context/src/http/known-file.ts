@@ -52,7 +52,7 @@ export async function isIntact(file: KnownFile): Promise<boolean> {
 }
 
 /** Reads a whole file. */
-export async function digestOfFile(path: string): Promise<Digest> {
+async function digestOfFile(path: string): Promise<Digest> {
   const hash = createHash('sha256')
   await pipeline(createReadStream(path), hash)
   return digestFromHex(hash.digest('hex'))

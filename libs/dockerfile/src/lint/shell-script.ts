@@ -42,7 +42,7 @@ const prefixes = new Set(
 const assignment = /^[A-Za-z_]\w*\+?=/
 
 /** Splits a script into simple commands. Bodies of heredocs within it, comments and words of the grammar are left out. */
-export function splitCommands(script: string): readonly (readonly string[])[] {
+function splitCommands(script: string): readonly (readonly string[])[] {
   return joinLines(script).flatMap((line) => {
     if (line.length > longestLine) return []
     const commands: string[][] = []

@@ -16,7 +16,7 @@ function demand(holds: boolean, what: string): void {
 }
 
 /** The text at a range. */
-export function textAt(text: string, range: SourceRange): string {
+function textAt(text: string, range: SourceRange): string {
   const lines = text.split('\n').slice(range.startLine - 1, range.endLine)
   const last = (lines.pop() ?? '').slice(0, range.endColumn)
   return [...lines, last].join('\n').slice(range.startColumn)

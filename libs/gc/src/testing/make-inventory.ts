@@ -45,7 +45,7 @@ export function makeInventory(
 }
 
 /** An entry of a store that is not there. */
-export function entry(
+function entry(
   kind: StoreEntry['kind'],
   id: string,
   more: { readonly bytes?: number; readonly usedMs?: number; readonly text?: string } = {},

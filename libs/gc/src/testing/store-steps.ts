@@ -58,7 +58,7 @@ export async function addTree(
 }
 
 /** The layer form of a snapshot; the blob is its text. */
-export async function putLayer(store: Store, text: string) {
+async function putLayer(store: Store, text: string) {
   const blob = await putBlob(store, mediaTypes.ociLayerGzip, text)
   return { blobs: [{ ...blob, diffId: parseDiffId(digestBytes(`tar of ${text}`)), form: undefined }] }
 }

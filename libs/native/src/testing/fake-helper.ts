@@ -2,6 +2,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { onTestFinished } from 'vitest'
+import { createNative, type Native } from '../native.ts'
 
 /** A program in the place of the helper. */
 export interface FakeHelper {
@@ -15,8 +16,7 @@ export interface FakeHelper {
  * (writes one line), `write` (to a descriptor) and `fs`. It goes when the test ends.
  */
 export function fakeHelper(body: string): FakeHelper {
-  const directory = mkdtempSync(join(tmpdir(), 'tsbuild-native-'))
-  onTestFinished(() => rmSync(directory, { recursive: true, force: true }))
+  const directory = temporaryDirectory()
   const path = join(directory, 'helper')
   const record = join(directory, 'request.json')
   const program = `#!${process.execPath}
@@ -35,4 +35,16 @@ const reply = (value) => write(1, JSON.stringify(value) + '\\n')
 /** The body of a fake helper that gives these replies. */
 export function answering(...replies: readonly unknown[]): string {
   return replies.map((value) => `reply(${JSON.stringify(value)})`).join('\n')
+}
+
+/** What calls a {@link fakeHelper} of this body. */
+export function nativeOf(body: string): Native {
+  return createNative({ helperPath: fakeHelper(body).path, idMap: undefined })
+}
+
+/** A directory that goes when the test ends. */
+export function temporaryDirectory(): string {
+  const directory = mkdtempSync(join(tmpdir(), 'tsbuild-native-'))
+  onTestFinished(() => rmSync(directory, { recursive: true, force: true }))
+  return directory
 }

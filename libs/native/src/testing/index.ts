@@ -1,2 +1,2 @@
-export { answering, type FakeHelper, fakeHelper } from './fake-helper.ts'
+export type { FakeHelper } from './fake-helper.ts'
 export { realHelper } from './real-helper.ts'

@@ -1,8 +1,8 @@
-import { constants, readFileSync } from 'node:fs'
+import { readFileSync } from 'node:fs'
 import { chmod, link, open, readdir, rm, stat } from 'node:fs/promises'
 import { dirname, isAbsolute, join } from 'node:path'
 import { EnvironmentError } from '@tsbuild/errors'
-import { FileLocks, makeDirectories } from '@tsbuild/store'
+import { FileLocks, makeDirectories, syncDirectory } from '@tsbuild/store'
 import { onDisk, unlessErrno } from '../failures.ts'
 import type { OpenObjectStore } from '../types.ts'
 import { Directories } from './directories.ts'
@@ -110,15 +110,6 @@ async function assertOurs(root: string): Promise<void> {
   const owner = (await onDisk('open object store', root, () => stat(root))).uid
   if (user !== undefined && owner !== user)
     throw cannotOpen(root, `it belongs to user ${owner}, and this is user ${user}`)
-}
-
-async function syncDirectory(path: string): Promise<void> {
-  const directory = await open(path, constants.O_RDONLY | constants.O_DIRECTORY)
-  try {
-    await directory.sync()
-  } finally {
-    await directory.close()
-  }
 }
 
 function cannotOpen(root: string, state: string): EnvironmentError {

@@ -1,11 +1,2 @@
-export {
-  expectationOf,
-  listAll,
-  type OpenStoreUnderTest,
-  put,
-  read,
-  runObjectStoreContract,
-  type StoreUnderTest,
-} from './contract.ts'
-export { hostileKeys, keysInOrder } from './keys.ts'
+export { type OpenStoreUnderTest, runObjectStoreContract, type StoreUnderTest } from './contract.ts'
 export { type MemoryStoreOptions, memoryStore } from './memory-store.ts'

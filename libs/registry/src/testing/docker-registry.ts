@@ -2,7 +2,6 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { existsSync } from 'node:fs'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
-import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
@@ -34,8 +33,7 @@ export function hasDockerRegistry(): boolean {
 /** Starts a registry on a free port of 127.0.0.1, with its data in a new temporary directory. Resolves when it listens. */
 export async function startDockerRegistry(options: RealRegistryOptions = {}): Promise<RealRegistry> {
   const directory = await mkdtemp(join(tmpdir(), 'tsbuild-registry-'))
-  const host = `127.0.0.1:${await freePort()}`
-  await writeFile(join(directory, 'config.yml'), await configText(directory, host, options))
+  await writeFile(join(directory, 'config.yml'), await configText(directory, options))
   const child = spawn(program, ['serve', join(directory, 'config.yml')], {
     stdio: ['ignore', 'pipe', 'pipe'],
   })
@@ -51,20 +49,19 @@ export async function startDockerRegistry(options: RealRegistryOptions = {}): Pr
     await rm(directory, { recursive: true, force: true })
   }
   try {
-    await listening(child)
+    return { host: await listening(child), directory, requests, stop }
   } catch (error) {
     await stop()
     throw error
   }
-  return { host, directory, requests, stop }
 }
 
-async function configText(directory: string, host: string, options: RealRegistryOptions): Promise<string> {
+async function configText(directory: string, options: RealRegistryOptions): Promise<string> {
   const lines = [
     'version: 0.1',
     'log: { level: info, formatter: text, accesslog: { disabled: false } }',
     `storage: { filesystem: { rootdirectory: ${JSON.stringify(join(directory, 'data'))} }, delete: { enabled: true } }`,
-    `http: { addr: ${JSON.stringify(host)} }`,
+    'http: { addr: "127.0.0.1:0" }',
   ]
   if (options.htpasswd !== undefined) {
     const path = join(directory, 'htpasswd')
@@ -74,29 +71,18 @@ async function configText(directory: string, host: string, options: RealRegistry
   return `${lines.join('\n')}\n`
 }
 
-/** It says so in its log; an exit before that is an error with the last lines. */
-function listening(child: ChildProcess): Promise<void> {
+/** Where it listens, which it says in its log; an exit before that is an error with the last lines. */
+function listening(child: ChildProcess): Promise<string> {
   return new Promise((resolve, reject) => {
     const seen: string[] = []
     const { stderr } = child
     if (stderr === null) return reject(new Error('docker-registry has no standard error'))
     createInterface({ input: stderr }).on('line', (line) => {
       seen.push(line)
-      if (line.includes('listening on')) resolve()
+      const [, host] = /listening on (127\.0\.0\.1:\d+)/.exec(line) ?? []
+      if (host !== undefined) resolve(host)
     })
     child.once('error', reject)
     child.once('exit', () => reject(new Error(`docker-registry ended:\n${seen.slice(-5).join('\n')}`)))
   })
-}
-
-/** The port may be taken by somebody else in between; then the start fails loudly. */
-async function freePort(): Promise<number> {
-  const server = createServer()
-  server.listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const address = server.address()
-  server.close()
-  await once(server, 'close')
-  if (address === null || typeof address === 'string') throw new Error('no port')
-  return address.port
 }

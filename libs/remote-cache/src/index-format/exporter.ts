@@ -186,6 +186,6 @@ function nameOf(layer: LayerRef): string {
 }
 
 /** BuildKit's old form is the only one that has Docker's types. */
-export function formOf({ imageManifest, ociMediaTypes = true }: CacheLayerOptions): CacheManifestForm {
+function formOf({ imageManifest, ociMediaTypes = true }: CacheLayerOptions): CacheManifestForm {
   return { imageManifest: imageManifest ?? ociMediaTypes, ociMediaTypes }
 }

@@ -25,7 +25,7 @@ export function mergeIndexes(known: CacheIndex, added: CacheIndex): CacheIndex {
 }
 
 /** Their records and layers one after the other; what is there twice is written once. */
-export function mergeConfigs(known: CacheConfig, added: CacheConfig): CacheConfig {
+function mergeConfigs(known: CacheConfig, added: CacheConfig): CacheConfig {
   const layers = known.layers.length
   const records = known.records.length
   if (records === 0) return added

@@ -151,7 +151,7 @@ export function storedLayer(descriptor: Descriptor | undefined, form: StoredForm
 }
 
 /** The annotation of a layer that has the time of its step. */
-export const createdAnnotation = 'buildkit/createdat'
+const createdAnnotation = 'buildkit/createdat'
 
 /** What a cache says of a layer, and an image does not. */
 const cacheAnnotations: ReadonlySet<string> = new Set([diffIdAnnotation, createdAnnotation])

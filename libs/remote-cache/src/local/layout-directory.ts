@@ -1,30 +1,28 @@
 import { randomBytes } from 'node:crypto'
-import { constants, createWriteStream } from 'node:fs'
-import {
-  type FileHandle,
-  open,
-  readdir,
-  readlink,
-  realpath,
-  rename,
-  rm,
-  stat,
-  writeFile,
-} from 'node:fs/promises'
+import { createWriteStream } from 'node:fs'
+import { type FileHandle, readdir, realpath, rename, rm, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import { type Digest, digestFromHex, digestHex, verifyingStream } from '@tsbuild/digest'
-import { EnvironmentError, isBuildError, UserError } from '@tsbuild/errors'
+import { UserError } from '@tsbuild/errors'
 import {
   type Descriptor,
   type Index,
-  maxDocumentBytes,
+  openLayoutFile,
   readDocument,
+  readLayoutFile,
   readLayoutIndex,
   serializeIndex,
 } from '@tsbuild/oci'
-import { makeDirectories } from '@tsbuild/store'
+import {
+  errnoOf,
+  makeDirectories,
+  outputFailure,
+  replaceBy,
+  syncDirectory,
+  unlessErrno,
+} from '@tsbuild/store'
 
 /**
  * The files of an OCI layout. It may come from an archive: no link is followed below its root, and nothing waits for a pipe.
@@ -65,14 +63,9 @@ export class LayoutDirectory {
   async index(): Promise<Index | undefined> {
     if (!(await this.#has('index.json')) || !(await this.#has('oci-layout'))) return undefined
     return await readLayoutIndex(async (name) => {
-      const file = await this.#open(name)
-      if (file === undefined) throw this.#unusable(name, 'is not there')
-      try {
-        if ((await file.stat()).size > maxDocumentBytes) throw this.#unusable(name, 'is too large')
-        return await file.readFile()
-      } finally {
-        await file.close()
-      }
+      const bytes = await readLayoutFile(this.#root, name, this.#subject)
+      if (bytes === undefined) throw this.#unusable(name, 'is not there')
+      return bytes
     })
   }
 
@@ -136,7 +129,8 @@ export class LayoutDirectory {
   async untouchedSince(before: number): Promise<readonly Digest[]> {
     return await this.#onDisk(async () => {
       const old = async (name: string) =>
-        ((await unlessMissing(stat(join(this.#root, name))))?.mtimeMs ?? before) < before
+        ((await unlessErrno(['ENOENT', 'ENOTDIR'], () => stat(join(this.#root, name))))?.mtimeMs ?? before) <
+        before
       for (const name of await readdir(join(this.#root, 'blobs')))
         if (name.endsWith('.tmp') && (await old(`blobs/${name}`)))
           await rm(join(this.#root, 'blobs', name), { force: true })
@@ -157,36 +151,21 @@ export class LayoutDirectory {
   }
 
   async #open(name: string): Promise<FileHandle | undefined> {
-    const flags = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK | constants.O_NOCTTY
-    const file = await this.#onDisk(() => unlessMissing(open(join(this.#root, name), flags)))
-    if (file === undefined) return undefined
-    let isKept = false
-    try {
-      // Asked of the open file, so that what is put there meanwhile changes nothing.
-      const real = await readlink(`/proc/self/fd/${file.fd}`)
-      if (real !== join(await realpath(this.#root), name))
-        throw this.#unusable(name, 'is reached through a link')
-      if (!(await file.stat()).isFile()) throw this.#unusable(name, 'is no regular file')
-      isKept = true
-      return file
-    } finally {
-      if (!isKept) await file.close()
-    }
+    return await openLayoutFile(this.#root, name, this.#subject)
   }
 
   async #replace(name: string, content: string | Buffer): Promise<void> {
-    const temporary = join(this.#root, `.${name}.${randomBytes(8).toString('hex')}.tmp`)
-    try {
-      await writeFile(temporary, content, { flag: 'wx', flush: true })
-      await rename(temporary, join(this.#root, name))
-      await syncDirectory(this.#root)
-    } finally {
-      await rm(temporary, { force: true })
-    }
+    await replaceBy(join(this.#root, name), (temporary) =>
+      writeFile(temporary, content, { flag: 'wx', flush: true }),
+    )
+  }
+
+  get #subject(): string {
+    return `Cannot use cache "${this.#root}"`
   }
 
   #unusable(name: string, why: string): UserError {
-    return new UserError('ERR_ARCHIVE_INVALID', `Cannot use cache "${this.#root}": ${name} ${why}`)
+    return new UserError('ERR_ARCHIVE_INVALID', `${this.#subject}: ${name} ${why}`)
   }
 
   /** Failures of the disk, in words. @throws {EnvironmentError} `ERR_OUTPUT`, `ERR_STORE_NO_SPACE` */
@@ -194,12 +173,9 @@ export class LayoutDirectory {
     try {
       return await work()
     } catch (error) {
-      if (isBuildError(error) || !(error instanceof Error) || !('syscall' in error)) throw error
-      const code = 'code' in error ? String(error.code) : ''
-      if (code === 'ELOOP') throw this.#unusable('a file of it', 'is a link')
-      const isFull = code === 'ENOSPC' || code === 'EDQUOT'
-      const message = `Cannot use cache "${this.#root}": ${reasons.get(code) ?? error.message}`
-      throw new EnvironmentError(isFull ? 'ERR_STORE_NO_SPACE' : 'ERR_OUTPUT', message, { cause: error })
+      const errno = errnoOf(error)
+      if (errno === 'ELOOP') throw this.#unusable('a file of it', 'is a link')
+      throw errno === undefined ? error : outputFailure(error, this.#subject)
     }
   }
 }
@@ -208,32 +184,4 @@ const folder = 'blobs/sha256'
 
 function blobName(digest: Digest): string {
   return `${folder}/${digestHex(digest)}`
-}
-
-const reasons: ReadonlyMap<string, string> = new Map([
-  ['EACCES', 'permission denied'],
-  ['ENOTDIR', 'a part of its path is no directory'],
-  ['EEXIST', 'it is no directory'],
-  ['EROFS', 'its file system is read-only'],
-  ['ENOSPC', 'the disk is full'],
-  ['EDQUOT', 'the quota of the disk is used up'],
-])
-
-async function unlessMissing<T>(work: Promise<T>): Promise<T | undefined> {
-  try {
-    return await work
-  } catch (error) {
-    const code = error instanceof Error && 'code' in error ? error.code : undefined
-    if (code === 'ENOENT' || code === 'ENOTDIR') return undefined
-    throw error
-  }
-}
-
-async function syncDirectory(path: string): Promise<void> {
-  const directory = await open(path, 'r')
-  try {
-    await directory.sync()
-  } finally {
-    await directory.close()
-  }
 }

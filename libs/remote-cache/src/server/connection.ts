@@ -299,7 +299,7 @@ function hintsFor(status: number, { token, identity }: ServerPlace): readonly st
  * The scopes that the token itself says too. Whoever answers in the place of a server has records with its signature, those of a pull
  * request among them: that their scope is read must not be their word.
  */
-export function withinToken(read: readonly Scope[], token: string | undefined): readonly Scope[] {
+function withinToken(read: readonly Scope[], token: string | undefined): readonly Scope[] {
   const claims = token === undefined ? undefined : readUnverified(token)
   if (claims === undefined) return read
   const own = Array.isArray(claims.read) ? claims.read : []

@@ -7,7 +7,7 @@ import { type Activity, type BlobsOptions, createBlobs, createTools } from './ex
 import { createGuard, type Guard, type GuardOptions } from './guard.ts'
 
 /** A cache that does nothing for this long while a build waits for it is given up. */
-export const idleMs = 2000
+const idleMs = 2000
 /** What was sent has to be written and verified on the other side: so slowly at worst. */
 const bytesWrittenPerMs = 20_000
 

@@ -8,7 +8,7 @@ import { onDisk, type Store } from '@tsbuild/store'
 import type { GuardedImporter } from './look-ups.ts'
 
 /** A cache that sends nothing of a layer for this long stalls. */
-export const stalledMs = 2000
+const stalledMs = 2000
 /** A connection that broke after it had brought something is opened again, so often. */
 const attempts = 4
 /** One that stalls after it had brought something may only be slow: it is opened again once for a layer. */

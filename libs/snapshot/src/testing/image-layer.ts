@@ -3,7 +3,7 @@ import { digestBytes, parseDiffId } from '@tsbuild/digest'
 import type { ImageLayerRef } from '../layers.ts'
 
 /** A ustar archive of one regular file. @param text of ASCII */
-export function tarOf(name: string, text: string): Buffer {
+function tarOf(name: string, text: string): Buffer {
   const header = Buffer.alloc(512)
   const put = (at: number, value: string) => header.write(value, at, 'latin1')
   put(0, name)

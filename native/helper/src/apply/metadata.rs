@@ -6,7 +6,7 @@ use crate::protocol::Reply;
 use crate::quote::quote;
 use crate::tar::{Entry, Kind, Time};
 use rustix::fd::{AsFd, BorrowedFd};
-use rustix::fs::{AtFlags, Gid, Mode, Timespec, Timestamps, UTIME_OMIT, Uid, XattrFlags};
+use rustix::fs::{AtFlags, Gid, Mode, Stat, Timespec, Timestamps, UTIME_OMIT, Uid, XattrFlags};
 use rustix::io::Errno;
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
@@ -54,19 +54,26 @@ fn call(name: &str, path: &[u8], argument: &[u8]) -> String {
     format!("{name}({}, {})", quote(path), quote(argument))
 }
 
-/// Owner, mode and attributes of an open file or directory. `chown` clears the setuid bit and capabilities, so it is first.
-pub(crate) fn set_open(fd: BorrowedFd<'_>, entry: &Entry) -> Fallible<()> {
-    rustix::fs::fchown(fd, Some(Uid::from_raw(entry.uid)), Some(Gid::from_raw(entry.gid)))
-        .map_err(|errno| chown_failure(entry, errno))?;
-    rustix::fs::fchmod(fd, Mode::from_raw_mode(entry.mode)).map_err(|errno| {
-        Failure::syscall(call("fchmod", &entry.path, format!("{:o}", entry.mode).as_bytes()), errno)
-    })?;
+/// Owner, mode and attributes of an open file or directory; what it has already is not set again, for each is a change of the
+/// inode. `chown` clears the setuid bit and capabilities, so it is first. Gives what the file was before.
+pub(crate) fn set_open(fd: BorrowedFd<'_>, entry: &Entry) -> Fallible<Stat> {
+    let stat = rustix::fs::fstat(fd).map_err(|errno| Failure::syscall(call("fstat", &entry.path, b""), errno))?;
+    let owned = (stat.st_uid, stat.st_gid) == (entry.uid, entry.gid);
+    if !owned {
+        rustix::fs::fchown(fd, Some(Uid::from_raw(entry.uid)), Some(Gid::from_raw(entry.gid)))
+            .map_err(|errno| chown_failure(entry, errno))?;
+    }
+    if !owned || stat.st_mode & 0o7777 != entry.mode & 0o7777 {
+        rustix::fs::fchmod(fd, Mode::from_raw_mode(entry.mode)).map_err(|errno| {
+            Failure::syscall(call("fchmod", &entry.path, format!("{:o}", entry.mode).as_bytes()), errno)
+        })?;
+    }
     for (name, value) in &entry.xattrs {
         if is_kept(name) && name != DEFAULT_ACL {
             set_xattr(fd, &entry.path, name, value)?;
         }
     }
-    Ok(())
+    Ok(stat)
 }
 
 /// Owner and mode of something that cannot be opened: a link, pipe or device.

@@ -233,8 +233,7 @@ impl Target {
 
     /// Gives a directory its metadata; the time and what is inherited wait for [`Target::finish`].
     pub(crate) fn set_directory(&mut self, fd: OwnedFd, entry: &Entry) -> Fallible<()> {
-        metadata::set_open(fd.as_fd(), entry)?;
-        let stat = rustix::fs::fstat(&fd).map_err(refused("fstat", &entry.path))?;
+        let stat = metadata::set_open(fd.as_fd(), entry)?;
         let default_acl = entry.xattrs.iter().find(|(name, _)| name == metadata::DEFAULT_ACL);
         let default_acl = default_acl.map(|(_, value)| value.clone());
         let pending = Pending { path: entry.path.clone(), mtime: entry.mtime, default_acl };

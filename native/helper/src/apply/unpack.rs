@@ -1,18 +1,21 @@
 //! Turns entries into files.
 
 use super::lower::Found;
-use super::metadata;
 use super::names::{self, Name, split};
 use super::target::{DIR, Replaced, Target, refused, stat};
+use super::{Wanted, metadata};
+use crate::content::Files;
 use crate::error::{Failure, Fallible};
 use crate::overlay::Marks;
 use crate::quote::quote;
+use crate::sys::files::start_write_back;
 use crate::tar::header::invalid;
 use crate::tar::reader::{Chunks, Reader};
 use crate::tar::{Entry, Kind, Time};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, SeekFrom, Stat};
 use rustix::io::Errno;
+use sha2::{Digest, Sha256};
 use std::ffi::OsStr;
 use std::io::Read;
 use std::os::unix::ffi::OsStrExt;
@@ -20,6 +23,8 @@ use std::rc::Rc;
 
 /// Runs of zeros of this size become holes.
 const HOLE: usize = 64 << 10;
+/// The disk begins with files of this size while others are made: few of them hold most of the bytes.
+const WRITE_BACK: u64 = 256 << 10;
 
 /// Applies entries one after the other.
 #[derive(Debug)]
@@ -27,12 +32,16 @@ pub(crate) struct Unpacker {
     target: Target,
     /// Bytes that hard links to files of the layers below may still copy up.
     copy_left: u64,
+    /// What was written, where somebody asks for it.
+    files: Option<Files>,
+    /// Whether the tree is synced in the end.
+    sync: bool,
 }
 
 impl Unpacker {
     /// Starts with an empty tree. Hard links to files of the layers below may copy up `copy_max` bytes.
-    pub(crate) fn new(target: Target, copy_max: u64) -> Self {
-        Self { target, copy_left: copy_max }
+    pub(crate) fn new(target: Target, copy_max: u64, wanted: Wanted) -> Self {
+        Self { target, copy_left: copy_max, files: wanted.content.then(Files::default), sync: wanted.sync }
     }
 
     /// Applies one entry; its content is read from `reader`.
@@ -52,9 +61,10 @@ impl Unpacker {
         }
     }
 
-    /// Sets what could not be set before.
-    pub(crate) fn finish(self) -> Fallible<()> {
-        self.target.finish()
+    /// Sets what could not be set before. Gives what is known of the files.
+    pub(crate) fn finish(self) -> Fallible<Files> {
+        self.target.finish()?;
+        Ok(self.files.unwrap_or_default())
     }
 
     fn root(&mut self, entry: &Entry) -> Fallible<()> {
@@ -101,16 +111,30 @@ impl Unpacker {
         entry: &Entry,
         reader: &mut Reader<S>,
     ) -> Fallible<()> {
-        let file = self.create(dir.as_fd(), name, &entry.path)?;
-        write_content(&file, reader, entry.size).map_err(|failure| in_file(failure, &entry.path))?;
-        metadata::set_open(file.as_fd(), entry)?;
+        let file = self.create(dir.as_fd(), name, entry)?;
+        let mut sha = self.files.is_some().then(Sha256::new);
+        let hash = |piece: &[u8]| sha.iter_mut().for_each(|sha| sha.update(piece));
+        write_content(&file, reader, entry.size, hash).map_err(|failure| in_file(failure, &entry.path))?;
+        if self.sync && entry.size >= WRITE_BACK {
+            start_write_back(file.as_fd(), 0, 0);
+        }
+        let stat = metadata::set_open(file.as_fd(), entry)?;
+        if let (Some(files), Some(sha)) = (&mut self.files, sha) {
+            // From the kernel: a file system may have refused some.
+            let xattrs =
+                crate::sys::layers::xattrs(&file, metadata::is_kept).map_err(refused("flistxattr", &entry.path))?;
+            files.add(&stat, sha.finalize().into(), xattrs);
+        }
         metadata::set_time(&file, &entry.path, entry.mtime)
     }
 
     /// Opens a new file, in place of whatever has the name.
-    fn create(&mut self, dir: BorrowedFd<'_>, name: &OsStr, path: &[u8]) -> Fallible<OwnedFd> {
+    fn create(&mut self, dir: BorrowedFd<'_>, name: &OsStr, entry: &Entry) -> Fallible<OwnedFd> {
+        let path = &entry.path;
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let open = || rustix::fs::openat(dir, name, flags, Mode::RUSR | Mode::WUSR);
+        // The other bits are not for whoever owns it until its owner is set.
+        let mode = Mode::from_raw_mode(entry.mode & 0o777);
+        let open = || rustix::fs::openat(dir, name, flags, mode);
         match open() {
             Err(Errno::EXIST) => {
                 self.target.clear(dir, name, path)?;
@@ -253,9 +277,12 @@ impl Unpacker {
                 // The copy is not among the unpacked bytes that the source counts, and costs the layer one entry.
                 let size = stat.st_size.unsigned_abs();
                 self.copy_left = self.copy_left.checked_sub(size).ok_or_else(|| copies_too_much(path))?;
-                let to = self.create(dir.as_fd(), name, path)?;
+                let to = self.create(dir.as_fd(), name, &entry)?;
                 copy_data(&from, &to, size).map_err(refused("copy_file_range", path))?;
-                metadata::set_open(to.as_fd(), &entry)?;
+                let stat = metadata::set_open(to.as_fd(), &entry)?;
+                if let Some(files) = &mut self.files {
+                    files.forget(&stat);
+                }
                 metadata::set_time(&to, path, entry.mtime)
             }
             FileType::Symlink => {
@@ -299,22 +326,34 @@ fn copies_too_much(path: &[u8]) -> Failure {
     Failure::user("ERR_LAYER_BOMB", message)
 }
 
-/// Writes the content of the reader's current entry; long runs of zeros become holes.
-pub(crate) fn write_content<S: Chunks>(file: &OwnedFd, reader: &mut Reader<S>, size: u64) -> Fallible<()> {
-    if size < HOLE as u64 * 4 { write_dense(file, reader) } else { write_sparse(file, reader, size) }
+/// Writes the content of the reader's current entry; long runs of zeros become holes. `seen` is given all of it.
+pub(crate) fn write_content<S: Chunks>(
+    file: &OwnedFd,
+    reader: &mut Reader<S>,
+    size: u64,
+    seen: impl FnMut(&[u8]),
+) -> Fallible<()> {
+    if size < HOLE as u64 * 4 { write_dense(file, reader, seen) } else { write_sparse(file, reader, size, seen) }
 }
 
-fn write_dense<S: Chunks>(file: &OwnedFd, reader: &mut Reader<S>) -> Fallible<()> {
+fn write_dense<S: Chunks>(file: &OwnedFd, reader: &mut Reader<S>, mut seen: impl FnMut(&[u8])) -> Fallible<()> {
     while let Some(piece) = reader.next_piece()? {
+        seen(piece);
         crate::digest::write_all(file, piece).map_err(|errno| Failure::syscall("write", errno))?;
     }
     Ok(())
 }
 
 /// Leaves zeros out, so that a file of zeros costs no disk.
-fn write_sparse<S: Chunks>(file: &OwnedFd, reader: &mut Reader<S>, size: u64) -> Fallible<()> {
+fn write_sparse<S: Chunks>(
+    file: &OwnedFd,
+    reader: &mut Reader<S>,
+    size: u64,
+    mut seen: impl FnMut(&[u8]),
+) -> Fallible<()> {
     let failed = |errno| Failure::syscall("write", errno);
     while let Some(piece) = reader.next_piece()? {
+        seen(piece);
         for part in piece.chunks(HOLE) {
             if part.len() == HOLE && part.iter().all(|&byte| byte == 0) {
                 rustix::fs::seek(file, SeekFrom::Current(HOLE as i64)).map_err(failed)?;

@@ -1,6 +1,6 @@
 //! Looks at entries and hashes files, on several threads where there is enough to do.
 
-use super::xattrs;
+use super::{Files, xattrs};
 use crate::descent::changed;
 use crate::diff::limits;
 use crate::error::{Failure, Fallible};
@@ -47,8 +47,10 @@ pub(super) struct Found {
 }
 
 /// Reads the entries of one tree.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Reader {
+    /// What need not be read.
+    files: Files,
     /// Bytes of its files so far, each counted once.
     bytes: u64,
     /// Files with several names; the digest where they are large.
@@ -56,12 +58,17 @@ pub(super) struct Reader {
 }
 
 impl Reader {
+    /// Of a tree of which `files` is known.
+    pub(super) fn new(files: Files) -> Self {
+        Self { files, bytes: 0, linked: HashMap::new() }
+    }
+
     /// Looks at entries; the answers come in their order.
     ///
     /// # Errors
     /// [`limits::UNREPRESENTABLE`] when the tree becomes too large, before more is read than a layer can hold.
     pub(super) fn read(&mut self, items: Vec<&Item>) -> Fallible<Vec<Found>> {
-        let mut found = look_at(&items)?;
+        let mut found = look_at(&items, &self.files)?;
         for (item, found) in items.iter().zip(&mut found) {
             self.count(item, found)?;
         }
@@ -114,12 +121,12 @@ impl Reader {
     }
 }
 
-fn look_at(items: &[&Item]) -> Fallible<Vec<Found>> {
+fn look_at(items: &[&Item], files: &Files) -> Fallible<Vec<Found>> {
     let chunks: Vec<(usize, &[&Item])> = items.chunks(CHUNK).enumerate().collect();
     let done = Mutex::new(Vec::with_capacity(chunks.len()));
     workers::for_each(&chunks, |&(at, items)| {
         let mut buffer = buffer();
-        let found = items.iter().map(|item| look(item, &mut buffer)).collect::<Fallible<Vec<_>>>()?;
+        let found = items.iter().map(|item| look(item, files, &mut buffer)).collect::<Fallible<Vec<_>>>()?;
         done.lock().unwrap_or_else(PoisonError::into_inner).push((at, found));
         Ok(())
     })?;
@@ -136,11 +143,14 @@ fn size_of(stat: &Stat) -> u64 {
     u64::try_from(stat.st_size).unwrap_or(0)
 }
 
-fn look(item: &Item, buffer: &mut [u8]) -> Fallible<Found> {
+fn look(item: &Item, files: &Files, buffer: &mut [u8]) -> Fallible<Found> {
     let name = OsStr::from_bytes(&item.name);
+    let stat = || {
+        rustix::fs::statat(&item.dir, name, AtFlags::SYMLINK_NOFOLLOW)
+            .map_err(|errno| failed("newfstatat", item, errno))
+    };
     if !item.is_file {
-        let stat = rustix::fs::statat(&item.dir, name, AtFlags::SYMLINK_NOFOLLOW)
-            .map_err(|errno| failed("newfstatat", item, errno))?;
+        let stat = stat()?;
         let target = if FileType::from_raw_mode(stat.st_mode) == FileType::Symlink {
             let target = rustix::fs::readlinkat(&item.dir, name, Vec::new());
             target.map_err(|errno| failed("readlinkat", item, errno))?.into_bytes()
@@ -148,6 +158,12 @@ fn look(item: &Item, buffer: &mut [u8]) -> Fallible<Found> {
             Vec::new()
         };
         return Ok(Found { stat, sha256: None, target, xattrs: Vec::new(), file: None });
+    }
+    if !files.is_empty() {
+        let stat = stat()?;
+        if let Some((sha256, xattrs)) = files.get(&stat) {
+            return Ok(Found { stat, sha256: Some(sha256), target: Vec::new(), xattrs, file: None });
+        }
     }
     let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
     let file =

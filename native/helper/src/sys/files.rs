@@ -18,12 +18,12 @@ pub(crate) fn inherited(fd: RawFd) -> Result<OwnedFd, Errno> {
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }
 
-/// Has the kernel begin to write a file to its disk; waits for none of it but where the disk takes no more. A later fsync(2) has less to
-/// wait for, and tells of what failed: nothing is told here, nor of a descriptor that is no file.
-///
-/// See sync_file_range(2).
-pub(crate) fn begin_write_back(fd: BorrowedFd<'_>) {
-    // SAFETY: sync_file_range(2) takes integers only and touches no memory of ours; offset and length of 0 mean the whole file. The
-    // descriptor is open as long as it is borrowed.
-    unsafe { libc::sync_file_range(fd.as_raw_fd(), 0, 0, libc::SYNC_FILE_RANGE_WRITE) };
+/// `sync_file_range(2)` with `SYNC_FILE_RANGE_WRITE`: the disk begins to write these bytes while others are made; whoever syncs the
+/// file later waits for less. `length` 0 means to the end of the file. No promise of anything, so it cannot fail either: what is no
+/// file, or lies on a file system that does not know this, is left to that sync.
+pub(crate) fn start_write_back(fd: BorrowedFd<'_>, offset: u64, length: u64) {
+    let (Ok(offset), Ok(length)) = (libc::off64_t::try_from(offset), libc::off64_t::try_from(length)) else { return };
+    // SAFETY: sync_file_range(2) takes numbers alone. `fd` is open as long as it is borrowed; a range beyond the end of the file
+    // is allowed, and one that is none gives EINVAL.
+    unsafe { libc::sync_file_range(fd.as_raw_fd(), offset, length, libc::SYNC_FILE_RANGE_WRITE) };
 }

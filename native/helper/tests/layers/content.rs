@@ -82,10 +82,58 @@ fn content_is_that_of_the_layer_when_it_was_unpacked_again() {
         place.diff("upper", "layer", "none", 0).result();
         let blob = std::fs::read(place.path("layer")).unwrap();
         shell(&place.path(""), "rm -rf target; mkdir target");
-        place.send(&blob, &place.request(&blob, "none", &["lower"])).result();
+        let said = finished(&place, &blob, &["lower"], &[]);
         let [made, again] = contents(&place, &["upper", "target"], &[]).try_into().unwrap();
         assert!(made.is_string());
         assert_eq!(made, again, "seed {seed}");
+        assert_eq!(made, said, "seed {seed}");
+    }
+}
+
+/// Unpacks a layer; the content digest that follows the result.
+fn finished(place: &Place, blob: &[u8], lower: &[&str], prefix: &[&str]) -> Value {
+    let mut request = place.request(blob, "none", lower);
+    request["finish"] = json!({"content": true, "layer": null, "sync": true});
+    std::fs::write(place.path("blob"), blob).unwrap();
+    let said = helper(&request, &place.path("blob"), prefix);
+    let lines: Vec<_> = said.before.iter().chain([&said.last]).filter(|line| line["event"] != "progress").collect();
+    let events: Vec<_> = lines.iter().map(|line| line["event"].clone()).collect();
+    assert_eq!(events, ["result", "content", "durable"], "{lines:?}");
+    lines.get(1).unwrap()["digest"].clone()
+}
+
+#[test]
+fn apply_digests_what_stands_in_the_end_of_files_that_were_replaced_linked_and_copied_up() {
+    let place = Place::new();
+    make(&place, "lower", "open('below', 'w').write('from below')");
+    let large = "x".repeat(300_000);
+    let archive = tar(&[
+        file("once", "one"),
+        file("once", "three"),
+        file("gone", "same length"),
+        dir("gone"),
+        file("linked", &large),
+        hardlink("other", "linked"),
+        file("linked", "small"),
+        hardlink("up", "below"),
+        file("zeros", &"\0".repeat(1 << 20)),
+    ]);
+    let said = finished(&place, &archive, &["lower"], &[]);
+    assert_eq!(said, content(&place, "target"));
+}
+
+#[test]
+fn apply_opens_no_file_again_for_the_content_digest() {
+    let place = Place::new();
+    if std::process::Command::new("strace").arg("-V").output().is_err() {
+        return skip("needs strace: apt install strace");
+    }
+    let trace = place.text("trace");
+    let archive = tar(&[dir("d"), file("d/small", "x"), file("d/large", &"x".repeat(300_000))]);
+    finished(&place, &archive, &[], &["strace", "-f", "-o", &trace, "-e", "trace=openat"]);
+    let calls = std::fs::read_to_string(&trace).unwrap();
+    for name in ["\"small\"", "\"large\""] {
+        assert_eq!(calls.lines().filter(|line| line.contains(name)).count(), 1, "{calls}");
     }
 }
 

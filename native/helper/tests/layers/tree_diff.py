@@ -236,7 +236,7 @@ def compare(seed, rounds, place):
         blob = open(at(b"layer"), "rb").read()
         limits = {"maxBytes": 1 << 36, "maxEntries": 1000000, "maxRatio": 1000}
         digest = "sha256:" + hashlib.sha256(blob).hexdigest()
-        ask({"op": "apply", "target": os.fsdecode(target), "lower": text, "compression": "none", "digest": digest, "sizeBytes": len(blob), "diffId": digest, "limits": limits}, at(b"layer"), os.O_RDONLY)
+        ask({"op": "apply", "target": os.fsdecode(target), "lower": text, "compression": "none", "digest": digest, "sizeBytes": len(blob), "diffId": digest, "limits": limits, "finish": None}, at(b"layer"), os.O_RDONLY)
         lower.insert(0, target)
         difference = differ(mounted([os.fsdecode(one) for one in lower]), survey(at(b"plain")))
         if difference:

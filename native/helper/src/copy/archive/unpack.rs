@@ -98,7 +98,7 @@ impl<'a> Unpacker<'a> {
         })?;
         match &entry.sparse {
             Some(sparse) => write_pieces(&file, reader, sparse, &entry.path)?,
-            None => write_content(&file, reader, size)?,
+            None => write_content(&file, reader, size, |_| {})?,
         }
         self.describe(file.as_fd(), entry)?;
         set_time(&file, &entry.path, entry.mtime)?;
