@@ -4,7 +4,7 @@
 //! No reflink is asked for: a clone starts and ends on blocks of the file system, and in a tar everything starts at 512 bytes.
 //! copy_file_range(2) clones by itself where that is possible.
 
-use crate::digest::{Tally, WriteBack};
+use crate::digest::Tally;
 use crate::error::{Failure, Fallible};
 use crate::progress::Progress;
 use crate::protocol::{Outcome, Part};
@@ -43,13 +43,7 @@ enum Way {
 /// `ERR_DIGEST_MISMATCH`; failed calls. fd 3 has got what was written until then.
 pub(crate) fn concat(parts: &[Part]) -> Fallible<Outcome> {
     // First, so that fd 3 cannot be a descriptor of our own.
-    let mut output = Output {
-        fd: crate::sys::layers::bulk()?,
-        way: Way::Range,
-        bytes: 0,
-        write_back: WriteBack::default(),
-        progress: Progress::new(),
-    };
+    let mut output = Output { fd: crate::sys::layers::bulk()?, way: Way::Range, bytes: 0, progress: Progress::new() };
     let stop = AtomicBool::new(false);
     let verified = std::thread::scope(|scope| {
         // The kernel copies what it has in memory, so reading it a second time costs no disk, but a core.
@@ -122,7 +116,6 @@ struct Output {
     fd: OwnedFd,
     way: Way,
     bytes: u64,
-    write_back: WriteBack,
     progress: Progress,
 }
 
@@ -227,7 +220,6 @@ impl Output {
 
     fn count(&mut self, bytes: u64) {
         self.bytes += bytes;
-        self.write_back.wrote(self.fd.as_fd(), self.bytes);
         self.progress.add(bytes);
     }
 }

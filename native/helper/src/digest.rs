@@ -37,19 +37,19 @@ impl Tally {
     }
 }
 
-/// Bytes after which the disk gets to work on them. Whoever asks for a layer or an archive has it synced at the end, and so waits for the
+/// Bytes after which the disk gets to work on them. Whoever asks for a layer has it synced at the end, and so waits for the
 /// disk while there is nothing else to do.
 const WRITE_BACK: u64 = 8 << 20;
 
 /// Sees to it that the disk has had most of a file by its end.
 #[derive(Debug, Default)]
-pub(crate) struct WriteBack {
+struct WriteBack {
     begun: u64,
 }
 
 impl WriteBack {
     /// `total` bytes were written to `fd` so far.
-    pub(crate) fn wrote(&mut self, fd: BorrowedFd<'_>, total: u64) {
+    fn wrote(&mut self, fd: BorrowedFd<'_>, total: u64) {
         if total - self.begun >= WRITE_BACK {
             self.begun = total;
             start_write_back(fd, 0, 0);
