@@ -75,7 +75,7 @@ async function ownLayer(text: string, createdAt: number): Promise<Extract<LayerR
   await draft.commit([])
   const { digest, size } = await store.blobs.put(Buffer.from(text))
   const diffId = parseDiffId(digestBytes(`diff ${text}`))
-  const form = { format: 'gzip', level: 6, clampMtime: null }
+  const form = { format: 'gzip.2', level: 6, clampMtime: null }
   await store.snapshots.setLayer(draft.id, {
     blobs: [{ mediaType: mediaTypes.ociLayerGzip, digest, size, diffId, form }],
   })

@@ -1,6 +1,6 @@
 import type { CompressionFormat, LayerForm, LayerFormat, Native } from '@tsbuild/native'
 import type { Descriptor } from '@tsbuild/oci'
-import type { Store, StoredForm } from '@tsbuild/store'
+import { formatOfForm, type Store, type StoredForm } from '@tsbuild/store'
 import type { LayerSource } from './scan.ts'
 
 /** As layers are compressed where nobody says otherwise. */
@@ -32,12 +32,13 @@ export async function remakeLayer(
 
 /** As what it was written. Of one from before that was kept, as what most are. */
 function formOf(form: StoredForm | undefined, mediaType: string): LayerForm {
-  if (form !== undefined && isFormat(form.format)) {
-    const { format, level, clampMtime } = form
+  const format = form === undefined ? '' : formatOfForm(form)
+  if (form !== undefined && isFormat(format)) {
+    const { level, clampMtime } = form
     return { compression: { format, level }, clampMtime }
   }
-  const format = /[+.]gzip$/.test(mediaType) ? 'gzip' : /[+.]zstd$/.test(mediaType) ? 'zstd' : 'none'
-  return { compression: { format, level: usual[format] }, clampMtime: null }
+  const named = /[+.]gzip$/.test(mediaType) ? 'gzip' : /[+.]zstd$/.test(mediaType) ? 'zstd' : 'none'
+  return { compression: { format: named, level: usual[named] }, clampMtime: null }
 }
 
 function isFormat(format: string): format is CompressionFormat {

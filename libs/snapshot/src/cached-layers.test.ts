@@ -18,11 +18,11 @@ const layerOf = (...blobs: readonly StoredLayer[]): CachedLayerRef => ({
   places: [],
   createdAt: 1,
 })
-const gzip = blobOf('gzip', { format: 'gzip', level: 6, clampMtime: null })
+const gzip = blobOf('gzip', { format: 'gzip.2', level: 6, clampMtime: null })
 const zstd = blobOf('zst', { format: 'zstd', level: 3, clampMtime: null })
-const clamped = blobOf('c', { format: 'gzip', level: 6, clampMtime: 5 })
+const clamped = blobOf('c', { format: 'gzip.2', level: 6, clampMtime: 5 })
 const toc = { 'containerd.io/snapshot/stargz/toc.digest': digestBytes('toc') }
-const estargz = blobOf('e', { format: 'estargz', level: 9, clampMtime: null }, { annotations: toc })
+const estargz = blobOf('e', { format: 'estargz.2', level: 9, clampMtime: null }, { annotations: toc })
 const foreign = blobOf('foreign', undefined)
 const form = (format: 'gzip' | 'zstd', level: number, clampMtime: number | null = null): LayerForm => ({
   compression: { format, level },
@@ -47,6 +47,11 @@ describe('blobInForm()', () => {
     expect(blobInForm(layer, form('gzip', 6, 5), false)?.digest).toBe(clamped.digest)
     for (const other of [form('gzip', 9), form('gzip', 6, 4), form('zstd', 3, 5)])
       expect(blobInForm(layer, other, false)).toBeUndefined()
+  })
+
+  it('does not give one of an earlier encoder for what it would write now', () => {
+    const earlier = blobOf('earlier', { format: 'gzip', level: 6, clampMtime: null })
+    expect(blobInForm(layerOf(earlier), form('gzip', 6), false)).toBeUndefined()
   })
 
   it('keeps one of which nobody knows how it was written, unless it has to be another', () => {

@@ -5,7 +5,7 @@ export { blobInForm, blobToUnpack } from './cached-layers.ts'
 export type { FetchWatcher } from './growing-blob.ts'
 export type { FetchLayer } from './layer-fetches.ts'
 export type { LayerBlob } from './layer-format.ts'
-export { knownFormat, layerFormat, layerMediaType } from './layer-format.ts'
+export { knownFormat, layerFormat, layerMediaType, storedForm } from './layer-format.ts'
 export type {
   BlobRef,
   CachedBlobRef,

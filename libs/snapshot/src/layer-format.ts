@@ -11,10 +11,18 @@ export function storedLayer(layer: LayerBlob, form: StoredForm | undefined): Sto
   return { ...layer, form }
 }
 
-/** A layer form in one level of members. */
+/** The encoders of the helper whose bytes are not those of the first one. @see docs/adr/0043-gzip-by-effort.md */
+const encoders: Readonly<Record<CompressionFormat, string>> = {
+  none: 'none',
+  gzip: 'gzip.2',
+  estargz: 'estargz.2',
+  zstd: 'zstd',
+}
+
+/** A layer form in one level of members, which is another one for each encoder: blobs of an earlier one are not taken for ours. */
 export function storedForm({ compression: { format, level }, clampMtime }: LayerForm): StoredForm {
   // Plain tar has no level.
-  return { format, level: format === 'none' ? 0 : level, clampMtime }
+  return { format: encoders[format], level: format === 'none' ? 0 : level, clampMtime }
 }
 
 /**

@@ -472,7 +472,7 @@ describe('Snapshotter.layerBlob()', () => {
     const snapshotter = createSnapshotter({ store, native, fetch })
     const id = await committed(snapshotter)
     const { diffId, mediaType, digest, size } = lower
-    const form = { format: 'gzip', level: 6, clampMtime: null }
+    const form = { format: 'gzip.2', level: 6, clampMtime: null }
     await store.snapshots.setLayer(id, { blobs: [{ diffId, mediaType, digest, size, form }] })
     const blob = await snapshotter.layerBlob(id, gzip, { signal })
     expect(await store.blobs.size(blob.digest)).toBe(blob.size)

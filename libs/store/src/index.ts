@@ -1,7 +1,7 @@
 export { isBuildRunning } from './build-store.ts'
 export { replaceBy, syncDirectory } from './durable-files.ts'
 export { diskFailure, errnoOf, onDisk, unlessErrno, withStoreSpace } from './fs-failure.ts'
-export { isSameForm, parseLayerInfo, parseStoredLayer, storedLayerJson } from './layer-info.ts'
+export { formatOfForm, isSameForm, parseLayerInfo, parseStoredLayer, storedLayerJson } from './layer-info.ts'
 export type { CacheMountPaths, FailurePaths, SnapshotPaths, SourceId, SourcePaths } from './layout.ts'
 export { isBuildRef, isCacheMountNumber, isSnapshotId, isSourceId, Layout, layoutVersion } from './layout.ts'
 export { parseImageEntries, salvageImageList } from './local-images.ts'

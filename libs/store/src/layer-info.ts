@@ -19,6 +19,11 @@ export function isSameForm(one: StoredForm, other: StoredForm): boolean {
   return one.format === other.format && one.level === other.level && one.clampMtime === other.clampMtime
 }
 
+/** The format of a form, whichever encoder wrote it. */
+export function formatOfForm({ format }: StoredForm): string {
+  return format.split('.', 1)[0] ?? format
+}
+
 /** The text of a `layer.json`. */
 export function layerText({ blobs }: LayerInfo): string {
   return JSON.stringify({

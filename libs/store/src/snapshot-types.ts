@@ -54,6 +54,7 @@ export interface StoredLayer extends Descriptor {
 
 /** As what a layer was written. @see LayerForm of libs/native */
 export interface StoredForm {
+  /** The format and, behind a dot, which of our encoders of it wrote the blob where it is not the first one: `gzip.2`. */
   readonly format: string
   readonly level: number
   /** Unix seconds. */

@@ -6,6 +6,7 @@
 mod estargz;
 mod gzip;
 mod joint;
+mod noise;
 mod pool;
 mod table;
 mod zstandard;
@@ -260,7 +261,7 @@ fn taken(block: &mut Vec<u8>, used: usize) -> Vec<u8> {
 fn encoder(Compression { format, level }: Compression, threads: usize) -> Fallible<Encoder> {
     let gzip = || match gzip::Encoder::new(level, threads) {
         Some(encoder) => Ok(encoder),
-        None => Err(Failure::internal(format!("libdeflate has no level {level}"))),
+        None => Err(Failure::internal(format!("gzip has no level {level}"))),
     };
     match format {
         CompressionFormat::None => Ok(Encoder::Plain),

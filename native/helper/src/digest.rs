@@ -1,7 +1,8 @@
 //! SHA-256 as the OCI spec writes it.
 
 use crate::error::{Failure, Fallible};
-use rustix::fd::{AsFd, OwnedFd};
+use crate::sys::files::start_write_back;
+use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::io::Errno;
 use sha2::Digest as _;
 
@@ -36,24 +37,47 @@ impl Tally {
     }
 }
 
+/// Bytes after which the disk gets to work on them. Whoever asks for a layer has it synced at the end, and so waits for the
+/// disk while there is nothing else to do.
+const WRITE_BACK: u64 = 8 << 20;
+
+/// Sees to it that the disk has had most of a file by its end.
+#[derive(Debug, Default)]
+struct WriteBack {
+    begun: u64,
+}
+
+impl WriteBack {
+    /// `total` bytes were written to `fd` so far.
+    fn wrote(&mut self, fd: BorrowedFd<'_>, total: u64) {
+        if total - self.begun >= WRITE_BACK {
+            self.begun = total;
+            start_write_back(fd, 0, 0);
+        }
+    }
+}
+
 /// A descriptor that counts and hashes what is written to it.
 #[derive(Debug)]
 pub(crate) struct HashingWriter {
     fd: OwnedFd,
     tally: Tally,
+    write_back: WriteBack,
 }
 
 impl HashingWriter {
     /// Takes the descriptor over.
     pub(crate) fn new(fd: OwnedFd) -> Self {
-        Self { fd, tally: Tally::default() }
+        Self { fd, tally: Tally::default(), write_back: WriteBack::default() }
     }
 
     /// Writes all of `bytes`.
     pub(crate) fn write_all(&mut self, bytes: &[u8]) -> Fallible<()> {
         self.tally.update(bytes);
         write_all(self.fd.as_fd(), bytes)
-            .map_err(|errno| Failure::syscall(format!("write(3, {} bytes)", bytes.len()), errno))
+            .map_err(|errno| Failure::syscall(format!("write(3, {} bytes)", bytes.len()), errno))?;
+        self.write_back.wrote(self.fd.as_fd(), self.tally.bytes());
+        Ok(())
     }
 
     /// Bytes so far.

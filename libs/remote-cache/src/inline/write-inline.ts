@@ -1,8 +1,8 @@
 import { inlineCacheMember, writeInlineCache } from '@tsbuild/buildkit-cache'
 import { type DiffId, type Digest, digestHex } from '@tsbuild/digest'
 import { InternalError } from '@tsbuild/errors'
-import type { LayerRef } from '@tsbuild/snapshot'
-import type { StoredForm, StoredLayer } from '@tsbuild/store'
+import { type LayerRef, storedForm } from '@tsbuild/snapshot'
+import { isSameForm, type StoredForm, type StoredLayer } from '@tsbuild/store'
 import { buildkitPartOf } from '../buildkit-part.ts'
 import { compare, stepsMember } from '../index-format/steps-json.ts'
 import type { BuildkitFacts, ExportedStep, FinishedBuild } from '../types.ts'
@@ -75,12 +75,9 @@ const maxNameLength = 120
 /** The place of the form in the list, where its times are not those that the step left. */
 function clampedForm({ clamped }: ExportedStep, forms: StoredForm[]): number | null {
   if (clamped === undefined) return null
-  const { format, level } = clamped.compression
-  const { clampMtime } = clamped
-  const known = forms.findIndex(
-    (form) => form.format === format && form.level === level && form.clampMtime === clampMtime,
-  )
-  return known >= 0 ? known : forms.push({ format, level, clampMtime }) - 1
+  const written = storedForm(clamped)
+  const known = forms.findIndex((form) => isSameForm(form, written))
+  return known >= 0 ? known : forms.push(written) - 1
 }
 
 function layerName(layer: LayerRef): string {

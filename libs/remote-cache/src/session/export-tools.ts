@@ -9,8 +9,9 @@ import {
   type CachedBlobRef,
   type LayerRef,
   type Snapshotter,
+  storedForm,
 } from '@tsbuild/snapshot'
-import type { Store, StoredLayer } from '@tsbuild/store'
+import { formatOfForm, type Store, type StoredLayer } from '@tsbuild/store'
 import pLimit from 'p-limit'
 import type { ExportableBlob, ExportTools } from '../types.ts'
 
@@ -63,9 +64,7 @@ export function createBlobs({ store, snapshotter, fetch, signal: building }: Blo
   })
   const made = async (id: Parameters<Snapshotter['layerBlob']>[0], form: LayerForm) => {
     const blob = await snapshotter.layerBlob(id, form, { signal: building })
-    const { format, level } = form.compression
-    const written = { format, level: format === 'none' ? 0 : level, clampMtime: form.clampMtime }
-    return stored({ ...blob, form: written })
+    return stored({ ...blob, form: storedForm(form) })
   }
   return {
     blobOf: (layer, below, form, signal) =>
@@ -97,7 +96,8 @@ async function storedInAnyForm(
   id: Extract<LayerRef, { kind: 'snapshot' }>['id'],
 ): Promise<StoredLayer | undefined> {
   for (const blob of store.snapshots.layer(id)?.blobs ?? []) {
-    const isWhole = (blob.form?.clampMtime ?? null) === null && blob.form?.format !== 'estargz'
+    const { form } = blob
+    const isWhole = form === undefined || (form.clampMtime === null && formatOfForm(form) !== 'estargz')
     if (isWhole && (await store.blobs.size(blob.digest)) === blob.size) return blob
   }
   return undefined

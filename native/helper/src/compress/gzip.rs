@@ -6,10 +6,15 @@
 //! core, and 3 % smaller).
 
 use super::pool::{Pool, Task};
+use super::{joint, noise};
 use crate::digest::HashingWriter;
 use crate::error::{Failure, Fallible};
 use libdeflater::{CompressionLvl, Compressor};
 use std::fmt;
+
+/// libdeflate's levels by those that users give. Its 5 makes real trees no larger than `gzip -6` does, and its 6 takes a
+/// fifth longer, so the usual level is that (docs/adr/0043).
+const EFFORT: [i32; 10] = [0, 1, 2, 3, 4, 5, 5, 7, 8, 9];
 
 /// Members in the making.
 pub(super) struct Encoder {
@@ -64,7 +69,7 @@ impl Task for Job {
 }
 
 impl Encoder {
-    /// `None` if libdeflate has no such level.
+    /// `None` if gzip has no such level.
     pub(super) fn new(level: u32, threads: usize) -> Option<Self> {
         let extra = match level {
             9 => 2,
@@ -72,7 +77,7 @@ impl Encoder {
             _ => 0,
         };
         Some(Self {
-            level: CompressionLvl::new(i32::try_from(level).ok()?).ok()?,
+            level: CompressionLvl::new(*EFFORT.get(usize::try_from(level).ok()?)?).ok()?,
             // No name, no time, unknown operating system: nothing of this machine.
             header: [0x1f, 0x8b, 8, 0, 0, 0, 0, 0, extra, 255],
             threads,
@@ -141,14 +146,32 @@ impl Encoder {
     }
 }
 
+/// Deflates a block, the last one of its member if `ends`; what is noise is stored as it is.
 fn deflate(compressor: &mut Compressor, block: &[u8], ends: bool) -> Fallible<Vec<u8>> {
-    let mut out = vec![0; compressor.deflate_compress_bound(block.len())];
-    let length = compressor
-        .deflate_compress(block, &mut out)
-        .map_err(|error| Failure::internal(format!("libdeflate: {error}")))?;
-    out.truncate(length);
-    if ends {
-        return Ok(out);
+    let mut out = Vec::new();
+    let mut parts = noise::parts(block);
+    // A block of nothing is a stream too.
+    let (is_noise, last) = parts.pop().unwrap_or((false, block));
+    for (is_noise, part) in parts {
+        append(compressor, part, is_noise, false, &mut out)?;
     }
-    super::joint::open_end(out).ok_or_else(|| Failure::internal("libdeflate wrote a stream that is none"))
+    append(compressor, last, is_noise, ends, &mut out)?;
+    Ok(out)
+}
+
+fn append(compressor: &mut Compressor, part: &[u8], is_noise: bool, ends: bool, out: &mut Vec<u8>) -> Fallible<()> {
+    if is_noise {
+        joint::store(out, part, ends);
+        return Ok(());
+    }
+    let start = out.len();
+    out.resize(start + compressor.deflate_compress_bound(part.len()), 0);
+    let length = compressor
+        .deflate_compress(part, out.get_mut(start..).unwrap_or_default())
+        .map_err(|error| Failure::internal(format!("libdeflate: {error}")))?;
+    out.truncate(start + length);
+    if !ends {
+        joint::open_end(out, start).ok_or_else(|| Failure::internal("libdeflate wrote a stream that is none"))?;
+    }
+    Ok(())
 }

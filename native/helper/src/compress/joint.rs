@@ -9,15 +9,27 @@ const ORDER: [usize; 19] = [16, 17, 18, 0, 8, 7, 9, 6, 10, 5, 11, 4, 12, 3, 13, 
 /// An empty stored block without its three header bits: it ends on a byte.
 const EMPTY_STORED: [u8; 4] = [0, 0, 0xff, 0xff];
 
-/// Makes a complete stream one that more can follow: the last block is no longer the last, and the end is on a byte.
-/// `None` if this is no deflate stream.
-pub(super) fn open_end(mut stream: Vec<u8>) -> Option<Vec<u8>> {
-    let (last_block, end) = last_block(&stream)?;
-    *stream.get_mut(last_block / 8)? &= !(1 << (last_block % 8));
+/// Makes the stream that begins at `start` one that more can follow: its last block is no longer the last, and its end is on a
+/// byte. `None` if this is no deflate stream.
+pub(super) fn open_end(bytes: &mut Vec<u8>, start: usize) -> Option<()> {
+    let (last_block, end) = last_block(bytes.get(start..)?)?;
+    *bytes.get_mut(start + last_block / 8)? &= !(1 << (last_block % 8));
     // Three zero bits say "stored, not the last"; the bits behind the end are zero already.
-    stream.resize((end + 3).div_ceil(8), 0);
-    stream.extend_from_slice(&EMPTY_STORED);
-    Some(stream)
+    bytes.resize(start + (end + 3).div_ceil(8), 0);
+    bytes.extend_from_slice(&EMPTY_STORED);
+    Some(())
+}
+
+/// Appends bytes as they are, the end of the stream if `ends`. What is before them ends on a byte.
+pub(super) fn store(stream: &mut Vec<u8>, bytes: &[u8], ends: bool) {
+    let mut pieces = bytes.chunks(usize::from(u16::MAX)).peekable();
+    while let Some(piece) = pieces.next() {
+        let length = u16::try_from(piece.len()).unwrap_or(u16::MAX);
+        stream.push(u8::from(ends && pieces.peek().is_none()));
+        stream.extend_from_slice(&length.to_le_bytes());
+        stream.extend_from_slice(&(!length).to_le_bytes());
+        stream.extend_from_slice(piece);
+    }
 }
 
 /// The position of the last block's header and of the end of the stream, in bits.
@@ -89,12 +101,12 @@ impl Bits<'_> {
         for &position in ORDER.get(..codes)? {
             *code_lengths.get_mut(position)? = u8::try_from(self.take(3)?).ok()?;
         }
-        let mut code = Table::default();
-        code.fill(&code_lengths, |symbol| Symbol { extra: 0, kind: u16::try_from(symbol).unwrap_or(INVALID) })?;
+        let mut code = Code::default();
+        code.fill(&code_lengths, |symbol| entry(0, u16::try_from(symbol).unwrap_or(0)))?;
         let mut lengths = [0_u8; 320];
         let mut count = 0;
         while count < literals + distances {
-            let (length, symbol) = code.look(self.peek());
+            let (length, symbol) = code.look(self.peek())?;
             self.skip(length)?;
             let (repeat, value) = match symbol {
                 0..=15 => (1, u8::try_from(symbol).ok()?),
@@ -111,23 +123,26 @@ impl Bits<'_> {
     }
 
     /// Everything up to and with the end-of-block code.
-    fn skip_codes(&mut self, tables: &Tables) -> Option<()> {
+    ///
+    /// Whether a literal or a length comes next is what no processor foretells, so nothing branches on it: what a code means
+    /// chooses the code that the next bits are looked up in.
+    fn skip_codes(&mut self, Tables { literals, distances }: &Tables) -> Option<()> {
+        let mut is_distance = false;
         loop {
-            let word = self.peek();
-            let (length, kind) = tables.literals.look(word);
-            match kind {
-                LITERAL => self.skip(length)?,
-                // At most 15 + 5 bits are gone, so the distance's 15 + 13 are in this word too.
-                LENGTH => {
-                    let (more, kind) = tables.distances.look(word >> length);
-                    if kind == INVALID {
-                        return None;
-                    }
-                    self.skip(length + more)?;
+            let mut word = self.peek();
+            let mut length = 0;
+            // Lengths have up to 15 + 5 bits and distances up to 15 + 13, so one of each is in one word.
+            for _ in 0..2 {
+                let code = if is_distance { distances } else { literals };
+                let (bits, kind) = code.look(word)?;
+                word >>= bits;
+                length += bits;
+                if kind == END {
+                    return self.skip(length);
                 }
-                END => return self.skip(length),
-                _ => return None,
+                is_distance = kind == LENGTH;
             }
+            self.skip(length)?;
         }
     }
 }
@@ -135,37 +150,37 @@ impl Bits<'_> {
 const LITERAL: u16 = 0;
 const LENGTH: u16 = 1;
 const END: u16 = 2;
-const INVALID: u16 = 31;
+/// In the place of a meaning: none, or one that is found by all bits of the code.
+const OTHER: u16 = 31;
 
-/// What a symbol means here.
-struct Symbol {
-    /// Bits that follow its code.
-    extra: u16,
-    kind: u16,
+/// How many bits belong to a symbol beside its code, and what it means; with the code's length it is an [`Code::entries`].
+fn entry(extra: usize, kind: u16) -> u16 {
+    u16::try_from(extra << 5).unwrap_or(0) | kind
 }
 
-fn literal(symbol: usize) -> Symbol {
+/// Of the symbols above 285, which RFC 1951 has none of, nothing is given, and so of the distances above 29.
+fn literal(symbol: usize) -> u16 {
     match symbol {
-        0..=255 => Symbol { extra: 0, kind: LITERAL },
-        256 => Symbol { extra: 0, kind: END },
-        257..=264 | 285 => Symbol { extra: 0, kind: LENGTH },
-        265..=284 => Symbol { extra: u16::try_from((symbol - 261) / 4).unwrap_or(0), kind: LENGTH },
-        _ => Symbol { extra: 0, kind: INVALID },
+        0..=255 => entry(0, LITERAL),
+        256 => entry(0, END),
+        257..=264 | 285 => entry(0, LENGTH),
+        265..=284 => entry((symbol - 261) / 4, LENGTH),
+        _ => entry(0, OTHER),
     }
 }
 
-fn distance(symbol: usize) -> Symbol {
+fn distance(symbol: usize) -> u16 {
     match symbol {
-        0..=3 => Symbol { extra: 0, kind: LENGTH },
-        4..=29 => Symbol { extra: u16::try_from(symbol / 2 - 1).unwrap_or(0), kind: LENGTH },
-        _ => Symbol { extra: 0, kind: INVALID },
+        0..=3 => entry(0, LITERAL),
+        4..=29 => entry(symbol / 2 - 1, LITERAL),
+        _ => entry(0, OTHER),
     }
 }
 
 #[derive(Default)]
 struct Tables {
-    literals: Table,
-    distances: Table,
+    literals: Code,
+    distances: Code,
 }
 
 impl Tables {
@@ -178,29 +193,42 @@ impl Tables {
     }
 }
 
-/// One prefix code, looked up by the next bits: length of code and extra bits in the upper part, kind in the lower five.
-#[derive(Default)]
-struct Table {
+/// Codes up to this length are looked up at once; two such tables stay in the first cache. Longer ones are rare.
+const FAST: usize = 11;
+
+/// One prefix code.
+struct Code {
+    /// By the next bits: length of code and extra bits in the upper part, the meaning in the lower five.
+    fast: [u16; 1 << FAST],
+    /// Entries in the order of their codes, and how many codes there are of each length.
     entries: Vec<u16>,
-    mask: u64,
+    counts: [u16; 16],
 }
 
-impl Table {
+impl Default for Code {
+    fn default() -> Self {
+        Self { fast: [OTHER; 1 << FAST], entries: Vec::new(), counts: [0; 16] }
+    }
+}
+
+impl Code {
     /// Builds the canonical code of RFC 1951, 3.2.2. `None` if the lengths are more than any code has.
-    fn fill(&mut self, lengths: &[u8], symbol: impl Fn(usize) -> Symbol) -> Option<()> {
-        let longest = usize::from(lengths.iter().copied().max().unwrap_or(0)).max(1);
+    fn fill(&mut self, lengths: &[u8], symbol: impl Fn(usize) -> u16) -> Option<()> {
+        self.fast.fill(OTHER);
         self.entries.clear();
-        self.entries.resize(1 << longest, INVALID);
-        self.mask = (1 << longest) - 1;
         let mut code = 0_u32;
-        for length in 1..=longest {
+        for (length, count) in self.counts.iter_mut().enumerate().skip(1) {
+            *count = 0;
             for (number, _) in lengths.iter().enumerate().filter(|(_, own)| usize::from(**own) == length) {
-                let Symbol { extra, kind } = symbol(number);
-                let entry = (u16::try_from(length).ok()? + extra) << 5 | kind;
-                // Codes are stored highest bit first.
-                let first = usize::try_from(code.reverse_bits() >> (32 - length)).ok()?;
-                for slot in self.entries.get_mut(first..)?.iter_mut().step_by(1 << length) {
-                    *slot = entry;
+                let entry = symbol(number) + (u16::try_from(length).ok()? << 5);
+                self.entries.push(entry);
+                *count += 1;
+                if length <= FAST {
+                    // Codes are stored highest bit first.
+                    let first = usize::try_from(code.reverse_bits() >> (32 - length)).ok()?;
+                    for slot in self.fast.get_mut(first..)?.iter_mut().step_by(1 << length) {
+                        *slot = entry;
+                    }
                 }
                 code += 1;
                 if code > 1 << length {
@@ -212,10 +240,30 @@ impl Table {
         Some(())
     }
 
-    fn look(&self, word: u64) -> (usize, u16) {
-        let at = usize::try_from(word & self.mask).unwrap_or(usize::MAX);
-        let entry = self.entries.get(at).copied().unwrap_or(INVALID);
-        (usize::from(entry >> 5), entry & 31)
+    /// The bits of the next symbol and its meaning. `None` if there is none.
+    fn look(&self, word: u64) -> Option<(usize, u16)> {
+        let at = usize::try_from(word).unwrap_or(0) & ((1 << FAST) - 1);
+        let found = self.fast.get(at).copied().unwrap_or(OTHER);
+        let entry = if found & 31 == OTHER { self.find(word)? } else { found };
+        Some((usize::from(entry >> 5), entry & 31))
+    }
+
+    /// As [`Code::look`], bit by bit.
+    #[cold]
+    fn find(&self, mut word: u64) -> Option<u16> {
+        let (mut code, mut first, mut passed) = (0, 0, 0);
+        for &count in self.counts.iter().skip(1) {
+            code = code << 1 | usize::try_from(word & 1).unwrap_or(0);
+            word >>= 1;
+            first <<= 1;
+            let count = usize::from(count);
+            if code < first + count {
+                return self.entries.get(passed + code - first).copied().filter(|entry| entry & 31 != OTHER);
+            }
+            first += count;
+            passed += count;
+        }
+        None
     }
 }
 
@@ -262,13 +310,19 @@ mod tests {
         out
     }
 
+    fn opened(stream: &[u8]) -> Option<Vec<u8>> {
+        // Something is before it.
+        let mut bytes = [&[0xff; 3], stream].concat();
+        open_end(&mut bytes, 3).map(|()| bytes.split_off(3))
+    }
+
     #[test]
     fn open_end_lets_another_stream_follow() {
         for level in 0..=9_u32 {
             for first in samples() {
                 for second in [&b""[..], b"second", &[1; 5000]] {
                     for stream in [libdeflate(level as i32, &first), zlib(level, &first)] {
-                        let joined = [open_end(stream).unwrap(), libdeflate(level as i32, second)].concat();
+                        let joined = [opened(&stream).unwrap(), libdeflate(level as i32, second)].concat();
                         let expected = [&first[..], second].concat();
                         assert_eq!(inflate(&joined, expected.len()), expected, "level {level}");
                     }
@@ -280,9 +334,37 @@ mod tests {
     #[test]
     fn open_end_refuses_what_is_no_stream() {
         let stream = libdeflate(6, &samples()[5]);
-        assert_eq!(open_end(stream[..stream.len() - 1].to_vec()), None);
-        assert_eq!(open_end(vec![]), None);
-        assert_eq!(open_end(vec![0b111]), None);
-        assert_eq!(open_end(vec![0b101, 0xff, 0xff, 0xff]), None);
+        assert_eq!(opened(&stream[..stream.len() - 1]), None);
+        assert_eq!(opened(&[]), None);
+        assert_eq!(opened(&[0b111]), None);
+        assert_eq!(opened(&[0b101, 0xff, 0xff, 0xff]), None);
+    }
+
+    /// Byte n comes so often that codes get as long as they may be.
+    #[test]
+    fn open_end_follows_the_longest_codes() {
+        let (mut skewed, mut times) = (Vec::new(), (1, 1));
+        for byte in 0..24_u8 {
+            skewed.extend(std::iter::repeat_n(byte, times.0));
+            times = (times.1, times.0 + times.1);
+        }
+        // Spread out, so that nothing repeats.
+        let spread: Vec<u8> = (0..skewed.len()).map(|at| skewed[at * 40_503 % skewed.len()]).collect();
+        for level in 1..=9 {
+            let stream = libdeflate(level, &spread);
+            let joined = [opened(&stream).unwrap(), libdeflate(level, b"end")].concat();
+            assert_eq!(inflate(&joined, spread.len() + 3), [&spread[..], b"end"].concat());
+        }
+    }
+
+    #[test]
+    fn store_keeps_bytes_as_they_are() {
+        for length in [0, 1, 65_535, 65_536, 200_000] {
+            let bytes: Vec<u8> = samples()[4].iter().copied().cycle().take(length).collect();
+            let mut stream = opened(&libdeflate(6, b"first")).unwrap();
+            store(&mut stream, &bytes, false);
+            store(&mut stream, b"last", true);
+            assert_eq!(inflate(&stream, 9 + length), [b"first", &bytes[..], b"last"].concat());
+        }
     }
 }
