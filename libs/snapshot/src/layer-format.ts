@@ -11,7 +11,7 @@ export function storedLayer(layer: LayerBlob, form: StoredForm | undefined): Sto
   return { ...layer, form }
 }
 
-/** The encoders of the helper whose bytes are not those of the first one. @see docs/adr/0043-gzip-by-effort.md */
+/** The encoders of the helper whose bytes are not those of the first one. @see docs/adr/0042-gzip-by-effort.md */
 const encoders: Readonly<Record<CompressionFormat, string>> = {
   none: 'none',
   gzip: 'gzip.2',

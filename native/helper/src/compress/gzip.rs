@@ -13,7 +13,7 @@ use libdeflater::{CompressionLvl, Compressor};
 use std::fmt;
 
 /// libdeflate's levels by those that users give. Its 5 makes real trees no larger than `gzip -6` does, and its 6 takes a
-/// fifth longer, so the usual level is that (docs/adr/0043).
+/// fifth longer, so the usual level is that (docs/adr/0042).
 const EFFORT: [i32; 10] = [0, 1, 2, 3, 4, 5, 5, 7, 8, 9];
 
 /// Members in the making.

@@ -315,7 +315,7 @@ fn gzip_stores_noise_for_any_number_of_threads() {
 }
 
 /// The bytes of a layer are in the digests of images that people have pinned. A change here needs a new name of
-/// the encoder in stored forms (docs/adr/0043), or stores and caches would mix the old bytes with the new.
+/// the encoder in stored forms (docs/adr/0042), or stores and caches would mix the old bytes with the new.
 #[test]
 fn sink_gives_the_bytes_that_it_always_gave() {
     let tree = tree_with(&[3 * MIB / 2, 4 * MIB + 1]);
