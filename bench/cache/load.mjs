@@ -84,6 +84,7 @@ async function inParallel(base, connections, list, act) {
   const open = await Promise.all(Array.from({ length: connections }, () => openConnection(base)))
   const latencies = []
   const isTimed = !Array.isArray(list)
+  if (isTimed && !(list.seconds > 0)) throw new Error('a job says for how many seconds it works')
   let next = 0
   const began = performance.now()
   await Promise.all(

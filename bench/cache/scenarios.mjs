@@ -62,7 +62,7 @@ export const scenarios = [
         repository,
         digest: absent,
         status: 404,
-        count: 20_000,
+        seconds: 3,
         connections: 16,
       }
       const result = await load(job)

@@ -13,7 +13,11 @@ export const servers = [
     name: 'cache-server',
     isOurs: true,
     start: (folder) =>
-      startServer((port) => [program, ['--dir', join(folder, 'data'), '--listen', `127.0.0.1:${port}`]]),
+      startServer((port) => {
+        // One token's quota is not for the load of a whole bench.
+        const quota = ['--quota-requests-per-second', '1000000', '--quota-burst', '1000000000']
+        return [program, ['--dir', join(folder, 'data'), '--listen', `127.0.0.1:${port}`, ...quota]]
+      }),
   },
   {
     name: 'docker-registry',
