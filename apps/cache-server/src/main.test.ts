@@ -1,6 +1,9 @@
+import { randomBytes } from 'node:crypto'
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { setTimeout as delay } from 'node:timers/promises'
+import { openFsStore } from '@tsbuild/object-store'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { commands } from './commands.ts'
 import { main } from './main.ts'
@@ -129,6 +132,22 @@ describe('main()', () => {
       })
     expect(readdirSync(join(dir, 'project'))).toEqual(['src'])
     expect(existsSync(join(dir, 'missing'))).toBe(false)
+  })
+
+  it.each(['gc', 'scrub'])('%s waits while it is the turn of another process', async (command) => {
+    await run(['keys', 'export', '--dir', command])
+    const randomId = () => randomBytes(16).toString('hex')
+    const store = await openFsStore({ root: join(dir, command, 'objects'), now: Date.now, randomId })
+    const key = `${command}/v1/turn`
+    const { now } = memoryHost()
+    const turn = { v: 1, holder: 'another', untilMs: now() + 60_000 }
+    await store.cas(key, null, Buffer.from(JSON.stringify(turn)))
+    const running = run([command, '--dir', command])
+    expect(await Promise.race([running, delay(500, 'waits')])).toBe('waits')
+    const taken = await store.head(key)
+    await store.delete(key, { version: taken?.version ?? '' })
+    expect(await running).toMatchObject({ code: 0, err: '' })
+    await store.close()
   })
 
   it('ends where no directory can be made, and says where one is a file', async () => {

@@ -3,6 +3,7 @@ import { EnvironmentError } from '@tsbuild/errors'
 import { Command } from 'commander'
 import type { Host } from '../host.ts'
 import { addSettingFlags, settingsOf, storeKeys } from '../settings/setting-flags.ts'
+import { untilItsTurn } from '../until-its-turn.ts'
 import { withService } from '../with-service.ts'
 
 /** `cache-server gc`: one round of the collector, as the server makes them itself. */
@@ -10,18 +11,19 @@ export async function run(argv: readonly string[], host: Host): Promise<number> 
   const command = gcCommand()
   parseArguments(command, argv)
   const settings = await settingsOf(command, host)
-  const report = await withService(settings, host, async ({ upkeep }) => {
-    await upkeep.run()
-    return upkeep.last
+  const { report, failed } = await withService(settings, host, async ({ upkeep }) => {
+    await untilItsTurn(async () => {
+      await upkeep.run()
+      return upkeep.last !== undefined || upkeep.runs.failed > 0
+    })
+    return { report: upkeep.last, failed: upkeep.runs.failed > 0 }
   })
-  if (report === undefined)
-    throw new EnvironmentError(
-      'ERR_STORE_IO',
-      'Cannot collect garbage: another process is at it, or it failed',
-      {
-        hints: ['What failed stands above. Otherwise try again when the server has done it.'],
-      },
-    )
+  if (report === undefined) {
+    const [why, hint] = failed
+      ? ['it failed', 'What failed stands above.']
+      : ['another process is at it', 'Try again when the server has done it.']
+    throw new EnvironmentError('ERR_STORE_IO', `Cannot collect garbage: ${why}`, { hints: [hint] })
+  }
   const { evicted, expired, swept, sweptBytes, bytes, leftBytes = bytes } = report
   host.stdout.write(
     `${evicted + expired} records and manifests went, and ${swept} objects with ${formatSize(sweptBytes)}; ${formatSize(leftBytes)} are kept\n`,

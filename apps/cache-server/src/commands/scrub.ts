@@ -6,6 +6,7 @@ import { Command } from 'commander'
 import type { Host } from '../host.ts'
 import { contents } from '../serve/upkeep.ts'
 import { addSettingFlags, settingsOf, storeKeys } from '../settings/setting-flags.ts'
+import { untilItsTurn } from '../until-its-turn.ts'
 import { withStore } from '../with-store.ts'
 
 /** `cache-server scrub`: reads everything again, however much it is. */
@@ -25,7 +26,12 @@ export async function run(argv: readonly string[], host: Host): Promise<number> 
         host.stdout.write(visible(`damaged: ${key} (${quarantined})\n`)),
     })
     // The first run goes on where the server's scrubbing stands, to the end; the second begins at the beginning.
-    for (let rounds = 0; rounds < 2; rounds += 1) await scrubber.run(Number.POSITIVE_INFINITY, ending.signal)
+    for (let rounds = 1; rounds <= 2; rounds += 1) {
+      await untilItsTurn(async () => {
+        await scrubber.run(Number.POSITIVE_INFINITY, ending.signal)
+        return scrubber.counts.rounds >= rounds
+      })
+    }
     return scrubber.counts
   }).finally(stop)
   if (counts.rounds < 2)
