@@ -137,7 +137,12 @@ describe('main()', () => {
   it.each(['gc', 'scrub'])('%s waits while it is the turn of another process', async (command) => {
     await run(['keys', 'export', '--dir', command])
     const randomId = () => randomBytes(16).toString('hex')
-    const store = await openFsStore({ root: join(dir, command, 'objects'), now: Date.now, randomId })
+    const store = await openFsStore({
+      root: join(dir, command, 'objects'),
+      now: Date.now,
+      randomId,
+      durability: 'none',
+    })
     const key = `${command}/v1/turn`
     const { now } = memoryHost()
     const turn = { v: 1, holder: 'another', untilMs: now() + 60_000 }

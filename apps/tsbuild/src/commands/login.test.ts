@@ -76,7 +76,7 @@ describe('tsbuild login', () => {
     expect(statSync(join(folder, '.docker')).mode & 0o777).toBe(0o700)
     expect(host.err()).toContain('not encrypted')
     expect(host.err() + host.out()).not.toContain('hunter22')
-    expect(readdirSync(join(folder, '.docker'))).toEqual(['config.json'])
+    expect(readdirSync(join(folder, '.docker'))).toEqual(['config.json', 'config.json.lock'])
   })
 
   it('keeps nothing that the registry refuses', async () => {

@@ -1,7 +1,8 @@
+import { dirname } from 'node:path'
 import { UserError } from '@tsbuild/errors'
 import type { Credentials } from '@tsbuild/registry'
+import { FileLocks, makeDirectories, outputFailure } from '@tsbuild/store'
 import type { Host } from '../host.ts'
-import { withFileTurn } from './file-turn.ts'
 import { readIfThere } from './read-if-there.ts'
 import { credentialFiles } from './registry-credentials.ts'
 import { writePrivateFile } from './write-private-file.ts'
@@ -39,7 +40,11 @@ export async function keepCredentials(
   if (helper !== undefined) await tellCredentialHelper(helper.name, helper.server, credentials)
   if (text !== undefined) {
     // Another login may have written it since.
-    await withFileTurn(path, async () => {
+    await makeDirectories(dirname(path), 0o700).catch((error) => {
+      throw outputFailure(error, `Cannot write "${path}"`)
+    })
+    // The kernel lets go of it however a process ends; the file stays, or two could lock two of that name.
+    await new FileLocks(`${path}.lock`).withLock('credentials', async () => {
       const { text: now } = await edit()
       if (now !== undefined) await writePrivateFile(path, now)
     })
